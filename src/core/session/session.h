@@ -1,0 +1,155 @@
+/* session.h - one shard of the session store: ownership, copies, claims, misses, handover, expiry.
+ *
+ * A function of (state, event, now) -> (actions, next deadline). It knows no socket, clock or thread; a
+ * whole farm of them runs in the simulator. docs/protocol.md is the protocol, and this its only home.
+ *
+ * Records are routed to shards by key, the same number on one node only: another node may have another
+ * number of shards, so every message carries its key. Memory of events is the caller's and read during the
+ * call only; memory of actions is the caller's after the call.
+ */
+#ifndef CORE_SESSION_H
+#define CORE_SESSION_H
+
+#include "base/list.h"
+#include "base/msg.h"
+#include "core/record/record.h"
+#include "core/session/kind.h"
+#include "core/session/view.h"
+
+struct session;
+
+struct session_config {
+    const struct kinds *kinds; /* outlives the shard */
+    uint8_t bucket_secret[32]; /* of this process */
+    uint8_t farm_secret[32];   /* of the farm: placement agrees on all nodes */
+    uint64_t memory_bytes;     /* hard limit of this shard */
+    uint64_t split_max_ms;     /* longest split: tombstones live that long */
+    uint64_t grace_ms;         /* holders keep a record so long beyond its ttl */
+    uint32_t waiting_max;      /* operations that may wait at once */
+    uint32_t repair_max;       /* claims and copies made anew at once */
+    uint64_t seed;             /* for jitter */
+};
+
+/* Fills in the defaults above; kinds, secrets, memory and seed stay the caller's to set. */
+void session_config_default(struct session_config *c);
+
+enum session_op_type {
+    SESSION_CREATE, /* a key that its caller made from 128 random bits or more: this node owns it */
+    SESSION_CREATE_IF_ABSENT, /* any key: decided by the key's home */
+    SESSION_READ,
+    SESSION_CHANGE,
+    SESSION_END /* by the kind's rule of deletion; succeeds as ABSENT when there is nothing */
+};
+
+struct session_op {
+    enum session_op_type type;
+    const struct key *key;
+    uint32_t ttl_ms; /* 0: CREATE the kind's default, CHANGE leaves it */
+    const struct field_op *ops;
+    size_t op_count;
+    bool has_match;
+    struct stamp match; /* CHANGE, END: only if the record has this (term, version); else CONFLICT */
+    uint64_t min_term, min_version; /* READ: a copy older than this is not good enough */
+    uint64_t deadline_ns;
+    uint64_t request; /* given back in the result */
+};
+
+enum session_origin { ORIGIN_LOCAL, ORIGIN_OWNER, ORIGIN_CLAIM };
+
+/* status: STEAD_OK, or ABSENT, ENDED, EXISTS, CONFLICT, TOO_LARGE, INVAL, FULL, ALONE, UNREACHABLE, DEADLINE
+ * (nothing was done, or it is not known to be kept), UNKNOWN, BUSY, FENCED, NOMEM. */
+struct session_result {
+    struct list link;
+    uint64_t request;
+    int status;
+    struct record *record; /* a copy for the receiver, who frees it; NULL for END and errors */
+    uint8_t copies;        /* nodes that have this version, the owner's included; writes only */
+    enum session_origin origin;
+};
+
+void session_result_free(struct session_result *r);
+
+enum session_event_type {
+    SESSION_EV_OP,      /* from a role on this node */
+    SESSION_EV_MESSAGE, /* from another node's session shard, authenticated */
+    SESSION_EV_VIEW,    /* the other nodes, whenever something changed and every 100 ms for the leases */
+    SESSION_EV_TICK     /* the deadline given before has come */
+};
+
+struct session_event {
+    enum session_event_type type;
+    union {
+        struct session_op op;
+        struct {
+            uint64_t from;
+            const uint8_t *bytes;
+            size_t len;
+        } message;
+        const struct session_view *view;
+    };
+};
+
+enum notice_type {
+    NOTICE_CLAIMED,      /* this node took over a record of a dead owner */
+    NOTICE_FENCED,       /* this node learned that it no longer owns a record */
+    NOTICE_SPLIT_MERGED, /* two owners met; lost = values that were replaced */
+    NOTICE_WIPED,        /* away longer than split_max: all records dropped */
+    NOTICE_MALFORMED,    /* a message that no correct node sends */
+    NOTICE_FULL
+};
+
+struct session_notice {
+    enum notice_type type;
+    uint64_t key_digest;
+    uint64_t peer;
+    uint32_t lost;
+};
+
+#define SESSION_NOTICES_MAX 16
+
+/* What a step wants done. The caller empties the lists (sends: struct msg with peer = receiver; results:
+ * struct session_result) and owns what it took. */
+struct session_actions {
+    struct list sends;
+    struct list results;
+    uint64_t deadline_ns; /* call with TICK no later than this; TIME_NEVER */
+    uint32_t notice_count;
+    struct session_notice notices[SESSION_NOTICES_MAX];
+};
+
+void session_actions_init(struct session_actions *a);
+void session_actions_clear(struct session_actions *a); /* frees what was not taken */
+
+struct session *session_new(const struct session_config *c, uint64_t now_ns)
+    __attribute__((warn_unused_result));
+void session_free(struct session *s);
+
+void session_step(struct session *s, const struct session_event *ev, uint64_t now_ns,
+                  struct session_actions *out);
+
+/* The key that a message is about, so that the store can find its shard. False: malformed. A message that is
+ * about no key in particular (SYNC) has key->len 0 and goes to every shard. */
+bool session_message_key(const uint8_t *bytes, size_t len, struct key *key);
+
+struct session_stats {
+    uint64_t records, owned, copies, tombstones, memory_bytes;
+    uint64_t records_of_kind[KINDS_MAX], memory_of_kind[KINDS_MAX];
+    uint64_t waiting;       /* operations that wait for another node */
+    uint64_t below_copies;  /* owned records with fewer copies than promised */
+    uint64_t orphans;       /* copies whose owner is down and that wait for a claim */
+    uint64_t doubtful;      /* owned records that must be claimed again before they are served */
+    uint64_t handover_left; /* records still to be handed over while leaving */
+    uint64_t claims, claims_failed, fenced, refused, splits_merged, values_lost, expired, evicted;
+    uint64_t reads_local, reads_owner, reads_missed, full, malformed, busy;
+    uint64_t sync_peers, sync_done; /* joining: peers asked and peers that answered: done */
+};
+
+void session_stats(const struct session *s, struct session_stats *out);
+/* Every peer that is up has its copies again and has said so to this starting shard, or there is none. */
+bool session_synced(const struct session *s);
+/* Leaving: nothing is left here that others should have. */
+bool session_drained(const struct session *s);
+/* For the simulator's checkers: the stored record for a key, or NULL, and whether this shard owns it. */
+const struct record *session_peek(struct session *s, const struct key *key, bool *owned);
+
+#endif
