@@ -1,0 +1,81 @@
+/* farm.h - what one node does among the others: mesh and membership joined, session messages passed
+ * through. Pure: the daemon's main thread and the simulator run this very object.
+ *
+ *   datagram -> mesh -> roster message -> membership -> heartbeats, hellos -> mesh -> datagrams
+ *                    -> session message -> (deliveries) -> the caller's shards -> farm_send -> mesh
+ */
+#ifndef CORE_FARM_H
+#define CORE_FARM_H
+
+#include "core/mesh/mesh.h"
+#include "core/roster/member.h"
+#include "core/session/view.h"
+
+struct farm;
+
+struct farm_config {
+    const char *name;
+    uint8_t key[FARM_KEY_BYTES];
+    struct member_timing timing;
+    size_t join_count;
+    struct addr join[JOIN_ADDRESSES_MAX];
+    uint64_t seed;
+};
+
+struct farm_datagram {
+    struct list link;
+    struct addr to;
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct farm_notice {
+    enum member_notice what;
+    int reason;
+    uint64_t inc;
+    struct addr addr;
+    char name[NAME_MAX_BYTES + 1];
+};
+
+#define FARM_NOTICES_MAX 16
+
+struct farm_actions {
+    struct list datagrams;  /* struct farm_datagram: the caller sends and frees them */
+    struct list deliveries; /* struct msg: session messages, peer = sender; caller frees them */
+    struct roster *roster;  /* a new snapshot with one reference, or NULL */
+    bool view_changed;      /* hand farm_view() to every shard */
+    bool refused;           /* another live node has this name: stop, saying so */
+    uint64_t deadline_ns;
+    uint32_t notice_count;
+    struct farm_notice notices[FARM_NOTICES_MAX];
+};
+
+void farm_actions_init(struct farm_actions *a);
+void farm_actions_clear(struct farm_actions *a);
+
+struct farm *farm_new(const struct farm_config *c, const struct entry *self, uint64_t now_ns)
+    __attribute__((warn_unused_result));
+void farm_free(struct farm *f);
+
+void farm_datagram_in(struct farm *f, const struct addr *from, const uint8_t *bytes, size_t len,
+                      uint64_t now_ns, struct farm_actions *out);
+/* A session message to a peer, delivered once or never. Errors as mesh_send. Flushed by farm_tick. */
+int farm_send(struct farm *f, const struct msg *m, uint64_t now_ns);
+/* Own entry changed; a forward to a node failed; leave for good. */
+void farm_set_self(struct farm *f, const struct entry *self, uint64_t now_ns,
+                   struct farm_actions *out);
+void farm_doubt(struct farm *f, uint64_t node, uint64_t now_ns, struct farm_actions *out);
+void farm_leave(struct farm *f, uint64_t now_ns, struct farm_actions *out);
+/* Flushes sends and does what time demands: after any batch of events, and at the deadline. */
+void farm_tick(struct farm *f, uint64_t now_ns, struct farm_actions *out);
+
+/* The view for the shards, valid until the next call on f. */
+const struct session_view *farm_view(struct farm *f);
+const struct entry *farm_self(const struct farm *f);
+bool farm_found(const struct farm *f, bool *alone);
+size_t farm_addresses(const struct farm *f, struct addr *out, size_t max);
+/* 32 bytes from the farm's key for a purpose. */
+void farm_derive(const struct farm *f, const char *purpose, uint8_t out[32]);
+void farm_stats(const struct farm *f, struct mesh_stats *mesh, struct member_stats *members);
+
+#endif

@@ -1,0 +1,106 @@
+/* mesh.h - delivery between nodes: proof of life, reliable and fleeting messages, parts. A function of
+ * (state, event, now) -> (actions, next deadline). docs/protocol.md, Frames and Delivery.
+ *
+ * The mesh has no membership of its own: it proves that an incarnation is alive and hands its roster
+ * entry up; the farm then admits it (mesh_admit) or refuses it (mesh_refuse), and removes it when the
+ * roster has counted it out for good. Until it is admitted nothing else from it is delivered.
+ */
+#ifndef CORE_MESH_H
+#define CORE_MESH_H
+
+#include "base/addr.h"
+#include "base/list.h"
+#include "base/msg.h"
+#include "core/mesh/seal.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MESH_MESSAGE_MAX ((1u << 20) + (64u << 10)) /* a whole record and what surrounds it */
+#define MESH_FRAME_MIN 1200u
+#define MESH_FRAME_MAX 8952u /* a jumbo frame's payload */
+#define MESH_CARD_MAX 1024u  /* the entry that HELLO, WELCOME and PROOF carry */
+#define MESH_PEERS_MAX 1024u
+
+struct mesh;
+
+struct mesh_config {
+    uint64_t node, inc;
+    struct seal *seal;         /* outlives the mesh */
+    uint32_t window_bytes;     /* unacknowledged bytes in flight to a peer; default 256 KiB */
+    uint64_t queue_bytes;      /* queued to a peer before mesh_send says BUSY; default 64 MiB */
+    uint64_t reassembly_bytes; /* of one peer; default 8 MiB */
+    uint64_t seed;
+};
+
+void mesh_config_default(struct mesh_config *c);
+
+enum mesh_output_type {
+    MESH_OUT_DATAGRAM, /* send bytes to addr */
+    MESH_OUT_MESSAGE,  /* from an admitted peer: channel and bytes */
+    MESH_OUT_PROVEN,   /* an incarnation unknown so far is alive: bytes = its card; admit or refuse it */
+    MESH_OUT_REFUSED,  /* a peer refuses this node: bytes = one byte reason (positive stead_error) */
+    MESH_OUT_MOVED     /* an admitted peer now sends from addr (proved by its seal) */
+};
+
+enum mesh_channel { CHANNEL_ROSTER = 1, CHANNEL_SESSION = 2 };
+
+/* One thing to do, in order. bytes belong to the output and go with mesh_outputs_clear. */
+struct mesh_output {
+    struct list link;
+    enum mesh_output_type type;
+    uint64_t inc, node;
+    struct addr addr;
+    uint8_t channel;
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct mesh_actions {
+    struct list outputs;
+    uint64_t deadline_ns;
+};
+
+void mesh_actions_init(struct mesh_actions *a);
+void mesh_actions_clear(struct mesh_actions *a);
+void mesh_output_free(struct mesh_output *o);
+
+struct mesh *mesh_new(const struct mesh_config *c) __attribute__((warn_unused_result));
+void mesh_free(struct mesh *m);
+
+/* This node's card, as HELLO carries it from now on. len <= MESH_CARD_MAX. */
+void mesh_set_card(struct mesh *m, const uint8_t *card, size_t len);
+/* Events. A datagram came in: */
+void mesh_datagram(struct mesh *m, const struct addr *from, const uint8_t *bytes, size_t len,
+                   uint64_t now_ns, struct mesh_actions *out);
+/* Say HELLO to whoever listens at addr (retried by the caller). */
+void mesh_hello(struct mesh *m, const struct addr *to, uint64_t now_ns, struct mesh_actions *out);
+/* Decisions about a PROVEN incarnation. */
+int mesh_admit(struct mesh *m, uint64_t inc, uint64_t node, const struct addr *addr,
+               uint64_t now_ns);
+void mesh_refuse(struct mesh *m, uint64_t inc, const struct addr *addr, int reason, uint64_t now_ns,
+                 struct mesh_actions *out);
+/* Forgets the peer and all that is queued for it; its incarnation must prove itself again. */
+void mesh_remove(struct mesh *m, uint64_t inc);
+/* Queues a message; it is packed and sent at once as far as the window allows. STEAD_E_NOT_FOUND (no such
+ * peer), BUSY (queue full), TOO_LARGE, NOMEM. */
+int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool reliable,
+              const uint8_t *bytes, size_t len, uint64_t now_ns);
+/* Packs and sends what was queued since, and does what the time demands. Call after events and sends, and at
+ * the deadline. */
+void mesh_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out);
+
+struct mesh_stats {
+    uint64_t frames_in, frames_out, bytes_in, bytes_out;
+    uint64_t dropped_auth, dropped_replay, dropped_malformed, dropped_stranger, dropped_version,
+        dropped_limit;
+    uint64_t retransmits, messages_in, messages_out, queued_bytes, peers;
+};
+
+void mesh_stats(const struct mesh *m, struct mesh_stats *out);
+/* Smoothed round trip to a peer in ns, 0 when unknown; its frame size in bytes. */
+uint64_t mesh_rtt_ns(const struct mesh *m, uint64_t inc);
+uint32_t mesh_frame_size(const struct mesh *m, uint64_t inc);
+
+#endif

@@ -1,0 +1,126 @@
+/* member.h - membership: who is heard, suspect, down, left; leases and count-out. docs/protocol.md, Contact.
+ * Plain heartbeats to everybody. A function of (state, event, now) -> (actions, next deadline).
+ *
+ * It sends through its caller (core/farm), names peers by incarnation, and makes the roster snapshot and the
+ * session shards' view. */
+#ifndef CORE_ROSTER_MEMBER_H
+#define CORE_ROSTER_MEMBER_H
+
+#include "base/list.h"
+#include "base/msg.h"
+#include "core/roster/roster.h"
+
+#define JOIN_ADDRESSES_MAX 64
+#define MEMBERS_MAX 1024
+
+struct membership;
+
+struct member_timing {
+    uint32_t heartbeat_ms; /* 200 */
+    uint32_t lease_ms;     /* 1200 */
+    uint32_t suspect_ms;   /* 700 */
+    uint32_t out_ms;       /* 1500; at least 1.2 x lease */
+    uint32_t pause_ms;     /* 300: own steps further apart mean that this node did not run */
+    uint32_t join_wait_ms; /* 3000: then a node that found nobody goes on alone */
+    uint32_t forget_ms;    /* a down or left node is forgotten after: 1 h */
+};
+
+void member_timing_default(struct member_timing *t);
+
+struct member_config {
+    const char *farm;
+    struct member_timing timing;
+    size_t join_count;
+    struct addr join[JOIN_ADDRESSES_MAX];
+    uint64_t seed;
+};
+
+enum member_output_type {
+    MEMBER_OUT_SEND,    /* a roster message to peer inc; reliable or not */
+    MEMBER_OUT_HELLO,   /* say hello to addr */
+    MEMBER_OUT_ADMIT,   /* peer inc, node, addr */
+    MEMBER_OUT_REFUSE,  /* inc, addr, reason */
+    MEMBER_OUT_REMOVE,  /* mesh: forget inc */
+    MEMBER_OUT_NOTICE   /* for the log: notice, about the node in `entry_name` */
+};
+
+enum member_notice {
+    MEMBER_JOINED, MEMBER_SUSPECT, MEMBER_HEARD_AGAIN, MEMBER_DOWN, MEMBER_LEFT, MEMBER_REPLACED,
+    MEMBER_CLAIMANT_REFUSED, MEMBER_SELF_PAUSED, MEMBER_ALONE, MEMBER_REFUSED_HERE
+};
+
+struct member_output {
+    struct list link;
+    enum member_output_type type;
+    enum member_notice notice;
+    uint64_t inc, node;
+    struct addr addr;
+    int reason;
+    bool reliable;
+    char name[NAME_MAX_BYTES + 1];
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct member_actions {
+    struct list outputs;
+    uint64_t deadline_ns;
+    bool roster_changed; /* take membership_roster() */
+    bool view_changed;   /* take membership_view(); also set every 100 ms for the leases */
+};
+
+void member_actions_init(struct member_actions *a);
+void member_actions_clear(struct member_actions *a);
+
+struct membership *membership_new(const struct member_config *c, const struct entry *self,
+                                  uint64_t now_ns) __attribute__((warn_unused_result));
+void membership_free(struct membership *m);
+
+/* Events: an incarnation has proved itself with its card (an encoded entry); */
+void membership_proven(struct membership *m, uint64_t inc, uint64_t node, const struct addr *from,
+                       const uint8_t *card, size_t len, uint64_t now_ns, struct member_actions *out);
+/* a roster message from an admitted peer; anything from it (call for every frame's sender: it is heard); */
+void membership_message(struct membership *m, uint64_t from, const uint8_t *bytes, size_t len,
+                        uint64_t now_ns, struct member_actions *out);
+/* a peer refuses this node (same name elsewhere): fatal for joining; */
+void membership_refused(struct membership *m, uint64_t by, int reason, uint64_t now_ns,
+                        struct member_actions *out);
+/* this node's own entry changed (status, users, weight, health): node, inc, boot and revision are kept; */
+void membership_set_self(struct membership *m, const struct entry *self, uint64_t now_ns,
+                         struct member_actions *out);
+/* forwarding to a node failed just now: it is suspect until it is heard from after this; */
+void membership_doubt(struct membership *m, uint64_t node, uint64_t now_ns,
+                      struct member_actions *out);
+/* the time has come. */
+void membership_tick(struct membership *m, uint64_t now_ns, struct member_actions *out);
+
+/* Says LEFT to everybody; nothing more is sent after it. */
+void membership_leave(struct membership *m, uint64_t now_ns, struct member_actions *out);
+
+/* A fresh snapshot, one reference, revision one above the last. */
+struct roster *membership_roster(struct membership *m, uint64_t now_ns);
+
+/* One peer as the session shards need it (core/session/view.h has the same words; the farm translates).
+ * Returns how many there are, writes up to max, ordered by inc. */
+struct member_contact {
+    uint64_t inc, node;
+    enum status status; /* JOINING, UP, DRAINING, DOWN, LEFT: suspect is not told here */
+    bool holds;
+    uint64_t lease_until_ns, counted, granted;
+};
+size_t membership_contacts(const struct membership *m, struct member_contact *out, size_t max);
+const struct entry *membership_self(const struct membership *m);
+
+/* Found: every node that a peer told of, and every configured address, is in contact or is said to be down,
+ * or the wait is over (`alone`: nobody was found). The node may become up once its shards are synced. */
+bool membership_found(const struct membership *m, bool *alone);
+/* The heartbeats of that incarnation, and its encoded entry, remembered for the disk: the last roster's
+ * addresses, so that a node finds the farm with its configured peers gone. Up to max. */
+size_t membership_addresses(const struct membership *m, struct addr *out, size_t max);
+
+struct member_stats {
+    uint64_t heartbeats_in, heartbeats_out, malformed, counted_out, refused, pauses;
+};
+void membership_stats(const struct membership *m, struct member_stats *out);
+
+#endif

@@ -1,0 +1,39 @@
+/* pick.h - choose a server from a roster by policy: one implementation for DNS, director and client.
+ * Pure: chance comes in as a number. */
+#ifndef CORE_ROSTER_PICK_H
+#define CORE_ROSTER_PICK_H
+
+#include "core/roster/roster.h"
+
+enum policy {
+    POLICY_TWO_CHOICES, /* the less loaded of two drawn by weight (Mitzenmacher 2001); default */
+    POLICY_RANDOM,
+    POLICY_WEIGHTED,    /* random in proportion to weight */
+    POLICY_LEAST_USERS  /* fewest users by weight; ties by chance */
+};
+
+bool policy_parse(const char *text, enum policy *out);
+const char *policy_name(enum policy p);
+
+struct pick_filter {
+    const char *service;
+    const char *group;          /* NULL = any */
+    const char *zone;           /* NULL = any */
+    const char *const *exclude; /* names of nodes not to pick */
+    size_t exclude_count;
+};
+
+struct pick_choice {
+    const struct roster_node *node;
+    const struct server *server;
+};
+
+/* A server that is up and has weight; when none is and `last_resort`, a suspect one. False: nobody. The
+ * choice points into r. */
+bool pick(const struct roster *r, const struct pick_filter *f, enum policy p, bool last_resort,
+          uint64_t chance, struct pick_choice *out);
+/* All servers that pick() could choose, in roster order; returns how many (up to max). */
+size_t pick_candidates(const struct roster *r, const struct pick_filter *f, bool last_resort,
+                       struct pick_choice *out, size_t max);
+
+#endif
