@@ -14,9 +14,10 @@ struct addr {
     uint8_t ip[16]; /* IPv4 in the first four bytes, the rest zero; so memcmp compares */
 };
 
-/* "1.2.3.4:80", "[::1]:80", or without a port when default_port is not 0. False on anything else. */
+/* "1.2.3.4:80", "[::1]:80", or without a port when default_port is not 0 (then also "::1"). Port 0 may be
+ * said (a listener that takes any port). False on anything else, with *out untouched. */
 bool addr_parse(const char *text, uint16_t default_port, struct addr *out);
-/* Writes "1.2.3.4:80" or "[::1]:80"; returns buf. */
+/* Writes "1.2.3.4:80" or "[::1]:80", "-" for none; returns buf. */
 const char *addr_format(const struct addr *a, char buf[ADDR_TEXT_MAX]);
 /* As addr_format, without the port and brackets. */
 const char *addr_format_ip(const struct addr *a, char buf[ADDR_TEXT_MAX]);

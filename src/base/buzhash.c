@@ -73,8 +73,9 @@ uint64_t buzhash(const struct buzhash *b, const void *key, size_t len)
             h = (h << 1 | h >> 63) ^ b->table[p[i]];
         p += block;
         left -= block;
-        if (left > 0)
-            h = mix(h);
+        /* The last block too: without it, keys that differ in two bytes would share the low bits of
+         * their difference, and whole families of keys would meet in the same buckets. */
+        h = mix(h);
     }
     return h;
 }

@@ -5,8 +5,8 @@
  *
  * Traps. It is linear over GF(2), and the rotation has period 64: two bytes 64 positions apart can be
  * swapped without changing a 64-bit hash. So a key longer than 64 bytes is digested first: it is
- * hashed in blocks of 64 and every block's hash is mixed (an odd multiplication and a shift, which are
- * not linear) before the next goes in. The table comes from a secret, so nobody outside can prepare
+ * hashed in blocks of 64 and every block's hash, the last one's too, is mixed (an odd multiplication
+ * and shifts, which are not linear) before the next goes in. The table comes from a secret, so nobody outside can prepare
  * collisions: one secret per process for buckets, one from the farm's key where nodes must agree. */
 #ifndef BASE_BUZHASH_H
 #define BASE_BUZHASH_H

@@ -1,4 +1,4 @@
-/* log.h - one line an event: "level event key=value ...". To stderr, or where log_open() says.
+/* log.h - one line an event: "level event key=value ...". To stderr, or where log_set_fd() says.
  *
  * Values are quoted when they hold spaces, control characters are escaped, and a call site that
  * speaks more than LOG_BURST times a second is silenced with a count. Safe from any thread. Secrets
@@ -12,11 +12,14 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 #define LOG_BURST 20
+#define LOG_LINE_MAX 1024
 
 void log_set_level(enum log_level level);
 bool log_level_parse(const char *text, enum log_level *out);
-/* Prefixed to each line as node=NAME; NULL for none. Copied. Call before threads start. */
+/* Put after each line's event as node=NAME; NULL for none. Copied. Call before threads start. */
 void log_set_node(const char *name);
+/* Lines go to this descriptor from now on; it stays the caller's. */
+void log_set_fd(int fd);
 
 struct log_site {
     const char *event;
@@ -25,7 +28,8 @@ struct log_site {
     unsigned said, hushed;
 };
 
-/* Writes "event" and then the formatted key=value pairs. */
+/* Writes level, event and the formatted key=value pairs, in one write. The first line that is said after
+ * others were silenced ends in hushed=COUNT. A line is cut at LOG_LINE_MAX bytes with "...". */
 void log_write(struct log_site *site, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_at(level_, event_, ...)                                                                \

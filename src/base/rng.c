@@ -1,4 +1,5 @@
-/* rng.c - xoshiro256** (Blackman and Vigna, 2018), seeded through splitmix64 as its authors advise. */
+/* rng.c - xoshiro256** (Blackman and Vigna, 2018), seeded through splitmix64 as its authors advise.
+ */
 #include "base/rng.h"
 
 #include <assert.h>

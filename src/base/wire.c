@@ -1,12 +1,13 @@
-/* wire.c - the cursors over bytes. Every read and write goes through take() or room(), the only places
- * that check bounds. */
+/* wire.c - the cursors over bytes. Every read and write goes through take() or room(), the only
+ * places that check bounds. */
 #include "base/wire.h"
 
 #include <string.h>
 
 void wire_reader_init(struct wire_reader *r, const void *bytes, size_t len)
 {
-    /* A NULL with no length is a valid empty input; point at something so that end - at is defined. */
+    /* A NULL with no length is a valid empty input; point at something so that end - at is defined.
+     */
     static const uint8_t nothing[1];
     r->at = bytes ? bytes : nothing;
     r->end = r->at + (bytes ? len : 0);
