@@ -1,0 +1,101 @@
+/* http.h - HTTP/1.1 message heads (RFC 9110, RFC 9112): a strict parser and small builders.
+ *
+ * Strict against request smuggling: bare LF and bare CR, obs-fold, space before the colon, control characters,
+ * several or malformed Content-Length, Content-Length together with Transfer-Encoding, an unknown or not final
+ * transfer coding are refused. Nothing is copied: slices point into the caller's bytes.
+ */
+#ifndef CORE_HTTP_H
+#define CORE_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HTTP_HEADERS_MAX 100
+#define HTTP_HEAD_MAX 16384 /* bytes of a head: beyond it 431 */
+#define HTTP_TARGET_MAX 8192
+
+struct slice {
+    const char *at;
+    size_t len;
+};
+
+bool slice_is(struct slice s, const char *text);        /* exact */
+bool slice_is_nocase(struct slice s, const char *text); /* ASCII case-insensitive */
+
+struct http_header {
+    struct slice name, value; /* value trimmed */
+};
+
+struct http_head {
+    struct slice method;
+    struct slice target; /* as sent */
+    struct slice path;   /* of origin-form or absolute-form, without the query; "*" for OPTIONS * */
+    struct slice query;  /* without '?'; at == NULL when there is none */
+    struct slice host;   /* host without port, from the absolute form or the Host header */
+    uint16_t port;       /* 0 when not given */
+    uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
+    size_t header_count;
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t head_bytes;   /* up to and with the empty line */
+    bool chunked;        /* request: Transfer-Encoding: chunked */
+    bool has_length;
+    uint64_t length;     /* Content-Length */
+    bool keep_alive;     /* by version and Connection */
+    bool upgrade;        /* Connection: upgrade with an Upgrade header */
+    bool expect_continue;
+};
+
+/* Parses a request head. Returns its bytes (> 0), 0 when more bytes are needed, or a negative HTTP status: -400,
+ * -414 (target too long), -431 (head or header count), -501 (transfer coding), -505 (version), with a reason in
+ * *why (static text). HTTP/1.1 without exactly one Host is -400. */
+int http_parse_request(const char *bytes, size_t len, struct http_head *h, const char **why);
+
+/* A response head, for clients: status and headers, framing as RFC 9112 section 6.3. Returns as above. */
+struct http_response_head {
+    int status;
+    size_t header_count;
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t head_bytes;
+    bool chunked, has_length, keep_alive;
+    uint64_t length;
+};
+int http_parse_response(const char *bytes, size_t len, struct http_response_head *h,
+                        const char **why);
+
+/* First header of that name, or NULL. */
+const struct http_header *http_find(const struct http_header *headers, size_t count,
+                                    const char *name);
+
+/* Chunked bodies: a push decoder. Feed input; it gives back slices of data in place. */
+struct http_chunked {
+    uint8_t state;
+    uint64_t left;
+    uint32_t trailer_bytes, size_digits;
+};
+void http_chunked_init(struct http_chunked *c);
+/* Consumes from *in (advances at/len), sets *data to the next piece of body inside it (maybe empty). Returns 1 =
+ * call again with what is left, 0 = needs more input, 2 = end of body reached, -400 = malformed. */
+int http_chunked_step(struct http_chunked *c, struct slice *in, struct slice *data);
+
+const char *http_reason(int status);
+
+/* An http or https URL without user info: "http://host[:port][/path][?query]". Host is validated (name or IP literal). */
+struct http_url {
+    bool tls;
+    struct slice host; /* without brackets */
+    uint16_t port;     /* given or default */
+    bool port_given;
+    struct slice authority; /* host[:port] as written */
+    struct slice path;      /* with the query; empty when none */
+};
+bool http_url_parse(const char *text, size_t len, struct http_url *out);
+
+/* Is the path (with query) safe to put in a Location header after an authority: starts with one '/', no control
+ * characters, no backslash, no "//" at the start. */
+bool http_path_safe(struct slice path);
+
+/* The value of a cookie in a Cookie header's value; at == NULL if absent. */
+struct slice http_cookie(struct slice header, const char *name);
+
+#endif
