@@ -1,0 +1,80 @@
+/* http_server.h - HTTP/1.1 connections on a libuv loop: heads in, answers out, and a way to take a connection over.
+ *
+ * Used by gate, admin and director alike. One server is one listening descriptor on one loop (one thread). For every
+ * request head it asks its handler, which
+ *   - answers (http_reply), at once or later; or
+ *   - reads the body first (returns HTTP_WANT_BODY; the handler is called again with the whole body, at most body_max
+ *     bytes, else 413 is sent by the server); or
+ *   - takes the connection's descriptor and what was read of it over (http_take), e.g. to forward it.
+ * Pipelined requests are answered in order, one at a time. Slow heads and bodies, idle connections, the number of
+ * connections and the bytes of heads are bounded; what the peer sends wrongly is answered by the book (400, 408, 413,
+ * 431, 501, 505) and counted. A request stays valid until it is answered; if the client goes away first, the reply
+ * goes nowhere and the request is freed by it all the same: so every request gets exactly one reply.
+ */
+#ifndef IO_HTTP_SERVER_H
+#define IO_HTTP_SERVER_H
+
+#include "base/addr.h"
+#include "core/http/http.h"
+
+#include <stdatomic.h>
+#include <uv.h>
+
+struct http_server;
+struct http_request;
+
+enum http_verdict {
+    HTTP_ANSWERED,  /* replied, will reply later, or has taken the connection */
+    HTTP_WANT_BODY
+};
+
+struct http_limits {
+    uint32_t connections_max; /* beyond it new ones are closed at once and counted; default 10,000 */
+    uint32_t head_ms;         /* a head must come within; default 10 s */
+    uint32_t body_ms;         /* default 30 s */
+    uint32_t idle_ms;         /* between requests; default 60 s */
+    uint64_t body_max;        /* bytes; default 2 MiB */
+};
+
+struct http_counters {
+    atomic_uint_fast64_t accepted, refused, requests, bad, timeouts, open;
+};
+
+struct http_server_config {
+    uv_loop_t *loop;
+    int fd; /* listening; owned by the server from now on */
+    struct http_limits limits;
+    struct http_counters *counters; /* may be shared by several servers */
+    const char *server_name;        /* for the Server header; NULL = none */
+    /* body == NULL on the first call; when HTTP_WANT_BODY was returned, called again with it. */
+    enum http_verdict (*handle)(void *context, struct http_request *r, const char *body,
+                                size_t body_len);
+    void *context;
+};
+
+void http_limits_default(struct http_limits *l);
+int http_server_open(const struct http_server_config *c, struct http_server **out);
+/* Stops accepting; open connections finish their present request, then close. */
+void http_server_stop_accepting(struct http_server *s);
+/* Closes everything; `closed` is called on the loop when nothing is left, then the server is freed. */
+void http_server_close(struct http_server *s, void (*closed)(void *context), void *context);
+
+const struct http_head *http_request_head(const struct http_request *r);
+const struct addr *http_request_peer(const struct http_request *r);  /* family 0 on unix sockets */
+const struct addr *http_request_local(const struct http_request *r);
+/* The handler's own pointer along with the request. */
+void http_request_set_data(struct http_request *r, void *data);
+void *http_request_data(const struct http_request *r);
+
+/* Answers. `headers` is text of whole lines each ended by CRLF, or NULL; Date, Content-Length and Connection are added.
+ * HEAD gets no body. Values put into headers must be free of control characters: see http_path_safe. */
+void http_reply(struct http_request *r, int status, const char *content_type, const char *headers,
+                const void *body, size_t len);
+/* {"error": NAME, "message": text} */
+void http_reply_error(struct http_request *r, int status, const char *name, const char *message);
+
+/* Takes the connection over: the descriptor (non-blocking, no longer watched) is the caller's, and *bytes (head included,
+ * and whatever came after it) freed with mem_free. The request is freed. */
+int http_take(struct http_request *r, char **bytes, size_t *len);
+
+#endif

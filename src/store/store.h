@@ -1,0 +1,90 @@
+/* store.h - what the threads of a node share: the session shards behind their locks, the roster snapshot, the
+ * state of this node's own servers, and mailboxes between workers and the mesh thread.
+ *
+ * A shard is a single-threaded core object (core/session) behind a lock. Whoever steps it leaves what
+ * it wants sent in the outbox, which the mesh thread drains, and results in the mailbox of the worker that
+ * asked. Results are copies; no pointer into a shard leaves its lock. Every queue is bounded; a full
+ * one is STEAD_E_BUSY and counted. Lock order: a shard's lock, then a mailbox's or the outbox's.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include "core/roster/roster.h"
+#include "core/session/session.h"
+
+#include <stdatomic.h>
+
+#define STORE_SHARDS_MAX 64
+#define STORE_MAILBOXES_MAX 64
+#define STORE_OUTBOX_MAX 65536 /* messages that wait for the mesh thread */
+
+struct store;
+
+/* Called from any thread to wake the thread that owns a mailbox or the mesh; must not block. */
+struct store_wake {
+    void (*call)(void *context);
+    void *context;
+};
+
+struct store_config {
+    struct session_config session; /* memory_bytes is the whole node's; the shards share it */
+    unsigned shards;
+    unsigned mailboxes;
+};
+
+struct store *store_new(const struct store_config *c, uint64_t now_ns)
+    __attribute__((warn_unused_result));
+void store_free(struct store *s);
+void store_set_wake(struct store *s, unsigned mailbox, struct store_wake wake);
+void store_set_mesh_wake(struct store *s, struct store_wake wake);
+const struct kinds *store_kinds(const struct store *s);
+
+/* -- any thread -- */
+
+/* One operation. STEAD_OK: *out is its result, at once. STEAD_PENDING: the result comes to the mailbox.
+ * STEAD_E_BUSY, STEAD_E_NOMEM: nothing was done. op->request is the caller's own token. */
+int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,
+                 struct session_result **out);
+/* The next result that waits in a mailbox; NULL: none. The caller frees it. */
+struct session_result *store_collect(struct store *s, unsigned mailbox);
+
+/* The newest snapshot with a reference for the caller; never NULL once the node runs. */
+struct roster *store_roster(struct store *s);
+
+/* This node's own servers, in the order of its entry: users now connected through the secondary, and whether the real
+ * server answers. The mesh thread carries changes into the roster. */
+void store_users_add(struct store *s, unsigned server, int delta);
+uint32_t store_users(const struct store *s, unsigned server);
+void store_set_healthy(struct store *s, unsigned server, bool healthy);
+bool store_healthy(const struct store *s, unsigned server);
+/* Forwarding to a node failed: it is suspect from now on. Bounded, drops repeats. */
+void store_doubt(struct store *s, uint64_t node);
+/* Asks the node to drain (status draining, no new clients) or to end that. */
+void store_set_draining(struct store *s, bool draining);
+bool store_draining(const struct store *s);
+
+/* -- the mesh thread -- */
+
+void store_set_roster(struct store *s, struct roster *r); /* takes the reference */
+void store_set_view(struct store *s, const struct session_view *v, uint64_t now_ns);
+/* One session message from a peer. */
+void store_deliver(struct store *s, const struct msg *m, uint64_t now_ns);
+/* Steps what is due; returns the next deadline. */
+uint64_t store_tick(struct store *s, uint64_t now_ns);
+/* Moves the messages that wait to be sent to `out` (struct msg). */
+void store_take_sends(struct store *s, struct list *out);
+/* Nodes that were doubted since: returns how many, at most max. */
+size_t store_take_doubts(struct store *s, uint64_t *nodes, size_t max);
+/* Notices of the shards since, for the log: at most max. */
+size_t store_take_notices(struct store *s, struct session_notice *out, size_t max);
+
+bool store_synced(struct store *s);
+bool store_drained(struct store *s);
+
+struct store_stats {
+    struct session_stats sessions; /* summed over the shards */
+    uint64_t outbox, outbox_full, notices_dropped;
+};
+void store_stats(struct store *s, struct store_stats *out);
+
+#endif
