@@ -1,15 +1,19 @@
 /* record.h - a record: a versioned map of fields, and its merge.
  *
  * A record is one piece of a session's state. Its order is the stamp (term, version, incarnation),
- * without wall clocks. Every field carries the stamp that set it; a removed field leaves a tombstone
- * with the stamp of its removal. Merging two copies keeps, for each name, the field with the greater
- * stamp; the head (owner, ttl, holders) comes from the copy with the greater stamp; the greatest `died`
- * voids every field that is not younger than it; `ended` beats everything. So merge is commutative,
- * associative and idempotent, and copies that have met are equal.
+ * without wall clocks. Every field carries the stamp that set it; a removed field leaves a
+ * tombstone with the stamp of its removal. Merging two copies keeps, for each name, the field with
+ * the greater stamp; the head (owner, ttl, holders) comes from the copy with the greater stamp; the
+ * greatest `died` voids every field that is not younger than it; `ended` beats everything. So merge
+ * is commutative, associative and idempotent, and copies that have met are equal.
  *
- * Traps: only the owner assigns stamps (record_apply). A tombstone counts as memory; record_purge drops
- * those that are older than the longest split the configuration allows; at RECORD_FIELDS_MAX a
- * delete is refused, aloud. A record is a blob when it has one field with an empty name.
+ * Traps: only the owner assigns stamps (record_apply). A tombstone counts as memory; record_purge
+ * drops those that are older than the longest split the configuration allows; at RECORD_FIELDS_MAX
+ * a new field is refused, aloud. A record is a blob when it has one field with an empty name. Two
+ * sides of a split may have acknowledged a full record each, so merge and decode go to
+ * RECORD_MERGED_TIMES the limits of apply; a record above its limits can only shrink. The head has
+ * no stamp of its own: when only the holders change, copies of equal stamps differ in it, and merge
+ * keeps the greater list.
  */
 #ifndef CORE_RECORD_H
 #define CORE_RECORD_H
@@ -26,6 +30,10 @@
 #define RECORD_BYTES_MAX (1u << 20) /* names and values of the live fields */
 #define RECORD_FIELDS_MAX 1024      /* live ones and tombstones */
 #define RECORD_HOLDERS_MAX 8        /* copies, the owner's own not counted */
+#define RECORD_MERGED_TIMES 2
+/* No encoded record is larger: head, live bytes, and per field 30 bytes and a tombstone's name. */
+#define RECORD_ENCODED_MAX                                                                         \
+    (512u + RECORD_MERGED_TIMES * (RECORD_BYTES_MAX + RECORD_FIELDS_MAX * (30u + FIELD_NAME_MAX)))
 
 struct key {
     uint8_t kind; /* index of the kind in the farm's table */
@@ -61,17 +69,17 @@ struct field {
 
 struct record {
     struct key key;
-    struct stamp stamp;       /* of the last change; stamp.inc is the owner */
-    struct stamp died;        /* greatest versioned deletion; zero = never */
-    bool ended;               /* final deletion: no fields, for good */
-    uint32_t born_s;          /* tombstone (ended or died with no fields): when it came here */
-    uint32_t ttl_ms;          /* 0 = no expiry */
-    uint8_t holder_count;     /* incarnations that keep a copy besides the owner */
+    struct stamp stamp;   /* of the last change; stamp.inc is the owner */
+    struct stamp died;    /* greatest versioned deletion; zero = never */
+    bool ended;           /* final deletion: no fields, for good */
+    uint32_t born_s;      /* tombstone (ended or died with no fields): when it came here */
+    uint32_t ttl_ms;      /* 0 = no expiry */
+    uint8_t holder_count; /* incarnations that keep a copy besides the owner */
     uint64_t holders[RECORD_HOLDERS_MAX];
     uint32_t field_count, field_cap;
-    uint32_t live_bytes;      /* names and values of live fields */
-    uint32_t memory_bytes;    /* all that this record takes from the heap, itself included */
-    struct field **fields;    /* sorted by name */
+    uint32_t live_bytes;   /* names and values of live fields */
+    uint32_t memory_bytes; /* all that this record takes from the heap, itself included */
+    struct field **fields; /* sorted by name */
 };
 
 int stamp_compare(const struct stamp *a, const struct stamp *b); /* <0, 0, >0 */
@@ -93,38 +101,41 @@ static inline const uint8_t *field_value(const struct field *f)
 {
     return f->bytes + f->name_len;
 }
-/* True when there is nothing to read: ended, or dead with no field left. */
+/* True when there is nothing to read: ended, or dead with no live field left. */
 bool record_is_tombstone(const struct record *r);
 
-/* Applies all of the operations with the stamp given, or none. On success r->stamp = *stamp. Removing
- * a field that is not there succeeds and changes nothing else. Errors, with r unchanged: STEAD_E_TOO_LARGE
- * (bytes or fields beyond the limit, also a delete whose tombstone finds no room), STEAD_E_INVAL (ADD
- * to what is not an integer, or overflow), STEAD_E_ENDED, STEAD_E_NOMEM. now_s dates tombstones. */
+/* Applies all of the operations with the stamp given, or none. On success r->stamp = *stamp.
+ * Removing a field that is not there succeeds and changes nothing else. Errors, with r unchanged:
+ * STEAD_E_TOO_LARGE (bytes, fields or a name beyond the limit), STEAD_E_INVAL (ADD to what is not
+ * an integer, or overflow), STEAD_E_ENDED, STEAD_E_NOMEM. now_s dates tombstones. The stamp must be
+ * above r->died. Later operations see the effect of earlier ones. */
 int record_apply(struct record *r, const struct field_op *ops, size_t count,
                  const struct stamp *stamp, uint32_t now_s);
-/* Final deletion: drops the fields, sets ended and the stamp. */
+/* Final deletion: drops the fields and died, sets ended and the stamp. */
 void record_end(struct record *r, const struct stamp *stamp, uint32_t now_s);
-/* Versioned deletion: died = stamp = *stamp, fields dropped. */
+/* Versioned deletion: died = stamp = *stamp, fields dropped. Nothing on an ended record. */
 void record_die(struct record *r, const struct stamp *stamp, uint32_t now_s);
 
-/* Merges src into dst (same key). *changed says whether dst differs from before in anything but its head;
- * *lost counts fields of dst that were replaced by other values. Either may be NULL. STEAD_E_NOMEM leaves
- * dst unchanged. */
+/* Merges src into dst (same key). *changed says whether dst differs from before in anything but its
+ * head; *lost counts values of dst that were replaced by others or removed. Either may be NULL.
+ * Errors, with dst unchanged: STEAD_E_NOMEM, STEAD_E_TOO_LARGE (beyond RECORD_MERGED_TIMES the
+ * limits). */
 int record_merge(struct record *dst, const struct record *src, uint32_t now_s, bool *changed,
                  unsigned *lost);
 /* Drops field tombstones born before horizon_s. */
 void record_purge(struct record *r, uint32_t horizon_s);
-/* A 64-bit digest of the content (ended, died, live fields with stamps and values; no tombstones, no
- * head), for comparing copies between nodes. Not secret, not collision-proof against attackers. */
+/* A 64-bit digest of the content (ended, died, live fields with stamps and values; no tombstones,
+ * no head), for comparing copies between nodes. Not secret, not collision-proof against attackers.
+ */
 uint64_t record_digest(const struct record *r);
 
-/* Encodes key, head and fields. With since_version not 0, only fields whose stamp is of the record's
- * current term and of a version above it: a delta for a holder that has that version. */
+/* Encodes key, head and fields. With since_version not 0, only fields whose stamp is of the
+ * record's current term and of a version above it: a delta for a holder that has that version. */
 size_t record_encoded_size(const struct record *r, uint64_t since_version);
 void record_encode(const struct record *r, uint64_t since_version, struct wire_writer *w);
-/* Decodes one record, fully validated: limits, sorted unique names, stamps not above the head's (term,
- * version). Returns NULL and fails the reader on malformed input; NULL with the reader not failed means
- * no memory. Caller owns the result. */
+/* Decodes one record, fully validated: limits, sorted unique names, stamps not above the head's
+ * (term, version). Returns NULL and fails the reader on malformed input; NULL with the reader not
+ * failed means no memory. Caller owns the result. */
 struct record *record_decode(struct wire_reader *r, uint32_t now_s);
 
 #endif
