@@ -30,13 +30,12 @@ struct http_header {
 struct http_head {
     struct slice method;
     struct slice target; /* as sent */
-    struct slice path;   /* of origin-form or absolute-form, without the query; "*" for OPTIONS * */
+    struct slice path;   /* of origin-form or absolute-form, without the query, "/" when the latter has none; "*" for
+                          * OPTIONS *; empty for CONNECT */
     struct slice query;  /* without '?'; at == NULL when there is none */
-    struct slice host;   /* host without port, from the absolute form or the Host header */
+    struct slice host;   /* without port, brackets and final dot, from the target or the Host header */
     uint16_t port;       /* 0 when not given */
     uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
-    size_t header_count;
-    struct http_header headers[HTTP_HEADERS_MAX];
     size_t head_bytes;   /* up to and with the empty line */
     bool chunked;        /* request: Transfer-Encoding: chunked */
     bool has_length;
@@ -44,21 +43,25 @@ struct http_head {
     bool keep_alive;     /* by version and Connection */
     bool upgrade;        /* Connection: upgrade with an Upgrade header */
     bool expect_continue;
+    size_t header_count;
+    struct http_header headers[HTTP_HEADERS_MAX]; /* only the first header_count are set */
 };
 
 /* Parses a request head. Returns its bytes (> 0), 0 when more bytes are needed, or a negative HTTP status: -400,
  * -414 (target too long), -431 (head or header count), -501 (transfer coding), -505 (version), with a reason in
- * *why (static text). HTTP/1.1 without exactly one Host is -400. */
+ * *why (static text). HTTP/1.1 without exactly one Host is -400, as is a Host that differs from the target's. One
+ * empty line before the request is overlooked, and is part of head_bytes. On 0 and below *h is undefined. */
 int http_parse_request(const char *bytes, size_t len, struct http_head *h, const char **why);
 
 /* A response head, for clients: status and headers, framing as RFC 9112 section 6.3. Returns as above. */
 struct http_response_head {
-    int status;
+    int status; /* 100 to 599 */
+    size_t head_bytes;
+    bool chunked, has_length; /* neither: the body ends with the connection. 1xx, 204, 304: length 0 */
+    bool keep_alive;          /* also false when the body ends with the connection */
+    uint64_t length;          /* what a HEAD's answer says, too: only the caller knows its method */
     size_t header_count;
     struct http_header headers[HTTP_HEADERS_MAX];
-    size_t head_bytes;
-    bool chunked, has_length, keep_alive;
-    uint64_t length;
 };
 int http_parse_response(const char *bytes, size_t len, struct http_response_head *h,
                         const char **why);
@@ -75,7 +78,8 @@ struct http_chunked {
 };
 void http_chunked_init(struct http_chunked *c);
 /* Consumes from *in (advances at/len), sets *data to the next piece of body inside it (maybe empty). Returns 1 =
- * call again with what is left, 0 = needs more input, 2 = end of body reached, -400 = malformed. */
+ * call again with what is left, 0 = needs more input, 2 = end of body reached, -400 = malformed (and stays so).
+ * Trailer fields are checked and dropped. */
 int http_chunked_step(struct http_chunked *c, struct slice *in, struct slice *data);
 
 const char *http_reason(int status);
@@ -83,7 +87,7 @@ const char *http_reason(int status);
 /* An http or https URL without user info: "http://host[:port][/path][?query]". Host is validated (name or IP literal). */
 struct http_url {
     bool tls;
-    struct slice host; /* without brackets */
+    struct slice host; /* without brackets and final dot */
     uint16_t port;     /* given or default */
     bool port_given;
     struct slice authority; /* host[:port] as written */
