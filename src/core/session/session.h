@@ -28,6 +28,7 @@ struct session_config {
     uint32_t waiting_max;      /* operations that may wait at once */
     uint32_t repair_max;       /* claims and copies made anew at once */
     uint64_t seed;             /* for jitter */
+    uint8_t shard_index, shard_count; /* of this node's shards; default 0 of 1 */
 };
 
 /* Fills in the defaults above; kinds, secrets, memory and seed stay the caller's to set. */

@@ -1,0 +1,391 @@
+/* Reads a configuration file: libConfuse for its form, the table of settings for what may be in it. Every mistake is
+ * said with file and line; nothing is opened or bound here. */
+#include "node/config.h"
+
+#include "base/mem.h"
+#include "core/http/http.h"
+#include "io/io.h"
+#include "node/settings.h"
+
+#include <confuse.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPTIONS_MAX 32
+#define SEEN_MAX 4096
+#define FILE_BYTES_MAX (1u << 20)
+
+/* libConfuse gives its callbacks no pointer of ours, so the load under way on this thread is found here. */
+struct load {
+    FILE *errors;
+    unsigned error_count;
+    char base[PATH_MAX];
+    size_t seen_count;
+    struct {
+        const cfg_t *section;
+        const char *name;
+    } seen[SEEN_MAX];
+};
+static _Thread_local struct load *loading;
+
+/* "root" is libConfuse's word for the top; nested sections are named by their path in the table. */
+static const char *section_name(const cfg_t *cfg)
+{
+    if (strcmp(cfg->name, "root") == 0)
+        return "";
+    if (strcmp(cfg->name, "check") == 0)
+        return "server.check";
+    return strcmp(cfg->name, "kind") == 0 ? "sessions.kind" : cfg->name;
+}
+
+static void complain(cfg_t *cfg, const char *format, va_list args)
+{
+    char text[512];
+    struct load *l = loading;
+    vsnprintf(text, sizeof(text), format, args);
+    l->error_count++;
+    fprintf(l->errors, "%s:%d: %s", cfg->filename ? cfg->filename : "config", cfg->line, text);
+    char *name = strstr(text, "no such option '");
+    if (name) {
+        name += strlen("no such option '");
+        name[strcspn(name, "'")] = '\0';
+        const char *nearest = setting_nearest(section_name(cfg), name);
+        if (nearest)
+            fprintf(l->errors, "; did you mean '%s'?", nearest);
+    }
+    fputc('\n', l->errors);
+}
+
+__attribute__((format(printf, 2, 3))) static void mistake(cfg_t *cfg, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain(cfg, format, args);
+    va_end(args);
+}
+
+/* A list's further elements come with nvalues above 1; anything else seen before stands there twice. */
+static bool set_twice(const cfg_t *cfg, const cfg_opt_t *opt)
+{
+    struct load *l = loading;
+    for (size_t i = 0; i < l->seen_count; i++)
+        if (l->seen[i].section == cfg && strcmp(l->seen[i].name, opt->name) == 0)
+            return opt->nvalues <= 1;
+    if (l->seen_count < SEEN_MAX) {
+        l->seen[l->seen_count].section = cfg;
+        l->seen[l->seen_count++].name = opt->name;
+    }
+    return false;
+}
+
+static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    const struct setting *s = setting_find(section_name(cfg), opt->name);
+    const char *why;
+    size_t index = opt->nvalues > 0 ? opt->nvalues - 1 : 0;
+    *(const char **)result = value;
+    if (set_twice(cfg, opt))
+        mistake(cfg, "'%s' is set twice", opt->name);
+    else if (setting_parse(s, value, index, loading->base, NULL, &why))
+        return 0;
+    else if (s->choices)
+        mistake(cfg, "%s = \"%s\": it is not one of %s", opt->name, value, s->choices);
+    else if (s->type == SETTING_NUMBER)
+        mistake(cfg, "%s = \"%s\": %s (%llu to %llu)", opt->name, value, why,
+                (unsigned long long)s->min, (unsigned long long)s->max);
+    else
+        mistake(cfg, "%s = \"%s\": %s", opt->name, value, why);
+    return 0; /* go on, so that all mistakes are said at once */
+}
+
+/* libConfuse would put the environment's value in place of ${NAME}; what a file means must stand in it. */
+static bool scan_for_environment(const char *path)
+{
+    char *text;
+    size_t len;
+    int err = io_read_file(path, FILE_BYTES_MAX, &text, &len);
+    if (err) {
+        loading->error_count++;
+        fprintf(loading->errors, "%s: cannot be read: %s\n", path, stead_error_text(err));
+        return false;
+    }
+    unsigned line = 1;
+    bool clean = true;
+    for (size_t i = 0; i + 1 < len; i++) {
+        line += text[i] == '\n';
+        if (text[i] != '$' || text[i + 1] != '{')
+            continue;
+        fprintf(loading->errors, "%s:%u: ${...} is not expanded here: write the value\n", path, line);
+        loading->error_count++;
+        clean = false;
+    }
+    mem_free(text);
+    return clean;
+}
+
+static int on_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
+{
+    if (argc != 1) {
+        mistake(cfg, "include takes one file name");
+        return 0;
+    }
+    char path[PATH_MAX];
+    bool relative = argv[0][0] != '/';
+    int n = snprintf(path, sizeof(path), "%s%s%s", relative ? loading->base : "",
+                     relative ? "/" : "", argv[0]);
+    if (n < 0 || (size_t)n >= sizeof(path) || !scan_for_environment(path))
+        return 1;
+    const char *name = path;
+    return cfg_include(cfg, opt, 1, &name);
+}
+
+static cfg_opt_t *make_options(const char *section);
+
+static void add_sections(const char *parent, cfg_opt_t *opts, size_t *count)
+{
+    size_t plen = strlen(parent);
+    for (size_t i = 1; i < sections_count; i++) {
+        const struct section *s = &sections[i];
+        const char *name = s->name;
+        bool nested = plen > 0 && strncmp(name, parent, plen) == 0 && name[plen] == '.';
+        if (!nested && (plen > 0 || strchr(name, '.')))
+            continue;
+        cfg_flag_t flags = CFGF_MULTI | (s->title ? CFGF_TITLE | CFGF_NO_TITLE_DUPES : 0);
+        cfg_opt_t opt = CFG_SEC((char *)(nested ? name + plen + 1 : name), make_options(name), flags);
+        opts[(*count)++] = opt;
+    }
+}
+
+/* The options of a section, for libConfuse, which copies them. Freed by free_options. */
+static cfg_opt_t *make_options(const char *section)
+{
+    cfg_opt_t *opts = mem_alloc(OPTIONS_MAX * sizeof(*opts));
+    size_t n = 0;
+    if (!opts)
+        abort();
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *s = &settings[i];
+        if (strcmp(s->section, section) != 0)
+            continue;
+        bool list = s->type >= SETTING_NAMES;
+        cfg_opt_t one = CFG_STR_CB((char *)s->name, NULL, CFGF_NODEFAULT, on_value);
+        if (list)
+            one.flags = CFGF_LIST | CFGF_NODEFAULT;
+        opts[n++] = one;
+    }
+    add_sections(section, opts, &n);
+    if (*section == '\0') {
+        cfg_opt_t include = CFG_FUNC("include", on_include);
+        opts[n++] = include;
+    }
+    cfg_opt_t end = CFG_END();
+    opts[n] = end;
+    return opts;
+}
+
+static void free_options(cfg_opt_t *opts)
+{
+    for (cfg_opt_t *o = opts; o->name; o++)
+        if (o->subopts)
+            free_options(o->subopts);
+    mem_free(opts);
+}
+
+/* Brings a section's values into its struct: what the file says, else the table's default. */
+static void extract(cfg_t *sec, const char *section, void *out)
+{
+    const char *why;
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *s = &settings[i];
+        if (strcmp(s->section, section) != 0)
+            continue;
+        void *to = (char *)out + s->offset;
+        unsigned given = cfg_size(sec, s->name);
+        for (unsigned v = 0; v < given; v++)
+            setting_parse(s, cfg_getnstr(sec, s->name, v), v, loading->base, to, &why);
+        if (given == 0 && !s->fallback)
+            mistake(sec, "%s%s'%s' is required", *section ? section : "", *section ? ": " : "",
+                    s->name);
+        else if (given == 0 && *s->fallback)
+            setting_parse(s, s->fallback, 0, loading->base, to, &why);
+    }
+}
+
+static void set_title(cfg_t *sec, const char *what, char *out, size_t size)
+{
+    const struct setting name = {.type = SETTING_NAME, .size = size};
+    const char *why;
+    if (!setting_parse(&name, cfg_title(sec), 0, NULL, out, &why))
+        mistake(sec, "%s \"%s\": %s", what, cfg_title(sec), why);
+}
+
+static void extract_kind(cfg_t *sec, struct kinds *kinds)
+{
+    int index = kinds_find(kinds, cfg_title(sec));
+    if (index < 0) {
+        mistake(sec, "kind \"%s\": there is no such kind", cfg_title(sec));
+        return;
+    }
+    struct kind *k = &kinds->kind[index];
+    struct kind_section rules = {.copies = k->copies,
+                                 .ack = k->ack,
+                                 .losable = k->losable,
+                                 .sliding = k->sliding,
+                                 .when_alone = k->when_alone,
+                                 .when_full = k->when_full,
+                                 .deletion = k->deletion,
+                                 .ttl_ms = k->ttl_ms,
+                                 .memory_bytes = k->memory_bytes};
+    extract(sec, "sessions.kind", &rules);
+    k->copies = (uint8_t)rules.copies;
+    k->ack = rules.ack;
+    k->losable = rules.losable;
+    k->sliding = rules.sliding;
+    k->when_alone = rules.when_alone;
+    k->when_full = rules.when_full;
+    k->deletion = rules.deletion;
+    k->ttl_ms = rules.ttl_ms;
+    k->memory_bytes = rules.memory_bytes;
+}
+
+/* The only section of that name, or NULL; a second one is a mistake. */
+static cfg_t *only_section(cfg_t *cfg, const char *name)
+{
+    if (cfg_size(cfg, name) > 1)
+        mistake(cfg_getnsec(cfg, name, 1), "section '%s' stands here twice", name);
+    return cfg_size(cfg, name) ? cfg_getnsec(cfg, name, 0) : NULL;
+}
+
+static void extract_server(cfg_t *sec, struct server_section *s)
+{
+    set_title(sec, "server", s->service, sizeof(s->service));
+    extract(sec, "server", s);
+    cfg_t *check = only_section(sec, "check");
+    s->check.type = CHECK_TCP;
+    if (check) {
+        extract(check, "server.check", &s->check);
+        return;
+    }
+    s->check = (struct check_section){.type = CHECK_TCP,
+                                      .path = "/",
+                                      .interval_ms = 1000,
+                                      .timeout_ms = 2000,
+                                      .rise = 1,
+                                      .fall = 2};
+}
+
+static void extract_sessions(cfg_t *sec, struct sessions_section *s)
+{
+    kinds_default(&s->kinds);
+    if (!sec)
+        return;
+    s->present = true;
+    extract(sec, "sessions", s);
+    for (unsigned i = 0; i < cfg_size(sec, "kind"); i++)
+        extract_kind(cfg_getnsec(sec, "kind", i), &s->kinds);
+    if (strncmp(s->listen, "unix:", 5) != 0 && !*s->token_file)
+        mistake(sec, "listen = \"%s\": a TCP listener needs a token-file", s->listen);
+}
+
+static void extract_all(cfg_t *cfg, struct config *c)
+{
+    extract(cfg, "", &c->top);
+    cfg_t *sec = only_section(cfg, "node");
+    if (sec) {
+        set_title(sec, "node", c->node.name, sizeof(c->node.name));
+        extract(sec, "node", &c->node);
+    } else {
+        mistake(cfg, "the section node \"NAME\" { ... } is required");
+    }
+    for (unsigned i = 0; i < cfg_size(cfg, "server"); i++) {
+        sec = cfg_getnsec(cfg, "server", i);
+        if (c->server_count == ENTRY_SERVERS_MAX)
+            mistake(sec, "there are more than %d servers", ENTRY_SERVERS_MAX);
+        else
+            extract_server(sec, &c->servers[c->server_count++]);
+    }
+    for (unsigned i = 0; i < cfg_size(cfg, "service"); i++) {
+        sec = cfg_getnsec(cfg, "service", i);
+        if (c->service_count == CONFIG_SERVICES_MAX) {
+            mistake(sec, "there are more than %d services", CONFIG_SERVICES_MAX);
+            continue;
+        }
+        struct service_section *s = &c->services[c->service_count++];
+        set_title(sec, "service", s->id, sizeof(s->id));
+        extract(sec, "service", s);
+    }
+    extract_sessions(only_section(cfg, "sessions"), &c->sessions);
+    if ((sec = only_section(cfg, "public")))
+        extract(sec, "public", &c->public);
+    if ((sec = only_section(cfg, "dns")))
+        extract(sec, "dns", &c->dns);
+    if ((sec = only_section(cfg, "admin")))
+        extract(sec, "admin", &c->admin);
+    if (!*c->admin.socket)
+        snprintf(c->admin.socket, sizeof(c->admin.socket), "%.*s/admin.sock",
+                 (int)sizeof(c->admin.socket) - 16, c->top.state);
+}
+
+/* What no single setting can tell. */
+static void check_whole(cfg_t *cfg, struct config *c)
+{
+    for (size_t i = 0; i < c->server_count; i++) {
+        cfg_t *sec = cfg_getnsec(cfg, "server", (unsigned)i);
+        bool known = false;
+        for (size_t j = 0; j < c->service_count; j++)
+            known |= strcmp(c->services[j].id, c->servers[i].service) == 0;
+        if (!known)
+            mistake(sec, "server \"%s\": there is no service of that name", c->servers[i].service);
+        if (c->public.listen.family == 0)
+            mistake(sec, "server \"%s\": it needs a public { listen = ... } for its secondary",
+                    c->servers[i].service);
+        if (strcmp(c->servers[i].backup, c->node.name) == 0)
+            mistake(sec, "backup = \"%s\": a server is no backup of its own",
+                    c->servers[i].backup);
+    }
+    if (c->admin.listen.family && !addr_is_loopback(&c->admin.listen))
+        mistake(cfg_getnsec(cfg, "admin", 0), "admin: listen must be a loopback address");
+}
+
+static void load_file(cfg_t *cfg, const char *path, struct config *out)
+{
+    if (!scan_for_environment(path))
+        return;
+    int parsed = cfg_parse(cfg, path);
+    if (parsed == CFG_FILE_ERROR)
+        mistake(cfg, "%s cannot be read", path);
+    if (parsed != CFG_SUCCESS && loading->error_count == 0)
+        mistake(cfg, "it cannot be parsed");
+    if (parsed != CFG_SUCCESS)
+        return;
+    extract_all(cfg, out);
+    if (loading->error_count == 0)
+        check_whole(cfg, out);
+}
+
+int config_load(const char *path, struct config *out, FILE *errors)
+{
+    struct load *l = mem_alloc(sizeof(*l));
+    if (!l)
+        return STEAD_E_NOMEM;
+    l->errors = errors;
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof(copy), "%s", path);
+    if (!realpath(dirname(copy), l->base))
+        snprintf(l->base, sizeof(l->base), ".");
+    loading = l;
+    *out = (struct config){0};
+    cfg_opt_t *opts = make_options("");
+    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+    cfg_set_error_function(cfg, complain);
+    load_file(cfg, path, out);
+    cfg_free(cfg);
+    free_options(opts);
+    int status = l->error_count ? STEAD_E_CONFIG : STEAD_OK;
+    loading = NULL;
+    mem_free(l);
+    return status;
+}

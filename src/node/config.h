@@ -1,0 +1,121 @@
+/* config.h - a node's configuration, parsed and checked. The file's form is libConfuse's; what may be in it is the
+ * table in settings.c. */
+#ifndef NODE_CONFIG_H
+#define NODE_CONFIG_H
+
+#include "base/addr.h"
+#include "core/roster/entry.h"
+#include "core/roster/pick.h"
+#include "core/session/kind.h"
+
+#include <stdio.h>
+
+#define CONFIG_TEXT_MAX 256
+#define CONFIG_STRINGS_MAX 4
+#define CONFIG_JOIN_MAX 64
+#define CONFIG_SERVICES_MAX 16
+
+struct strings {
+    size_t count;
+    char text[CONFIG_STRINGS_MAX][CONFIG_TEXT_MAX];
+};
+
+struct addresses {
+    size_t count;
+    struct addr addr[CONFIG_JOIN_MAX];
+};
+
+struct node_section {
+    char name[NAME_MAX_BYTES + 1];
+    struct addr address;
+    struct addresses join;
+    struct strings groups;
+    char zone[NAME_MAX_BYTES + 1];
+    uint32_t join_wait_ms, leave_wait_ms;
+};
+
+enum check_type { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
+
+struct check_section {
+    uint32_t type; /* enum check_type */
+    char path[CONFIG_TEXT_MAX];
+    uint32_t interval_ms, timeout_ms, rise, fall;
+};
+
+struct server_section {
+    char service[NAME_MAX_BYTES + 1];
+    struct strings urls;
+    struct addr forward;
+    uint32_t weight, capacity;
+    char backup[NAME_MAX_BYTES + 1];
+    struct check_section check;
+};
+
+/* Only what the file sets overrules the kind's default (core/session/kind.h). */
+struct kind_section {
+    uint32_t copies, when_alone, when_full, deletion, ttl_ms;
+    bool ack, losable, sliding;
+    uint64_t memory_bytes;
+};
+
+struct sessions_section {
+    bool present;
+    char listen[CONFIG_TEXT_MAX];
+    char token_file[CONFIG_TEXT_MAX];
+    uint64_t memory_bytes;
+    uint32_t split_max_ms;
+    struct kinds kinds;
+};
+
+enum name_answers { ANSWER_SERVERS, ANSWER_DIRECTORS, ANSWER_BOTH };
+
+struct service_section {
+    char id[NAME_MAX_BYTES + 1];
+    char name[CONFIG_TEXT_MAX];
+    char url[CONFIG_TEXT_MAX];
+    uint32_t policy;       /* enum policy */
+    uint32_t name_answers; /* enum name_answers */
+};
+
+struct public_section {
+    struct addr listen; /* family 0: no such section */
+};
+
+struct dns_section {
+    struct addr listen; /* family 0: no such section */
+    uint32_t ttl_s;
+    char zone[CONFIG_TEXT_MAX]; /* "" = the parent domain of each service's name */
+};
+
+struct admin_section {
+    struct addr listen; /* family 0: unix socket only */
+    char socket[CONFIG_TEXT_MAX];
+};
+
+/* The settings outside of sections. */
+struct top_section {
+    char farm[NAME_MAX_BYTES + 1];
+    char key_file[CONFIG_TEXT_MAX];
+    char state[CONFIG_TEXT_MAX];
+    uint32_t log_level; /* enum log_level */
+    uint32_t workers;
+};
+
+struct config {
+    struct top_section top;
+    struct node_section node;
+    size_t server_count;
+    struct server_section servers[ENTRY_SERVERS_MAX];
+    struct sessions_section sessions;
+    struct public_section public;
+    struct dns_section dns;
+    struct admin_section admin;
+    size_t service_count;
+    struct service_section services[CONFIG_SERVICES_MAX];
+};
+
+/* Reads and checks a file. STEAD_E_CONFIG: every mistake was written to `errors`, one line each as
+ * FILE:LINE: what, and the nearest valid name. */
+int config_load(const char *path, struct config *out, FILE *errors);
+
+#endif

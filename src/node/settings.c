@@ -1,0 +1,233 @@
+/* The table of settings, and how the text of each type is parsed. What is done with the values is not here. */
+#include "node/settings.h"
+
+#include "core/record/record.h"
+#include "node/config.h"
+
+#include <string.h>
+
+#define ROW(section_, name_, type_, fallback_, min_, max_, choices_, struct_, member_, help_)      \
+    {                                                                                              \
+        .section = section_, .name = name_, .type = type_, .fallback = fallback_, .min = min_,     \
+        .max = max_, .choices = choices_, .offset = offsetof(struct struct_, member_),             \
+        .size = sizeof(((struct struct_ *)0)->member_), .help = help_                              \
+    }
+
+#define DAY_MS (24ull * 3600 * 1000)
+#define GIB (1ull << 30)
+
+const struct section sections[] = {
+    {"", NULL, false, "Outside of any section."},
+    {"node", "the node's name", false, "This node among the others. Required."},
+    {"server", "the service it serves", true,
+     "A real server beside this node. The secondary virtual server stands on the address and port "
+     "of its URLs."},
+    {"server.check", NULL, false, "How the real server's health is checked."},
+    {"sessions", NULL, false, "The session store. Without this section the node keeps no records."},
+    {"sessions.kind", "the kind", true,
+     "Rules of one kind of session state: tls, auth, purchase, tcp, stream, app."},
+    {"public", NULL, false, "The public HTTP listener: primary, secondary and roster."},
+    {"dns", NULL, false, "The name server of the farm's zone."},
+    {"admin", NULL, false, "Status, metrics and commands."},
+    {"service", "the service's id", true,
+     "What clients ask for. The same text on every node of the farm: keep it in one included "
+     "file."},
+};
+const size_t sections_count = sizeof(sections) / sizeof(sections[0]);
+
+const struct setting settings[] = {
+    ROW("", "farm", SETTING_NAME, NULL, 0, 0, NULL, top_section, farm,
+        "The farm's name: the same on every node."),
+    ROW("", "key-file", SETTING_PATH, NULL, 0, 0, NULL, top_section, key_file,
+        "The farm's key, made by `stead keygen`; readable by its owner only."),
+    ROW("", "state", SETTING_PATH, "/var/lib/stead", 0, 0, NULL, top_section, state,
+        "The folder where the node keeps its identity and what it remembers of the farm."),
+    ROW("", "log-level", SETTING_CHOICE, "info", 0, 0, "error|warn|info|debug", top_section,
+        log_level, "What is logged: this level and what is graver."),
+    ROW("", "workers", SETTING_NUMBER, "2", 1, 32, NULL, top_section, workers,
+        "Threads for the data path: public listener, DNS and session API."),
+
+    ROW("node", "address", SETTING_ADDRESS, NULL, 0, 7300, NULL, node_section, address,
+        "Where other nodes reach this one (UDP)."),
+    ROW("node", "join", SETTING_ADDRESSES, "", 0, 7300, NULL, node_section, join,
+        "Other nodes to find the farm by; any one that lives is enough."),
+    ROW("node", "groups", SETTING_NAMES, "", 0, 0, NULL, node_section, groups,
+        "Groups that clients and policies can choose by."),
+    ROW("node", "zone", SETTING_NAME, "", 0, 0, NULL, node_section, zone,
+        "Rack, room or site."),
+    ROW("node", "join-wait", SETTING_DURATION, "3s", 0, DAY_MS, NULL, node_section, join_wait_ms,
+        "A starting node that finds nobody goes on alone after this."),
+    ROW("node", "leave-wait", SETTING_DURATION, "15s", 0, DAY_MS, NULL, node_section,
+        leave_wait_ms, "A stopping node hands its records over for so long at most."),
+
+    ROW("server", "urls", SETTING_URLS, NULL, 0, 0, NULL, server_section, urls,
+        "The server's own URLs: where redirects lead."),
+    ROW("server", "forward", SETTING_ADDRESS, NULL, 0, 0, NULL, server_section, forward,
+        "The real server."),
+    ROW("server", "weight", SETTING_NUMBER, "100", 0, 1000000, NULL, server_section, weight,
+        "Share of new clients against other servers; 0 = none. Of the pair, whatever its URL."),
+    ROW("server", "capacity", SETTING_NUMBER, "0", 0, 1000000000, NULL, server_section, capacity,
+        "Users; beyond it the server is full. 0 = no limit."),
+    ROW("server", "backup", SETTING_NAME, "primary", 0, 0, NULL, server_section, backup,
+        "Who serves when this server cannot: a node's name, or primary = a new choice."),
+
+    ROW("server.check", "type", SETTING_CHOICE, "tcp", 0, 0, "none|tcp|http", check_section, type,
+        "none: only failed forwards tell; tcp: connects; http: GET must give 2xx or 3xx."),
+    ROW("server.check", "path", SETTING_TEXT, "/", 0, 0, NULL, check_section, path,
+        "What an http check asks for."),
+    ROW("server.check", "interval", SETTING_DURATION, "1s", 50, DAY_MS, NULL, check_section,
+        interval_ms, "Time between checks."),
+    ROW("server.check", "timeout", SETTING_DURATION, "2s", 50, DAY_MS, NULL, check_section,
+        timeout_ms, "A check that takes longer has failed."),
+    ROW("server.check", "rise", SETTING_NUMBER, "1", 1, 100, NULL, check_section, rise,
+        "Good checks in a row that make it healthy."),
+    ROW("server.check", "fall", SETTING_NUMBER, "2", 1, 100, NULL, check_section, fall,
+        "Failed checks in a row that make it suspect. A failed forward does so at once."),
+
+    ROW("sessions", "listen", SETTING_LISTEN, "unix:/run/stead/sessions.sock", 0, 0, NULL,
+        sessions_section, listen,
+        "The session API: a unix socket (mode 0660), or a loopback address with token-file."),
+    ROW("sessions", "token-file", SETTING_PATH, "", 0, 0, NULL, sessions_section, token_file,
+        "A file with the token that clients of a TCP listener must send (Authorization: Bearer)."),
+    ROW("sessions", "memory", SETTING_SIZE, "256m", 1 << 20, 1024 * GIB, NULL, sessions_section,
+        memory_bytes, "All records, tombstones and tables together."),
+    ROW("sessions", "split-max", SETTING_DURATION, "1h", 1000, 30 * DAY_MS, NULL, sessions_section,
+        split_max_ms,
+        "The longest split of the network that deletions outlive. A node away longer comes back "
+        "empty."),
+
+    ROW("sessions.kind", "copies", SETTING_NUMBER, "", 1, RECORD_HOLDERS_MAX + 1, NULL,
+        kind_section, copies, "Nodes that keep a record, its owner counted."),
+    ROW("sessions.kind", "ack", SETTING_BOOL, "", 0, 0, NULL, kind_section, ack,
+        "A write is answered when every holder that is up has it; no: at once."),
+    ROW("sessions.kind", "losable", SETTING_BOOL, "", 0, 0, NULL, kind_section, losable,
+        "A record that cannot be reached counts as absent instead of an error."),
+    ROW("sessions.kind", "sliding", SETTING_BOOL, "", 0, 0, NULL, kind_section, sliding,
+        "Reads and writes renew its life."),
+    ROW("sessions.kind", "when-alone", SETTING_CHOICE, "", 0, 0, "refuse|accept", kind_section,
+        when_alone, "A write when no other node can hold a copy."),
+    ROW("sessions.kind", "when-full", SETTING_CHOICE, "", 0, 0, "refuse|evict", kind_section,
+        when_full, "A write at the memory limit: refused, or the oldest losable ones make room."),
+    ROW("sessions.kind", "deletion", SETTING_CHOICE, "", 0, 0, "final|versioned", kind_section,
+        deletion, "final: an ended id never lives again; versioned: a key may be made anew."),
+    ROW("sessions.kind", "ttl", SETTING_DURATION, "", 0, 365 * DAY_MS, NULL, kind_section, ttl_ms,
+        "Its life when the request names none; 0s = no expiry."),
+    ROW("sessions.kind", "memory", SETTING_SIZE, "", 0, 1024 * GIB, NULL, kind_section,
+        memory_bytes, "Limit of this kind; 0 = only the common one."),
+
+    ROW("public", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, public_section, listen,
+        "Where clients come."),
+
+    ROW("dns", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, dns_section, listen,
+        "UDP and TCP."),
+    ROW("dns", "ttl", SETTING_NUMBER, "5", 0, 86400, NULL, dns_section, ttl_s,
+        "Seconds that resolvers may keep an answer."),
+    ROW("dns", "zone", SETTING_NAME, "", 0, 0, NULL, dns_section, zone,
+        "The zone it answers for; without it, the parent domain of each service's name."),
+
+    ROW("admin", "listen", SETTING_ADDRESS, "", 0, 0, NULL, admin_section, listen,
+        "A loopback address for status and metrics over HTTP; commands need the socket."),
+    ROW("admin", "socket", SETTING_PATH, "", 0, 0, NULL, admin_section, socket,
+        "The unix socket for `stead status` and commands; without it, admin.sock in the state "
+        "folder."),
+
+    ROW("service", "name", SETTING_NAME, NULL, 0, 0, NULL, service_section, name,
+        "The common DNS name that leads to any server."),
+    ROW("service", "url", SETTING_URL, NULL, 0, 0, NULL, service_section, url,
+        "The common URL: the primary virtual server."),
+    ROW("service", "policy", SETTING_CHOICE, "two-choices", 0, 0,
+        "two-choices|random|weighted|least-users", service_section, policy,
+        "How a server is picked."),
+    ROW("service", "name-answers", SETTING_CHOICE, "servers", 0, 0, "servers|directors|both",
+        service_section, name_answers,
+        "Whom the common name leads to: the servers, nodes that only direct, or both."),
+};
+const size_t settings_count = sizeof(settings) / sizeof(settings[0]);
+
+const struct setting *setting_find(const char *section, const char *name)
+{
+    for (size_t i = 0; i < settings_count; i++)
+        if (strcmp(settings[i].section, section) == 0 && strcmp(settings[i].name, name) == 0)
+            return &settings[i];
+    return NULL;
+}
+
+const struct section *section_find(const char *name)
+{
+    for (size_t i = 0; i < sections_count; i++)
+        if (strcmp(sections[i].name, name) == 0)
+            return &sections[i];
+    return NULL;
+}
+
+#define NEAREST_NAME_MAX 32
+
+/* Levenshtein distance of short words; far when either is long. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t la = strlen(a), lb = strlen(b), row[NEAREST_NAME_MAX + 1];
+    if (la > NEAREST_NAME_MAX || lb > NEAREST_NAME_MAX)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= lb; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= la; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            size_t up = row[j];
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            best = up + 1 < best ? up + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[lb];
+}
+
+/* The last word of "server.check" when it lies right under `parent`, else NULL. */
+static const char *child_name(const char *section, const char *parent)
+{
+    size_t n = strlen(parent);
+    if (n == 0)
+        return *section && !strchr(section, '.') ? section : NULL;
+    return strncmp(section, parent, n) == 0 && section[n] == '.' ? section + n + 1 : NULL;
+}
+
+const char *setting_nearest(const char *section, const char *name)
+{
+    const char *nearest = NULL;
+    size_t least = strlen(name) / 2 + 1; /* half of it mistyped is not a slip any more */
+    for (size_t i = 0; i < settings_count; i++) {
+        if (strcmp(settings[i].section, section) != 0)
+            continue;
+        size_t d = distance(name, settings[i].name);
+        if (d < least) {
+            least = d;
+            nearest = settings[i].name;
+        }
+    }
+    for (size_t i = 0; i < sections_count; i++) {
+        const char *child = child_name(sections[i].name, section);
+        size_t d = child ? distance(name, child) : SIZE_MAX;
+        if (d < least) {
+            least = d;
+            nearest = child;
+        }
+    }
+    return nearest;
+}
+
+const char *setting_type_name(enum setting_type t)
+{
+    static const char *const names[] = {
+        [SETTING_TEXT] = "text",           [SETTING_NAME] = "name",
+        [SETTING_PATH] = "path",           [SETTING_URL] = "URL",
+        [SETTING_ADDRESS] = "address",     [SETTING_LISTEN] = "unix:PATH or address",
+        [SETTING_DURATION] = "duration",   [SETTING_SIZE] = "size",
+        [SETTING_NUMBER] = "number",       [SETTING_BOOL] = "yes or no",
+        [SETTING_CHOICE] = "choice",       [SETTING_NAMES] = "list of names",
+        [SETTING_URLS] = "list of URLs",   [SETTING_ADDRESSES] = "list of addresses",
+    };
+    return names[t];
+}

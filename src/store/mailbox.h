@@ -1,0 +1,25 @@
+/* mailbox.h - a bounded queue of results from any thread to one worker, which is woken when it was empty. */
+#ifndef STORE_MAILBOX_H
+#define STORE_MAILBOX_H
+
+#include "base/list.h"
+#include "core/session/session.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+struct mailbox {
+    pthread_mutex_t lock;
+    struct list results;
+    struct store_wake wake;
+};
+
+void mailbox_init(struct mailbox *m);
+void mailbox_deinit(struct mailbox *m);
+void mailbox_set_wake(struct mailbox *m, struct store_wake wake);
+/* Takes the result. The number in a mailbox is bounded by the operations its worker has waiting, each of which
+ * gets exactly one result. */
+void mailbox_put(struct mailbox *m, struct session_result *r);
+struct session_result *mailbox_take(struct mailbox *m);
+
+#endif

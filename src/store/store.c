@@ -1,0 +1,270 @@
+/* The shards behind their locks: routing by key, and where a step's actions go. The state that is no session (roster,
+ * own servers, doubts) is in store_state.c. */
+#include "store/store.h"
+
+#include "base/buzhash.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/store_internal.h"
+
+#include <assert.h>
+
+/* A local request's token carries its mailbox, so that a result that a later step brings finds its way. */
+#define TOKEN_SLOTS 65536u
+
+static struct shard *shard_of(struct store *s, const struct key *key)
+{
+    uint64_t h = buzhash(&s->route, key->bytes, key->len) + key->kind;
+    return &s->shards[(h >> 32) % s->shard_count];
+}
+
+/* Called with the shard's lock held; empties the actions. `own` and its request get their result directly. */
+static void take_actions(struct store *s, struct shard *shard, struct session_actions *a,
+                         uint64_t own_token, struct session_result **own)
+{
+    struct list *link;
+    while ((link = list_pop(&a->results))) {
+        struct session_result *r = list_entry(link, struct session_result, link);
+        uint64_t token = r->request;
+        unsigned slot = (unsigned)(token & (TOKEN_SLOTS - 1));
+        assert(slot < shard->token_count);
+        struct token *t = &shard->tokens[slot];
+        r->request = t->request;
+        unsigned mailbox = t->mailbox;
+        t->next_free = shard->token_free;
+        shard->token_free = slot;
+        if (own && token == own_token)
+            *own = r;
+        else
+            mailbox_put(&s->mailboxes[mailbox], r);
+    }
+    atomic_store_explicit(&shard->deadline_ns, a->deadline_ns, memory_order_relaxed);
+    store_outbox_put(s, a);
+    store_notices_put(s, a);
+    session_actions_clear(a);
+}
+
+static void step(struct store *s, struct shard *shard, const struct session_event *ev,
+                 uint64_t now_ns)
+{
+    struct session_actions a;
+    session_actions_init(&a);
+    session_step(shard->session, ev, now_ns, &a);
+    take_actions(s, shard, &a, 0, NULL);
+}
+
+static void shard_deinit(struct shard *shard)
+{
+    session_free(shard->session);
+    mem_free(shard->tokens);
+    pthread_mutex_destroy(&shard->lock);
+}
+
+static int shard_init(struct store *s, unsigned index, const struct session_config *c,
+                      uint64_t now_ns)
+{
+    struct shard *shard = &s->shards[index];
+    pthread_mutex_init(&shard->lock, NULL);
+    atomic_init(&shard->deadline_ns, now_ns);
+    struct session_config own = *c;
+    own.memory_bytes = c->memory_bytes / s->shard_count;
+    own.kinds = &s->shard_kinds;
+    own.seed = c->seed + index;
+    own.shard_index = (uint8_t)index;
+    own.shard_count = (uint8_t)s->shard_count;
+    own.waiting_max = c->waiting_max / s->shard_count + 1;
+    shard->session = session_new(&own, now_ns);
+    shard->token_count = own.waiting_max + 1;
+    shard->tokens = mem_alloc(shard->token_count * sizeof(*shard->tokens));
+    if (!shard->session || !shard->tokens || shard->token_count > TOKEN_SLOTS)
+        return STEAD_E_NOMEM;
+    for (unsigned i = 0; i < shard->token_count; i++)
+        shard->tokens[i].next_free = i + 1;
+    return STEAD_OK;
+}
+
+struct store *store_new(const struct store_config *c, uint64_t now_ns)
+{
+    assert(c->shards >= 1 && c->shards <= STORE_SHARDS_MAX);
+    assert(c->mailboxes >= 1 && c->mailboxes <= STORE_MAILBOXES_MAX);
+    struct store *s = mem_alloc(sizeof(*s));
+    if (!s)
+        return NULL;
+    s->shard_count = c->shards;
+    s->mailbox_count = c->mailboxes;
+    s->kinds = *c->session.kinds;
+    s->shard_kinds = s->kinds;
+    for (size_t i = 0; i < s->kinds.count; i++)
+        s->shard_kinds.kind[i].memory_bytes /= c->shards;
+    buzhash_init(&s->route, c->session.bucket_secret);
+    store_state_init(s);
+    for (unsigned i = 0; i < c->mailboxes; i++)
+        mailbox_init(&s->mailboxes[i]);
+    int status = STEAD_OK;
+    for (unsigned i = 0; i < c->shards; i++)
+        if (shard_init(s, i, &c->session, now_ns) != STEAD_OK)
+            status = STEAD_E_NOMEM;
+    if (status != STEAD_OK) {
+        store_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void store_free(struct store *s)
+{
+    if (!s)
+        return;
+    for (unsigned i = 0; i < s->shard_count; i++)
+        shard_deinit(&s->shards[i]);
+    for (unsigned i = 0; i < s->mailbox_count; i++)
+        mailbox_deinit(&s->mailboxes[i]);
+    store_state_deinit(s);
+    mem_free(s);
+}
+
+void store_set_wake(struct store *s, unsigned mailbox, struct store_wake wake)
+{
+    assert(mailbox < s->mailbox_count);
+    mailbox_set_wake(&s->mailboxes[mailbox], wake);
+}
+
+const struct kinds *store_kinds(const struct store *s)
+{
+    return &s->kinds;
+}
+
+int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,
+                 struct session_result **out)
+{
+    assert(mailbox < s->mailbox_count);
+    *out = NULL;
+    /* The other half of the outbox is left to what other nodes ask of this one. */
+    if (atomic_load_explicit(&s->outbox_count, memory_order_relaxed) > STORE_OUTBOX_MAX / 2) {
+        atomic_fetch_add(&s->busy, 1);
+        return STEAD_E_BUSY;
+    }
+    struct shard *shard = shard_of(s, op->key);
+    struct session_actions a;
+    session_actions_init(&a);
+    pthread_mutex_lock(&shard->lock);
+    unsigned slot = shard->token_free;
+    if (slot >= shard->token_count) {
+        pthread_mutex_unlock(&shard->lock);
+        atomic_fetch_add(&s->busy, 1);
+        return STEAD_E_BUSY;
+    }
+    struct token *t = &shard->tokens[slot];
+    shard->token_free = t->next_free;
+    t->request = op->request;
+    t->mailbox = mailbox;
+    uint64_t before = atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
+    struct session_event ev = {.type = SESSION_EV_OP, .op = *op};
+    ev.op.request = (++shard->token_serial * TOKEN_SLOTS) | slot;
+    session_step(shard->session, &ev, now_ns, &a);
+    bool sooner = a.deadline_ns < before;
+    take_actions(s, shard, &a, ev.op.request, out);
+    pthread_mutex_unlock(&shard->lock);
+    if (sooner)
+        store_wake_mesh(s);
+    return *out ? STEAD_OK : STEAD_PENDING;
+}
+
+struct session_result *store_collect(struct store *s, unsigned mailbox)
+{
+    assert(mailbox < s->mailbox_count);
+    return mailbox_take(&s->mailboxes[mailbox]);
+}
+
+static void step_locked(struct store *s, struct shard *shard, const struct session_event *ev,
+                        uint64_t now_ns)
+{
+    pthread_mutex_lock(&shard->lock);
+    step(s, shard, ev, now_ns);
+    pthread_mutex_unlock(&shard->lock);
+}
+
+void store_set_view(struct store *s, const struct session_view *v, uint64_t now_ns)
+{
+    struct session_event ev = {.type = SESSION_EV_VIEW, .view = v};
+    for (unsigned i = 0; i < s->shard_count; i++)
+        step_locked(s, &s->shards[i], &ev, now_ns);
+}
+
+void store_deliver(struct store *s, const struct msg *m, uint64_t now_ns)
+{
+    struct key key;
+    struct session_event ev = {.type = SESSION_EV_MESSAGE,
+                               .message = {.from = m->peer, .bytes = m->bytes, .len = m->len}};
+    if (!session_message_key(m->bytes, m->len, &key)) {
+        atomic_fetch_add(&s->malformed, 1);
+        return;
+    }
+    if (key.len > 0) {
+        step_locked(s, shard_of(s, &key), &ev, now_ns);
+        return;
+    }
+    for (unsigned i = 0; i < s->shard_count; i++)
+        step_locked(s, &s->shards[i], &ev, now_ns);
+}
+
+uint64_t store_tick(struct store *s, uint64_t now_ns)
+{
+    uint64_t next = TIME_NEVER;
+    struct session_event ev = {.type = SESSION_EV_TICK};
+    for (unsigned i = 0; i < s->shard_count; i++) {
+        struct shard *shard = &s->shards[i];
+        if (atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed) <= now_ns)
+            step_locked(s, shard, &ev, now_ns);
+        uint64_t at = atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
+        next = at < next ? at : next;
+    }
+    return next;
+}
+
+bool store_synced(struct store *s)
+{
+    bool all = true;
+    for (unsigned i = 0; i < s->shard_count && all; i++) {
+        pthread_mutex_lock(&s->shards[i].lock);
+        all = session_synced(s->shards[i].session);
+        pthread_mutex_unlock(&s->shards[i].lock);
+    }
+    return all;
+}
+
+bool store_drained(struct store *s)
+{
+    bool all = true;
+    for (unsigned i = 0; i < s->shard_count && all; i++) {
+        pthread_mutex_lock(&s->shards[i].lock);
+        all = session_drained(s->shards[i].session);
+        pthread_mutex_unlock(&s->shards[i].lock);
+    }
+    return all;
+}
+
+/* All of session_stats are counts, so shards add up word by word. */
+static void add_stats(struct session_stats *sum, const struct session_stats *one)
+{
+    _Static_assert(sizeof(*sum) % sizeof(uint64_t) == 0, "session_stats is made of uint64_t");
+    uint64_t *to = (uint64_t *)(void *)sum;
+    const uint64_t *from = (const uint64_t *)(const void *)one;
+    for (size_t i = 0; i < sizeof(*sum) / sizeof(uint64_t); i++)
+        to[i] += from[i];
+}
+
+void store_stats(struct store *s, struct store_stats *out)
+{
+    *out = (struct store_stats){0};
+    for (unsigned i = 0; i < s->shard_count; i++) {
+        struct session_stats one;
+        pthread_mutex_lock(&s->shards[i].lock);
+        session_stats(s->shards[i].session, &one);
+        pthread_mutex_unlock(&s->shards[i].lock);
+        add_stats(&out->sessions, &one);
+    }
+    out->sessions.busy += atomic_load(&s->busy);
+    out->sessions.malformed += atomic_load(&s->malformed);
+    store_state_stats(s, out);
+}

@@ -1,0 +1,65 @@
+/* store_internal.h - the store's inside: shards, mailboxes, and the state shared by threads. */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include "base/buzhash.h"
+#include "store/mailbox.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+#define STORE_DOUBTS_MAX 64
+#define STORE_NOTICES_MAX 256
+
+/* A local operation under way: whose it is. Free ones are chained by next_free. */
+struct token {
+    uint64_t request;
+    unsigned mailbox;
+    unsigned next_free;
+};
+
+/* Padded: locks of neighbours do not share a cache line. */
+struct shard {
+    pthread_mutex_t lock;
+    struct session *session;
+    _Atomic uint64_t deadline_ns;
+    struct token *tokens;
+    unsigned token_count, token_free;
+    uint64_t token_serial;
+    char pad[64];
+};
+
+struct store {
+    unsigned shard_count, mailbox_count;
+    struct kinds kinds;       /* of the node */
+    struct kinds shard_kinds; /* with a shard's part of each memory limit */
+    struct buzhash route;
+    struct shard shards[STORE_SHARDS_MAX];
+    struct mailbox mailboxes[STORE_MAILBOXES_MAX];
+    atomic_uint_fast64_t busy, malformed;
+
+    /* store_state.c */
+    pthread_mutex_t state_lock;
+    struct store_wake mesh_wake;
+    struct roster *roster;
+    struct list outbox;
+    atomic_size_t outbox_count; /* changed under state_lock, read without it */
+    uint64_t outbox_full, notices_dropped;
+    size_t doubt_count;
+    uint64_t doubts[STORE_DOUBTS_MAX];
+    size_t notice_count;
+    struct session_notice notices[STORE_NOTICES_MAX];
+    atomic_uint users[ENTRY_SERVERS_MAX];
+    atomic_bool healthy[ENTRY_SERVERS_MAX];
+    atomic_bool draining;
+};
+
+void store_state_init(struct store *s);
+void store_state_deinit(struct store *s);
+void store_state_stats(struct store *s, struct store_stats *out);
+void store_wake_mesh(struct store *s);
+/* Moves a step's sends to the outbox and its notices to the log's queue. */
+void store_outbox_put(struct store *s, struct session_actions *a);
+void store_notices_put(struct store *s, const struct session_actions *a);
+
+#endif

@@ -1,0 +1,180 @@
+/* What the threads share beside the shards: the roster snapshot, the outbox, notices, doubts, own servers. */
+#include "base/mem.h"
+#include "store/store_internal.h"
+
+#include <assert.h>
+
+void store_state_init(struct store *s)
+{
+    pthread_mutex_init(&s->state_lock, NULL);
+    list_init(&s->outbox);
+}
+
+void store_state_deinit(struct store *s)
+{
+    msg_list_free(&s->outbox);
+    roster_unref(s->roster);
+    pthread_mutex_destroy(&s->state_lock);
+}
+
+void store_set_mesh_wake(struct store *s, struct store_wake wake)
+{
+    pthread_mutex_lock(&s->state_lock);
+    s->mesh_wake = wake;
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+/* With the lock held. */
+static void wake_locked(struct store *s)
+{
+    if (s->mesh_wake.call)
+        s->mesh_wake.call(s->mesh_wake.context);
+}
+
+void store_wake_mesh(struct store *s)
+{
+    pthread_mutex_lock(&s->state_lock);
+    wake_locked(s);
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+void store_outbox_put(struct store *s, struct session_actions *a)
+{
+    if (list_empty(&a->sends))
+        return;
+    pthread_mutex_lock(&s->state_lock);
+    struct list *link;
+    while ((link = list_pop(&a->sends))) {
+        /* A message that is dropped here costs its operation the deadline, never a false answer. */
+        if (s->outbox_count >= STORE_OUTBOX_MAX) {
+            msg_free(list_entry(link, struct msg, link));
+            s->outbox_full++;
+            continue;
+        }
+        list_append(&s->outbox, link);
+        s->outbox_count++;
+    }
+    wake_locked(s);
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+void store_notices_put(struct store *s, const struct session_actions *a)
+{
+    if (a->notice_count == 0)
+        return;
+    pthread_mutex_lock(&s->state_lock);
+    for (uint32_t i = 0; i < a->notice_count; i++) {
+        if (s->notice_count < STORE_NOTICES_MAX)
+            s->notices[s->notice_count++] = a->notices[i];
+        else
+            s->notices_dropped++;
+    }
+    wake_locked(s);
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+void store_take_sends(struct store *s, struct list *out)
+{
+    pthread_mutex_lock(&s->state_lock);
+    list_splice(out, &s->outbox);
+    s->outbox_count = 0;
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+size_t store_take_notices(struct store *s, struct session_notice *out, size_t max)
+{
+    pthread_mutex_lock(&s->state_lock);
+    size_t n = s->notice_count < max ? s->notice_count : max;
+    for (size_t i = 0; i < n; i++)
+        out[i] = s->notices[i];
+    for (size_t i = n; i < s->notice_count; i++)
+        s->notices[i - n] = s->notices[i];
+    s->notice_count -= n;
+    pthread_mutex_unlock(&s->state_lock);
+    return n;
+}
+
+struct roster *store_roster(struct store *s)
+{
+    pthread_mutex_lock(&s->state_lock);
+    struct roster *r = s->roster ? roster_ref(s->roster) : NULL;
+    pthread_mutex_unlock(&s->state_lock);
+    return r;
+}
+
+void store_set_roster(struct store *s, struct roster *r)
+{
+    pthread_mutex_lock(&s->state_lock);
+    struct roster *old = s->roster;
+    s->roster = r;
+    pthread_mutex_unlock(&s->state_lock);
+    roster_unref(old);
+}
+
+void store_users_add(struct store *s, unsigned server, int delta)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    atomic_fetch_add(&s->users[server], (unsigned)delta);
+    store_wake_mesh(s);
+}
+
+uint32_t store_users(const struct store *s, unsigned server)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    return atomic_load(&s->users[server]);
+}
+
+void store_set_healthy(struct store *s, unsigned server, bool healthy)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    if (atomic_exchange(&s->healthy[server], healthy) != healthy)
+        store_wake_mesh(s);
+}
+
+bool store_healthy(const struct store *s, unsigned server)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    return atomic_load(&s->healthy[server]);
+}
+
+void store_doubt(struct store *s, uint64_t node)
+{
+    pthread_mutex_lock(&s->state_lock);
+    bool known = false;
+    for (size_t i = 0; i < s->doubt_count; i++)
+        known |= s->doubts[i] == node;
+    if (!known && s->doubt_count < STORE_DOUBTS_MAX)
+        s->doubts[s->doubt_count++] = node;
+    wake_locked(s);
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+size_t store_take_doubts(struct store *s, uint64_t *nodes, size_t max)
+{
+    pthread_mutex_lock(&s->state_lock);
+    size_t n = s->doubt_count < max ? s->doubt_count : max;
+    for (size_t i = 0; i < n; i++)
+        nodes[i] = s->doubts[--s->doubt_count];
+    pthread_mutex_unlock(&s->state_lock);
+    return n;
+}
+
+void store_set_draining(struct store *s, bool draining)
+{
+    if (atomic_exchange(&s->draining, draining) != draining)
+        store_wake_mesh(s);
+}
+
+bool store_draining(const struct store *s)
+{
+    return atomic_load(&s->draining);
+}
+
+void store_state_stats(struct store *s, struct store_stats *out)
+{
+    pthread_mutex_lock(&s->state_lock);
+    out->outbox = s->outbox_count;
+    out->outbox_full = s->outbox_full;
+    out->notices_dropped = s->notices_dropped;
+    pthread_mutex_unlock(&s->state_lock);
+}
