@@ -41,13 +41,15 @@ struct dns_query {
  * wire_len > 0) are set. */
 int dns_parse_query(const uint8_t *msg, size_t len, struct dns_query *q);
 
-/* Writes an answer step by step into buf; anything that does not fit sets TC and is left out. */
+/* Writes an answer step by step into buf, answers before authority; the first record that does not fit sets TC, and
+ * it and those after it are left out. */
 struct dns_answer {
     uint8_t *buf;
     size_t len, cap, edns_room;
     uint16_t counts[4];
-    bool truncated;
+    bool truncated, authoritative;
 };
+/* cap is at least DNS_UDP_PLAIN. */
 void dns_answer_begin(struct dns_answer *a, const struct dns_query *q, uint8_t *buf, size_t cap,
                       bool authoritative);
 /* owner: NULL = the question's name (compressed), else a dotted name. */
@@ -63,7 +65,8 @@ void dns_answer_hinfo(struct dns_answer *a, uint32_t ttl);
 size_t dns_answer_end(struct dns_answer *a, const struct dns_query *q, unsigned rcode);
 
 /* For clients: a query with EDNS; length or 0. And the addresses in a response that fits it (id, question): OK, or
- * STEAD_E_PARSE, STEAD_E_ABSENT (NXDOMAIN or no addresses), STEAD_E_TRUNCATED (TC), STEAD_E_IO (other rcode). */
+ * STEAD_E_PARSE, STEAD_E_INVAL (name or type), STEAD_E_ABSENT (NXDOMAIN or no addresses), STEAD_E_TRUNCATED (TC),
+ * STEAD_E_IO (other rcode). Aliases inside the answer are followed; the addresses come without a port. */
 size_t dns_build_query(uint8_t *buf, size_t cap, uint16_t id, const char *name, uint16_t type);
 int dns_parse_addresses(const uint8_t *msg, size_t len, uint16_t id, const char *name,
                         uint16_t type, struct addr *out, size_t max, size_t *count);
