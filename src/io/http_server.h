@@ -31,7 +31,7 @@ enum http_verdict {
 struct http_limits {
     uint32_t connections_max; /* beyond it new ones are closed at once and counted; default 10,000 */
     uint32_t head_ms;         /* a head must come within; default 10 s */
-    uint32_t body_ms;         /* default 30 s */
+    uint32_t body_ms;         /* a body, and a client's taking of an answer; default 30 s */
     uint32_t idle_ms;         /* between requests; default 60 s */
     uint64_t body_max;        /* bytes; default 2 MiB */
 };
@@ -46,7 +46,9 @@ struct http_server_config {
     struct http_limits limits;
     struct http_counters *counters; /* may be shared by several servers */
     const char *server_name;        /* for the Server header; NULL = none */
-    /* body == NULL on the first call; when HTTP_WANT_BODY was returned, called again with it. */
+    /* body == NULL on the first call; when HTTP_WANT_BODY was returned, called again with it (never NULL
+     * then), which stays valid until the reply. The second call may not come, when the client goes
+     * away: until it comes the request belongs to the server, and its data must own nothing. */
     enum http_verdict (*handle)(void *context, struct http_request *r, const char *body,
                                 size_t body_len);
     void *context;
@@ -67,14 +69,15 @@ void http_request_set_data(struct http_request *r, void *data);
 void *http_request_data(const struct http_request *r);
 
 /* Answers. `headers` is text of whole lines each ended by CRLF, or NULL; Date, Content-Length and Connection are added.
- * HEAD gets no body. Values put into headers must be free of control characters: see http_path_safe. */
+ * HEAD, 204 and 304 get no body. Values put into headers must be free of control characters: see http_path_safe. */
 void http_reply(struct http_request *r, int status, const char *content_type, const char *headers,
                 const void *body, size_t len);
 /* {"error": NAME, "message": text} */
 void http_reply_error(struct http_request *r, int status, const char *name, const char *message);
 
 /* Takes the connection over: the descriptor (non-blocking, no longer watched) is the caller's, and *bytes (head included,
- * and whatever came after it) freed with mem_free. The request is freed. */
+ * and whatever came after it) freed with mem_free. Returns the descriptor; the request is freed. STEAD_E_CLOSED (the client or the server
+ * is gone), INVAL (its body was read) and NOMEM leave the request, which must be replied to. */
 int http_take(struct http_request *r, char **bytes, size_t *len);
 
 #endif

@@ -1,5 +1,5 @@
 /* io.h - small things of the operating system: the clock, random bytes, descriptors, files. errno is folded into
- * stead_error here; io_error_text says what the system said. */
+ * stead_error here and left as the system set it; io_error_text says what the system said. */
 #ifndef IO_H
 #define IO_H
 
@@ -18,6 +18,8 @@ void io_random(void *out, size_t len);
 
 /* stead_error for an errno. */
 int io_error(int errnum);
+/* The system's own words for an errno; static text. */
+const char *io_error_text(int errnum);
 
 socklen_t io_sockaddr(const struct addr *a, struct sockaddr_storage *out);
 bool io_from_sockaddr(const struct sockaddr *sa, struct addr *out);

@@ -1,0 +1,296 @@
+/* http_conn.c - the reading half of a connection: heads, bodies, and handing requests to the
+ * handler. */
+#include "io/http_internal.h"
+
+#include "base/mem.h"
+#include "stead/error.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* -- bytes that wait -- */
+
+static bool pending_append(struct http_conn *c, const char *bytes, size_t len)
+{
+    if (c->pending_at) {
+        memmove(c->pending, c->pending + c->pending_at, c->pending_len);
+        c->pending_at = 0;
+    }
+    char *more = mem_realloc(c->pending, c->pending_len + len);
+    if (!more)
+        return false;
+    memcpy(more + c->pending_len, bytes, len);
+    /* Half a head is looked at again only when a line has ended: a client that sends it byte by
+     * byte costs no more than its lines. */
+    c->parse_due = c->parse_due || !c->pending_len || memchr(bytes, '\n', len) ||
+                   c->pending_len + len > HTTP_HEAD_MAX;
+    c->pending = more;
+    c->pending_len += len;
+    return true;
+}
+
+void conn_consume(struct http_conn *c, size_t bytes)
+{
+    c->pending_at += bytes;
+    c->pending_len -= bytes;
+    c->parse_due = true;
+    if (c->pending_len)
+        return;
+    mem_free(c->pending);
+    c->pending = NULL;
+    c->pending_at = 0;
+}
+
+/* -- requests -- */
+
+static struct slice moved(struct slice s, const char *from, const char *to)
+{
+    if (s.at)
+        s.at = to + (s.at - from);
+    return s;
+}
+
+/* Takes the parsed head out of the pending bytes. */
+static struct http_request *request_new(struct http_conn *c, size_t head_len)
+{
+    const struct http_head *h = &c->server->head;
+    const char *from = c->pending + c->pending_at;
+    struct http_request *r = mem_alloc(sizeof *r + head_len);
+    if (!r)
+        return NULL;
+    memcpy(r->bytes, from, head_len);
+    r->head_len = head_len;
+    r->conn = c;
+    r->peer = c->peer;
+    r->local = c->local;
+    r->head = *h;
+    r->head.method = moved(h->method, from, r->bytes);
+    r->head.target = moved(h->target, from, r->bytes);
+    r->head.path = moved(h->path, from, r->bytes);
+    r->head.query = moved(h->query, from, r->bytes);
+    r->head.host = moved(h->host, from, r->bytes);
+    for (size_t i = 0; i < h->header_count; i++) {
+        r->head.headers[i].name = moved(h->headers[i].name, from, r->bytes);
+        r->head.headers[i].value = moved(h->headers[i].value, from, r->bytes);
+    }
+    return r;
+}
+
+void request_free(struct http_request *r)
+{
+    mem_free(r->body);
+    mem_free(r);
+}
+
+const struct http_head *http_request_head(const struct http_request *r)
+{
+    return &r->head;
+}
+
+const struct addr *http_request_peer(const struct http_request *r)
+{
+    return &r->peer;
+}
+
+const struct addr *http_request_local(const struct http_request *r)
+{
+    return &r->local;
+}
+
+void http_request_set_data(struct http_request *r, void *data)
+{
+    r->data = data;
+}
+
+void *http_request_data(const struct http_request *r)
+{
+    return r->data;
+}
+
+int http_take(struct http_request *r, char **bytes, size_t *len)
+{
+    struct http_conn *c = r->conn;
+    if (!c)
+        return STEAD_E_CLOSED;
+    if (r->body_read)
+        return STEAD_E_INVAL;
+    char *all = mem_alloc(r->head_len + c->pending_len);
+    if (!all)
+        return STEAD_E_NOMEM;
+    memcpy(all, r->bytes, r->head_len);
+    if (c->pending_len)
+        memcpy(all + r->head_len, c->pending + c->pending_at, c->pending_len);
+    *bytes = all;
+    *len = r->head_len + c->pending_len;
+    int fd = c->fd;
+    c->fd = -1;
+    conn_close(c);
+    request_free(r);
+    return fd;
+}
+
+/* -- bodies -- */
+
+static void body_done(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    struct http_request *r = c->request;
+    r->body_read = true;
+    conn_set_phase(c, CONN_WAIT);
+    http_count(&s->config.counters->requests);
+    enum http_verdict v =
+        s->config.handle(s->config.context, r, r->body ? r->body : "", r->body_len);
+    assert(v == HTTP_ANSWERED);
+    (void)v;
+}
+
+static int body_append(struct http_request *r, struct slice data, uint64_t max)
+{
+    if (data.len > max - r->body_len)
+        return 413;
+    if (r->body_len + data.len > r->body_cap) {
+        size_t cap = r->body_cap ? r->body_cap * 2 : 1024;
+        while (cap < r->body_len + data.len)
+            cap *= 2;
+        char *more = mem_realloc(r->body, cap);
+        if (!more)
+            return 503;
+        r->body = more;
+        r->body_cap = cap;
+    }
+    memcpy(r->body + r->body_len, data.at, data.len);
+    r->body_len += data.len;
+    return 0;
+}
+
+/* True when the body is whole; *status is set when it cannot be. */
+static bool chunked_input(struct http_conn *c, int *status)
+{
+    struct slice in = {c->pending + c->pending_at, c->pending_len};
+    int step;
+    do {
+        struct slice data = {NULL, 0};
+        step = http_chunked_step(&c->chunked, &in, &data);
+        if (step < 0)
+            *status = -step;
+        else if (data.len)
+            *status = body_append(c->request, data, c->server->config.limits.body_max);
+    } while (step == 1 && !*status);
+    assert(step != 0 || in.len == 0); /* else conn_run() would come here for ever */
+    conn_consume(c, c->pending_len - in.len);
+    return step == 2;
+}
+
+static bool length_input(struct http_conn *c, int *status)
+{
+    struct slice in = {c->pending + c->pending_at, c->pending_len};
+    if (in.len > c->body_left)
+        in.len = (size_t)c->body_left;
+    *status = body_append(c->request, in, c->server->config.limits.body_max);
+    c->body_left -= in.len;
+    conn_consume(c, in.len);
+    return c->body_left == 0;
+}
+
+static void step_body(struct http_conn *c)
+{
+    int status = 0;
+    bool whole = c->request->head.chunked ? chunked_input(c, &status) : length_input(c, &status);
+    if (status)
+        conn_fail(c, status, status == 413 ? "the body is too large" : "malformed body");
+    else if (whole)
+        body_done(c);
+}
+
+static void body_start(struct http_conn *c)
+{
+    const struct http_head *h = &c->request->head;
+    conn_set_phase(c, CONN_BODY);
+    if (h->has_length && h->length > c->server->config.limits.body_max) {
+        conn_fail(c, 413, "the body is too large");
+        return;
+    }
+    if (!h->chunked && (!h->has_length || h->length == 0)) {
+        body_done(c);
+        return;
+    }
+    http_chunked_init(&c->chunked);
+    c->body_left = h->length;
+    if (h->expect_continue && h->minor >= 1 && !c->pending_len)
+        conn_send_continue(c);
+}
+
+/* -- heads -- */
+
+static void request_start(struct http_conn *c, size_t head_len)
+{
+    struct http_server *s = c->server;
+    struct http_request *r = request_new(c, head_len);
+    if (!r) {
+        conn_fail(c, 503, "out of memory");
+        return;
+    }
+    conn_consume(c, head_len);
+    c->request = r;
+    conn_set_phase(c, CONN_WAIT);
+    enum http_verdict v = s->config.handle(s->config.context, r, NULL, 0);
+    if (v == HTTP_ANSWERED) {
+        http_count(&s->config.counters->requests);
+        return;
+    }
+    if (c->phase == CONN_CLOSED)
+        request_free(r); /* the handler has closed the server meanwhile */
+    else
+        body_start(c);
+}
+
+static void step_head(struct http_conn *c)
+{
+    const char *why = "malformed request";
+    c->parse_due = false;
+    int n = http_parse_request(c->pending + c->pending_at, c->pending_len, &c->server->head, &why);
+    if (n > 0)
+        request_start(c, (size_t)n);
+    else if (n < 0)
+        conn_fail(c, -n, why);
+    else if (c->pending_len > HTTP_HEAD_MAX)
+        conn_fail(c, 431, "the head is too large");
+    else if (c->phase == CONN_IDLE)
+        conn_set_phase(c, CONN_HEAD);
+}
+
+void conn_run(struct http_conn *c)
+{
+    c->running = true;
+    while (c->pending_len) {
+        if (c->phase <= CONN_HEAD && c->parse_due)
+            step_head(c);
+        else if (c->phase == CONN_BODY)
+            step_body(c);
+        else
+            break;
+    }
+    c->running = false;
+    if (c->phase <= CONN_BODY)
+        conn_watch(c, UV_READABLE);
+}
+
+void conn_readable(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    ssize_t n = recv(c->fd, s->read_buffer, sizeof s->read_buffer, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        conn_close(c);
+        return;
+    }
+    if (c->phase == CONN_LINGER)
+        return;
+    if (!pending_append(c, s->read_buffer, (size_t)n))
+        conn_close(c);
+    else
+        conn_run(c);
+}

@@ -1,0 +1,259 @@
+/* http_reply.c - the writing half of a connection: answers, and what follows them. */
+#include "io/http_internal.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define HEAD_BYTES_MAX 768
+#define ERROR_BYTES_MAX 1024
+
+struct answer {
+    int status;
+    const char *content_type, *headers;
+    const void *body;
+    size_t len;
+    bool head_only, old_client;
+};
+
+static const char *date_now(struct http_server *s)
+{
+    time_t now = time(NULL);
+    if (now != s->date_s) {
+        struct tm tm;
+        gmtime_r(&now, &tm);
+        strftime(s->date, sizeof s->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        s->date_s = now;
+    }
+    return s->date;
+}
+
+/* -- writing -- */
+
+/* The answer is on its way: reads on, or closes when both sides have said all. */
+static void conn_sent(struct http_conn *c)
+{
+    mem_free(c->out);
+    c->out = NULL;
+    c->out_at = c->out_len = 0;
+    if (c->close_after) {
+        shutdown(c->fd, SHUT_WR);
+        if (c->pending_len)
+            conn_consume(c, c->pending_len);
+        conn_set_phase(c, CONN_LINGER);
+        conn_watch(c, UV_READABLE);
+        return;
+    }
+    conn_set_phase(c, c->pending_len ? CONN_HEAD : CONN_IDLE);
+    c->parse_due = true;
+    if (!c->running)
+        conn_run(c);
+}
+
+static bool would_block(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+/* Keeps what the socket did not take. */
+static bool keep_rest(struct http_conn *c, const struct iovec *iov, size_t count, size_t sent)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += iov[i].iov_len;
+    c->out = mem_alloc(total - sent);
+    if (!c->out)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        size_t skip = sent < iov[i].iov_len ? sent : iov[i].iov_len;
+        sent -= skip;
+        if (iov[i].iov_len > skip)
+            memcpy(c->out + c->out_len, (const char *)iov[i].iov_base + skip,
+                   iov[i].iov_len - skip);
+        c->out_len += iov[i].iov_len - skip;
+    }
+    return true;
+}
+
+static void conn_send(struct http_conn *c, struct iovec *iov, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += iov[i].iov_len;
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
+    ssize_t n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
+    if (n < 0 && !would_block()) {
+        conn_close(c);
+        return;
+    }
+    size_t sent = n > 0 ? (size_t)n : 0;
+    if (sent == total) {
+        conn_sent(c);
+    } else if (keep_rest(c, iov, count, sent)) {
+        conn_set_phase(c, CONN_WRITE);
+        conn_watch(c, UV_WRITABLE);
+    } else {
+        conn_close(c);
+    }
+}
+
+void conn_writable(struct http_conn *c)
+{
+    ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
+    if (n < 0 && would_block())
+        return;
+    if (n < 0) {
+        conn_close(c);
+        return;
+    }
+    c->out_at += (size_t)n;
+    if (c->out_at == c->out_len)
+        conn_sent(c);
+}
+
+void conn_send_continue(struct http_conn *c)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    ssize_t n = send(c->fd, text, sizeof text - 1, MSG_NOSIGNAL);
+    /* The socket's buffer is empty between requests: it takes so little, or the client is gone. */
+    if (n != (ssize_t)sizeof text - 1)
+        conn_close(c);
+}
+
+/* -- heads of answers -- */
+
+static bool status_has_body(int status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+static size_t append(char *at, size_t have, const char *format, const char *value)
+{
+    int n = snprintf(at + have, HEAD_BYTES_MAX - have, format, value);
+    assert(n >= 0 && (size_t)n < HEAD_BYTES_MAX - have);
+    return have + (size_t)n;
+}
+
+static void conn_answer(struct http_conn *c, const struct answer *a)
+{
+    char head[HEAD_BYTES_MAX];
+    struct http_server *s = c->server;
+    size_t n = (size_t)snprintf(head, sizeof head, "HTTP/1.1 %d %.64s\r\nDate: %s\r\n", a->status,
+                                http_reason(a->status), date_now(s));
+    if (s->server_name)
+        n = append(head, n, "Server: %.100s\r\n", s->server_name);
+    if (a->content_type)
+        n = append(head, n, "Content-Type: %.200s\r\n", a->content_type);
+    if (status_has_body(a->status))
+        n += (size_t)snprintf(head + n, sizeof head - n, "Content-Length: %zu\r\n", a->len);
+    if (c->close_after)
+        n = append(head, n, "Connection: %s\r\n", "close");
+    else if (a->old_client)
+        n = append(head, n, "Connection: %s\r\n", "keep-alive");
+    char end[] = "\r\n";
+    size_t len = status_has_body(a->status) && !a->head_only ? a->len : 0;
+    struct iovec iov[] = {{head, n},
+                          {(void *)(uintptr_t)a->headers, a->headers ? strlen(a->headers) : 0},
+                          {end, 2},
+                          {(void *)(uintptr_t)a->body, len}};
+    conn_send(c, iov, sizeof iov / sizeof *iov);
+}
+
+/* JSON of an error; what does not fit is cut from the message. */
+static size_t error_json(char out[ERROR_BYTES_MAX], const char *name, const char *message)
+{
+    int start = snprintf(out, ERROR_BYTES_MAX, "{\"error\": \"%.100s\", \"message\": \"", name);
+    size_t n = (size_t)start;
+    for (const char *m = message; *m && n < ERROR_BYTES_MAX - 16; m++) {
+        unsigned char ch = (unsigned char)*m;
+        if (ch == '"' || ch == '\\')
+            out[n++] = '\\';
+        if (ch < 0x20)
+            n += (size_t)snprintf(out + n, ERROR_BYTES_MAX - n, "\\u%04x", ch);
+        else
+            out[n++] = (char)ch;
+    }
+    memcpy(out + n, "\"}\n", 3);
+    return n + 3;
+}
+
+static const char *status_error_name(int status)
+{
+    switch (status) {
+    case 408:
+        return "DEADLINE";
+    case 413:
+    case 414:
+    case 431:
+        return "TOO_LARGE";
+    case 501:
+        return "UNSUPPORTED";
+    case 503:
+        return "NOMEM";
+    case 505:
+        return "VERSION";
+    default:
+        return "PARSE";
+    }
+}
+
+void conn_fail(struct http_conn *c, int status, const char *why)
+{
+    char body[ERROR_BYTES_MAX];
+    struct answer a = {.status = status, .content_type = "application/json", .body = body};
+    a.len = error_json(body, status_error_name(status), why);
+    if (status != 408)
+        http_count(&c->server->config.counters->bad);
+    if (c->request)
+        request_free(c->request);
+    c->request = NULL;
+    c->close_after = true;
+    conn_answer(c, &a);
+}
+
+/* -- the handler's answers -- */
+
+/* Can what follows be read as the next request? A body that nobody asked for is skipped when all of
+ * it is here; else the connection ends with the answer. */
+static bool skip_body(struct http_conn *c, const struct http_request *r)
+{
+    const struct http_head *h = &r->head;
+    if (r->body_read || (!h->chunked && (!h->has_length || h->length == 0)))
+        return true;
+    if (h->chunked || h->length > c->pending_len)
+        return false;
+    conn_consume(c, (size_t)h->length);
+    return true;
+}
+
+void http_reply(struct http_request *r, int status, const char *content_type, const char *headers,
+                const void *body, size_t len)
+{
+    struct http_conn *c = r->conn;
+    if (c) {
+        struct answer a = {.status = status,
+                           .content_type = content_type,
+                           .headers = headers,
+                           .body = body,
+                           .len = len,
+                           .head_only = slice_is(r->head.method, "HEAD"),
+                           .old_client = r->head.minor == 0};
+        c->close_after = !r->head.keep_alive || !c->server->accepting || !skip_body(c, r);
+        c->request = NULL;
+        conn_answer(c, &a);
+    }
+    request_free(r);
+}
+
+void http_reply_error(struct http_request *r, int status, const char *name, const char *message)
+{
+    char body[ERROR_BYTES_MAX];
+    size_t len = error_json(body, name, message);
+    http_reply(r, status, "application/json", NULL, body, len);
+}

@@ -1,0 +1,303 @@
+/* http_server.c - a server's life: accepting, the one timer, closing. Reading is in http_conn.c,
+ * answers in http_reply.c. */
+#include "io/http_internal.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "io/io.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ACCEPTS_A_TURN 64
+
+static const char server_is_full[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+                                     "Retry-After: 1\r\nConnection: close\r\n\r\n";
+
+void http_count(atomic_uint_fast64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+void http_limits_default(struct http_limits *l)
+{
+    *l = (struct http_limits){.connections_max = 10000,
+                              .head_ms = 10000,
+                              .body_ms = 30000,
+                              .idle_ms = 60000,
+                              .body_max = 2u << 20};
+}
+
+/* -- the timer -- */
+
+static uint32_t phase_ms(const struct http_limits *l, enum conn_phase phase)
+{
+    switch (phase) {
+    case CONN_IDLE:
+        return l->idle_ms;
+    case CONN_HEAD:
+        return l->head_ms;
+    case CONN_BODY:
+    case CONN_WRITE:
+        return l->body_ms;
+    case CONN_LINGER:
+        return HTTP_LINGER_MS;
+    default:
+        return 0; /* WAIT: its handler's matter */
+    }
+}
+
+static void timer_fired(uv_timer_t *timer);
+
+static void timer_at(struct http_server *s, uint64_t due_ms)
+{
+    if (due_ms >= s->timer_due_ms || s->closing)
+        return;
+    uint64_t now = uv_now(s->config.loop);
+    s->timer_due_ms = due_ms;
+    uv_timer_start(&s->timer, timer_fired, due_ms > now ? due_ms - now : 0, 0);
+}
+
+void conn_set_phase(struct http_conn *c, enum conn_phase phase)
+{
+    struct http_server *s = c->server;
+    if (list_linked(&c->link))
+        list_remove(&c->link);
+    c->phase = (uint8_t)phase;
+    if (phase == CONN_CLOSED)
+        return;
+    list_append(&s->phases[phase], &c->link);
+    uint32_t limit = phase_ms(&s->config.limits, phase);
+    c->deadline_ms = limit ? uv_now(s->config.loop) + limit : TIME_NEVER;
+    timer_at(s, c->deadline_ms);
+}
+
+static void conn_expire(struct http_conn *c)
+{
+    bool asked = c->phase == CONN_BODY || (c->phase == CONN_HEAD && c->pending_len);
+    if (c->phase != CONN_IDLE && c->phase != CONN_LINGER)
+        http_count(&c->server->config.counters->timeouts);
+    if (asked)
+        conn_fail(c, 408, "the request did not come in time");
+    else
+        conn_close(c);
+}
+
+static void listener_event(uv_poll_t *poll, int status, int events);
+
+static void timer_fired(uv_timer_t *timer)
+{
+    struct http_server *s = timer->data;
+    uint64_t now = uv_now(s->config.loop), next = TIME_NEVER;
+    s->timer_due_ms = TIME_NEVER;
+    if (s->accept_at_ms && s->accepting && s->accept_at_ms <= now) {
+        s->accept_at_ms = 0;
+        uv_poll_start(&s->listener, UV_READABLE, listener_event);
+    }
+    for (int p = 0; p < CONN_PHASES; p++) {
+        while (!list_empty(&s->phases[p])) {
+            struct http_conn *c = list_entry(s->phases[p].next, struct http_conn, link);
+            if (c->deadline_ms > now) {
+                next = c->deadline_ms < next ? c->deadline_ms : next;
+                break;
+            }
+            conn_expire(c);
+        }
+    }
+    if (s->accept_at_ms && s->accept_at_ms < next)
+        next = s->accept_at_ms;
+    timer_at(s, next);
+}
+
+/* -- connections -- */
+
+static void server_handle_closed(struct http_server *s)
+{
+    if (--s->handles || !s->closing)
+        return;
+    if (s->closed)
+        s->closed(s->closed_context);
+    mem_free(s->server_name);
+    mem_free(s);
+}
+
+static void conn_closed(uv_handle_t *handle)
+{
+    struct http_conn *c = handle->data;
+    struct http_server *s = c->server;
+    mem_free(c->pending);
+    mem_free(c->out);
+    mem_free(c);
+    server_handle_closed(s);
+}
+
+void conn_close(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    if (c->phase == CONN_CLOSED)
+        return;
+    struct http_request *r = c->request;
+    c->request = NULL;
+    if (r && c->phase == CONN_BODY)
+        request_free(r); /* its handler does not have it yet */
+    else if (r)
+        r->conn = NULL;
+    conn_set_phase(c, CONN_CLOSED);
+    uv_close((uv_handle_t *)&c->poll, conn_closed);
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+    s->connections--;
+    atomic_fetch_sub_explicit(&s->config.counters->open, 1, memory_order_relaxed);
+}
+
+static void conn_event(uv_poll_t *poll, int status, int events)
+{
+    struct http_conn *c = poll->data;
+    if (c->phase == CONN_WAIT) {
+        /* More requests, or the client's end: looked at after the answer. */
+        conn_watch(c, 0);
+    } else if (c->phase == CONN_WRITE) {
+        conn_writable(c);
+    } else if (status < 0) {
+        conn_close(c);
+    } else if (events & UV_READABLE) {
+        conn_readable(c);
+    }
+}
+
+void conn_watch(struct http_conn *c, int events)
+{
+    if (c->phase == CONN_CLOSED || c->watched == events)
+        return;
+    c->watched = (uint8_t)events;
+    if (events)
+        uv_poll_start(&c->poll, events, conn_event);
+    else
+        uv_poll_stop(&c->poll);
+}
+
+static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_storage *peer)
+{
+    struct http_counters *counters = s->config.counters;
+    if (s->connections >= s->config.limits.connections_max) {
+        http_count(&counters->refused);
+        ssize_t sent = send(fd, server_is_full, sizeof server_is_full - 1, MSG_NOSIGNAL);
+        (void)sent; /* a courtesy */
+        close(fd);
+        return;
+    }
+    struct http_conn *c = mem_alloc(sizeof *c);
+    if (!c || uv_poll_init(s->config.loop, &c->poll, fd) != 0) {
+        http_count(&counters->refused);
+        mem_free(c);
+        close(fd);
+        return;
+    }
+    http_count(&counters->accepted);
+    http_count(&counters->open);
+    c->poll.data = c;
+    c->server = s;
+    c->fd = fd;
+    struct sockaddr_storage local = {0};
+    socklen_t len = sizeof local;
+    if (io_from_sockaddr((const struct sockaddr *)peer, &c->peer)) {
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        if (getsockname(fd, (struct sockaddr *)&local, &len) == 0)
+            io_from_sockaddr((struct sockaddr *)&local, &c->local);
+    }
+    s->connections++;
+    s->handles++;
+    conn_set_phase(c, CONN_HEAD);
+    conn_watch(c, UV_READABLE);
+}
+
+static void listener_event(uv_poll_t *poll, int status, int events)
+{
+    struct http_server *s = poll->data;
+    (void)status;
+    (void)events;
+    for (int i = 0; i < ACCEPTS_A_TURN && s->accepting; i++) {
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof peer;
+        int fd =
+            accept4(s->config.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            conn_accepted(s, fd, &peer);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            /* The connection stays in the backlog, and polling would spin. */
+            http_count(&s->config.counters->refused);
+            uv_poll_stop(&s->listener);
+            s->accept_at_ms = uv_now(s->config.loop) + HTTP_ACCEPT_PAUSE_MS;
+            timer_at(s, s->accept_at_ms);
+        }
+        if (errno != ECONNABORTED && errno != EINTR)
+            return;
+    }
+}
+
+/* -- the server -- */
+
+int http_server_open(const struct http_server_config *config, struct http_server **out)
+{
+    struct http_server *s = mem_alloc(sizeof *s);
+    if (!s)
+        return STEAD_E_NOMEM;
+    s->config = *config;
+    s->timer_due_ms = TIME_NEVER;
+    for (int p = 0; p < CONN_PHASES; p++)
+        list_init(&s->phases[p]);
+    if (config->server_name && !(s->server_name = mem_strdup(config->server_name)))
+        goto fail;
+    int err = uv_poll_init(config->loop, &s->listener, config->fd);
+    if (err) {
+        mem_free(s->server_name);
+        mem_free(s);
+        return io_error(-err);
+    }
+    uv_timer_init(config->loop, &s->timer);
+    s->listener.data = s;
+    s->timer.data = s;
+    s->handles = 2;
+    s->accepting = true;
+    uv_poll_start(&s->listener, UV_READABLE, listener_event);
+    *out = s;
+    return STEAD_OK;
+fail:
+    mem_free(s);
+    return STEAD_E_NOMEM;
+}
+
+static void plain_handle_closed(uv_handle_t *handle)
+{
+    server_handle_closed(handle->data);
+}
+
+void http_server_stop_accepting(struct http_server *s)
+{
+    if (!s->accepting)
+        return;
+    s->accepting = false;
+    uv_close((uv_handle_t *)&s->listener, plain_handle_closed);
+    close(s->config.fd);
+    while (!list_empty(&s->phases[CONN_IDLE]))
+        conn_close(list_entry(s->phases[CONN_IDLE].next, struct http_conn, link));
+}
+
+void http_server_close(struct http_server *s, void (*closed)(void *context), void *context)
+{
+    http_server_stop_accepting(s);
+    s->closed = closed;
+    s->closed_context = context;
+    s->closing = true;
+    for (int p = 0; p < CONN_PHASES; p++)
+        while (!list_empty(&s->phases[p]))
+            conn_close(list_entry(s->phases[p].next, struct http_conn, link));
+    uv_close((uv_handle_t *)&s->timer, plain_handle_closed);
+}
