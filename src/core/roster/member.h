@@ -1,8 +1,9 @@
-/* member.h - membership: who is heard, suspect, down, left; leases and count-out. docs/protocol.md, Contact.
- * Plain heartbeats to everybody. A function of (state, event, now) -> (actions, next deadline).
+/* member.h - membership: who is heard, suspect, down, left; leases and count-out. docs/protocol.md,
+ * Contact. Plain heartbeats to everybody. A function of (state, event, now) -> (actions, next
+ * deadline).
  *
- * It sends through its caller (core/farm), names peers by incarnation, and makes the roster snapshot and the
- * session shards' view. */
+ * It sends through its caller (core/farm), names peers by incarnation, and makes the roster
+ * snapshot and the session shards' view. */
 #ifndef CORE_ROSTER_MEMBER_H
 #define CORE_ROSTER_MEMBER_H
 
@@ -36,17 +37,25 @@ struct member_config {
 };
 
 enum member_output_type {
-    MEMBER_OUT_SEND,    /* a roster message to peer inc; reliable or not */
-    MEMBER_OUT_HELLO,   /* say hello to addr */
-    MEMBER_OUT_ADMIT,   /* peer inc, node, addr */
-    MEMBER_OUT_REFUSE,  /* inc, addr, reason */
-    MEMBER_OUT_REMOVE,  /* mesh: forget inc */
-    MEMBER_OUT_NOTICE   /* for the log: notice, about the node in `entry_name` */
+    MEMBER_OUT_SEND,   /* a roster message to peer inc; reliable or not */
+    MEMBER_OUT_HELLO,  /* say hello to addr */
+    MEMBER_OUT_ADMIT,  /* peer inc, node, addr */
+    MEMBER_OUT_REFUSE, /* inc, addr, reason */
+    MEMBER_OUT_REMOVE, /* mesh: forget inc */
+    MEMBER_OUT_NOTICE  /* for the log: notice, about the node in `entry_name` */
 };
 
 enum member_notice {
-    MEMBER_JOINED, MEMBER_SUSPECT, MEMBER_HEARD_AGAIN, MEMBER_DOWN, MEMBER_LEFT, MEMBER_REPLACED,
-    MEMBER_CLAIMANT_REFUSED, MEMBER_SELF_PAUSED, MEMBER_ALONE, MEMBER_REFUSED_HERE
+    MEMBER_JOINED,
+    MEMBER_SUSPECT,
+    MEMBER_HEARD_AGAIN,
+    MEMBER_DOWN,
+    MEMBER_LEFT,
+    MEMBER_REPLACED,
+    MEMBER_CLAIMANT_REFUSED,
+    MEMBER_SELF_PAUSED,
+    MEMBER_ALONE,
+    MEMBER_REFUSED_HERE
 };
 
 struct member_output {
@@ -65,27 +74,39 @@ struct member_output {
 struct member_actions {
     struct list outputs;
     uint64_t deadline_ns;
-    bool roster_changed; /* take membership_roster() */
-    bool view_changed;   /* take membership_view(); also set every 100 ms for the leases */
+    bool roster_changed; /* take membership_roster(); at most every 10 ms, every 100 ms in a large
+                            farm */
+    bool view_changed;   /* take membership_contacts(); also set every 100 ms for the leases */
+    bool refused;        /* another live node has this name or id: this one must stop */
 };
 
 void member_actions_init(struct member_actions *a);
 void member_actions_clear(struct member_actions *a);
 
+/* NULL without memory, or when self is no valid entry (entry_valid). */
 struct membership *membership_new(const struct member_config *c, const struct entry *self,
                                   uint64_t now_ns) __attribute__((warn_unused_result));
 void membership_free(struct membership *m);
 
 /* Events: an incarnation has proved itself with its card (an encoded entry); */
 void membership_proven(struct membership *m, uint64_t inc, uint64_t node, const struct addr *from,
-                       const uint8_t *card, size_t len, uint64_t now_ns, struct member_actions *out);
-/* a roster message from an admitted peer; anything from it (call for every frame's sender: it is heard); */
+                       const uint8_t *card, size_t len, uint64_t now_ns,
+                       struct member_actions *out);
+/* an authentic frame of any kind came from inc. False when that is no admitted peer, or one that
+ * has left or was replaced: then nothing from it counts; */
+bool membership_heard(struct membership *m, uint64_t inc, uint64_t now_ns,
+                      struct member_actions *out);
+/* an admitted peer now sends from another address; */
+void membership_moved(struct membership *m, uint64_t inc, const struct addr *to, uint64_t now_ns,
+                      struct member_actions *out);
+/* a roster message from an admitted peer (which is heard by it); */
 void membership_message(struct membership *m, uint64_t from, const uint8_t *bytes, size_t len,
                         uint64_t now_ns, struct member_actions *out);
 /* a peer refuses this node (same name elsewhere): fatal for joining; */
 void membership_refused(struct membership *m, uint64_t by, int reason, uint64_t now_ns,
                         struct member_actions *out);
-/* this node's own entry changed (status, users, weight, health): node, inc, boot and revision are kept; */
+/* this node's own entry changed (status, users, weight, health): node, inc, boot and revision are
+ * kept; */
 void membership_set_self(struct membership *m, const struct entry *self, uint64_t now_ns,
                          struct member_actions *out);
 /* forwarding to a node failed just now: it is suspect until it is heard from after this; */
@@ -100,8 +121,8 @@ void membership_leave(struct membership *m, uint64_t now_ns, struct member_actio
 /* A fresh snapshot, one reference, revision one above the last. */
 struct roster *membership_roster(struct membership *m, uint64_t now_ns);
 
-/* One peer as the session shards need it (core/session/view.h has the same words; the farm translates).
- * Returns how many there are, writes up to max, ordered by inc. */
+/* One peer as the session shards need it (core/session/view.h has the same words; the farm
+ * translates). Returns how many there are, writes up to max, ordered by inc. */
 struct member_contact {
     uint64_t inc, node;
     enum status status; /* JOINING, UP, DRAINING, DOWN, LEFT: suspect is not told here */
@@ -111,11 +132,16 @@ struct member_contact {
 size_t membership_contacts(const struct membership *m, struct member_contact *out, size_t max);
 const struct entry *membership_self(const struct membership *m);
 
-/* Found: every node that a peer told of, and every configured address, is in contact or is said to be down,
- * or the wait is over (`alone`: nobody was found). The node may become up once its shards are synced. */
+/* The entry as HELLO carries it: whole if it fits, else without groups and servers and with
+ * revision 0, so that heartbeats bring the rest. Returns its length; max >= 512. */
+size_t membership_card(const struct membership *m, uint8_t *out, size_t max);
+
+/* Found: every node that a peer told of, and every configured address, is in contact or is said to
+ * be down, or the wait is over (`alone`: nobody was found). The node may become up once its shards
+ * are synced. */
 bool membership_found(const struct membership *m, bool *alone);
-/* The heartbeats of that incarnation, and its encoded entry, remembered for the disk: the last roster's
- * addresses, so that a node finds the farm with its configured peers gone. Up to max. */
+/* The addresses of the nodes that have not left, those heard first: kept on disk, so that a node
+ * finds the farm with its configured peers gone. Up to max. */
 size_t membership_addresses(const struct membership *m, struct addr *out, size_t max);
 
 struct member_stats {

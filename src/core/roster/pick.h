@@ -1,5 +1,5 @@
-/* pick.h - choose a server from a roster by policy: one implementation for DNS, director and client.
- * Pure: chance comes in as a number. */
+/* pick.h - choose a server from a roster by policy: one implementation for DNS, director and
+ * client. Pure: chance comes in as a number. */
 #ifndef CORE_ROSTER_PICK_H
 #define CORE_ROSTER_PICK_H
 
@@ -8,8 +8,8 @@
 enum policy {
     POLICY_TWO_CHOICES, /* the less loaded of two drawn by weight (Mitzenmacher 2001); default */
     POLICY_RANDOM,
-    POLICY_WEIGHTED,    /* random in proportion to weight */
-    POLICY_LEAST_USERS  /* fewest users by weight; ties by chance */
+    POLICY_WEIGHTED,   /* random in proportion to weight */
+    POLICY_LEAST_USERS /* fewest users by weight; ties by chance */
 };
 
 bool policy_parse(const char *text, enum policy *out);
@@ -28,8 +28,8 @@ struct pick_choice {
     const struct server *server;
 };
 
-/* A server that is up and has weight; when none is and `last_resort`, a suspect one. False: nobody. The
- * choice points into r. */
+/* A server that is up and has weight; when none is and `last_resort`, a suspect one. False: nobody.
+ * The choice points into r. */
 bool pick(const struct roster *r, const struct pick_filter *f, enum policy p, bool last_resort,
           uint64_t chance, struct pick_choice *out);
 /* All servers that pick() could choose, in roster order; returns how many (up to max). */

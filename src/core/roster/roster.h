@@ -1,5 +1,6 @@
-/* roster.h - an immutable snapshot of every server, with a revision: what name, director, admin and client
- * read. Made by membership (core/roster/member.h) on the mesh thread; readers hold a reference. */
+/* roster.h - an immutable snapshot of every server, with a revision: what name, director, admin and
+ * client read. Made by membership (core/roster/member.h) on the mesh thread; readers hold a
+ * reference. */
 #ifndef CORE_ROSTER_H
 #define CORE_ROSTER_H
 
@@ -7,8 +8,9 @@
 
 #include <stdatomic.h>
 
-/* A node as this node sees it. status is the effective one: the node's own word, overruled by what was heard
- * (suspect, down). Of a server: also full (users >= capacity) and suspect when not healthy. */
+/* A node as this node sees it. status is the effective one: the node's own word, overruled by what
+ * was heard (suspect, down). Of a server: also full (users >= capacity) and suspect when not
+ * healthy. */
 struct roster_node {
     struct entry entry;
     enum status status;
@@ -34,18 +36,24 @@ const struct roster_node *roster_find(const struct roster *r, const char *name);
 const struct server *roster_server(const struct roster_node *n, const char *service);
 /* Effective status of that server: the node's, else full or suspect by its own state. */
 enum status roster_server_status(const struct roster_node *n, const struct server *s);
-/* The node and server whose url has this host (and port, 0 = any), case-insensitive; false if none. */
+/* The node and server whose url has this host (and port, 0 = any), case-insensitive; false if none.
+ */
 bool roster_by_host(const struct roster *r, const char *host, size_t host_len, uint16_t port,
                     const struct roster_node **node, const struct server **server);
 /* Does the node serve no service itself: a director only. */
 bool roster_is_director(const struct roster_node *n);
 
-/* JSON as at /.well-known/stead/roster: {"farm","revision","servers":[{"name","service","status","users",
+/* JSON as at /.well-known/stead/roster:
+ * {"farm","revision","servers":[{"name","service","status","users",
  * "groups","weight","capacity","urls","zone","node","address","backup","version"}]}, one a server;
  * service NULL = all. Malloc'ed, caller frees with free(); NULL without memory. */
 char *roster_json(const struct roster *r, const char *service);
-/* The reverse, for clients: a snapshot whose nodes have one server each. Bounded: at most limit bytes of input,
- * 10,000 servers. STEAD_E_PARSE, TOO_LARGE, NOMEM. */
+#define ROSTER_JSON_BYTES_MAX (16u << 20)
+#define ROSTER_JSON_SERVERS_MAX 10000u
+
+/* The reverse, for clients: a snapshot whose nodes have one server each. Bounded as above.
+ * "address" is the public listener. Unknown keys are passed over. STEAD_E_PARSE, TOO_LARGE, NOMEM.
+ */
 int roster_parse_json(const char *json, size_t len, struct roster **out);
 
 #endif

@@ -1,0 +1,78 @@
+/* contact.h - one other incarnation as this node knows it, and the table of them, ordered by
+ * incarnation.
+ *
+ * TOLD --proven--> HEARD --silence--> OUT --heard--> HEARD ...    HEARD or OUT --leaves--> LEFT
+ *  any of these --a newer incarnation took its name, id or address--> REPLACED
+ *
+ * Whenever a contact is shown as down, `counted` has grown before: what was agreed with it is void.
+ * An incarnation that is counted out keeps its place in the mesh, because it may come back: were
+ * its delivery state dropped on one side only, the two could never talk again. Only one that is
+ * gone for sure (replaced at its own address, or left) or forgotten is removed there. */
+#ifndef CORE_ROSTER_CONTACT_H
+#define CORE_ROSTER_CONTACT_H
+
+#include "core/roster/member.h"
+
+enum presence {
+    PRESENCE_TOLD, /* known from a list, not heard yet */
+    PRESENCE_HEARD,
+    PRESENCE_OUT, /* counted out, or never heard though told of */
+    PRESENCE_LEFT,
+    PRESENCE_REPLACED
+};
+
+struct contact {
+    struct entry entry;
+    struct addr addr;
+    enum presence presence;
+    bool admitted;   /* the mesh has it */
+    bool beating;    /* a heartbeat came: its counted is known */
+    bool listed;     /* its list came */
+    bool list_due;   /* it has yet to get ours */
+    bool told_left;  /* somebody says that it left */
+    bool suspect;    /* silent for suspect_ms */
+    bool dormant;    /* out for so long that it is shown no more */
+    bool superseded; /* left, and a newer incarnation of the node is known */
+    uint64_t heard_ns;
+    uint64_t since_ns; /* when presence became what it is */
+    uint64_t stamp;    /* its greatest, 0 while counted out */
+    uint64_t lease_until_ns, counted, granted;
+    uint64_t confirmed;                 /* revision of our entry that it has */
+    uint64_t posted, posted_ns;         /* revision sent to it in a message of its own, and when */
+    uint64_t beat_due_ns, beat_last_ns; /* heartbeats to it */
+    uint64_t hello_due_ns;
+    uint64_t doubt_stamp; /* suspect until it echoes a greater stamp; 0 = no doubt */
+};
+
+struct contacts {
+    struct contact **items; /* ordered by entry.inc */
+    size_t count, capacity;
+    uint64_t
+        counted_floor; /* greatest `counted` of any contact forgotten: no counter starts below */
+};
+
+void contacts_deinit(struct contacts *t);
+struct contact *contacts_find(const struct contacts *t, uint64_t inc);
+/* A new contact TOLD with this entry, whose inc must be unknown. NULL without memory or at
+ * MEMBERS_MAX. */
+struct contact *contacts_add(struct contacts *t, const struct entry *e, const struct addr *addr,
+                             uint64_t now_ns);
+void contacts_forget(struct contacts *t, struct contact *c);
+/* The contact that stands for this node, this name or this address now (not left, not replaced),
+ * from index *at on; NULL when there is no further one. */
+struct contact *contacts_claimed(const struct contacts *t, const struct entry *e,
+                                 const struct addr *addr, size_t *at);
+/* A contact that was replaced, left, or is dormant and may go when the table is full: the one
+ * longest so. */
+struct contact *contacts_oldest_gone(const struct contacts *t);
+
+void contact_become(struct contact *c, enum presence p, uint64_t now_ns);
+/* Down from now on, with `counted` grown. */
+void contact_count_out(struct contact *c, enum presence p, uint64_t now_ns);
+/* As the session shards are told, and as the roster shows it. */
+enum status contact_state(const struct contact *c);
+enum status contact_status(const struct contact *c);
+/* Is it shown at all: not to be heard yet, or dormant. */
+bool contact_shown(const struct contact *c);
+
+#endif

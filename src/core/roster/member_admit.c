@@ -1,0 +1,162 @@
+/* member_admit.c - identity: who may have a name, and who makes way for whom. docs/protocol.md,
+ * Identity. */
+#include "core/roster/member_state.h"
+
+#include "stead/error.h"
+
+#include <string.h>
+
+/* May e, alive at addr, take the place of c? An address is bound by one process at a time, so
+ * whoever is proved alive there is the only one; a boot counter that did not grow is a copied state
+ * directory, and waits until the other is silent. A told one may be alive although this node has
+ * not met it yet. */
+static bool makes_way(const struct contact *c, const struct entry *e, const struct addr *addr)
+{
+    if (c->presence == PRESENCE_OUT)
+        return true;
+    if (!addr_equal(&c->addr, addr))
+        return false;
+    return c->entry.node != e->node || e->boot > c->entry.boot || c->presence == PRESENCE_TOLD;
+}
+
+static void replace(struct membership *m, struct contact *c, const struct addr *addr,
+                    uint64_t now_ns, struct member_actions *out)
+{
+    member_output_notice(out, MEMBER_REPLACED, c->entry.inc, &c->addr, c->entry.name, 0);
+    contact_count_out(c, PRESENCE_REPLACED, now_ns);
+    m->roster_dirty = m->view_dirty = true;
+    /* Elsewhere its process may live, paused or cut off: the mesh keeps it, so that it can be
+     * refused. */
+    if (c->admitted && addr_equal(&c->addr, addr)) {
+        member_output_remove(out, c);
+        c->admitted = false;
+    }
+}
+
+static void supersede(struct membership *m, const struct entry *e)
+{
+    for (size_t i = 0; i < m->contacts.count; i++) {
+        struct contact *c = m->contacts.items[i];
+        if (c->presence == PRESENCE_LEFT && c->entry.inc != e->inc &&
+            (c->entry.node == e->node || strcmp(c->entry.name, e->name) == 0))
+            c->superseded = true;
+    }
+}
+
+bool member_admit_claim(struct membership *m, const struct entry *e, const struct addr *addr,
+                        uint64_t now_ns, struct member_actions *out)
+{
+    struct contact *c;
+    size_t at = 0;
+    if (e->node == m->self.node || strcmp(e->name, m->self.name) == 0)
+        return false;
+    while ((c = contacts_claimed(&m->contacts, e, addr, &at)) != NULL) {
+        if (!makes_way(c, e, addr))
+            return false;
+    }
+    at = 0;
+    while ((c = contacts_claimed(&m->contacts, e, addr, &at)) != NULL)
+        replace(m, c, addr, now_ns, out);
+    supersede(m, e);
+    return true;
+}
+
+struct contact *member_admit_add(struct membership *m, const struct entry *e,
+                                 const struct addr *addr, uint64_t now_ns,
+                                 struct member_actions *out)
+{
+    if (m->contacts.count >= MEMBERS_MAX) {
+        struct contact *gone = contacts_oldest_gone(&m->contacts);
+        if (gone == NULL)
+            return NULL;
+        if (gone->admitted)
+            member_output_remove(out, gone);
+        contacts_forget(&m->contacts, gone);
+        m->roster_dirty = m->view_dirty = true;
+    }
+    return contacts_add(&m->contacts, e, addr, now_ns);
+}
+
+void member_admit_heard(struct membership *m, struct contact *c, uint64_t now_ns,
+                        struct member_actions *out)
+{
+    bool again = c->presence == PRESENCE_OUT && c->admitted;
+    if (c->presence == PRESENCE_HEARD)
+        return;
+    contact_become(c, PRESENCE_HEARD, now_ns);
+    c->heard_ns = now_ns;
+    c->list_due = true;
+    c->told_left = false;
+    m->roster_dirty = m->view_dirty = true;
+    member_output_notice(out, again ? MEMBER_HEARD_AGAIN : MEMBER_JOINED, c->entry.inc, &c->addr,
+                         c->entry.name, 0);
+    member_beat_hurry(m, c, now_ns);
+}
+
+void member_admit_part(struct membership *m, struct contact *c, uint64_t now_ns,
+                       struct member_actions *out)
+{
+    if (c->presence == PRESENCE_LEFT || c->presence == PRESENCE_REPLACED)
+        return;
+    contact_become(c, PRESENCE_LEFT, now_ns);
+    c->stamp = 0;
+    m->roster_dirty = m->view_dirty = true;
+    member_output_notice(out, MEMBER_LEFT, c->entry.inc, &c->addr, c->entry.name, 0);
+    member_wake(m, now_ns + MEMBER_PART_NS);
+}
+
+static bool card_decode(const uint8_t *card, size_t len, uint64_t inc, uint64_t node,
+                        struct entry *out)
+{
+    struct wire_reader r;
+    wire_reader_init(&r, card, len);
+    return entry_decode(&r, out) && wire_done(&r) && out->inc == inc && out->node == node;
+}
+
+static void refuse(struct membership *m, const struct entry *e, const struct addr *from, int reason,
+                   struct member_actions *out)
+{
+    m->stats.refused++;
+    member_output_refuse(out, e->inc, e->node, from, reason);
+    member_output_notice(out, MEMBER_CLAIMANT_REFUSED, e->inc, from, e->name, reason);
+}
+
+/* An incarnation that is known already has proved itself, or proved itself anew. */
+static struct contact *renew(struct contact *c, const struct entry *e, const struct addr *from)
+{
+    if (e->revision >= c->entry.revision)
+        c->entry = *e;
+    c->addr = *from;
+    return c;
+}
+
+void member_admit_proven(struct membership *m, uint64_t inc, uint64_t node, const struct addr *from,
+                         const uint8_t *card, size_t len, uint64_t now_ns,
+                         struct member_actions *out)
+{
+    struct entry e;
+    if (inc == m->self.inc)
+        return;
+    if (!card_decode(card, len, inc, node, &e)) {
+        m->stats.malformed++;
+        return;
+    }
+    struct contact *c = contacts_find(&m->contacts, inc);
+    if (c != NULL && c->presence == PRESENCE_LEFT) {
+        refuse(m, &e, from, STEAD_E_CLOSED, out);
+        return;
+    }
+    if (!member_admit_claim(m, &e, from, now_ns, out)) {
+        refuse(m, &e, from, STEAD_E_NAME_TAKEN, out);
+        return;
+    }
+    c = c != NULL ? renew(c, &e, from) : member_admit_add(m, &e, from, now_ns, out);
+    if (c == NULL) {
+        refuse(m, &e, from, STEAD_E_FULL, out);
+        return;
+    }
+    if (!member_output_admit(out, c))
+        return; /* no memory: it is proved again at the next hello */
+    c->admitted = true;
+    member_admit_heard(m, c, now_ns, out);
+}

@@ -1,0 +1,103 @@
+/* member_roster.c - what membership shows: the snapshot for readers, contacts for the session
+ * shards, addresses for the disk. */
+#include "core/roster/member_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* In the order in which one of two nodes of the same name is shown: the more alive, then the newer.
+ */
+static int compare_shown(const void *a, const void *b)
+{
+    const struct roster_node *x = a, *y = b;
+    int order = strcmp(x->entry.name, y->entry.name);
+    if (order != 0)
+        return order;
+    if (x->status != y->status)
+        return x->status < y->status ? -1 : 1;
+    return -entry_compare(&x->entry, &y->entry);
+}
+
+static bool in_roster(const struct contact *c)
+{
+    return c->presence != PRESENCE_REPLACED && !c->dormant && !c->superseded;
+}
+
+static size_t drop_same_names(struct roster_node *nodes, size_t count)
+{
+    size_t kept = 1;
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(nodes[i].entry.name, nodes[kept - 1].entry.name) != 0)
+            nodes[kept++] = nodes[i];
+    }
+    return kept;
+}
+
+struct roster *membership_roster(struct membership *m, uint64_t now_ns)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < m->contacts.count; i++)
+        count += in_roster(m->contacts.items[i]);
+    struct roster *r = roster_new(count);
+    if (r == NULL) {
+        m->roster_dirty = true;
+        return NULL;
+    }
+    r->revision = ++m->roster_revision;
+    memcpy(r->farm, m->farm, sizeof r->farm);
+    r->nodes[0] = (struct roster_node){.entry = m->self, .status = m->self.status, .self = true};
+    size_t n = 1;
+    for (size_t i = 0; i < m->contacts.count; i++) {
+        const struct contact *c = m->contacts.items[i];
+        if (!in_roster(c))
+            continue;
+        r->nodes[n++] = (struct roster_node){
+            .entry = c->entry,
+            .status = contact_status(c),
+            .heard_ms = (now_ns - (c->heard_ns == 0 ? m->start_ns : c->heard_ns)) / NS_PER_MS,
+        };
+    }
+    qsort(r->nodes, count, sizeof r->nodes[0], compare_shown);
+    r->count = drop_same_names(r->nodes, count);
+    return r;
+}
+
+size_t membership_contacts(const struct membership *m, struct member_contact *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->contacts.count; i++) {
+        const struct contact *c = m->contacts.items[i];
+        if (!contact_shown(c))
+            continue;
+        if (n < max)
+            out[n] = (struct member_contact){
+                .inc = c->entry.inc,
+                .node = c->entry.node,
+                .status = contact_state(c),
+                .holds = c->entry.holds,
+                .lease_until_ns = c->lease_until_ns,
+                .counted = c->counted,
+                .granted = c->granted,
+            };
+        n++;
+    }
+    return n;
+}
+
+static size_t addresses_of(const struct membership *m, enum presence p, struct addr *out,
+                           size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->contacts.count && n < max; i++) {
+        const struct contact *c = m->contacts.items[i];
+        if (c->presence == p && !c->dormant)
+            out[n++] = c->addr;
+    }
+    return n;
+}
+
+size_t membership_addresses(const struct membership *m, struct addr *out, size_t max)
+{
+    size_t n = addresses_of(m, PRESENCE_HEARD, out, max);
+    return n + addresses_of(m, PRESENCE_OUT, out + n, max - n);
+}

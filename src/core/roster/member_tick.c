@@ -1,0 +1,164 @@
+/* member_tick.c - what time demands: count-out, heartbeats, hellos, forgetting. */
+#include "core/roster/member_state.h"
+
+static void tick_beat(struct membership *m, struct contact *c, uint64_t now_ns,
+                      struct member_actions *out)
+{
+    if (now_ns >= c->beat_due_ns)
+        member_beat_send(m, c, now_ns, out);
+    member_wake(m, c->beat_due_ns);
+}
+
+static void tick_hello(struct membership *m, struct contact *c, uint64_t now_ns,
+                       struct member_actions *out)
+{
+    if (now_ns >= c->hello_due_ns) {
+        (void)member_output_hello(out, &c->addr);
+        c->hello_due_ns = now_ns + MEMBER_HELLO_NS;
+    }
+    member_wake(m, c->hello_due_ns);
+}
+
+static void tick_heard(struct membership *m, struct contact *c, uint64_t now_ns,
+                       struct member_actions *out)
+{
+    uint64_t since = member_silent_since(m, c);
+    uint64_t out_at = since + member_ns(m->timing.out_ms);
+    uint64_t suspect_at = since + member_ns(m->timing.suspect_ms);
+    if (now_ns >= out_at) {
+        contact_count_out(c, c->told_left ? PRESENCE_LEFT : PRESENCE_OUT, now_ns);
+        c->hello_due_ns = now_ns;
+        m->stats.counted_out++;
+        m->roster_dirty = m->view_dirty = true;
+        member_output_notice(out, c->told_left ? MEMBER_LEFT : MEMBER_DOWN, c->entry.inc, &c->addr,
+                             c->entry.name, 0);
+        member_wake(m, now_ns);
+        return;
+    }
+    if (now_ns >= suspect_at && !c->suspect) {
+        c->suspect = true;
+        m->roster_dirty = true;
+        member_output_notice(out, MEMBER_SUSPECT, c->entry.inc, &c->addr, c->entry.name, 0);
+    }
+    member_wake(m, c->suspect ? out_at : suspect_at);
+    tick_beat(m, c, now_ns, out);
+}
+
+/* False when the contact is forgotten. One that may come back keeps its place in the mesh for as
+ * long as there is room, unseen: see contact.h. */
+static bool tick_out(struct membership *m, struct contact *c, uint64_t now_ns,
+                     struct member_actions *out)
+{
+    if (now_ns - c->since_ns >= member_ns(m->timing.forget_ms) && !c->dormant) {
+        m->roster_dirty = m->view_dirty = true;
+        if (!c->admitted)
+            return false;
+        c->dormant = true;
+    }
+    tick_hello(m, c, now_ns, out);
+    /* Heartbeats go on: it may hear though it is not heard, and must learn that it was counted out.
+     */
+    if (c->admitted)
+        tick_beat(m, c, now_ns, out);
+    return true;
+}
+
+static bool tick_gone(struct membership *m, struct contact *c, uint64_t now_ns,
+                      struct member_actions *out)
+{
+    uint64_t age = now_ns - c->since_ns;
+    bool forget = age >= member_ns(m->timing.forget_ms);
+    if (c->admitted && (forget || (c->presence == PRESENCE_LEFT && age >= MEMBER_PART_NS))) {
+        member_output_remove(out, c);
+        c->admitted = false;
+    }
+    if (forget)
+        m->roster_dirty = m->view_dirty = true;
+    return !forget;
+}
+
+static void tick_told(struct membership *m, struct contact *c, uint64_t now_ns,
+                      struct member_actions *out)
+{
+    if (now_ns - c->since_ns >= member_ns(m->timing.out_ms)) {
+        contact_count_out(c, PRESENCE_OUT, now_ns);
+        m->roster_dirty = m->view_dirty = true;
+        member_output_notice(out, MEMBER_DOWN, c->entry.inc, &c->addr, c->entry.name, 0);
+    }
+    tick_hello(m, c, now_ns, out);
+}
+
+static bool tick_contact(struct membership *m, struct contact *c, uint64_t now_ns,
+                         struct member_actions *out)
+{
+    switch (c->presence) {
+    case PRESENCE_HEARD:
+        tick_heard(m, c, now_ns, out);
+        return true;
+    case PRESENCE_OUT:
+        return tick_out(m, c, now_ns, out);
+    case PRESENCE_TOLD:
+        tick_told(m, c, now_ns, out);
+        return true;
+    case PRESENCE_LEFT:
+    case PRESENCE_REPLACED:
+        break;
+    }
+    return tick_gone(m, c, now_ns, out);
+}
+
+/* Is anybody there, or does a contact of its own greet that address. */
+static bool join_in_hand(const struct membership *m, const struct addr *addr)
+{
+    for (size_t i = 0; i < m->contacts.count; i++) {
+        const struct contact *c = m->contacts.items[i];
+        if (c->presence != PRESENCE_LEFT && c->presence != PRESENCE_REPLACED &&
+            (addr_equal(&c->addr, addr) ||
+             (c->presence == PRESENCE_HEARD && addr_equal(&c->entry.address, addr))))
+            return true;
+    }
+    return false;
+}
+
+static void tick_join(struct membership *m, uint64_t now_ns, struct member_actions *out)
+{
+    for (size_t i = 0; i < m->join_count; i++) {
+        struct join_address *j = &m->join[i];
+        if (now_ns < j->hello_due_ns)
+            continue;
+        j->hello_due_ns = now_ns + MEMBER_HELLO_NS;
+        if (!join_in_hand(m, &j->addr))
+            (void)member_output_hello(out, &j->addr);
+    }
+    for (size_t i = 0; i < m->join_count; i++)
+        member_wake(m, m->join[i].hello_due_ns);
+}
+
+/* A list to somebody, now and then: whatever was missed is made good. */
+static void tick_gossip(struct membership *m, uint64_t now_ns, struct member_actions *out)
+{
+    if (now_ns < m->gossip_due_ns || m->contacts.count == 0)
+        return;
+    m->gossip_due_ns = now_ns + MEMBER_GOSSIP_NS;
+    const struct contact *c = m->contacts.items[rng_below(&m->rng, m->contacts.count)];
+    if (c->presence == PRESENCE_HEARD)
+        (void)member_list_send(m, c, now_ns, out);
+}
+
+void membership_tick(struct membership *m, uint64_t now_ns, struct member_actions *out)
+{
+    if (m->left) {
+        out->deadline_ns = TIME_NEVER;
+        return;
+    }
+    member_step(m, now_ns, out);
+    m->deadline_ns = now_ns + MEMBER_STEP_NS;
+    for (size_t i = m->contacts.count; i-- > 0;) {
+        struct contact *c = m->contacts.items[i];
+        if (!tick_contact(m, c, now_ns, out))
+            contacts_forget(&m->contacts, c);
+    }
+    tick_join(m, now_ns, out);
+    tick_gossip(m, now_ns, out);
+    member_finish(m, now_ns, out);
+}

@@ -1,0 +1,205 @@
+/* pick.c - the policies. No memory is taken: candidates are walked anew for each draw, so a farm of
+ * any size can be picked from on a data path. */
+#include "core/roster/pick.h"
+
+#include "base/rng.h"
+
+#include <string.h>
+
+static const char *const policy_names[] = {
+    [POLICY_TWO_CHOICES] = "two-choices",
+    [POLICY_RANDOM] = "random",
+    [POLICY_WEIGHTED] = "weighted",
+    [POLICY_LEAST_USERS] = "least-users",
+};
+
+#define POLICY_COUNT (sizeof policy_names / sizeof policy_names[0])
+
+bool policy_parse(const char *text, enum policy *out)
+{
+    for (size_t i = 0; i < POLICY_COUNT; i++) {
+        if (strcmp(text, policy_names[i]) == 0) {
+            *out = (enum policy)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *policy_name(enum policy p)
+{
+    return (size_t)p < POLICY_COUNT ? policy_names[p] : "unknown";
+}
+
+/* A walk over the servers that a filter lets through. */
+struct walk {
+    const struct roster *roster;
+    const struct pick_filter *filter;
+    enum status wanted;
+    size_t node, server;
+};
+
+static bool in_group(const struct entry *e, const char *group)
+{
+    for (size_t i = 0; i < e->group_count; i++) {
+        if (strcmp(e->groups[i], group) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool node_passes(const struct pick_filter *f, const struct roster_node *n)
+{
+    if (f->group != NULL && !in_group(&n->entry, f->group))
+        return false;
+    if (f->zone != NULL && strcmp(n->entry.zone, f->zone) != 0)
+        return false;
+    for (size_t i = 0; i < f->exclude_count; i++) {
+        if (strcmp(n->entry.name, f->exclude[i]) == 0)
+            return false;
+    }
+    return true;
+}
+
+static bool server_passes(const struct walk *w, const struct roster_node *n, const struct server *s)
+{
+    return strcmp(s->service, w->filter->service) == 0 && s->weight > 0 &&
+           (s->capacity == 0 || s->users < s->capacity) && roster_server_status(n, s) == w->wanted;
+}
+
+static void walk_start(struct walk *w, const struct roster *r, const struct pick_filter *f,
+                       enum status wanted)
+{
+    *w = (struct walk){.roster = r, .filter = f, .wanted = wanted};
+}
+
+static bool walk_next(struct walk *w, struct pick_choice *out)
+{
+    for (; w->node < w->roster->count; w->node++, w->server = 0) {
+        const struct roster_node *n = &w->roster->nodes[w->node];
+        if (w->server == 0 && !node_passes(w->filter, n))
+            continue;
+        while (w->server < n->entry.server_count) {
+            const struct server *s = &n->entry.servers[w->server++];
+            if (!server_passes(w, n, s))
+                continue;
+            *out = (struct pick_choice){.node = n, .server = s};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How a candidate counts in a draw. */
+static uint64_t share(const struct server *s, bool by_weight)
+{
+    return by_weight ? s->weight : 1;
+}
+
+/* Draws one candidate but `without`; false when there is none. */
+static bool draw(struct walk w, bool by_weight, const struct server *without, struct rng *rng,
+                 struct pick_choice *out)
+{
+    struct walk again = w;
+    struct pick_choice c;
+    uint64_t total = 0;
+    while (walk_next(&w, &c)) {
+        if (c.server != without)
+            total += share(c.server, by_weight);
+    }
+    if (total == 0)
+        return false;
+    uint64_t at = rng_below(rng, total);
+    while (walk_next(&again, &c)) {
+        if (c.server == without)
+            continue;
+        uint64_t own = share(c.server, by_weight);
+        if (at < own)
+            break;
+        at -= own;
+    }
+    *out = c;
+    return true;
+}
+
+/* Users by weight: <0 when a has less load than b. */
+static int compare_load(const struct server *a, const struct server *b)
+{
+    uint64_t left = (uint64_t)a->users * b->weight, right = (uint64_t)b->users * a->weight;
+    return (left > right) - (left < right);
+}
+
+static bool two_choices(const struct walk *w, struct rng *rng, struct pick_choice *out)
+{
+    struct pick_choice other;
+    if (!draw(*w, true, NULL, rng, out))
+        return false;
+    if (draw(*w, true, out->server, rng, &other) && compare_load(other.server, out->server) < 0)
+        *out = other;
+    return true;
+}
+
+/* The least loaded; of equals each with the same chance. */
+static bool least_users(struct walk w, struct rng *rng, struct pick_choice *out)
+{
+    struct pick_choice c;
+    uint64_t ties = 0;
+    while (walk_next(&w, &c)) {
+        int order = ties == 0 ? -1 : compare_load(c.server, out->server);
+        if (order > 0)
+            continue;
+        ties = order < 0 ? 1 : ties + 1;
+        if (rng_below(rng, ties) == 0)
+            *out = c;
+    }
+    return ties > 0;
+}
+
+static bool pick_among(const struct walk *w, enum policy p, uint64_t chance,
+                       struct pick_choice *out)
+{
+    struct rng rng;
+    rng_init(&rng, chance);
+    switch (p) {
+    case POLICY_RANDOM:
+        return draw(*w, false, NULL, &rng, out);
+    case POLICY_WEIGHTED:
+        return draw(*w, true, NULL, &rng, out);
+    case POLICY_LEAST_USERS:
+        return least_users(*w, &rng, out);
+    case POLICY_TWO_CHOICES:
+        break;
+    }
+    return two_choices(w, &rng, out);
+}
+
+bool pick(const struct roster *r, const struct pick_filter *f, enum policy p, bool last_resort,
+          uint64_t chance, struct pick_choice *out)
+{
+    struct walk w;
+    walk_start(&w, r, f, STATUS_UP);
+    if (pick_among(&w, p, chance, out))
+        return true;
+    if (!last_resort)
+        return false;
+    walk_start(&w, r, f, STATUS_SUSPECT);
+    return pick_among(&w, p, chance, out);
+}
+
+static size_t collect(const struct roster *r, const struct pick_filter *f, enum status wanted,
+                      struct pick_choice *out, size_t max)
+{
+    struct walk w;
+    size_t n = 0;
+    walk_start(&w, r, f, wanted);
+    while (n < max && walk_next(&w, &out[n]))
+        n++;
+    return n;
+}
+
+size_t pick_candidates(const struct roster *r, const struct pick_filter *f, bool last_resort,
+                       struct pick_choice *out, size_t max)
+{
+    size_t n = collect(r, f, STATUS_UP, out, max);
+    return n > 0 || !last_resort ? n : collect(r, f, STATUS_SUSPECT, out, max);
+}

@@ -1,0 +1,232 @@
+/* roster_json.c - the snapshot as JSON for clients, and back. Keys are sorted and servers stand in
+ * roster order, so equal snapshots give equal bytes. */
+#include "core/roster/roster.h"
+
+#include "stead/error.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *strings_json(const char *first, size_t size, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        if (json_array_append_new(list, json_string(first + i * size)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *server_json(const struct roster_node *n, const struct server *s)
+{
+    const struct entry *e = &n->entry;
+    char node[17], address[ADDR_TEXT_MAX];
+    snprintf(node, sizeof node, "%016" PRIx64, e->node);
+    if (e->public.family != 0)
+        addr_format(&e->public, address);
+    else
+        address[0] = '\0';
+    return json_pack("{s:s, s:s, s:s, s:I, s:o, s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:s}", "name",
+                     e->name, "service", s->service, "status",
+                     status_name(roster_server_status(n, s)), "users", (json_int_t)s->users,
+                     "groups", strings_json(e->groups[0], sizeof e->groups[0], e->group_count),
+                     "weight", (json_int_t)s->weight, "capacity", (json_int_t)s->capacity, "urls",
+                     strings_json(s->urls[0], sizeof s->urls[0], s->url_count), "zone", e->zone,
+                     "node", node, "address", address, "backup", s->backup, "version", e->version);
+}
+
+char *roster_json(const struct roster *r, const char *service)
+{
+    json_t *servers = json_array();
+    for (size_t i = 0; i < r->count; i++) {
+        const struct roster_node *n = &r->nodes[i];
+        for (size_t j = 0; j < n->entry.server_count; j++) {
+            const struct server *s = &n->entry.servers[j];
+            if (service != NULL && strcmp(s->service, service) != 0)
+                continue;
+            if (json_array_append_new(servers, server_json(n, s)) != 0) {
+                json_decref(servers);
+                return NULL;
+            }
+        }
+    }
+    json_t *whole = json_pack("{s:s, s:I, s:o}", "farm", r->farm, "revision",
+                              (json_int_t)r->revision, "servers", servers);
+    if (whole == NULL)
+        return NULL;
+    char *text = json_dumps(whole, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(whole);
+    return text;
+}
+
+/* The value's text when it is a string of at most max bytes; an absent one is "" unless it must be
+ * there. */
+static const char *text_at(const json_t *o, const char *key, size_t max, bool must, bool *ok)
+{
+    const json_t *v = json_object_get(o, key);
+    if (v == NULL && !must)
+        return "";
+    if (!json_is_string(v) || json_string_length(v) > max) {
+        *ok = false;
+        return "";
+    }
+    return json_string_value(v);
+}
+
+static void name_at(const json_t *o, const char *key, char *out, size_t max, bool must, bool *ok)
+{
+    const char *text = text_at(o, key, max, must, ok);
+    size_t len = strlen(text);
+    if (!entry_name_valid(text, len, !must))
+        *ok = false;
+    else
+        memcpy(out, text, len + 1);
+}
+
+static uint32_t u32_at(const json_t *o, const char *key, uint32_t absent, bool *ok)
+{
+    const json_t *v = json_object_get(o, key);
+    if (v == NULL)
+        return absent;
+    json_int_t n = json_is_integer(v) ? json_integer_value(v) : -1;
+    if (n < 0 || n > UINT32_MAX) {
+        *ok = false;
+        return absent;
+    }
+    return (uint32_t)n;
+}
+
+static void groups_at(const json_t *o, struct entry *e, bool *ok)
+{
+    const json_t *list = json_object_get(o, "groups");
+    if (list == NULL)
+        return;
+    if (!json_is_array(list) || json_array_size(list) > ENTRY_GROUPS_MAX) {
+        *ok = false;
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        const char *text = json_is_string(v) ? json_string_value(v) : "";
+        size_t len = strlen(text);
+        if (!entry_name_valid(text, len, false)) {
+            *ok = false;
+            return;
+        }
+        memcpy(e->groups[e->group_count++], text, len + 1);
+    }
+}
+
+static void urls_at(const json_t *o, struct server *s, bool *ok)
+{
+    const json_t *list = json_object_get(o, "urls");
+    if (!json_is_array(list) || json_array_size(list) > SERVER_URLS_MAX) {
+        *ok = false;
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        const char *text = json_is_string(v) ? json_string_value(v) : "";
+        size_t len = strlen(text);
+        if (!entry_url_valid(text, len)) {
+            *ok = false;
+            return;
+        }
+        memcpy(s->urls[s->url_count++], text, len + 1);
+    }
+}
+
+static uint64_t node_at(const json_t *o, bool *ok)
+{
+    const char *text = text_at(o, "node", 16, false, ok);
+    size_t len = strlen(text);
+    if (len == 0)
+        return 0;
+    if (len != 16 || strspn(text, "0123456789abcdef") != 16) {
+        *ok = false;
+        return 0;
+    }
+    return strtoull(text, NULL, 16);
+}
+
+static bool server_parse(const json_t *o, struct roster_node *n)
+{
+    struct entry *e = &n->entry;
+    struct server *s = &e->servers[0];
+    bool ok = json_is_object(o);
+    name_at(o, "name", e->name, NAME_MAX_BYTES, true, &ok);
+    name_at(o, "service", s->service, NAME_MAX_BYTES, true, &ok);
+    name_at(o, "zone", e->zone, NAME_MAX_BYTES, false, &ok);
+    name_at(o, "version", e->version, sizeof e->version - 1, false, &ok);
+    name_at(o, "backup", s->backup, NAME_MAX_BYTES, false, &ok);
+    if (!status_parse(text_at(o, "status", 16, true, &ok), &n->status))
+        ok = false;
+    const char *address = text_at(o, "address", ADDR_TEXT_MAX - 1, false, &ok);
+    if (address[0] != '\0' && !addr_parse(address, 0, &e->public))
+        ok = false;
+    s->users = u32_at(o, "users", 0, &ok);
+    s->weight = u32_at(o, "weight", 1, &ok);
+    s->capacity = u32_at(o, "capacity", 0, &ok);
+    e->node = node_at(o, &ok);
+    groups_at(o, e, &ok);
+    urls_at(o, s, &ok);
+    e->server_count = 1;
+    /* The status that was told is the effective one and says already what health would. */
+    s->healthy = true;
+    e->status = n->status == STATUS_FULL || n->status == STATUS_SUSPECT ? STATUS_UP : n->status;
+    return ok;
+}
+
+static int compare_nodes(const void *a, const void *b)
+{
+    const struct roster_node *x = a, *y = b;
+    int order = strcmp(x->entry.name, y->entry.name);
+    return order != 0 ? order : strcmp(x->entry.servers[0].service, y->entry.servers[0].service);
+}
+
+static int whole_parse(const json_t *o, struct roster **out)
+{
+    bool ok = true;
+    const json_t *servers = json_object_get(o, "servers");
+    const json_t *revision = json_object_get(o, "revision");
+    const char *farm = text_at(o, "farm", NAME_MAX_BYTES, true, &ok);
+    if (!ok || !entry_name_valid(farm, strlen(farm), true) || !json_is_array(servers) ||
+        !json_is_integer(revision) || json_integer_value(revision) < 0)
+        return STEAD_E_PARSE;
+    size_t count = json_array_size(servers);
+    if (count > ROSTER_JSON_SERVERS_MAX)
+        return STEAD_E_TOO_LARGE;
+    struct roster *r = roster_new(count);
+    if (r == NULL)
+        return STEAD_E_NOMEM;
+    r->revision = (uint64_t)json_integer_value(revision);
+    memcpy(r->farm, farm, strlen(farm));
+    for (size_t i = 0; i < count; i++) {
+        if (!server_parse(json_array_get(servers, i), &r->nodes[i])) {
+            roster_unref(r);
+            return STEAD_E_PARSE;
+        }
+    }
+    if (count > 0)
+        qsort(r->nodes, count, sizeof r->nodes[0], compare_nodes);
+    *out = r;
+    return STEAD_OK;
+}
+
+int roster_parse_json(const char *json, size_t len, struct roster **out)
+{
+    json_error_t error;
+    if (len > ROSTER_JSON_BYTES_MAX)
+        return STEAD_E_TOO_LARGE;
+    json_t *o = json_loadb(json, len, JSON_REJECT_DUPLICATES, &error);
+    if (o == NULL)
+        return json_error_code(&error) == json_error_out_of_memory ? STEAD_E_NOMEM : STEAD_E_PARSE;
+    int rc = json_is_object(o) ? whole_parse(o, out) : STEAD_E_PARSE;
+    json_decref(o);
+    return rc;
+}
