@@ -226,7 +226,8 @@ static void extract_kind(cfg_t *sec, struct kinds *kinds)
 {
     int index = kinds_find(kinds, cfg_title(sec));
     if (index < 0) {
-        mistake(sec, "kind \"%s\": there is no such kind", cfg_title(sec));
+        mistake(sec, "kind \"%s\": there is no such kind; there are tls, auth, purchase, tcp, "
+                     "stream and app", cfg_title(sec));
         return;
     }
     struct kind *k = &kinds->kind[index];

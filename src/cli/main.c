@@ -1,0 +1,89 @@
+/* The entry: finds the verb in the table and runs it. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int verb_help(int argc, char **argv);
+static int verb_version(int argc, char **argv);
+
+static const struct verb verbs[] = {
+    {"run", "[-c FILE]", "run the node that FILE describes, in the foreground", verb_run},
+    {"check", "[-c FILE]", "check a configuration and say what is wrong with it", verb_check},
+    {"status", "[NODE]", "how a node and its sessions are", verb_status},
+    {"roster", "[NODE]", "every server of the farm, with its users", verb_roster},
+    {"pick", "URL", "pick a server as a client does, and print its URL", verb_pick},
+    {"drain", "[NODE] [--wait]", "send no new clients here, and hand the sessions over", verb_drain},
+    {"undrain", "[NODE]", "take clients again", verb_undrain},
+    {"keygen", "FILE", "make a farm's key", verb_keygen},
+    {"settings", "", "every setting of the configuration, with its default", verb_settings},
+    {"version", "", "the version", verb_version},
+    {"help", "[VERB]", "this, or what a verb takes", verb_help},
+};
+#define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "stead: sessions that outlive their server\n\nusage: stead VERB [OPTION...]\n\n");
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        char call[64];
+        snprintf(call, sizeof(call), "%s %s", verbs[i].name, verbs[i].arguments);
+        fprintf(to, "  %-24s %s\n", call, verbs[i].help);
+    }
+    fprintf(to, "\nNODE: --admin unix:PATH or --admin ADDRESS:PORT, or -c FILE to look there "
+                "(default %s)\nmore: stead help VERB, man stead, man stead.conf\n",
+            CONFIG_DEFAULT);
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static int verb_help(int argc, char **argv)
+{
+    const struct verb *v = argc > 1 ? find_verb(argv[1]) : NULL;
+    if (argc > 1 && !v) {
+        fprintf(stderr, "stead: there is no verb '%s'; see 'stead help'\n", argv[1]);
+        return EXIT_USAGE;
+    }
+    if (!v) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    char *help[] = {(char *)v->name, (char *)"--help", NULL};
+    if (v->run != verb_help && v->run != verb_version)
+        return v->run(2, help);
+    printf("usage: stead %s %s\n%s\n", v->name, v->arguments, v->help);
+    return EXIT_DONE;
+}
+
+static int verb_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("stead %s\n", STEAD_VERSION);
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
+        name = "help";
+    else if (strcmp(name, "-V") == 0 || strcmp(name, "--version") == 0)
+        name = "version";
+    const struct verb *v = find_verb(name);
+    if (!v) {
+        fprintf(stderr, "stead: there is no verb '%s'; see 'stead help'\n", name);
+        return EXIT_USAGE;
+    }
+    return v->run(argc - 1, argv + 1);
+}

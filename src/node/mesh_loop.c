@@ -1,0 +1,327 @@
+/* The main thread's loop. Everything that happens to it (a datagram, a wake from another thread, the time) ends in
+ * turn(), which carries what one part says to the others until all are quiet. */
+#include "node/mesh_loop.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/io.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RECEIVE_BATCH 64
+#define DATAGRAM_BYTES 9216
+#define ROUNDS_MAX 8 /* of passing messages on, in one turn of the loop */
+#define SAVE_ADDRESSES_NS (5 * NS_PER_S)
+#define LINGER_NS (300 * NS_PER_MS) /* after leaving: acknowledgements of the last messages go out */
+#define NOTICES_MAX 32
+
+static void turn(struct mesh_loop *m);
+
+const char *mesh_phase_name(enum mesh_phase p)
+{
+    static const char *const names[] = {"joining", "up", "draining", "leaving", "gone"};
+    return names[p];
+}
+
+static const char *notice_event(enum member_notice n)
+{
+    static const char *const names[] = {
+        [MEMBER_JOINED] = "joined",           [MEMBER_SUSPECT] = "suspect",
+        [MEMBER_HEARD_AGAIN] = "heard-again", [MEMBER_DOWN] = "down",
+        [MEMBER_LEFT] = "left",               [MEMBER_REPLACED] = "replaced",
+        [MEMBER_CLAIMANT_REFUSED] = "claimant-refused", [MEMBER_SELF_PAUSED] = "self-paused",
+        [MEMBER_ALONE] = "alone",             [MEMBER_REFUSED_HERE] = "refused",
+    };
+    return names[n];
+}
+
+static void log_member(const struct farm_notice *n)
+{
+    char where[ADDR_TEXT_MAX];
+    log_info("member", "what=%s name=%s address=%s reason=%s", notice_event(n->what),
+             *n->name ? n->name : "-", n->addr.family ? addr_format(&n->addr, where) : "-",
+             n->reason ? stead_error_name(n->reason) : "-");
+}
+
+static void log_sessions(struct store *s)
+{
+    static const char *const names[] = {
+        [NOTICE_CLAIMED] = "claimed",           [NOTICE_FENCED] = "fenced",
+        [NOTICE_SPLIT_MERGED] = "split-merged", [NOTICE_WIPED] = "wiped",
+        [NOTICE_MALFORMED] = "malformed",       [NOTICE_FULL] = "full"};
+    struct session_notice notices[NOTICES_MAX];
+    size_t n = store_take_notices(s, notices, NOTICES_MAX);
+    for (size_t i = 0; i < n; i++)
+        log_info("session", "what=%s key=%016" PRIx64 " peer=%016" PRIx64 " lost=%u",
+                 names[notices[i].type], notices[i].key_digest, notices[i].peer, notices[i].lost);
+}
+
+/* What the farm's step asked for. */
+static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
+{
+    struct list *link;
+    while ((link = list_pop(&a->datagrams))) {
+        struct farm_datagram *d = list_entry(link, struct farm_datagram, link);
+        struct sockaddr_storage to;
+        socklen_t len = io_sockaddr(&d->to, &to);
+        /* A full socket buffer is as good as a loss on the way: the mesh sends again. */
+        (void)!sendto(m->fd, d->bytes, d->len, 0, (struct sockaddr *)&to, len);
+        mem_free(d);
+    }
+    while ((link = list_pop(&a->deliveries))) {
+        struct msg *message = list_entry(link, struct msg, link);
+        store_deliver(m->store, message, now);
+        msg_free(message);
+    }
+    if (a->roster) {
+        store_set_roster(m->store, a->roster);
+        a->roster = NULL;
+    }
+    if (a->view_changed)
+        store_set_view(m->store, farm_view(m->farm), now);
+    for (uint32_t i = 0; i < a->notice_count; i++)
+        log_member(&a->notices[i]);
+    m->refused |= a->refused;
+    farm_actions_clear(a);
+}
+
+/* Carries own servers' state and this node's phase into its entry; tells the farm when something changed. */
+static void update_self(struct mesh_loop *m, uint64_t now)
+{
+    struct entry e = m->self;
+    bool draining = m->phase >= MESH_DRAINING;
+    e.status = m->phase == MESH_JOINING ? STATUS_JOINING : draining ? STATUS_DRAINING : STATUS_UP;
+    for (unsigned i = 0; i < e.server_count; i++) {
+        e.servers[i].users = store_users(m->store, i);
+        e.servers[i].healthy = store_healthy(m->store, i);
+    }
+    if (memcmp(&e, &m->self, sizeof(e)) == 0)
+        return;
+    m->self = e;
+    struct farm_actions a;
+    farm_actions_init(&a);
+    farm_set_self(m->farm, &m->self, now, &a);
+    take_farm(m, &a, now);
+}
+
+static void take_doubts(struct mesh_loop *m, uint64_t now)
+{
+    uint64_t nodes[16];
+    size_t n = store_take_doubts(m->store, nodes, 16);
+    for (size_t i = 0; i < n; i++) {
+        struct farm_actions a;
+        farm_actions_init(&a);
+        farm_doubt(m->farm, nodes[i], now, &a);
+        take_farm(m, &a, now);
+    }
+}
+
+/* Messages of the shards to the mesh. What a peer's full queue does not take is held, in order, and
+ * with it what comes after: the outbox fills and says BUSY to those who write. True if any was sent. */
+static bool send_messages(struct mesh_loop *m, uint64_t now)
+{
+    bool sent = false;
+    if (list_empty(&m->held))
+        store_take_sends(m->store, &m->held);
+    struct list *link;
+    while ((link = list_pop(&m->held))) {
+        struct msg *message = list_entry(link, struct msg, link);
+        if (farm_send(m->farm, message, now) == STEAD_E_BUSY) {
+            list_prepend(&m->held, link);
+            break;
+        }
+        msg_free(message);
+        sent = true;
+    }
+    return sent;
+}
+
+static void set_phase(struct mesh_loop *m, enum mesh_phase p)
+{
+    if (m->phase == p)
+        return;
+    log_info("phase", "from=%s to=%s", mesh_phase_name(m->phase), mesh_phase_name(p));
+    m->phase = p;
+    atomic_store(&m->phase_shown, (int)p);
+}
+
+static void leave(struct mesh_loop *m, uint64_t now)
+{
+    struct farm_actions a;
+    if (!store_drained(m->store))
+        log_warn("leaving-with-records", "waited_ms=%" PRIu64, m->leave_wait_ms);
+    farm_actions_init(&a);
+    farm_leave(m->farm, now, &a);
+    take_farm(m, &a, now);
+    m->left_ns = now;
+    set_phase(m, MESH_GONE);
+}
+
+/* joining -> up -> draining <-> up, and leaving -> gone. */
+static void move_phase(struct mesh_loop *m, uint64_t now)
+{
+    bool alone = false;
+    if (m->stop_asked && m->phase < MESH_LEAVING) {
+        m->leave_by_ns = now + m->leave_wait_ms * NS_PER_MS;
+        set_phase(m, MESH_LEAVING);
+    }
+    if (m->phase == MESH_JOINING && farm_found(m->farm, &alone) && store_synced(m->store)) {
+        if (alone)
+            log_warn("alone", "why=\"no other node was found\"");
+        set_phase(m, store_draining(m->store) ? MESH_DRAINING : MESH_UP);
+    } else if (m->phase == MESH_UP && store_draining(m->store)) {
+        set_phase(m, MESH_DRAINING);
+    } else if (m->phase == MESH_DRAINING && !store_draining(m->store)) {
+        set_phase(m, MESH_UP);
+    } else if (m->phase == MESH_LEAVING && (store_drained(m->store) || now >= m->leave_by_ns)) {
+        leave(m, now);
+    } else if (m->phase == MESH_GONE && m->gone && now >= m->left_ns + LINGER_NS) {
+        m->gone(m->context);
+        m->gone = NULL;
+    }
+    if (m->refused && m->gone) {
+        log_error("refused", "why=\"%s\"", stead_error_text(STEAD_E_NAME_TAKEN));
+        m->gone(m->context);
+        m->gone = NULL;
+    }
+}
+
+static void save_addresses(struct mesh_loop *m, uint64_t now)
+{
+    struct addr addrs[JOIN_ADDRESSES_MAX];
+    if (m->phase != MESH_UP || now < m->saved_ns + SAVE_ADDRESSES_NS)
+        return;
+    m->saved_ns = now;
+    size_t n = farm_addresses(m->farm, addrs, JOIN_ADDRESSES_MAX);
+    int err = n ? state_save_addresses(m->state, addrs, n) : STEAD_OK;
+    if (err)
+        log_warn("state", "file=peers error=%s", stead_error_name(err));
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    turn(timer->data);
+}
+
+/* Rounds up, so that the deadline has come when the timer fires; never longer than a heartbeat's part. */
+static void arm(struct mesh_loop *m, uint64_t deadline, uint64_t now)
+{
+    uint64_t wait_ms = deadline > now ? (deadline - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+    uint64_t cap = m->phase == MESH_UP ? 1000 : 50;
+    uv_timer_start(&m->timer, on_timer, wait_ms < cap ? wait_ms : cap, 0);
+}
+
+static void turn(struct mesh_loop *m)
+{
+    uint64_t now = io_now_ns(), deadline = TIME_NEVER, began = now;
+    update_self(m, now);
+    take_doubts(m, now);
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        struct farm_actions a;
+        bool sent = send_messages(m, now);
+        farm_actions_init(&a);
+        farm_tick(m->farm, now, &a);
+        deadline = a.deadline_ns;
+        take_farm(m, &a, now);
+        uint64_t shards = store_tick(m->store, now);
+        deadline = shards < deadline ? shards : deadline;
+        if (!sent && round > 0)
+            break;
+    }
+    move_phase(m, now);
+    update_self(m, now);
+    log_sessions(m->store);
+    save_addresses(m, now);
+    pthread_mutex_lock(&m->stats_lock);
+    farm_stats(m->farm, &m->mesh, &m->members);
+    pthread_mutex_unlock(&m->stats_lock);
+    uint64_t took = io_now_ns() - began;
+    if (took > atomic_load(&m->turn_max_ns))
+        atomic_store(&m->turn_max_ns, took);
+    arm(m, deadline, now);
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events)
+{
+    struct mesh_loop *m = poll->data;
+    static const uint64_t batch = RECEIVE_BATCH;
+    uint8_t bytes[DATAGRAM_BYTES];
+    (void)status;
+    (void)events;
+    for (uint64_t i = 0; i < batch; i++) {
+        struct sockaddr_storage ss;
+        socklen_t len = sizeof(ss);
+        struct addr from;
+        ssize_t got = recvfrom(m->fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&ss, &len);
+        if (got < 0)
+            break;
+        if (!io_from_sockaddr((struct sockaddr *)&ss, &from))
+            continue;
+        struct farm_actions a;
+        uint64_t now = io_now_ns();
+        farm_actions_init(&a);
+        farm_datagram_in(m->farm, &from, bytes, (size_t)got, now, &a);
+        take_farm(m, &a, now);
+    }
+    turn(m);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    turn(wake->data);
+}
+
+static void wake_mesh(void *context)
+{
+    struct mesh_loop *m = context;
+    uv_async_send(&m->wake);
+}
+
+int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *farm,
+                   struct store *store, const struct state *state, uint64_t leave_wait_ms)
+{
+    m->loop = loop;
+    m->fd = fd;
+    m->farm = farm;
+    m->store = store;
+    m->state = state;
+    m->leave_wait_ms = leave_wait_ms;
+    m->self = *farm_self(farm);
+    list_init(&m->held);
+    pthread_mutex_init(&m->stats_lock, NULL);
+    m->socket.data = m->wake.data = m->timer.data = m;
+    if (uv_poll_init(loop, &m->socket, fd) || uv_async_init(loop, &m->wake, on_wake) ||
+        uv_timer_init(loop, &m->timer) || uv_poll_start(&m->socket, UV_READABLE, on_socket))
+        return STEAD_E_IO;
+    store_set_mesh_wake(store, (struct store_wake){.call = wake_mesh, .context = m});
+    uint64_t now = io_now_ns();
+    store_set_view(store, farm_view(farm), now);
+    turn(m);
+    return STEAD_OK;
+}
+
+void mesh_loop_close(struct mesh_loop *m)
+{
+    store_set_mesh_wake(m->store, (struct store_wake){0});
+    uv_close((uv_handle_t *)&m->socket, NULL);
+    uv_close((uv_handle_t *)&m->wake, NULL);
+    uv_close((uv_handle_t *)&m->timer, NULL);
+    msg_list_free(&m->held);
+}
+
+void mesh_loop_stop(struct mesh_loop *m)
+{
+    m->stop_asked = true;
+    uv_async_send(&m->wake);
+}
+
+void mesh_loop_stats(struct mesh_loop *m, struct mesh_stats *mesh, struct member_stats *members)
+{
+    pthread_mutex_lock(&m->stats_lock);
+    *mesh = m->mesh;
+    *members = m->members;
+    pthread_mutex_unlock(&m->stats_lock);
+}

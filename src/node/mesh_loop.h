@@ -1,0 +1,58 @@
+/* mesh_loop.h - the main thread's loop: the farm's datagrams, the session shards' messages, the node's own entry and
+ * its way from joining to up and out again. */
+#ifndef NODE_MESH_LOOP_H
+#define NODE_MESH_LOOP_H
+
+#include "core/farm/farm.h"
+#include "node/state.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+enum mesh_phase {
+    MESH_JOINING, /* finding the farm, waiting for its copies */
+    MESH_UP,
+    MESH_DRAINING, /* asked to, stays */
+    MESH_LEAVING,  /* handing over before it stops */
+    MESH_GONE
+};
+
+struct mesh_loop {
+    uv_loop_t *loop;
+    uv_poll_t socket;
+    uv_async_t wake;
+    uv_timer_t timer;
+    int fd;
+    struct farm *farm;
+    struct store *store;
+    const struct state *state;
+    struct entry self;
+    enum mesh_phase phase;
+    bool stop_asked, refused, alone_said;
+    uint64_t leave_wait_ms, leave_by_ns, left_ns;
+    uint64_t saved_ns;      /* when the farm's addresses were last saved */
+    struct list held;       /* messages that a peer's full queue did not take */
+    void (*gone)(void *context); /* called once on the loop when the node has left, or must not join */
+    void *context;
+
+    /* for the admin thread */
+    pthread_mutex_t stats_lock;
+    struct mesh_stats mesh;
+    struct member_stats members;
+    atomic_uint_fast64_t turn_max_ns; /* the longest turn of this loop since the last reading */
+    atomic_int phase_shown;
+};
+
+/* Takes fd (bound UDP, non-blocking). farm and store outlive it. */
+int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *farm,
+                   struct store *store, const struct state *state, uint64_t leave_wait_ms);
+void mesh_loop_close(struct mesh_loop *m); /* closes its handles; run the loop once more */
+/* Leave the farm: hand over, say so, then `gone`. Once; on the loop's thread. */
+void mesh_loop_stop(struct mesh_loop *m);
+/* From any thread: what was last counted. */
+void mesh_loop_stats(struct mesh_loop *m, struct mesh_stats *mesh, struct member_stats *members);
+const char *mesh_phase_name(enum mesh_phase p);
+
+#endif

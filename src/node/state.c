@@ -1,0 +1,144 @@
+/* The node's folder on disk, and the farm's key file. */
+#include "node/state.h"
+
+#include "base/mem.h"
+#include "io/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STATE_FILE_MAX 65536
+#define STATE_PATH_MAX (sizeof(((struct state *)0)->path) + 16)
+
+static int read_identity(struct state *s, const char *file)
+{
+    char *text;
+    size_t len;
+    int err = io_read_file(file, STATE_FILE_MAX, &text, &len);
+    if (err == STEAD_E_NOT_FOUND) {
+        io_random(&s->node, sizeof(s->node));
+        return STEAD_OK;
+    }
+    if (err)
+        return err;
+    int got = sscanf(text, "id=%" SCNx64 "\nboot=%" SCNu64, &s->node, &s->boot);
+    mem_free(text);
+    return got == 2 && s->node != 0 ? STEAD_OK : STEAD_E_PARSE;
+}
+
+int state_open(const char *path, struct state *s)
+{
+    char file[STATE_PATH_MAX], text[128];
+    *s = (struct state){.lock_fd = -1};
+    if ((size_t)snprintf(s->path, sizeof(s->path), "%s", path) >= sizeof(s->path))
+        return STEAD_E_TOO_LARGE;
+    int err = io_make_dirs(path);
+    if (err)
+        return err;
+    snprintf(file, sizeof(file), "%s/lock", path);
+    if ((err = io_lock_file(file, &s->lock_fd)))
+        return err;
+    snprintf(file, sizeof(file), "%s/node", path);
+    if ((err = read_identity(s, file)))
+        goto locked;
+    s->boot++;
+    while (s->inc == 0)
+        io_random(&s->inc, sizeof(s->inc));
+    int n = snprintf(text, sizeof(text), "id=%016" PRIx64 "\nboot=%" PRIu64 "\n", s->node, s->boot);
+    if ((err = io_write_file(file, text, (size_t)n, 0600)))
+        goto locked;
+    return STEAD_OK;
+locked:
+    state_close(s);
+    return err;
+}
+
+void state_close(struct state *s)
+{
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    s->lock_fd = -1;
+}
+
+int state_save_addresses(const struct state *s, const struct addr *addrs, size_t count)
+{
+    char file[STATE_PATH_MAX], one[ADDR_TEXT_MAX];
+    char *text = mem_alloc(count * (ADDR_TEXT_MAX + 1) + 1);
+    if (!text)
+        return STEAD_E_NOMEM;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += (size_t)sprintf(text + len, "%s\n", addr_format(&addrs[i], one));
+    snprintf(file, sizeof(file), "%s/peers", s->path);
+    int err = io_write_file(file, text, len, 0600);
+    mem_free(text);
+    return err;
+}
+
+size_t state_load_addresses(const struct state *s, struct addr *out, size_t max)
+{
+    char file[STATE_PATH_MAX], *text, *save;
+    size_t len, count = 0;
+    snprintf(file, sizeof(file), "%s/peers", s->path);
+    if (io_read_file(file, STATE_FILE_MAX, &text, &len))
+        return 0;
+    for (char *line = strtok_r(text, "\n", &save); line && count < max;
+         line = strtok_r(NULL, "\n", &save))
+        if (addr_parse(line, 0, &out[count]))
+            count++;
+    mem_free(text);
+    return count;
+}
+
+static int hex_digit(char c)
+{
+    const char *digits = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+int key_load(const char *path, uint8_t key[32])
+{
+    struct stat st;
+    if (stat(path, &st))
+        return io_error(errno);
+    if (st.st_mode & 077)
+        return STEAD_E_DENIED;
+    char *text;
+    size_t len;
+    int err = io_read_file(path, 128, &text, &len);
+    if (err)
+        return err;
+    bool good = len == 64 || (len == 65 && text[64] == '\n');
+    for (size_t i = 0; good && i < 32; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        good = high >= 0 && low >= 0;
+        key[i] = (uint8_t)(high * 16 + low);
+    }
+    explicit_bzero(text, len);
+    mem_free(text);
+    return good ? STEAD_OK : STEAD_E_PARSE;
+}
+
+int key_make(const char *path)
+{
+    uint8_t key[32];
+    char text[66];
+    io_random(key, sizeof(key));
+    for (size_t i = 0; i < 32; i++)
+        sprintf(text + 2 * i, "%02x", key[i]);
+    text[64] = '\n';
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? STEAD_E_EXISTS : io_error(errno);
+    int err = write(fd, text, 65) == 65 && fsync(fd) == 0 ? STEAD_OK : STEAD_E_IO;
+    close(fd);
+    explicit_bzero(key, sizeof(key));
+    explicit_bzero(text, sizeof(text));
+    return err;
+}
