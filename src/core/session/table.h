@@ -1,7 +1,8 @@
 /* table.h - the hash table of one shard: key -> struct item, hashed by BUZhash with a secret of this process.
  *
  * Buckets are cache lines holding short tags and pointers, so a lookup of an absent key touches one line.
- * Growth is in steps: each insert or remove moves a few buckets, no call waits for a whole rehash.
+ * Growth is in steps (linear hashing): each insert or remove splits or joins at most two buckets, no call
+ * waits for a whole rehash.
  * Expiry is a timing wheel (Varghese and Lauck, 1987) of three levels: O(1) to set, move and cancel.
  * Single-threaded: the store locks a shard. The table owns its items' records; it counts memory by
  * kind and knows the least recently used item of each kind, and leaves policy to its caller.
@@ -36,8 +37,8 @@ struct table *table_new(const struct buzhash *hash, uint64_t now_ns);
 void table_free(struct table *t);
 
 struct item *table_find(struct table *t, const struct key *key);
-/* Takes ownership of record. The key must not be in the table. NULL without memory (record still the
- * caller's). */
+/* Takes ownership of record. The key must not be in the table. NULL without memory, and for a kind of
+ * KINDS_MAX or more (record still the caller's). */
 struct item *table_insert(struct table *t, struct record *record);
 /* Removes and frees the item and its record. item->state must be NULL and queue unlinked. */
 void table_remove(struct table *t, struct item *item);
@@ -46,9 +47,11 @@ void table_recount(struct table *t, struct item *item);
 /* Most recently used now. */
 void table_touch(struct table *t, struct item *item);
 void table_expire_at(struct table *t, struct item *item, uint64_t expires_ns);
-/* The next item whose time has come by now_ns, or NULL. It stays in the table; its timer is cancelled. */
+/* The next item with expires_ns <= now_ns, or NULL. It stays in the table; its timer is cancelled
+ * (expires_ns is TIME_NEVER). */
 struct item *table_expired(struct table *t, uint64_t now_ns);
-/* No later than the first expiry that is set (rounded to the wheel's tick); TIME_NEVER if none. */
+/* No later than the first expiry that is set, 0 when one is overdue; TIME_NEVER if none. An early answer
+ * means only that table_expired has nothing then and the next answer is closer. */
 uint64_t table_next_expiry(const struct table *t);
 
 uint64_t table_count(const struct table *t);
@@ -56,9 +59,9 @@ uint64_t table_memory(const struct table *t);              /* items, records and
 uint64_t table_kind_memory(const struct table *t, uint8_t kind);
 uint64_t table_kind_count(const struct table *t, uint8_t kind);
 struct item *table_lru(struct table *t, uint8_t kind);     /* least recently used; NULL if none */
-/* Walks all items in steps that survive inserts and removals between calls: returns up to `max` items
- * and moves *cursor; 0 items with *cursor == 0 means the end. An item present throughout is
- * returned at least once. */
+/* Walks all items in steps that survive inserts and removals between calls: begin with *cursor = 0; returns
+ * up to `max` items (max > 0) and moves *cursor. 0 items is the end, and *cursor is 0 again. An item
+ * present throughout is returned at least once. */
 size_t table_walk(struct table *t, uint64_t *cursor, struct item **out, size_t max);
 
 #endif

@@ -1,0 +1,44 @@
+/* kind.c - the kinds that every farm has, with their defaults. */
+#include "core/session/kind.h"
+
+#include <string.h>
+
+#define HOUR_MS 3600000u
+
+static const struct kind defaults[] = {
+    {.name = "tls",
+     .copies = 2,
+     .losable = true,
+     .when_alone = ALONE_ACCEPT,
+     .when_full = FULL_EVICT,
+     .ttl_ms = 2 * HOUR_MS},
+    {.name = "auth", .copies = 2, .ack = true, .sliding = true, .ttl_ms = 12 * HOUR_MS},
+    {.name = "purchase", .copies = 2, .ack = true, .sliding = true, .ttl_ms = 24 * HOUR_MS},
+    {.name = "tcp", .copies = 2, .ack = true, .sliding = true, .ttl_ms = HOUR_MS},
+    {.name = "stream", .copies = 2, .ack = true, .sliding = true, .ttl_ms = HOUR_MS},
+    {.name = "app",
+     .copies = 2,
+     .ack = true,
+     .sliding = true,
+     .deletion = DELETE_VERSIONED,
+     .ttl_ms = 24 * HOUR_MS},
+};
+
+_Static_assert(ALONE_REFUSE == 0 && FULL_REFUSE == 0 && DELETE_FINAL == 0,
+               "what a row does not say is the strict choice");
+_Static_assert(sizeof defaults / sizeof *defaults <= KINDS_MAX, "the defaults fit");
+
+void kinds_default(struct kinds *k)
+{
+    memset(k, 0, sizeof *k);
+    k->count = sizeof defaults / sizeof *defaults;
+    memcpy(k->kind, defaults, sizeof defaults);
+}
+
+int kinds_find(const struct kinds *k, const char *name)
+{
+    for (size_t i = 0; i < k->count; i++)
+        if (strncmp(k->kind[i].name, name, KIND_NAME_MAX) == 0)
+            return (int)i;
+    return -1;
+}
