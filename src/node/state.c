@@ -73,7 +73,7 @@ int state_save_addresses(const struct state *s, const struct addr *addrs, size_t
         return STEAD_E_NOMEM;
     size_t len = 0;
     for (size_t i = 0; i < count; i++)
-        len += (size_t)sprintf(text + len, "%s\n", addr_format(&addrs[i], one));
+        len += (size_t)snprintf(text + len, sizeof(one) + 1, "%s\n", addr_format(&addrs[i], one));
     snprintf(file, sizeof(file), "%s/peers", s->path);
     int err = io_write_file(file, text, len, 0600);
     mem_free(text);
@@ -131,7 +131,7 @@ int key_make(const char *path)
     char text[66];
     io_random(key, sizeof(key));
     for (size_t i = 0; i < 32; i++)
-        sprintf(text + 2 * i, "%02x", key[i]);
+        snprintf(text + 2 * i, 3, "%02x", key[i]);
     text[64] = '\n';
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
