@@ -1,0 +1,325 @@
+/* decide.c - the decision of the public listener. What a decision looks like on the wire is
+ * director.c's. */
+#include "role/director/decide.h"
+
+#include <string.h>
+
+#define OWN_PREFIX "/.well-known/stead/"
+
+int decide_status(enum decide_verdict v)
+{
+    static const int status[] = {
+        [DECIDE_ROSTER] = 200,    [DECIDE_NOT_FOUND] = 404, [DECIDE_METHOD] = 405,
+        [DECIDE_REDIRECT] = 307,  [DECIDE_FORWARD] = 0,     [DECIDE_MISDIRECTED] = 421,
+        [DECIDE_NO_SERVER] = 503, [DECIDE_BAD] = 400,
+    };
+    return status[v];
+}
+
+const char *decide_verdict_name(enum decide_verdict v)
+{
+    static const char *const names[] = {
+        [DECIDE_ROSTER] = "roster",       [DECIDE_NOT_FOUND] = "not-found",
+        [DECIDE_METHOD] = "method",       [DECIDE_REDIRECT] = "redirect",
+        [DECIDE_FORWARD] = "forward",     [DECIDE_MISDIRECTED] = "misdirected",
+        [DECIDE_NO_SERVER] = "no-server", [DECIDE_BAD] = "bad",
+    };
+    return names[v];
+}
+
+static void settle(struct decision *out, enum decide_verdict v, const char *why)
+{
+    out->verdict = v;
+    out->why = why;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool host_equal(struct slice a, struct slice b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (lower(a.at[i]) != lower(b.at[i]))
+            return false;
+    return true;
+}
+
+static uint16_t asked_port(const struct decide_config *c, const struct http_head *h)
+{
+    if (h->port)
+        return h->port;
+    return c->tls ? 443 : 80;
+}
+
+/* Does the request ask for this URL's host? Exactly: with its port. Else the port may be left out
+ * or be the listener's: who reaches this listener through a mapped port still means it. */
+static bool asks_for(const struct decide_config *c, const struct http_head *h, const char *url,
+                     bool exactly)
+{
+    struct http_url u;
+    if (!http_url_parse(url, strlen(url), &u) || !host_equal(u.host, h->host))
+        return false;
+    if (exactly)
+        return asked_port(c, h) == u.port;
+    return h->port == 0 || h->port == c->port;
+}
+
+static const struct decide_service *asked_service(const struct decide_config *c,
+                                                  const struct http_head *h, bool exactly)
+{
+    for (size_t i = 0; i < c->service_count; i++)
+        if (asks_for(c, h, c->services[i].url, exactly))
+            return &c->services[i];
+    return NULL;
+}
+
+static bool asked_server(const struct decide_config *c, const struct http_head *h, bool exactly,
+                         size_t *server)
+{
+    for (size_t i = 0; i < c->server_count; i++)
+        for (size_t u = 0; u < c->servers[i].url_count; u++)
+            if (asks_for(c, h, c->servers[i].urls[u], exactly)) {
+                *server = i;
+                return true;
+            }
+    return false;
+}
+
+static const struct decide_service *service_named(const struct decide_config *c, const char *name)
+{
+    for (size_t i = 0; i < c->service_count; i++)
+        if (strcmp(c->services[i].name, name) == 0)
+            return &c->services[i];
+    return NULL;
+}
+
+static bool own_server(const struct decide_config *c, const char *service, size_t *server)
+{
+    for (size_t i = 0; i < c->server_count; i++)
+        if (strcmp(c->servers[i].service, service) == 0) {
+            *server = i;
+            return true;
+        }
+    return false;
+}
+
+static bool append(char *buf, size_t cap, size_t *len, const char *text, size_t text_len)
+{
+    if (text_len >= cap - *len)
+        return false;
+    memcpy(buf + *len, text, text_len);
+    *len += text_len;
+    buf[*len] = '\0';
+    return true;
+}
+
+/* The request's own path and query behind the URL's scheme and authority, byte by byte. */
+static void redirect(const struct http_head *h, const char *url, const char *why,
+                     struct decision *out)
+{
+    struct http_url u;
+    if (!http_url_parse(url, strlen(url), &u)) {
+        settle(out, DECIDE_NO_SERVER, "bad-url");
+        return;
+    }
+    const char *scheme = u.tls ? "https://" : "http://";
+    char *l = out->location;
+    size_t cap = sizeof(out->location), len = 0;
+    bool fits = append(l, cap, &len, scheme, strlen(scheme)) &&
+                append(l, cap, &len, u.authority.at, u.authority.len);
+    size_t start = len;
+    struct slice path = h->path.len ? h->path : (struct slice){"/", 1};
+    fits = fits && append(l, cap, &len, path.at, path.len);
+    if (h->query.at)
+        fits =
+            fits && append(l, cap, &len, "?", 1) && append(l, cap, &len, h->query.at, h->query.len);
+    if (!fits || !http_path_safe((struct slice){l + start, len - start})) {
+        l[0] = '\0';
+        settle(out, DECIDE_BAD, "unsafe-path");
+        return;
+    }
+    settle(out, DECIDE_REDIRECT, why);
+}
+
+/* A server's first URL of the listener's scheme, else its first; NULL when it has none. */
+static const char *server_url(const struct decide_config *c, const struct server *s)
+{
+    for (size_t i = 0; i < s->url_count; i++) {
+        struct http_url u;
+        if (http_url_parse(s->urls[i], strlen(s->urls[i]), &u) && u.tls == c->tls)
+            return s->urls[i];
+    }
+    return s->url_count ? s->urls[0] : NULL;
+}
+
+/* A pick for the service. This node's own pair is left out as soon as the store knows it is out. */
+static bool choose(const struct decide_config *c, const struct decide_view *v, const char *service,
+                   enum policy policy, struct pick_choice *out)
+{
+    size_t own;
+    bool out_of_it = own_server(c, service, &own) && (v->draining || !v->healthy[own]);
+    struct pick_filter f = {
+        .service = service, .exclude = &v->self_name, .exclude_count = out_of_it ? 1 : 0};
+    return pick(v->roster, &f, policy, false, v->chance, out);
+}
+
+static void decide_primary(const struct decide_config *c, const struct decide_view *v,
+                           const struct http_head *h, const struct decide_service *s,
+                           struct decision *out)
+{
+    out->service = s->name;
+    struct pick_choice choice;
+    if (!choose(c, v, s->name, s->policy, &choice)) {
+        settle(out, DECIDE_NO_SERVER, "nobody-up");
+        return;
+    }
+    const char *url = server_url(c, choice.server);
+    if (!url) {
+        settle(out, DECIDE_NO_SERVER, "no-url");
+        return;
+    }
+    if (asks_for(c, h, url, true)) {
+        /* The servers share the common name: a redirect would come back here. */
+        size_t own;
+        if (own_server(c, s->name, &own) && v->healthy[own]) {
+            out->server = own;
+            settle(out, DECIDE_FORWARD, "shared-name");
+        } else {
+            settle(out, DECIDE_NO_SERVER, "shared-name");
+        }
+        return;
+    }
+    out->chosen = choice;
+    out->policy = policy_name(s->policy);
+    redirect(h, url, "balanced", out);
+}
+
+/* Back to the common name, so that a primary chooses anew. */
+static void to_common_name(const struct decide_config *c, const struct decide_view *v,
+                           const struct http_head *h, const char *service, const char *why,
+                           struct decision *out)
+{
+    out->service = service;
+    const struct decide_service *s = service_named(c, service);
+    struct pick_choice somebody;
+    if (!s)
+        settle(out, DECIDE_MISDIRECTED, "unknown-service");
+    else if (!choose(c, v, s->name, s->policy, &somebody) || asks_for(c, h, s->url, true))
+        settle(out, DECIDE_NO_SERVER, "nobody-up");
+    else
+        redirect(h, s->url, why, out);
+}
+
+static void to_backup(const struct decide_config *c, const struct decide_view *v,
+                      const struct http_head *h, const struct decide_server *own,
+                      struct decision *out)
+{
+    const char *backup = own->backup;
+    if (backup && backup[0] && strcmp(backup, "primary") != 0 &&
+        strcmp(backup, v->self_name) != 0) {
+        const struct roster_node *n = roster_find(v->roster, backup);
+        const struct server *s = n ? roster_server(n, own->service) : NULL;
+        const char *url = s ? server_url(c, s) : NULL;
+        if (url && roster_server_status(n, s) == STATUS_UP && !asks_for(c, h, url, true)) {
+            out->service = own->service;
+            out->chosen = (struct pick_choice){n, s};
+            redirect(h, url, "backup", out);
+            return;
+        }
+    }
+    to_common_name(c, v, h, own->service, "own-server-out", out);
+}
+
+static void decide_secondary(const struct decide_config *c, const struct decide_view *v,
+                             const struct http_head *h, size_t server, struct decision *out)
+{
+    out->service = c->servers[server].service;
+    out->server = server;
+    if (v->healthy[server])
+        settle(out, DECIDE_FORWARD, "own-server");
+    else
+        to_backup(c, v, h, &c->servers[server], out);
+}
+
+/* A server of another node: if it is gone any node stands in, else the client is at the wrong door.
+ */
+static void decide_other(const struct decide_config *c, const struct decide_view *v,
+                         const struct http_head *h, const struct roster_node *n,
+                         const struct server *s, struct decision *out)
+{
+    out->service = s->service;
+    switch (roster_server_status(n, s)) {
+    case STATUS_SUSPECT:
+    case STATUS_DOWN:
+    case STATUS_LEFT:
+        to_common_name(c, v, h, s->service, "server-gone", out);
+        return;
+    case STATUS_JOINING:
+    case STATUS_UP:
+    case STATUS_FULL:
+    case STATUS_DRAINING:
+        break;
+    }
+    settle(out, DECIDE_MISDIRECTED, "other-server");
+}
+
+static bool decide_by_host(const struct decide_config *c, const struct decide_view *v,
+                           const struct http_head *h, bool exactly, struct decision *out)
+{
+    const struct decide_service *service = asked_service(c, h, exactly);
+    if (service) {
+        decide_primary(c, v, h, service, out);
+        return true;
+    }
+    size_t own;
+    if (asked_server(c, h, exactly, &own)) {
+        decide_secondary(c, v, h, own, out);
+        return true;
+    }
+    const struct roster_node *n;
+    const struct server *s;
+    uint16_t port = exactly ? asked_port(c, h) : 0;
+    if (!exactly && h->port != 0 && h->port != c->port)
+        return false;
+    if (!roster_by_host(v->roster, h->host.at, h->host.len, port, &n, &s) || n->self)
+        return false;
+    decide_other(c, v, h, n, s, out);
+    return true;
+}
+
+static bool starts_with(struct slice s, const char *text)
+{
+    size_t len = strlen(text);
+    return s.len >= len && memcmp(s.at, text, len) == 0;
+}
+
+static void decide_own_path(const struct http_head *h, struct decision *out)
+{
+    if (!slice_is(h->path, OWN_PREFIX "roster"))
+        settle(out, DECIDE_NOT_FOUND, "no-such-path");
+    else if (!slice_is(h->method, "GET") && !slice_is(h->method, "HEAD"))
+        settle(out, DECIDE_METHOD, "only-get");
+    else
+        settle(out, DECIDE_ROSTER, "roster");
+}
+
+void decide(const struct decide_config *c, const struct decide_view *v, const struct http_head *h,
+            struct decision *out)
+{
+    out->service = out->policy = NULL;
+    out->chosen = (struct pick_choice){NULL, NULL};
+    out->server = 0;
+    out->location[0] = '\0';
+    if (starts_with(h->path, OWN_PREFIX))
+        decide_own_path(h, out);
+    else if (h->host.len == 0)
+        settle(out, DECIDE_BAD, "no-host");
+    else if (slice_is(h->method, "CONNECT"))
+        settle(out, DECIDE_BAD, "connect");
+    else if (!decide_by_host(c, v, h, true, out) && !decide_by_host(c, v, h, false, out))
+        settle(out, DECIDE_MISDIRECTED, "unknown-host");
+}

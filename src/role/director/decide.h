@@ -1,0 +1,85 @@
+/* decide.h - what to do with a request at the public listener: one pure function.
+ *
+ * Every node's listener is both virtual servers at once. By the Host of a request this node is the
+ * primary of a service (its common name: balance once, redirect to the chosen server's own URL),
+ * the secondary before its own real server (its URL: forward), the stand-in for a server that is
+ * gone (its URL: redirect back to the common name), or nothing of that (421). Paths under
+ * /.well-known/stead/ are the node's own whatever the Host.
+ *
+ * Loops cannot form: the primary picks only servers that are up, and never one whose URL is the URL
+ * that was asked for; an own pair that is out is left out at once, before the roster says so;
+ * nobody is sent to a common name behind which nobody is up.
+ *
+ * A URL stands for its scheme, host and port: a path in it is not used, the request keeps its own.
+ */
+#ifndef ROLE_DIRECTOR_DECIDE_H
+#define ROLE_DIRECTOR_DECIDE_H
+
+#include "core/http/http.h"
+#include "core/roster/pick.h"
+
+#define DECIDE_LOCATION_MAX (HTTP_TARGET_MAX + URL_MAX_BYTES + 8)
+#define DECIDE_RETRY_AFTER_S 2
+
+struct decide_service {
+    const char *name;
+    const char *url; /* the common URL */
+    enum policy policy;
+};
+
+/* One of the node's own servers, at the same place here as in the node's entry and in the store. */
+struct decide_server {
+    const char *service;
+    size_t url_count;
+    const char *urls[SERVER_URLS_MAX];
+    const char *backup; /* a node's name, or "primary"; NULL = primary */
+};
+
+/* Strings and tables stay the caller's. */
+struct decide_config {
+    const struct decide_service *services;
+    size_t service_count;
+    const struct decide_server *servers;
+    size_t server_count; /* at most ENTRY_SERVERS_MAX */
+    uint16_t port;       /* of the listener: a Host may name it even when no URL does */
+    bool tls;            /* the listener's scheme: redirects stay within it where they can */
+};
+
+/* How the farm stands at this moment. */
+struct decide_view {
+    const struct roster *roster;
+    const char *self_name;
+    bool healthy[ENTRY_SERVERS_MAX]; /* own servers, by the store: newer than the roster */
+    bool draining;                   /* this node takes no new clients */
+    uint64_t chance;                 /* random */
+};
+
+enum decide_verdict {
+    DECIDE_ROSTER,      /* answer with the roster */
+    DECIDE_NOT_FOUND,   /* 404: another path of the node's own */
+    DECIDE_METHOD,      /* 405: of the node's own, neither GET nor HEAD */
+    DECIDE_REDIRECT,    /* 307 to location */
+    DECIDE_FORWARD,     /* to own server number `server` */
+    DECIDE_MISDIRECTED, /* 421 */
+    DECIDE_NO_SERVER,   /* 503 with Retry-After */
+    DECIDE_BAD          /* 400 */
+};
+
+struct decision {
+    enum decide_verdict verdict;
+    const char *why;           /* a word for the log; static */
+    const char *service;       /* of the config or the roster; NULL when none is concerned */
+    const char *policy;        /* its name, when the choice was made by policy; else NULL */
+    struct pick_choice chosen; /* points into the roster; node NULL = no node chosen */
+    size_t server;             /* DECIDE_FORWARD */
+    char location[DECIDE_LOCATION_MAX]; /* DECIDE_REDIRECT */
+};
+
+/* The HTTP status that goes with a verdict; 0 for DECIDE_FORWARD. */
+int decide_status(enum decide_verdict v);
+const char *decide_verdict_name(enum decide_verdict v);
+
+void decide(const struct decide_config *c, const struct decide_view *v, const struct http_head *h,
+            struct decision *out);
+
+#endif
