@@ -1,0 +1,139 @@
+/* A configuration's mistakes are said with file, line and the nearest name; what is right comes out as written. */
+#include "node/config.h"
+#include "node/settings.h"
+#include "stead/error.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define HEAD "farm = \"shop\"\nkey-file = \"k\"\nnode \"s1\" { address = \"127.0.0.1\" }\n"
+#define SERVICE                                                                                    \
+    "service \"shop\" { name = \"www.shop.test\" url = \"http://www.shop.test:8080\" }\n"
+#define SERVER(inside)                                                                             \
+    "server \"shop\" { urls = {\"http://s1.shop.test:8080\"} forward = \"127.0.0.1:9000\"\n" inside  \
+    "}\npublic { listen = \"127.0.0.1:8080\" }\n"
+
+static char folder[] = "/tmp/stead-config-XXXXXX";
+
+static int load(const char *text, struct config *c, char *errors, size_t cap)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "%s/stead.conf", folder);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    FILE *to = fmemopen(errors, cap, "w");
+    int status = config_load(path, c, to);
+    fclose(to);
+    return status;
+}
+
+static void expect_mistake(const char *text, const char *line_and_what)
+{
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(text, &c, errors, sizeof(errors)), STEAD_E_CONFIG);
+    if (!strstr(errors, line_and_what))
+        fail_msg("wanted \"%s\" in:\n%s", line_and_what, errors);
+}
+
+static void reads_what_is_written(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(HEAD SERVICE SERVER("weight = 7 backup = s2\n"
+                                              "check { type = http path = \"/health\" interval = 250ms }")
+                          "sessions { memory = 64m kind purchase { copies = 3 when-alone = accept } }\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_string_equal(errors, "");
+    assert_int_equal(c.servers[0].weight, 7);
+    assert_int_equal(c.servers[0].check.interval_ms, 250);
+    assert_int_equal(c.node.address.port, 7300);
+    assert_int_equal(c.sessions.memory_bytes, 64 << 20);
+    int purchase = kinds_find(&c.sessions.kinds, "purchase");
+    assert_int_equal(c.sessions.kinds.kind[purchase].copies, 3);
+    assert_int_equal(c.sessions.kinds.kind[purchase].when_alone, ALONE_ACCEPT);
+    assert_true(c.sessions.kinds.kind[purchase].ack);
+    assert_true(c.top.key_file[0] == '/' && strstr(c.top.key_file, "/k"));
+}
+
+static void says_every_mistake_with_its_line(void **state)
+{
+    (void)state;
+    expect_mistake("farm = \"shop\"\nstat = \"x\"\n", "stead.conf:2: no such option 'stat'; did you mean 'state'?");
+    expect_mistake(HEAD "node \"s2\" { adress = \"127.0.0.1\" }\n", ":4: no such option 'adress'; did you mean 'address'?");
+    expect_mistake(HEAD "farm = \"again\"\n", ":4: 'farm' is set twice");
+    expect_mistake(HEAD "dns { listen = \"127.0.0.1:53\" }\ndns { listen = \"127.0.0.1:54\" }\n",
+                   "section 'dns' stands here twice");
+    expect_mistake("farm = \"${HOME}\"\n", ":1: ${...} is not expanded here");
+    expect_mistake("farm = \"shop\"\n", "'key-file' is required");
+    expect_mistake("farm = \"shop\"\nkey-file = \"k\"\n", "node \"NAME\" { ... } is required");
+    expect_mistake(HEAD SERVICE SERVER("weight = 5000000"), ":6: weight = \"5000000\": it is out of range (0 to 1000000)");
+    expect_mistake(HEAD SERVICE SERVER("check { interval = \"1 s\" }"), ":6: interval = \"1 s\": it is not a duration");
+    expect_mistake(HEAD SERVICE SERVER("check { type = \"htp\" }"), "is not one of none|tcp|http");
+    expect_mistake(HEAD SERVER(""), "there is no service of that name");
+    expect_mistake(HEAD "sessions { kind \"purchse\" { copies = 2 } }\n", "there is no such kind");
+    expect_mistake(HEAD "sessions { listen = \"127.0.0.1:9\" }\n", "needs a token-file");
+    expect_mistake(HEAD "admin { listen = \"192.0.2.1:7380\" }\n", "must be a loopback address");
+    expect_mistake(HEAD "include(\"nowhere.conf\")\n", "nowhere.conf: cannot be read");
+    expect_mistake("node \"s1\" {\n", ":");
+}
+
+static void two_mistakes_are_both_said(void **state)
+{
+    (void)state;
+    expect_mistake(HEAD SERVICE SERVER("weight = x capacity = y"), "weight = \"x\"");
+    expect_mistake(HEAD SERVICE SERVER("weight = x capacity = y"), "capacity = \"y\"");
+}
+
+/* The table is what everything reads: every row must parse its own default and name a known section. */
+static void table_is_sound(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *s = &settings[i];
+        const char *why;
+        assert_non_null(section_find(s->section));
+        assert_ptr_equal(setting_find(s->section, s->name), s);
+        if (s->fallback && *s->fallback && !setting_parse(s, s->fallback, 0, "/", NULL, &why))
+            fail_msg("%s.%s: its default %s: %s", s->section, s->name, s->fallback, why);
+        assert_true(strlen(s->help) > 0);
+    }
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof(path), "%s/stead.conf", folder);
+    unlink(path);
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_is_written),
+        cmocka_unit_test(says_every_mistake_with_its_line),
+        cmocka_unit_test(two_mistakes_are_both_said),
+        cmocka_unit_test(table_is_sound),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
