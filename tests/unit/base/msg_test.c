@@ -1,0 +1,59 @@
+/* msg_test.c - messages wait in lists in order and are freed with them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/msg.h"
+
+static void messages_keep_their_order(void **state)
+{
+    (void)state;
+    struct list a, b;
+    list_init(&a);
+    list_init(&b);
+    for (uint64_t i = 0; i < 4; i++) {
+        struct msg *m = msg_new(i, 3);
+        assert_non_null(m);
+        assert_int_equal(m->len, 3);
+        assert_int_equal(m->bytes[2], 0);
+        list_append(i < 2 ? &a : &b, &m->link);
+    }
+    struct msg *urgent = msg_new(99, 0);
+    list_prepend(&a, &urgent->link);
+    list_splice(&a, &b);
+    assert_true(list_empty(&b));
+    list_splice(&a, &b);
+    static const uint64_t order[] = {99, 0, 1};
+    for (unsigned i = 0; i < 3; i++) {
+        struct msg *m = list_entry(list_pop(&a), struct msg, link);
+        assert_int_equal(m->peer, order[i]);
+        assert_false(list_linked(&m->link));
+        msg_free(m);
+    }
+    msg_list_free(&a); /* two are left */
+    assert_true(list_empty(&a));
+    assert_null(list_pop(&a));
+    msg_free(NULL);
+}
+
+static void no_memory_gives_null(void **state)
+{
+    (void)state;
+    assert_null(msg_new(1, SIZE_MAX));
+    mem_fail_after(1);
+    assert_null(msg_new(1, 10));
+    mem_fail_after(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_keep_their_order),
+        cmocka_unit_test(no_memory_gives_null),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
