@@ -1,0 +1,89 @@
+/* forward.h - the secondary's data path: byte tunnels between clients and the node's own real
+ * servers.
+ *
+ * A forwarder belongs to one loop (one thread). forward_start() connects to the real server, sends
+ * the bytes that were already read from the client (the first request's head and what came after
+ * it), and from then on passes bytes both ways for as long as both want. Each side may close its
+ * half; a reset of one side becomes a reset of the other, after what was passed before it is
+ * delivered.
+ *
+ * The limit of this release: after the first request the tunnel is not looked into. Later requests
+ * on the same connection go to the same real server whatever their Host, and without
+ * X-Forwarded-For.
+ *
+ * Memory: bytes pass through one buffer of the forwarder; a tunnel has a buffer of its own (at most
+ * FORWARD_BUFFER bytes a direction) only while the receiving side does not take what was read, and
+ * then nothing more is read from the sending side.
+ */
+#ifndef ROLE_DIRECTOR_FORWARD_H
+#define ROLE_DIRECTOR_FORWARD_H
+
+#include "base/addr.h"
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#define FORWARD_BUFFER 65536
+
+struct forwarder;
+
+struct forward_limits {
+    uint32_t tunnels_max; /* at once; default 10,000 */
+    uint32_t connect_ms;  /* default 3 s */
+    uint32_t idle_ms;     /* without a byte either way; default 1 h */
+    uint32_t linger_ms;   /* to deliver the last bytes after the other side's reset; default 2 s */
+};
+
+struct forward_counters {
+    atomic_uint_fast64_t opened, open, refused, resets, timeouts, busy;
+    atomic_uint_fast64_t up_bytes,
+        down_bytes; /* up: client to server; counted when a tunnel ends */
+};
+
+enum forward_end {
+    FORWARD_CLOSED,  /* both sides have ended */
+    FORWARD_REFUSED, /* no connection to the server came about */
+    FORWARD_RESET,   /* one side broke off */
+    FORWARD_IDLE,
+    FORWARD_STOPPED /* the forwarder was closed */
+};
+
+struct forward_result {
+    enum forward_end end;
+    int client; /* REFUSED: the client's descriptor, the receiver's from now on; else -1 */
+    char
+        *bytes; /* REFUSED: all of what was to be forwarded, the receiver's (mem_free); else NULL */
+    size_t len;
+    uint64_t up, down; /* bytes passed */
+};
+
+struct forward_request {
+    int client;  /* a connected, non-blocking socket that nobody watches */
+    char *bytes; /* from mem_alloc */
+    size_t len;
+    struct addr to;
+    /* Called exactly once, on the loop, never from within forward_start(). */
+    void (*ended)(void *context, const struct forward_result *result);
+    void *context;
+};
+
+struct forwarder_config {
+    uv_loop_t *loop;
+    struct forward_limits limits;
+    struct forward_counters *counters; /* may be shared by several forwarders */
+};
+
+void forward_limits_default(struct forward_limits *l);
+const char *forward_end_name(enum forward_end e);
+
+int forwarder_open(const struct forwarder_config *c, struct forwarder **out);
+/* Takes the client's descriptor and the bytes. On an error nothing is taken and `ended` is not
+ * called: STEAD_E_UNREACHABLE (the server refused at once), BUSY (tunnels_max), NOMEM, IO (no
+ * descriptors). */
+int forward_start(struct forwarder *f, const struct forward_request *r);
+size_t forwarder_tunnels(const struct forwarder *f);
+/* Ends all tunnels; `closed` is called on the loop when nothing is left, then the forwarder is
+ * freed. */
+void forwarder_close(struct forwarder *f, void (*closed)(void *context), void *context);
+
+#endif
