@@ -5,9 +5,9 @@
  *  any of these --a newer incarnation took its name, id or address--> REPLACED
  *
  * Whenever a contact is shown as down, `counted` has grown before: what was agreed with it is void.
- * An incarnation that is counted out keeps its place in the mesh, because it may come back: were
- * its delivery state dropped on one side only, the two could never talk again. Only one that is
- * gone for sure (replaced at its own address, or left) or forgotten is removed there. */
+ * An incarnation that is counted out keeps its place in the mesh and is greeted and sent
+ * heartbeats, because it may come back, after however long a split; only the roster forgets it
+ * (dormant). One that was replaced or has left is removed from the mesh. */
 #ifndef CORE_ROSTER_CONTACT_H
 #define CORE_ROSTER_CONTACT_H
 

@@ -149,23 +149,6 @@ void membership_proven(struct membership *m, uint64_t inc, uint64_t node, const 
     member_finish(m, now_ns, out);
 }
 
-/* A replaced incarnation speaks again: it gets its place back if nobody alive has it, else it is
- * told. */
-static bool reclaim(struct membership *m, struct contact *c, uint64_t now_ns,
-                    struct member_actions *out)
-{
-    if (member_admit_claim(m, &c->entry, &c->addr, now_ns, out))
-        return true;
-    if (now_ns >= c->hello_due_ns) {
-        c->hello_due_ns = now_ns + MEMBER_HELLO_NS;
-        m->stats.refused++;
-        member_output_refuse(out, c->entry.inc, c->entry.node, &c->addr, STEAD_E_NAME_TAKEN);
-        member_output_notice(out, MEMBER_CLAIMANT_REFUSED, c->entry.inc, &c->addr, c->entry.name,
-                             STEAD_E_NAME_TAKEN);
-    }
-    return false;
-}
-
 /* The contact when it is one that counts, which is now heard. */
 static struct contact *hear(struct membership *m, uint64_t inc, uint64_t now_ns,
                             struct member_actions *out)
@@ -173,8 +156,7 @@ static struct contact *hear(struct membership *m, uint64_t inc, uint64_t now_ns,
     struct contact *c = contacts_find(&m->contacts, inc);
     if (m->left || c == NULL || !c->admitted || c->presence == PRESENCE_LEFT)
         return NULL;
-    if (c->presence == PRESENCE_REPLACED && !reclaim(m, c, now_ns, out))
-        return NULL;
+    assert(c->presence != PRESENCE_REPLACED && c->presence != PRESENCE_TOLD);
     c->heard_ns = now_ns;
     if (c->presence != PRESENCE_HEARD) {
         member_admit_heard(m, c, now_ns, out);

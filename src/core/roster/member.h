@@ -92,8 +92,8 @@ void membership_free(struct membership *m);
 void membership_proven(struct membership *m, uint64_t inc, uint64_t node, const struct addr *from,
                        const uint8_t *card, size_t len, uint64_t now_ns,
                        struct member_actions *out);
-/* an authentic frame of any kind came from inc. False when that is no admitted peer, or one that
- * has left or was replaced: then nothing from it counts; */
+/* a message of any kind came from inc, so it is heard. False when that is no admitted peer, or one
+ * that has left: then nothing from it counts; */
 bool membership_heard(struct membership *m, uint64_t inc, uint64_t now_ns,
                       struct member_actions *out);
 /* an admitted peer now sends from another address; */

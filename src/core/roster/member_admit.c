@@ -19,15 +19,15 @@ static bool makes_way(const struct contact *c, const struct entry *e, const stru
     return c->entry.node != e->node || e->boot > c->entry.boot || c->presence == PRESENCE_TOLD;
 }
 
-static void replace(struct membership *m, struct contact *c, const struct addr *addr,
-                    uint64_t now_ns, struct member_actions *out)
+static void replace(struct membership *m, struct contact *c, uint64_t now_ns,
+                    struct member_actions *out)
 {
     member_output_notice(out, MEMBER_REPLACED, c->entry.inc, &c->addr, c->entry.name, 0);
     contact_count_out(c, PRESENCE_REPLACED, now_ns);
     m->roster_dirty = m->view_dirty = true;
-    /* Elsewhere its process may live, paused or cut off: the mesh keeps it, so that it can be
-     * refused. */
-    if (c->admitted && addr_equal(&c->addr, addr)) {
+    /* Should its process live on elsewhere it is a stranger now, and is refused when it proves
+     * itself anew. */
+    if (c->admitted) {
         member_output_remove(out, c);
         c->admitted = false;
     }
@@ -56,7 +56,7 @@ bool member_admit_claim(struct membership *m, const struct entry *e, const struc
     }
     at = 0;
     while ((c = contacts_claimed(&m->contacts, e, addr, &at)) != NULL)
-        replace(m, c, addr, now_ns, out);
+        replace(m, c, now_ns, out);
     supersede(m, e);
     return true;
 }

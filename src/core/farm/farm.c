@@ -1,0 +1,391 @@
+/* farm.c - joins mesh and membership: what one puts out goes into the other until both are quiet.
+ * A peer is heard
+ * by the messages that the mesh delivers from it, heartbeats above all: a hello or an
+ * acknowledgement says that its process lives, but not that it counts this node among its peers. */
+#include "core/farm/farm.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "core/mesh/seal.h"
+#include "stead/error.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define FLUSHES_MAX 4 /* in one tick; what is queued after them waits for the next */
+
+struct farm {
+    struct seal *seal;
+    struct mesh *mesh;
+    struct membership *members;
+    struct mesh_actions mesh_out;
+    struct member_actions member_out;
+    uint64_t mesh_deadline_ns, member_deadline_ns;
+    uint64_t card_revision; /* of own entry, as the mesh has it */
+    bool unflushed;         /* something waits in the mesh for farm_tick */
+    struct session_view view;
+    struct peer_view *peers;         /* MEMBERS_MAX */
+    struct member_contact *contacts; /* MEMBERS_MAX */
+};
+
+void farm_actions_init(struct farm_actions *a)
+{
+    *a = (struct farm_actions){.deadline_ns = TIME_NEVER};
+    list_init(&a->datagrams);
+    list_init(&a->deliveries);
+}
+
+void farm_actions_clear(struct farm_actions *a)
+{
+    struct list *link;
+    while ((link = list_pop(&a->datagrams)) != NULL)
+        mem_free(list_entry(link, struct farm_datagram, link));
+    msg_list_free(&a->deliveries);
+    roster_unref(a->roster);
+    farm_actions_init(a);
+}
+
+static void set_card(struct farm *f)
+{
+    uint8_t card[MESH_CARD_MAX];
+    uint64_t revision = membership_self(f->members)->revision;
+    if (f->card_revision == revision)
+        return;
+    mesh_set_card(f->mesh, card, membership_card(f->members, card, sizeof card));
+    f->card_revision = revision;
+}
+
+static bool make_members(struct farm *f, const struct farm_config *c, const struct entry *self,
+                         uint64_t now_ns)
+{
+    struct member_config members = {
+        .farm = c->name,
+        .timing = c->timing,
+        .join_count = c->join_count,
+        .seed = c->seed,
+    };
+    memcpy(members.join, c->join, sizeof members.join);
+    f->members = membership_new(&members, self, now_ns);
+    return f->members != NULL;
+}
+
+static bool make_mesh(struct farm *f, const struct farm_config *c, const struct entry *self)
+{
+    struct mesh_config mesh;
+    f->seal = seal_new(c->name, c->key, self->node, self->inc);
+    if (f->seal == NULL)
+        return false;
+    mesh_config_default(&mesh);
+    mesh.node = self->node;
+    mesh.inc = self->inc;
+    mesh.seal = f->seal;
+    mesh.seed = c->seed;
+    f->mesh = mesh_new(&mesh);
+    return f->mesh != NULL;
+}
+
+struct farm *farm_new(const struct farm_config *c, const struct entry *self, uint64_t now_ns)
+{
+    struct farm *f = mem_alloc(sizeof *f);
+    if (f == NULL)
+        return NULL;
+    mesh_actions_init(&f->mesh_out);
+    member_actions_init(&f->member_out);
+    f->mesh_deadline_ns = f->member_deadline_ns = now_ns;
+    f->peers = mem_alloc(MEMBERS_MAX * sizeof f->peers[0]);
+    f->contacts = mem_alloc(MEMBERS_MAX * sizeof f->contacts[0]);
+    if (f->peers == NULL || f->contacts == NULL || !make_mesh(f, c, self) ||
+        !make_members(f, c, self, now_ns)) {
+        farm_free(f);
+        return NULL;
+    }
+    set_card(f);
+    return f;
+}
+
+void farm_free(struct farm *f)
+{
+    if (f == NULL)
+        return;
+    mesh_actions_clear(&f->mesh_out);
+    member_actions_clear(&f->member_out);
+    mesh_free(f->mesh);
+    membership_free(f->members);
+    seal_free(f->seal);
+    mem_free(f->peers);
+    mem_free(f->contacts);
+    mem_free(f);
+}
+
+static void put_datagram(const struct mesh_output *o, struct farm_actions *out)
+{
+    struct farm_datagram *d = mem_alloc(sizeof *d + o->len);
+    if (d == NULL)
+        return; /* as if the network had lost it */
+    d->to = o->addr;
+    d->len = o->len;
+    memcpy(d->bytes, o->bytes, o->len);
+    list_append(&out->datagrams, &d->link);
+}
+
+static void put_delivery(struct farm *f, const struct mesh_output *o, uint64_t now_ns,
+                         struct farm_actions *out)
+{
+    if (!membership_heard(f->members, o->inc, now_ns, &f->member_out))
+        return;
+    struct msg *m = msg_new(o->inc, o->len);
+    if (m == NULL)
+        return;
+    memcpy(m->bytes, o->bytes, o->len);
+    list_append(&out->deliveries, &m->link);
+}
+
+static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64_t now_ns,
+                             struct farm_actions *out)
+{
+    switch (o->type) {
+    case MESH_OUT_DATAGRAM:
+        put_datagram(o, out);
+        break;
+    case MESH_OUT_MESSAGE:
+        if (o->channel == CHANNEL_ROSTER)
+            membership_message(f->members, o->inc, o->bytes, o->len, now_ns, &f->member_out);
+        else if (o->channel == CHANNEL_SESSION)
+            put_delivery(f, o, now_ns, out);
+        break;
+    case MESH_OUT_PROVEN:
+        membership_proven(f->members, o->inc, o->node, &o->addr, o->bytes, o->len, now_ns,
+                          &f->member_out);
+        break;
+    case MESH_OUT_REFUSED:
+        membership_refused(f->members, o->inc, o->len > 0 ? -(int)o->bytes[0] : 0, now_ns,
+                           &f->member_out);
+        break;
+    case MESH_OUT_MOVED:
+        membership_moved(f->members, o->inc, &o->addr, now_ns, &f->member_out);
+        break;
+    }
+}
+
+static void put_notice(const struct member_output *o, struct farm_actions *out)
+{
+    if (out->notice_count == FARM_NOTICES_MAX)
+        return;
+    struct farm_notice *n = &out->notices[out->notice_count++];
+    n->what = o->notice;
+    n->reason = o->reason;
+    n->inc = o->inc;
+    n->addr = o->addr;
+    memcpy(n->name, o->name, sizeof n->name);
+}
+
+static void take_member_output(struct farm *f, const struct member_output *o, uint64_t now_ns,
+                               struct farm_actions *out)
+{
+    switch (o->type) {
+    case MEMBER_OUT_SEND:
+        /* A full queue is as good as loss: heartbeats come again, and lists. */
+        (void)mesh_send(f->mesh, o->inc, CHANNEL_ROSTER, o->reliable, o->bytes, o->len, now_ns);
+        f->unflushed = true;
+        break;
+    case MEMBER_OUT_HELLO:
+        mesh_hello(f->mesh, &o->addr, now_ns, &f->mesh_out);
+        break;
+    case MEMBER_OUT_ADMIT:
+        /* Without memory it stays unheard, is counted out, and proves itself anew. */
+        (void)mesh_admit(f->mesh, o->inc, o->node, &o->addr, now_ns);
+        f->unflushed = true;
+        break;
+    case MEMBER_OUT_REFUSE:
+        mesh_refuse(f->mesh, o->inc, &o->addr, o->reason, now_ns, &f->mesh_out);
+        break;
+    case MEMBER_OUT_REMOVE:
+        mesh_remove(f->mesh, o->inc);
+        break;
+    case MEMBER_OUT_NOTICE:
+        put_notice(o, out);
+        break;
+    }
+}
+
+/* Until both are quiet. It ends: hellos and refusals make datagrams only, and no message is
+ * answered twice. */
+static void pump(struct farm *f, uint64_t now_ns, struct farm_actions *out)
+{
+    for (;;) {
+        struct list *link = list_pop(&f->mesh_out.outputs);
+        if (link != NULL) {
+            struct mesh_output *o = list_entry(link, struct mesh_output, link);
+            take_mesh_output(f, o, now_ns, out);
+            mesh_output_free(o);
+            continue;
+        }
+        link = list_pop(&f->member_out.outputs);
+        if (link == NULL)
+            return;
+        struct member_output *o = list_entry(link, struct member_output, link);
+        take_member_output(f, o, now_ns, out);
+        mem_free(o);
+    }
+}
+
+/* What the members said beside their outputs. */
+static void take_flags(struct farm *f, uint64_t now_ns, struct farm_actions *out)
+{
+    struct member_actions *a = &f->member_out;
+    if (a->roster_changed) {
+        struct roster *r = membership_roster(f->members, now_ns);
+        if (r != NULL) {
+            roster_unref(out->roster);
+            out->roster = r;
+        }
+    }
+    out->view_changed = out->view_changed || a->view_changed;
+    out->refused = out->refused || a->refused;
+    if (a->deadline_ns != TIME_NEVER)
+        f->member_deadline_ns = a->deadline_ns;
+    a->roster_changed = a->view_changed = a->refused = false;
+    a->deadline_ns = TIME_NEVER;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The end of every event: both are brought to rest, and the next deadline is known. */
+static void settle(struct farm *f, uint64_t now_ns, struct farm_actions *out)
+{
+    pump(f, now_ns, out);
+    take_flags(f, now_ns, out);
+    f->mesh_deadline_ns = least(f->mesh_deadline_ns, f->mesh_out.deadline_ns);
+    out->deadline_ns = least(f->mesh_deadline_ns, f->member_deadline_ns);
+    if (f->unflushed)
+        out->deadline_ns = now_ns;
+}
+
+void farm_datagram_in(struct farm *f, const struct addr *from, const uint8_t *bytes, size_t len,
+                      uint64_t now_ns, struct farm_actions *out)
+{
+    mesh_datagram(f->mesh, from, bytes, len, now_ns, &f->mesh_out);
+    settle(f, now_ns, out);
+}
+
+int farm_send(struct farm *f, const struct msg *m, uint64_t now_ns)
+{
+    int rc = mesh_send(f->mesh, m->peer, CHANNEL_SESSION, true, m->bytes, m->len, now_ns);
+    f->unflushed = f->unflushed || rc == STEAD_OK;
+    return rc;
+}
+
+void farm_set_self(struct farm *f, const struct entry *self, uint64_t now_ns,
+                   struct farm_actions *out)
+{
+    membership_set_self(f->members, self, now_ns, &f->member_out);
+    set_card(f);
+    settle(f, now_ns, out);
+}
+
+void farm_doubt(struct farm *f, uint64_t node, uint64_t now_ns, struct farm_actions *out)
+{
+    membership_doubt(f->members, node, now_ns, &f->member_out);
+    settle(f, now_ns, out);
+}
+
+void farm_leave(struct farm *f, uint64_t now_ns, struct farm_actions *out)
+{
+    membership_leave(f->members, now_ns, &f->member_out);
+    f->member_deadline_ns = TIME_NEVER;
+    settle(f, now_ns, out);
+}
+
+void farm_tick(struct farm *f, uint64_t now_ns, struct farm_actions *out)
+{
+    if (now_ns >= f->member_deadline_ns) {
+        f->member_deadline_ns = TIME_NEVER;
+        membership_tick(f->members, now_ns, &f->member_out);
+    }
+    for (int i = 0; i < FLUSHES_MAX; i++) {
+        pump(f, now_ns, out);
+        if (i > 0 && !f->unflushed)
+            break;
+        f->unflushed = false;
+        f->mesh_out.deadline_ns = TIME_NEVER;
+        mesh_flush(f->mesh, now_ns, &f->mesh_out);
+        f->mesh_deadline_ns = f->mesh_out.deadline_ns;
+    }
+    settle(f, now_ns, out);
+}
+
+static enum peer_state peer_state_of(enum status s)
+{
+    switch (s) {
+    case STATUS_JOINING:
+        return PEER_JOINING;
+    case STATUS_UP:
+    case STATUS_FULL:
+    case STATUS_SUSPECT:
+        return PEER_UP;
+    case STATUS_DRAINING:
+        return PEER_LEAVING;
+    case STATUS_LEFT:
+        return PEER_LEFT;
+    case STATUS_DOWN:
+        break;
+    }
+    return PEER_DOWN;
+}
+
+const struct session_view *farm_view(struct farm *f)
+{
+    const struct entry *self = membership_self(f->members);
+    size_t count = membership_contacts(f->members, f->contacts, MEMBERS_MAX);
+    assert(count <= MEMBERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct member_contact *c = &f->contacts[i];
+        f->peers[i] = (struct peer_view){
+            .inc = c->inc,
+            .node = c->node,
+            .state = peer_state_of(c->status),
+            .holds = c->holds,
+            .lease_until_ns = c->lease_until_ns,
+            .counted = c->counted,
+            .granted = c->granted,
+        };
+    }
+    f->view = (struct session_view){
+        .self_inc = self->inc,
+        .self_node = self->node,
+        .self_state = peer_state_of(self->status),
+        .self_holds = self->holds,
+        .peer_count = count,
+        .peers = f->peers,
+    };
+    return &f->view;
+}
+
+const struct entry *farm_self(const struct farm *f)
+{
+    return membership_self(f->members);
+}
+
+bool farm_found(const struct farm *f, bool *alone)
+{
+    return membership_found(f->members, alone);
+}
+
+size_t farm_addresses(const struct farm *f, struct addr *out, size_t max)
+{
+    return membership_addresses(f->members, out, max);
+}
+
+void farm_derive(const struct farm *f, const char *purpose, uint8_t out[32])
+{
+    seal_derive(f->seal, purpose, out);
+}
+
+void farm_stats(const struct farm *f, struct mesh_stats *mesh, struct member_stats *members)
+{
+    mesh_stats(f->mesh, mesh);
+    membership_stats(f->members, members);
+}

@@ -1,0 +1,178 @@
+/* pick_test.c - who is picked how often, and who never. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/roster/pick.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DRAWS 4000
+
+static struct roster *farm_of(size_t count)
+{
+    struct roster *r = roster_new(count);
+    assert_non_null(r);
+    for (size_t i = 0; i < count; i++) {
+        struct roster_node *n = &r->nodes[i];
+        snprintf(n->entry.name, sizeof n->entry.name, "s%zu", i);
+        n->status = STATUS_UP;
+        n->entry.server_count = 1;
+        strcpy(n->entry.servers[0].service, "shop");
+        n->entry.servers[0].weight = 10;
+        n->entry.servers[0].healthy = true;
+    }
+    return r;
+}
+
+static void draw(const struct roster *r, enum policy p, const struct pick_filter *f, bool last,
+                 unsigned *hits)
+{
+    struct pick_choice c;
+    memset(hits, 0, r->count * sizeof *hits);
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        if (pick(r, f, p, last, i, &c))
+            hits[c.node - r->nodes]++;
+    }
+}
+
+static void near(unsigned got, double share)
+{
+    assert_true(got > DRAWS * share * 0.85 && got < DRAWS * share * 1.15);
+}
+
+static const struct pick_filter shop = {.service = "shop"};
+
+static void test_names(void **state)
+{
+    (void)state;
+    enum policy p;
+    for (int i = POLICY_TWO_CHOICES; i <= POLICY_LEAST_USERS; i++) {
+        assert_true(policy_parse(policy_name((enum policy)i), &p));
+        assert_int_equal(p, i);
+    }
+    assert_false(policy_parse("fastest", &p));
+}
+
+static void test_weights(void **state)
+{
+    (void)state;
+    unsigned hits[3];
+    struct roster *r = farm_of(3);
+    r->nodes[0].entry.servers[0].weight = 60;
+    r->nodes[1].entry.servers[0].weight = 30;
+    draw(r, POLICY_WEIGHTED, &shop, false, hits);
+    near(hits[0], 0.6);
+    near(hits[1], 0.3);
+    near(hits[2], 0.1);
+    draw(r, POLICY_RANDOM, &shop, false, hits);
+    for (size_t i = 0; i < 3; i++)
+        near(hits[i], 1.0 / 3);
+    roster_unref(r);
+}
+
+static void test_two_choices_prefer_less_load(void **state)
+{
+    (void)state;
+    unsigned hits[3];
+    struct roster *r = farm_of(3);
+    r->nodes[0].entry.servers[0].users = 30;
+    r->nodes[1].entry.servers[0].users = 20;
+    r->nodes[2].entry.servers[0].users = 10;
+    draw(r, POLICY_TWO_CHOICES, &shop, false, hits);
+    /* Of three pairs the least loaded is in two, the most loaded never wins. */
+    assert_int_equal(hits[0], 0);
+    near(hits[1], 1.0 / 3);
+    near(hits[2], 2.0 / 3);
+    r->nodes[0].entry.servers[0].weight = 100; /* 30 users on 100 are few */
+    draw(r, POLICY_TWO_CHOICES, &shop, false, hits);
+    assert_true(hits[0] > hits[1] && hits[0] > hits[2]);
+    roster_unref(r);
+}
+
+static void test_least_users(void **state)
+{
+    (void)state;
+    unsigned hits[4];
+    struct roster *r = farm_of(4);
+    for (size_t i = 0; i < 4; i++)
+        r->nodes[i].entry.servers[0].users = 8;
+    r->nodes[1].entry.servers[0].users = 6;
+    draw(r, POLICY_LEAST_USERS, &shop, false, hits);
+    assert_int_equal(hits[1], DRAWS);
+    r->nodes[3].entry.servers[0].users = 60;
+    r->nodes[3].entry.servers[0].weight = 100;
+    draw(r, POLICY_LEAST_USERS, &shop, false, hits);
+    near(hits[1], 0.5);
+    near(hits[3], 0.5);
+    roster_unref(r);
+}
+
+static void test_who_is_left_out(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"s6"};
+    struct pick_filter f = {.service = "shop", .exclude = names, .exclude_count = 1};
+    struct pick_choice out[9], c;
+    struct roster *r = farm_of(9);
+    r->nodes[0].status = STATUS_DOWN;
+    r->nodes[1].status = STATUS_DRAINING;
+    r->nodes[2].status = STATUS_JOINING;
+    r->nodes[3].entry.servers[0].weight = 0;
+    r->nodes[4].entry.servers[0].capacity = r->nodes[4].entry.servers[0].users = 5;
+    strcpy(r->nodes[5].entry.servers[0].service, "chat");
+    /* s6 is excluded by name */
+    r->nodes[7].entry.servers[0].healthy = false;
+    assert_int_equal(pick_candidates(r, &f, true, out, 9), 1);
+    assert_ptr_equal(out[0].node, &r->nodes[8]);
+    for (int p = POLICY_TWO_CHOICES; p <= POLICY_LEAST_USERS; p++) {
+        for (uint64_t i = 0; i < 50; i++) {
+            assert_true(pick(r, &f, (enum policy)p, true, i, &c));
+            assert_ptr_equal(c.node, &r->nodes[8]);
+        }
+    }
+    r->nodes[8].status = STATUS_LEFT;
+    assert_false(pick(r, &f, POLICY_TWO_CHOICES, false, 1, &c));
+    assert_int_equal(pick_candidates(r, &f, false, out, 9), 0);
+    /* The last resort: better one that may be down than none. */
+    assert_true(pick(r, &f, POLICY_TWO_CHOICES, true, 1, &c));
+    assert_ptr_equal(c.node, &r->nodes[7]);
+    roster_unref(r);
+}
+
+static void test_group_and_zone(void **state)
+{
+    (void)state;
+    struct pick_choice c, out[2];
+    struct roster *r = farm_of(3);
+    strcpy(r->nodes[1].entry.groups[0], "blue");
+    r->nodes[1].entry.group_count = 1;
+    strcpy(r->nodes[2].entry.zone, "north");
+    struct pick_filter blue = {.service = "shop", .group = "blue"};
+    struct pick_filter north = {.service = "shop", .zone = "north"};
+    struct pick_filter both = {.service = "shop", .group = "blue", .zone = "north"};
+    assert_true(pick(r, &blue, POLICY_RANDOM, false, 5, &c));
+    assert_ptr_equal(c.node, &r->nodes[1]);
+    assert_true(pick(r, &north, POLICY_RANDOM, false, 5, &c));
+    assert_ptr_equal(c.node, &r->nodes[2]);
+    assert_false(pick(r, &both, POLICY_RANDOM, true, 5, &c));
+    assert_int_equal(pick_candidates(r, &shop, false, out, 2), 2); /* no more than there is room */
+    roster_unref(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_two_choices_prefer_less_load),
+        cmocka_unit_test(test_least_users),
+        cmocka_unit_test(test_who_is_left_out),
+        cmocka_unit_test(test_group_and_zone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
