@@ -1,9 +1,10 @@
-/* mesh.h - delivery between nodes: proof of life, reliable and fleeting messages, parts. A function of
- * (state, event, now) -> (actions, next deadline). docs/protocol.md, Frames and Delivery.
+/* mesh.h - delivery between nodes: proof of life, reliable and fleeting messages, parts. A function
+ * of (state, event, now) -> (actions, next deadline). docs/protocol.md, Frames and Delivery.
  *
- * The mesh has no membership of its own: it proves that an incarnation is alive and hands its roster
- * entry up; the farm then admits it (mesh_admit) or refuses it (mesh_refuse), and removes it when the
- * roster has counted it out for good. Until it is admitted nothing else from it is delivered.
+ * The mesh has no membership of its own: it proves that an incarnation is alive and hands its
+ * roster entry up; the farm then admits it (mesh_admit) or refuses it (mesh_refuse), and removes it
+ * when the roster has counted it out for good. Until it is admitted nothing else from it is
+ * delivered.
  */
 #ifndef CORE_MESH_H
 #define CORE_MESH_H
@@ -39,9 +40,10 @@ void mesh_config_default(struct mesh_config *c);
 enum mesh_output_type {
     MESH_OUT_DATAGRAM, /* send bytes to addr */
     MESH_OUT_MESSAGE,  /* from an admitted peer: channel and bytes */
-    MESH_OUT_PROVEN,   /* an incarnation unknown so far is alive: bytes = its card; admit or refuse it */
-    MESH_OUT_REFUSED,  /* a peer refuses this node: bytes = one byte reason (positive stead_error) */
-    MESH_OUT_MOVED     /* an admitted peer now sends from addr (proved by its seal) */
+    MESH_OUT_PROVEN, /* an incarnation unknown so far is alive: bytes = its card; admit or refuse it
+                      */
+    MESH_OUT_REFUSED, /* a peer refuses this node: bytes = one byte reason (positive stead_error) */
+    MESH_OUT_MOVED    /* an admitted peer now sends from addr (proved by its seal) */
 };
 
 enum mesh_channel { CHANNEL_ROSTER = 1, CHANNEL_SESSION = 2 };
@@ -83,12 +85,12 @@ void mesh_refuse(struct mesh *m, uint64_t inc, const struct addr *addr, int reas
                  struct mesh_actions *out);
 /* Forgets the peer and all that is queued for it; its incarnation must prove itself again. */
 void mesh_remove(struct mesh *m, uint64_t inc);
-/* Queues a message; it is packed and sent at once as far as the window allows. STEAD_E_NOT_FOUND (no such
- * peer), BUSY (queue full), TOO_LARGE, NOMEM. */
+/* Queues a message; it is packed and sent at once as far as the window allows. STEAD_E_NOT_FOUND
+ * (no such peer), BUSY (queue full), TOO_LARGE, NOMEM. */
 int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool reliable,
               const uint8_t *bytes, size_t len, uint64_t now_ns);
-/* Packs and sends what was queued since, and does what the time demands. Call after events and sends, and at
- * the deadline. */
+/* Packs and sends what was queued since, and does what the time demands. Call after events and
+ * sends, and at the deadline. */
 void mesh_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out);
 
 struct mesh_stats {

@@ -1,5 +1,5 @@
-/* seal.h - the envelope of every frame: AES-256-GCM under keys derived from the farm's key (RFC 5869), and the
- * replay window. docs/protocol.md, Frames. Pure but for OpenSSL's arithmetic.
+/* seal.h - the envelope of every frame: AES-256-GCM under keys derived from the farm's key (RFC
+ * 5869), and the replay window. docs/protocol.md, Frames. Pure but for OpenSSL's arithmetic.
  *
  * Trap: the farm's key proves that a sender is a member, not which one (SECURITY.md). */
 #ifndef CORE_MESH_SEAL_H
@@ -30,12 +30,14 @@ int seal_frame(struct seal *s, uint64_t to, const uint8_t *body, size_t body_len
                size_t *out_len);
 /* Reads the clear header only: VERSION, TRUNCATED, or OK. */
 int seal_peek(const uint8_t *frame, size_t len, struct frame_header *h);
-/* Opens a frame into body (room for len). STEAD_E_TRUNCATED, VERSION, AUTH. No replay check here. */
+/* Opens a frame into body (room for len). STEAD_E_TRUNCATED, VERSION, AUTH. No replay check here.
+ */
 int seal_open(struct seal *s, const uint8_t *frame, size_t len, struct frame_header *h,
               uint8_t *body, size_t *body_len);
 /* A keyed 64-bit value under this process's own secret, for stateless nonces. */
 uint64_t seal_nonce(const struct seal *s, const void *bytes, size_t len);
-/* 32 bytes derived from the farm's key for another use, named by its purpose ("placement", "token"). */
+/* 32 bytes derived from the farm's key for another use, named by its purpose ("placement",
+ * "token"). */
 void seal_derive(const struct seal *s, const char *purpose, uint8_t out[32]);
 
 #define REPLAY_WINDOW 1024

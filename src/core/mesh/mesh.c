@@ -1,0 +1,386 @@
+/* mesh.c - the mesh as a whole: its peers, the way of a datagram to whom it concerns, and the
+ * flush. What happens in between lives in hello.c, link.c, tx.c, rx.c and mtu.c. */
+#include "core/mesh/mesh_internal.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define WINDOW_MIN (4u * MESH_FRAME_MIN)
+
+void mesh_config_default(struct mesh_config *c)
+{
+    *c = (struct mesh_config){
+        .window_bytes = 256u << 10, .queue_bytes = 64u << 20, .reassembly_bytes = 8u << 20};
+}
+
+void mesh_actions_init(struct mesh_actions *a)
+{
+    list_init(&a->outputs);
+    a->deadline_ns = TIME_NEVER;
+}
+
+void mesh_output_free(struct mesh_output *o)
+{
+    mem_free(o);
+}
+
+void mesh_actions_clear(struct mesh_actions *a)
+{
+    struct list *link;
+    while ((link = list_pop(&a->outputs)))
+        mesh_output_free(list_entry(link, struct mesh_output, link));
+    a->deadline_ns = TIME_NEVER;
+}
+
+struct mesh_output *mesh_output_new(enum mesh_output_type type, uint64_t inc, uint64_t node,
+                                    size_t len)
+{
+    struct mesh_output *o = mem_alloc(sizeof *o + len);
+    if (!o)
+        return NULL;
+    o->type = type;
+    o->inc = inc;
+    o->node = node;
+    o->len = len;
+    return o;
+}
+
+void mesh_output_add(struct mesh_actions *out, struct mesh_output *o)
+{
+    list_append(&out->outputs, &o->link);
+}
+
+void mesh_emit(struct mesh *m, uint64_t to, const struct addr *addr, const struct wire_writer *body,
+               struct mesh_actions *out)
+{
+    assert(wire_put_ok(body));
+    size_t len = wire_written(body);
+    struct mesh_output *o = mesh_output_new(MESH_OUT_DATAGRAM, to, 0, len + FRAME_OVERHEAD);
+    if (!o)
+        return;
+    o->addr = *addr;
+    if (seal_frame(m->config.seal, to, body->start, len, o->bytes, &o->len) != STEAD_OK) {
+        mesh_output_free(o);
+        return;
+    }
+    m->stats.frames_out++;
+    m->stats.bytes_out += o->len;
+    mesh_output_add(out, o);
+}
+
+struct mesh *mesh_new(const struct mesh_config *c)
+{
+    struct mesh *m = mem_alloc(sizeof *m);
+    if (!m)
+        return NULL;
+    m->config = *c;
+    if (m->config.window_bytes < WINDOW_MIN)
+        m->config.window_bytes = WINDOW_MIN;
+    rng_init(&m->rng, c->seed ^ c->inc);
+    list_init(&m->peer_list);
+    list_init(&m->active);
+    list_init(&m->gone_lru);
+    return m;
+}
+
+static void peer_free(struct peer *p)
+{
+    tx_deinit(&p->tx);
+    rx_deinit(&p->rx);
+    mem_free(p);
+}
+
+void mesh_free(struct mesh *m)
+{
+    if (!m)
+        return;
+    struct list *link;
+    while ((link = list_pop(&m->peer_list))) {
+        struct peer *p = list_entry(link, struct peer, link);
+        mem_free(p->seen);
+        peer_free(p);
+    }
+    while ((link = list_pop(&m->gone_lru)))
+        mem_free(list_entry(link, struct seen, lru));
+    incmap_deinit(&m->peers);
+    incmap_deinit(&m->gone);
+    mem_free(m);
+}
+
+void mesh_set_card(struct mesh *m, const uint8_t *card, size_t len)
+{
+    assert(len <= MESH_CARD_MAX);
+    if (len)
+        memcpy(m->card, card, len);
+    m->card_len = len;
+}
+
+struct peer *mesh_peer(const struct mesh *m, uint64_t inc)
+{
+    struct incmap_node *n = incmap_find(&m->peers, inc);
+    return n ? incmap_entry(n, struct peer, map) : NULL;
+}
+
+void mesh_wake(struct mesh *m, struct peer *p)
+{
+    if (!list_linked(&p->active))
+        list_append(&m->active, &p->active);
+}
+
+static struct seen *gone_find(const struct mesh *m, uint64_t inc)
+{
+    struct incmap_node *n = incmap_find(&m->gone, inc);
+    return n ? incmap_entry(n, struct seen, map) : NULL;
+}
+
+static void gone_take(struct mesh *m, struct seen *s)
+{
+    incmap_remove(&m->gone, &s->map);
+    list_remove(&s->lru);
+}
+
+static void gone_keep(struct mesh *m, struct seen *s)
+{
+    if (m->gone.count >= GONE_MAX) {
+        struct seen *oldest = list_entry(m->gone_lru.next, struct seen, lru);
+        gone_take(m, oldest);
+        mem_free(oldest);
+    }
+    if (!incmap_insert(&m->gone, &s->map, s->inc)) {
+        mem_free(s);
+        return;
+    }
+    list_append(&m->gone_lru, &s->lru);
+}
+
+int mesh_admit(struct mesh *m, uint64_t inc, uint64_t node, const struct addr *addr,
+               uint64_t now_ns)
+{
+    if (inc == 0 || inc == m->config.inc)
+        return STEAD_E_INVAL;
+    struct peer *known = mesh_peer(m, inc);
+    if (known) {
+        known->addr = *addr;
+        return STEAD_OK;
+    }
+    if (m->peers.count >= MESH_PEERS_MAX)
+        return STEAD_E_FULL;
+    struct peer *p = mem_alloc(sizeof *p);
+    struct seen *seen = gone_find(m, inc);
+    struct seen *fresh = seen ? NULL : mem_alloc(sizeof *fresh);
+    if (!p || (!seen && !fresh) || !incmap_insert(&m->peers, &p->map, inc)) {
+        mem_free(fresh);
+        mem_free(p);
+        return STEAD_E_NOMEM;
+    }
+    if (seen)
+        gone_take(m, seen);
+    p->seen = seen ? seen : fresh;
+    p->seen->inc = p->inc = inc;
+    p->node = node;
+    p->addr = *addr;
+    tx_init(&p->tx, &m->config);
+    rx_init(&p->rx);
+    mtu_init(&p->mtu);
+    link_init(&p->state, &m->rng, now_ns);
+    list_append(&m->peer_list, &p->link);
+    mesh_wake(m, p);
+    return STEAD_OK;
+}
+
+void mesh_remove(struct mesh *m, uint64_t inc)
+{
+    struct peer *p = mesh_peer(m, inc);
+    if (!p)
+        return;
+    incmap_remove(&m->peers, &p->map);
+    list_remove(&p->link);
+    if (list_linked(&p->active))
+        list_remove(&p->active);
+    gone_keep(m, p->seen);
+    peer_free(p);
+}
+
+/* The units after LINK of a frame that counts. ACKs are looked at first: a body with one that
+ * cannot be is dropped whole. */
+static void content_in(struct mesh *m, struct peer *p, struct wire_reader *units, size_t frame_len,
+                       uint64_t now_ns, struct mesh_actions *out)
+{
+    struct wire_reader check = *units;
+    struct unit u;
+    while (unit_next(&check, &u)) {
+        if (u.type == UNIT_ACK && !tx_ack_valid(&p->tx, &u.ack)) {
+            m->stats.dropped_malformed++;
+            return;
+        }
+    }
+    while (unit_next(units, &u)) {
+        if (u.type == UNIT_ACK)
+            tx_ack(m, p, &u.ack, now_ns);
+        else if (u.type == UNIT_PART)
+            rx_part(m, p, &u.part, out);
+        else if (u.type == UNIT_FLEETING)
+            rx_fleeting(m, p, &u.fleeting, out);
+        else if (u.type == UNIT_PROBE && u.probe_size == frame_len)
+            p->mtu.answer = u.probe_size;
+        else if (u.type == UNIT_PROBED)
+            mtu_probed(&p->mtu, u.probe_size, now_ns);
+    }
+}
+
+static void body_in(struct mesh *m, struct peer *p, const struct frame_header *h,
+                    const uint8_t *body, size_t body_len, uint64_t now_ns, struct mesh_actions *out)
+{
+    struct wire_reader r;
+    struct unit u;
+    wire_reader_init(&r, body, body_len);
+    bool is_link = unit_next(&r, &u) && u.type == UNIT_LINK;
+    assert(is_link);
+    if (link_in(m, p, &u.link, h->counter)) {
+        if (u.link.number > p->rx.newest)
+            p->rx.newest = u.link.number;
+        if (u.link.number)
+            p->rx.ack_due = true;
+        content_in(m, p, &r, body_len + FRAME_OVERHEAD, now_ns, out);
+    }
+    mesh_wake(m, p);
+    if (out->deadline_ns > now_ns)
+        out->deadline_ns = now_ns;
+}
+
+/* The frame's seal holds, so the peer did send it; from a new address only the newest frame counts.
+ */
+static void moved(struct peer *p, const struct addr *from, struct mesh_actions *out)
+{
+    if (addr_equal(&p->addr, from))
+        return;
+    struct mesh_output *o = mesh_output_new(MESH_OUT_MOVED, p->inc, p->node, 0);
+    if (!o)
+        return; /* the next frame says it again */
+    p->addr = *from;
+    o->addr = *from;
+    mtu_init(&p->mtu);
+    mesh_output_add(out, o);
+}
+
+static void count_unopened(struct mesh *m, int err)
+{
+    if (err == STEAD_E_VERSION)
+        m->stats.dropped_version++;
+    else if (err == STEAD_E_TRUNCATED)
+        m->stats.dropped_malformed++;
+    else if (err == STEAD_E_AUTH)
+        m->stats.dropped_auth++;
+    else
+        m->stats.dropped_limit++;
+}
+
+/* What an opened frame says, by whom it is from. */
+static void frame_in(struct mesh *m, const struct addr *from, const struct frame_header *h,
+                     const uint8_t *body, size_t body_len, uint64_t now_ns,
+                     struct mesh_actions *out)
+{
+    struct peer *p = mesh_peer(m, h->inc);
+    if (h->inc == m->config.inc || h->inc == 0 || (p && p->node != h->node) ||
+        (h->to != 0 && h->to != m->config.inc)) {
+        m->stats.dropped_stranger++;
+        if (!p)
+            hello_stranger(m, from, h->inc, now_ns, out);
+        return;
+    }
+    struct seen *seen = p ? p->seen : gone_find(m, h->inc);
+    bool newest = seen && h->counter > seen->replay.top;
+    if (seen && !replay_accept(&seen->replay, h->counter)) {
+        m->stats.dropped_replay++;
+        return;
+    }
+    if (!unit_check_body(body, body_len)) {
+        m->stats.dropped_malformed++;
+        return;
+    }
+    if (p && newest)
+        moved(p, from, out);
+    if (body[0] != UNIT_LINK) {
+        struct wire_reader r;
+        struct unit u;
+        wire_reader_init(&r, body, body_len);
+        if (unit_next(&r, &u))
+            hello_in(m, from, h, &u, now_ns, out);
+    } else if (p) {
+        body_in(m, p, h, body, body_len, now_ns, out);
+    } else {
+        m->stats.dropped_stranger++;
+        hello_stranger(m, from, h->inc, now_ns, out);
+    }
+}
+
+void mesh_datagram(struct mesh *m, const struct addr *from, const uint8_t *bytes, size_t len,
+                   uint64_t now_ns, struct mesh_actions *out)
+{
+    m->stats.frames_in++;
+    m->stats.bytes_in += len;
+    if (len > MESH_FRAME_MAX) {
+        m->stats.dropped_malformed++;
+        return;
+    }
+    uint8_t body[MESH_FRAME_MAX];
+    size_t body_len = 0;
+    struct frame_header h;
+    int err = seal_open(m->config.seal, bytes, len, &h, body, &body_len);
+    if (err)
+        count_unopened(m, err);
+    else
+        frame_in(m, from, &h, body, body_len, now_ns, out);
+}
+
+static uint64_t earliest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t peer_deadline_ns(const struct peer *p)
+{
+    if (!p->state.confirmed)
+        return p->state.ask_ns;
+    return earliest(tx_deadline_ns(&p->tx), mtu_deadline_ns(&p->mtu));
+}
+
+void mesh_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)
+{
+    out->deadline_ns = TIME_NEVER;
+    struct list *link = m->active.next;
+    while (link != &m->active) {
+        struct peer *p = list_entry(link, struct peer, active);
+        link = link->next;
+        link_flush(m, p, now_ns, out);
+        tx_flush(m, p, now_ns, out);
+        mtu_flush(m, p, now_ns, out);
+        uint64_t deadline_ns = peer_deadline_ns(p);
+        out->deadline_ns = earliest(out->deadline_ns, deadline_ns);
+        if (deadline_ns == TIME_NEVER)
+            list_remove(&p->active);
+    }
+}
+
+void mesh_stats(const struct mesh *m, struct mesh_stats *out)
+{
+    *out = m->stats;
+    out->peers = m->peers.count;
+    out->queued_bytes = 0;
+    for (struct list *l = m->peer_list.next; l != &m->peer_list; l = l->next)
+        out->queued_bytes += list_entry(l, struct peer, link)->tx.queued_bytes;
+}
+
+uint64_t mesh_rtt_ns(const struct mesh *m, uint64_t inc)
+{
+    const struct peer *p = mesh_peer(m, inc);
+    return p ? p->tx.srtt_ns : 0;
+}
+
+uint32_t mesh_frame_size(const struct mesh *m, uint64_t inc)
+{
+    const struct peer *p = mesh_peer(m, inc);
+    return p ? p->mtu.size : 0;
+}

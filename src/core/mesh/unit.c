@@ -1,0 +1,223 @@
+/* unit.c - one decoder and one encoder for each type of unit. */
+#include "core/mesh/unit.h"
+
+#include <assert.h>
+
+#define REASON_MAX 127 /* a stead_error, made positive */
+
+uint32_t unit_parts(uint32_t total)
+{
+    return total == 0 ? 1 : (total + UNIT_PART_MAX - 1) / UNIT_PART_MAX;
+}
+
+bool unit_acked(const struct unit_ack *a, uint64_t seq)
+{
+    if (seq <= a->upto)
+        return true;
+    uint64_t bit = seq - a->upto - 1;
+    return bit < a->words * 64u && (a->bits[bit / 64] >> bit % 64 & 1);
+}
+
+static void get_contact(struct wire_reader *r, struct unit *u)
+{
+    struct unit_contact *c = &u->contact;
+    if (u->type != UNIT_HELLO)
+        c->echo = wire_u64(r);
+    if (u->type == UNIT_REFUSE) {
+        c->reason = wire_u8(r);
+        if (c->reason == 0 || c->reason > REASON_MAX)
+            wire_fail(r);
+        return;
+    }
+    c->nonce = wire_u64(r);
+    c->card = wire_str16(r, &c->card_len);
+    if (c->card_len > MESH_CARD_MAX)
+        wire_fail(r);
+}
+
+static void get_link(struct wire_reader *r, struct unit_link *l)
+{
+    l->flags = wire_u8(r);
+    l->own = wire_u32(r);
+    l->yours = wire_u32(r);
+    l->number = wire_u64(r);
+    if (l->own == 0)
+        wire_fail(r);
+}
+
+static void get_ack(struct wire_reader *r, struct unit_ack *a)
+{
+    a->upto = wire_u64(r);
+    a->newest = wire_u64(r);
+    a->words = wire_u8(r);
+    if (a->words > ACK_WORDS || a->upto > UINT64_MAX - SEQ_WINDOW) {
+        wire_fail(r);
+        return;
+    }
+    for (uint8_t i = 0; i < a->words; i++)
+        a->bits[i] = wire_u64(r);
+}
+
+static void get_part(struct wire_reader *r, struct unit_part *p)
+{
+    p->seq = wire_u64(r);
+    p->total = wire_u32(r);
+    p->index = wire_u16(r);
+    p->channel = wire_u8(r);
+    p->bytes = wire_str16(r, &p->len);
+    if (!wire_ok(r))
+        return;
+    if (p->total > MESH_MESSAGE_MAX || p->index >= unit_parts(p->total) || p->seq <= p->index ||
+        p->seq > UINT64_MAX - SEQ_WINDOW) {
+        wire_fail(r);
+        return;
+    }
+    size_t left = p->total - (size_t)p->index * UNIT_PART_MAX;
+    if (p->len != (left < UNIT_PART_MAX ? left : UNIT_PART_MAX))
+        wire_fail(r);
+}
+
+static void get_fleeting(struct wire_reader *r, struct unit_fleeting *f)
+{
+    f->channel = wire_u8(r);
+    f->bytes = wire_str16(r, &f->len);
+    if (f->len > UNIT_PART_MAX)
+        wire_fail(r);
+}
+
+static void get_padding(struct wire_reader *r)
+{
+    size_t left = wire_left(r);
+    const uint8_t *zeros = wire_bytes(r, left);
+    for (size_t i = 0; i < left; i++) {
+        if (zeros[i] != 0)
+            wire_fail(r);
+    }
+}
+
+bool unit_next(struct wire_reader *r, struct unit *u)
+{
+    if (!wire_ok(r) || wire_left(r) == 0)
+        return false;
+    uint8_t type = wire_u8(r);
+    *u = (struct unit){.type = (enum unit_type)type};
+    switch (type) {
+    case UNIT_PAD:
+        get_padding(r);
+        break;
+    case UNIT_HELLO:
+    case UNIT_WELCOME:
+    case UNIT_PROOF:
+    case UNIT_REFUSE:
+        get_contact(r, u);
+        break;
+    case UNIT_LINK:
+        get_link(r, &u->link);
+        break;
+    case UNIT_ACK:
+        get_ack(r, &u->ack);
+        break;
+    case UNIT_PART:
+        get_part(r, &u->part);
+        break;
+    case UNIT_FLEETING:
+        get_fleeting(r, &u->fleeting);
+        break;
+    case UNIT_PROBE:
+    case UNIT_PROBED:
+        u->probe_size = wire_u16(r);
+        break;
+    default:
+        wire_fail(r);
+    }
+    return wire_ok(r);
+}
+
+bool unit_check_body(const uint8_t *body, size_t len)
+{
+    struct wire_reader r;
+    struct unit u;
+    wire_reader_init(&r, body, len);
+    if (!unit_next(&r, &u))
+        return false;
+    if (u.type >= UNIT_HELLO && u.type <= UNIT_REFUSE)
+        return wire_done(&r);
+    if (u.type != UNIT_LINK)
+        return false;
+    while (unit_next(&r, &u)) {
+        if (u.type >= UNIT_HELLO && u.type <= UNIT_LINK)
+            return false;
+    }
+    return wire_done(&r);
+}
+
+static void put_contact(struct wire_writer *w, const struct unit *u)
+{
+    const struct unit_contact *c = &u->contact;
+    if (u->type != UNIT_HELLO)
+        wire_put_u64(w, c->echo);
+    if (u->type == UNIT_REFUSE) {
+        wire_put_u8(w, c->reason);
+        return;
+    }
+    wire_put_u64(w, c->nonce);
+    wire_put_str16(w, c->card, c->card_len);
+}
+
+static void put_link(struct wire_writer *w, const struct unit_link *l)
+{
+    wire_put_u8(w, l->flags);
+    wire_put_u32(w, l->own);
+    wire_put_u32(w, l->yours);
+    wire_put_u64(w, l->number);
+}
+
+static void put_ack(struct wire_writer *w, const struct unit_ack *a)
+{
+    wire_put_u64(w, a->upto);
+    wire_put_u64(w, a->newest);
+    wire_put_u8(w, a->words);
+    for (uint8_t i = 0; i < a->words; i++)
+        wire_put_u64(w, a->bits[i]);
+}
+
+static void put_part(struct wire_writer *w, const struct unit_part *p)
+{
+    wire_put_u64(w, p->seq);
+    wire_put_u32(w, p->total);
+    wire_put_u16(w, p->index);
+    wire_put_u8(w, p->channel);
+    wire_put_str16(w, p->bytes, p->len);
+}
+
+void unit_put(struct wire_writer *w, const struct unit *u)
+{
+    wire_put_u8(w, (uint8_t)u->type);
+    switch (u->type) {
+    case UNIT_PAD:
+        break;
+    case UNIT_HELLO:
+    case UNIT_WELCOME:
+    case UNIT_PROOF:
+    case UNIT_REFUSE:
+        put_contact(w, u);
+        break;
+    case UNIT_LINK:
+        put_link(w, &u->link);
+        break;
+    case UNIT_ACK:
+        put_ack(w, &u->ack);
+        break;
+    case UNIT_PART:
+        put_part(w, &u->part);
+        break;
+    case UNIT_FLEETING:
+        wire_put_u8(w, u->fleeting.channel);
+        wire_put_str16(w, u->fleeting.bytes, u->fleeting.len);
+        break;
+    case UNIT_PROBE:
+    case UNIT_PROBED:
+        wire_put_u16(w, u->probe_size);
+        break;
+    }
+}
