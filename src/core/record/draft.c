@@ -8,7 +8,9 @@
 #include <assert.h>
 #include <string.h>
 
-#define SPARE_MAX 4 /* pointers that a record may keep unused */
+#define SPARE_MAX 4        /* pointers that a record may keep unused */
+#define FIELD_OVERHEAD 30u /* bytes that encoding adds to a field, and to a record: at most */
+#define HEAD_BYTES_MAX 512u
 
 bool draft_init(struct draft *d, struct record *r, size_t cap)
 {
@@ -20,6 +22,12 @@ bool draft_init(struct draft *d, struct record *r, size_t cap)
     return cap == 0 || d->fields;
 }
 
+static void count_in(struct draft *d, const struct field *f)
+{
+    d->live_bytes += field_live_bytes(f);
+    d->bytes += f->name_len + (uint64_t)f->value_len;
+}
+
 bool draft_init_copy(struct draft *d, struct record *r, size_t more)
 {
     if (more > UINT32_MAX || !draft_init(d, r, r->field_count + more))
@@ -27,8 +35,15 @@ bool draft_init_copy(struct draft *d, struct record *r, size_t more)
     if (r->field_count)
         memcpy(d->fields, r->fields, r->field_count * sizeof *d->fields);
     d->count = r->field_count;
-    d->live_bytes = r->live_bytes;
+    for (uint32_t i = 0; i < d->count; i++)
+        count_in(d, d->fields[i]);
     return true;
+}
+
+bool draft_fits(const struct draft *d)
+{
+    return d->count <= RECORD_MERGED_FIELDS_MAX && d->live_bytes <= RECORD_BYTES_MAX &&
+           d->bytes + (uint64_t)d->count * FIELD_OVERHEAD + HEAD_BYTES_MAX <= RECORD_ENCODED_MAX;
 }
 
 /* The first place whose name is not before the given one; *found: it is the same name. */
@@ -65,6 +80,7 @@ static bool in_record(const struct draft *d, const struct field *f)
 static void forget(struct draft *d, struct field *f)
 {
     d->live_bytes -= field_live_bytes(f);
+    d->bytes -= f->name_len + (uint64_t)f->value_len;
     if (!in_record(d, f))
         field_free(f);
 }
@@ -81,14 +97,14 @@ void draft_put(struct draft *d, struct field *f)
         d->count++;
     }
     d->fields[at] = f;
-    d->live_bytes += field_live_bytes(f);
+    count_in(d, f);
 }
 
 void draft_append(struct draft *d, struct field *f)
 {
     assert(d->count < d->cap);
     d->fields[d->count++] = f;
-    d->live_bytes += field_live_bytes(f);
+    count_in(d, f);
 }
 
 void draft_drop(struct draft *d, const void *name, size_t name_len)

@@ -12,7 +12,8 @@ struct draft {
     struct record *record;
     struct field **fields; /* sorted by name */
     uint32_t count, cap;
-    uint64_t live_bytes;
+    uint64_t live_bytes; /* names and values of live fields */
+    uint64_t bytes;      /* and the names of tombstones */
 };
 
 /* An empty draft with room for cap fields. False without memory. */
@@ -20,6 +21,8 @@ bool draft_init(struct draft *d, struct record *r, size_t cap) __attribute__((wa
 /* As draft_init, starting with the record's fields, with room for `more`. */
 bool draft_init_copy(struct draft *d, struct record *r, size_t more)
     __attribute__((warn_unused_result));
+/* Within what any record may be, decoded or merged (record.h). */
+bool draft_fits(const struct draft *d);
 /* The field of that name, a tombstone too, or NULL. */
 const struct field *draft_find(const struct draft *d, const void *name, size_t name_len);
 /* Takes f over, in place of the field of the same name if there is one. */

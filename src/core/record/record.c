@@ -188,9 +188,9 @@ static int apply_op(struct draft *d, const struct field_op *op, const struct sta
 }
 
 /* A record that a merge brought above its limits may still shrink. */
-static bool too_large(const struct draft *d, const struct record *r)
+static bool too_large(const struct draft *d, const struct record *r, uint64_t bytes_before)
 {
-    bool bytes = d->live_bytes > RECORD_BYTES_MAX && d->live_bytes > r->live_bytes;
+    bool bytes = d->bytes > RECORD_BYTES_MAX && d->bytes > bytes_before;
     bool fields = d->count > RECORD_FIELDS_MAX && d->count > r->field_count;
     return bytes || fields;
 }
@@ -206,9 +206,10 @@ int record_apply(struct record *r, const struct field_op *ops, size_t count,
     if (count > 0) {
         if (!draft_init_copy(&d, r, count))
             return STEAD_E_NOMEM;
+        uint64_t bytes_before = d.bytes;
         for (size_t i = 0; i < count && err == STEAD_OK; i++)
             err = apply_op(&d, &ops[i], stamp, now_s);
-        if (err == STEAD_OK && too_large(&d, r))
+        if (err == STEAD_OK && too_large(&d, r, bytes_before))
             err = STEAD_E_TOO_LARGE;
         if (err != STEAD_OK) {
             draft_abort(&d);

@@ -9,10 +9,11 @@
  *
  * Traps: only the owner assigns stamps (record_apply). A tombstone counts as memory; record_purge
  * drops those that are older than the longest split the configuration allows; at RECORD_FIELDS_MAX
- * a new field is refused, aloud. A record is a blob when it has one field with an empty name. Two
- * sides of a split may have acknowledged a full record each, so merge and decode go to
- * RECORD_MERGED_TIMES the limits of apply; a record above its limits can only shrink. The head has
- * no stamp of its own: when only the holders change, copies of equal stamps differ in it, and merge
+ * a new field is refused, aloud. A record is a blob when it has one field with an empty name.
+ * Nodes purge at slightly different times, so merge and decode have room for tombstones beyond the
+ * limits of apply; a record above those can only shrink. The live fields of two sides of a split
+ * may be too large together: merge says so, and its caller must choose one side. The head has no
+ * stamp of its own: when only the holders change, copies of equal stamps differ in it, and merge
  * keeps the greater list.
  */
 #ifndef CORE_RECORD_H
@@ -27,13 +28,13 @@
 
 #define KEY_BYTES_MAX 250
 #define FIELD_NAME_MAX 250
-#define RECORD_BYTES_MAX (1u << 20) /* names and values of the live fields */
+#define RECORD_BYTES_MAX (1u << 20) /* all names, and the values of the live fields */
 #define RECORD_FIELDS_MAX 1024      /* live ones and tombstones */
 #define RECORD_HOLDERS_MAX 8        /* copies, the owner's own not counted */
-#define RECORD_MERGED_TIMES 2
-/* No encoded record is larger: head, live bytes, and per field 30 bytes and a tombstone's name. */
-#define RECORD_ENCODED_MAX                                                                         \
-    (512u + RECORD_MERGED_TIMES * (RECORD_BYTES_MAX + RECORD_FIELDS_MAX * (30u + FIELD_NAME_MAX)))
+#define RECORD_MERGED_FIELDS_MAX (2 * RECORD_FIELDS_MAX) /* in a copy, see above */
+/* No encoded record is larger: RECORD_BYTES_MAX, 30 bytes a field, a head of 512, and room for
+ * tombstones that another node has purged already. With 4 KiB around it, a message of core/mesh. */
+#define RECORD_ENCODED_MAX (RECORD_BYTES_MAX + (60u << 10))
 
 struct key {
     uint8_t kind; /* index of the kind in the farm's table */
@@ -118,8 +119,8 @@ void record_die(struct record *r, const struct stamp *stamp, uint32_t now_s);
 
 /* Merges src into dst (same key). *changed says whether dst differs from before in anything but its
  * head; *lost counts values of dst that were replaced by others or removed. Either may be NULL.
- * Errors, with dst unchanged: STEAD_E_NOMEM, STEAD_E_TOO_LARGE (beyond RECORD_MERGED_TIMES the
- * limits). */
+ * Errors, with dst unchanged: STEAD_E_NOMEM, STEAD_E_TOO_LARGE (live fields beyond
+ * RECORD_BYTES_MAX, or more than RECORD_ENCODED_MAX or RECORD_MERGED_FIELDS_MAX hold). */
 int record_merge(struct record *dst, const struct record *src, uint32_t now_s, bool *changed,
                  unsigned *lost);
 /* Drops field tombstones born before horizon_s. */

@@ -24,7 +24,7 @@
     (UINT64_MAX >> 1)       /* of a term or version: an owner can always count on from it */
 #define FIELD_BYTES_MIN 10u /* a near tombstone with an empty name */
 
-_Static_assert(RECORD_MERGED_TIMES *RECORD_FIELDS_MAX <= UINT16_MAX, "the count of fields fits");
+_Static_assert(RECORD_MERGED_FIELDS_MAX <= UINT16_MAX, "the count of fields fits");
 
 static bool is_never(const struct stamp *s)
 {
@@ -139,13 +139,12 @@ static void read_head(struct wire_reader *r, struct record *head, uint16_t *fiel
     for (unsigned i = 0; i < head->holder_count; i++)
         head->holders[i] = wire_u64(r);
     *fields = wire_u16(r);
-    bool valid = key && key_set(&head->key, kind, key, len) && flags <= (FLAG_ENDED | FLAG_DIED) &&
-                 ((flags & FLAG_DIED) != 0) == !is_never(&head->died) &&
-                 head->stamp.term <= NUMBER_MAX && head->stamp.version <= NUMBER_MAX &&
-                 !is_above_head(&head->died, &head->stamp) &&
-                 !(head->ended && (*fields > 0 || flags & FLAG_DIED)) &&
-                 *fields <= RECORD_MERGED_TIMES * RECORD_FIELDS_MAX &&
-                 wire_left(r) >= *fields * (size_t)FIELD_BYTES_MIN;
+    bool valid =
+        key && key_set(&head->key, kind, key, len) && flags <= (FLAG_ENDED | FLAG_DIED) &&
+        ((flags & FLAG_DIED) != 0) == !is_never(&head->died) && head->stamp.term <= NUMBER_MAX &&
+        head->stamp.version <= NUMBER_MAX && !is_above_head(&head->died, &head->stamp) &&
+        !(head->ended && (*fields > 0 || flags & FLAG_DIED)) &&
+        *fields <= RECORD_MERGED_FIELDS_MAX && wire_left(r) >= *fields * (size_t)FIELD_BYTES_MIN;
     if (!valid)
         wire_fail(r);
 }
@@ -171,8 +170,7 @@ static bool read_field(struct wire_reader *r, struct draft *d, uint32_t now_s)
     const struct field *last = d->count ? d->fields[d->count - 1] : NULL;
     bool valid = flags <= (FIELD_FLAG_REMOVED | FIELD_FLAG_NEAR) && name_len <= FIELD_NAME_MAX &&
                  !is_above_head(&stamp, &head->stamp) && stamp_compare(&stamp, &head->died) > 0 &&
-                 (!last || field_compare_name(last, name, name_len) < 0) &&
-                 d->live_bytes + name_len + value_len <= RECORD_MERGED_TIMES * RECORD_BYTES_MAX;
+                 (!last || field_compare_name(last, name, name_len) < 0);
     if (!valid) {
         wire_fail(r);
         return false;
@@ -202,6 +200,10 @@ struct record *record_decode(struct wire_reader *r, uint32_t now_s)
     for (unsigned i = 0; i < fields; i++)
         if (!read_field(r, &d, now_s))
             goto draft_begun;
+    if (!draft_fits(&d)) {
+        wire_fail(r);
+        goto draft_begun;
+    }
     draft_commit(&d);
     if (record_is_tombstone(record))
         record->born_s = now_s;

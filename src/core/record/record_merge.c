@@ -146,8 +146,7 @@ static int merge_living(struct record *dst, const struct record *src, struct mer
         draft_abort(&m->draft);
         return STEAD_E_NOMEM;
     }
-    if (m->draft.live_bytes > RECORD_MERGED_TIMES * RECORD_BYTES_MAX ||
-        m->draft.count > RECORD_MERGED_TIMES * RECORD_FIELDS_MAX) {
+    if (!draft_fits(&m->draft)) {
         draft_abort(&m->draft);
         return STEAD_E_TOO_LARGE;
     }

@@ -227,6 +227,57 @@ static void rules_of_the_format_hold(void **state)
 #undef START
 }
 
+static void the_largest_record_goes_through(void **state)
+{
+    (void)state;
+    struct key key;
+    uint8_t text[KEY_BYTES_MAX] = {0}, *value = mem_alloc(RECORD_BYTES_MAX);
+    assert_true(key_set(&key, 0, text, sizeof text));
+    struct record *r = record_new(&key);
+    uint64_t left = RECORD_BYTES_MAX;
+    for (unsigned i = 0; i < RECORD_FIELDS_MAX; i++) {
+        size_t rest = i + 1 < RECORD_FIELDS_MAX ? 500 : (size_t)left - FIELD_NAME_MAX;
+        struct stamp stamp = {1 + i / 2, i + 1, i}; /* hardly one near the head's */
+        struct field_op op = {.name = text, .name_len = FIELD_NAME_MAX, .value = value};
+        op.value_len = rest;
+        text[0] = (uint8_t)i;
+        text[1] = (uint8_t)(i >> 8);
+        assert_int_equal(record_apply(r, &op, 1, &stamp, 1), STEAD_OK);
+        left -= FIELD_NAME_MAX + rest;
+    }
+    assert_int_equal(r->live_bytes, RECORD_BYTES_MAX);
+    memset(r->holders, 1, sizeof r->holders);
+    r->holder_count = RECORD_HOLDERS_MAX;
+    struct bytes bytes = encoded(r, 0);
+    assert_true(bytes.len <= RECORD_ENCODED_MAX);
+    bool whole;
+    struct record *back = decoded(bytes.at, bytes.len, &whole);
+    assert_true(back && whole && record_same(r, back));
+    mem_free(bytes.at);
+    mem_free(value);
+    record_free(r);
+    record_free(back);
+}
+
+static void a_record_beyond_the_limit_is_malformed(void **state)
+{
+    (void)state;
+    size_t len = RECORD_BYTES_MAX + 1000;
+    uint8_t *bytes = mem_alloc(len);
+    struct wire_writer w;
+    for (uint32_t over = 0; over <= 1; over++) {
+        wire_writer_init(&w, bytes, len);
+        put_head(&w, 0, 0, 1);
+        wire_put_u8(&w, 2);
+        wire_put_str8(&w, "", 0);
+        wire_put_u64(&w, 1);
+        wire_put_u32(&w, RECORD_BYTES_MAX + over);
+        w.at += RECORD_BYTES_MAX + over;
+        assert_int_equal(accepts(&w), over == 0);
+    }
+    mem_free(bytes);
+}
+
 static void no_memory_is_not_malformed(void **state)
 {
     (void)state;
@@ -266,6 +317,8 @@ int main(void)
         cmocka_unit_test(mutated_bytes_do_no_harm),
         cmocka_unit_test(rules_of_the_format_hold),
         cmocka_unit_test(no_memory_is_not_malformed),
+        cmocka_unit_test(the_largest_record_goes_through),
+        cmocka_unit_test(a_record_beyond_the_limit_is_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,42 +178,66 @@ static void digests_ignore_head_and_tombstones_only(void **state)
     record_free(b);
 }
 
-/* n fields of equal size that fill a record, with names from `prefix`. */
-static struct record *full_record(char prefix, uint64_t inc, unsigned n)
+/* One field of that size. */
+static struct record *large_record(const char *name, uint64_t inc, size_t bytes)
 {
     struct record *r = fresh();
-    uint8_t *value = mem_alloc(RECORD_BYTES_MAX / n);
-    for (unsigned i = 0; i < n; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "%c%05u", prefix, i);
-        change(r, op_set(name, value, RECORD_BYTES_MAX / n - 6), (struct stamp){1, i + 1, inc});
-    }
+    uint8_t *value = mem_alloc(bytes);
+    change(r, op_set(name, value, bytes), (struct stamp){1, 1, inc});
     mem_free(value);
     return r;
 }
 
-static void two_full_sides_of_a_split_both_survive(void **state)
+static void two_sides_too_large_together_are_refused(void **state)
 {
     (void)state;
-    struct record *a = full_record('a', 1, RECORD_FIELDS_MAX);
-    struct record *b = full_record('b', 2, RECORD_FIELDS_MAX);
-    struct record *c = full_record('c', 3, 1);
+    struct record *a = large_record("a", 1, RECORD_BYTES_MAX / 2 - 1);
+    struct record *b = large_record("b", 2, RECORD_BYTES_MAX / 2 - 1);
+    struct record *c = large_record("c", 3, 1);
     assert_int_equal(record_merge(a, b, 1, NULL, NULL), STEAD_OK);
-    assert_int_equal(a->field_count, 2 * RECORD_FIELDS_MAX);
-    assert_int_equal(a->live_bytes, 2 * RECORD_BYTES_MAX);
-    assert_true(record_encoded_size(a, 0) <= RECORD_ENCODED_MAX);
-
+    assert_int_equal(a->live_bytes, RECORD_BYTES_MAX);
     struct record *before = record_clone(a);
     assert_int_equal(record_merge(a, c, 1, NULL, NULL), STEAD_E_TOO_LARGE);
     assert_true(record_same(a, before));
-    struct field_op grow = op_text("a00000", "x"), more = op_text("z", "");
-    struct stamp stamp = {2, 5000, 1};
-    assert_int_equal(record_apply(a, &more, 1, &stamp, 1), STEAD_E_TOO_LARGE);
-    assert_int_equal(record_apply(a, &grow, 1, &stamp, 1), STEAD_OK); /* it shrinks */
+    assert_int_equal(a->memory_bytes, before->memory_bytes);
     record_free(a);
     record_free(b);
     record_free(c);
     record_free(before);
+}
+
+/* The owner has purged and filled the room again; a holder that purges a second later keeps up. */
+static void tombstones_that_the_owner_purged_do_no_harm(void **state)
+{
+    (void)state;
+    struct record *owner = fresh();
+    char name[16];
+    for (unsigned i = 0; i < RECORD_FIELDS_MAX; i++) {
+        snprintf(name, sizeof name, "old%u", i);
+        change(owner, op_text(name, ""), (struct stamp){1, i + 1, 1});
+    }
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "old%u", i);
+        change(owner, op_delete(name), (struct stamp){1, 2000 + i, 1});
+    }
+    struct record *holder = record_clone(owner);
+    record_purge(owner, 11);
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "new%u", i);
+        change(owner, op_text(name, ""), (struct stamp){1, 3000 + i, 1});
+    }
+    assert_int_equal(owner->field_count, RECORD_FIELDS_MAX);
+    assert_int_equal(record_merge(holder, owner, 1, NULL, NULL), STEAD_OK);
+    assert_true(record_digest(holder) == record_digest(owner));
+    assert_int_equal(holder->field_count, RECORD_FIELDS_MAX + 300);
+    assert_true(record_encoded_size(holder, 0) <= RECORD_ENCODED_MAX);
+
+    struct field_op more = op_text("z", ""), fewer = op_delete("new7");
+    struct stamp stamp = {2, 5000, 1};
+    assert_int_equal(record_apply(holder, &more, 1, &stamp, 1), STEAD_E_TOO_LARGE);
+    assert_int_equal(record_apply(holder, &fewer, 1, &stamp, 1), STEAD_OK);
+    record_free(owner);
+    record_free(holder);
 }
 
 static void without_memory_dst_is_unchanged(void **state)
@@ -252,7 +276,8 @@ int main(void)
         cmocka_unit_test(a_final_deletion_beats_every_version),
         cmocka_unit_test(a_versioned_deletion_voids_what_is_older),
         cmocka_unit_test(digests_ignore_head_and_tombstones_only),
-        cmocka_unit_test(two_full_sides_of_a_split_both_survive),
+        cmocka_unit_test(two_sides_too_large_together_are_refused),
+        cmocka_unit_test(tombstones_that_the_owner_purged_do_no_harm),
         cmocka_unit_test(without_memory_dst_is_unchanged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
