@@ -1,0 +1,184 @@
+/* A node's life, as one readable list. */
+#include "node/node.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/io.h"
+#include "node/mesh_loop.h"
+#include "node/setup.h"
+#include "node/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#define SHARDS 16
+
+struct node {
+    const struct config *config;
+    struct setup setup;
+    uv_loop_t loop;
+    uv_signal_t term, interrupt;
+    struct farm *farm;
+    struct store *store;
+    struct mesh_loop mesh;
+    struct shared shared;
+    struct worker workers[WORKERS_MAX];
+    size_t workers_running;
+    bool refused;
+};
+
+static void on_gone(void *context)
+{
+    struct node *n = context;
+    n->refused = n->mesh.refused;
+    uv_close((uv_handle_t *)&n->term, NULL);
+    uv_close((uv_handle_t *)&n->interrupt, NULL);
+    uv_stop(&n->loop);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct node *n = signal->data;
+    log_info("stop", "signal=%s", number == SIGTERM ? "TERM" : "INT");
+    sd_notify(0, "STOPPING=1");
+    mesh_loop_stop(&n->mesh);
+}
+
+static struct store *make_store(struct node *n, uint64_t now)
+{
+    const struct config *c = n->config;
+    struct store_config sc = {.shards = SHARDS, .mailboxes = c->top.workers};
+    session_config_default(&sc.session);
+    sc.session.kinds = &c->sessions.kinds;
+    sc.session.memory_bytes = c->sessions.present ? c->sessions.memory_bytes : SHARDS * (1u << 20);
+    if (c->sessions.present)
+        sc.session.split_max_ms = c->sessions.split_max_ms;
+    io_random(sc.session.bucket_secret, sizeof(sc.session.bucket_secret));
+    io_random(&sc.session.seed, sizeof(sc.session.seed));
+    farm_derive(n->farm, "placement", sc.session.farm_secret);
+    return store_new(&sc, now);
+}
+
+/* The configured addresses first, then where the farm was found last time. */
+static void fill_join(const struct node *n, struct farm_config *fc)
+{
+    const struct addresses *join = &n->config->node.join;
+    struct addr last[JOIN_ADDRESSES_MAX];
+    size_t remembered = state_load_addresses(&n->setup.state, last, JOIN_ADDRESSES_MAX);
+    for (size_t i = 0; i < join->count; i++)
+        fc->join[fc->join_count++] = join->addr[i];
+    for (size_t i = 0; i < remembered && fc->join_count < JOIN_ADDRESSES_MAX; i++) {
+        bool known = addr_equal(&last[i], &n->config->node.address);
+        for (size_t j = 0; j < fc->join_count; j++)
+            known |= addr_equal(&last[i], &fc->join[j]);
+        if (!known)
+            fc->join[fc->join_count++] = last[i];
+    }
+}
+
+static int make_core(struct node *n)
+{
+    struct farm_config fc = {.name = n->config->top.farm};
+    uint64_t now = io_now_ns();
+    memcpy(fc.key, n->setup.key, sizeof(fc.key));
+    member_timing_default(&fc.timing);
+    fc.timing.join_wait_ms = n->config->node.join_wait_ms;
+    io_random(&fc.seed, sizeof(fc.seed));
+    fill_join(n, &fc);
+    n->farm = farm_new(&fc, &n->setup.entry, now);
+    explicit_bzero(fc.key, sizeof(fc.key));
+    if (n->farm)
+        n->store = make_store(n, now);
+    return n->store ? STEAD_OK : STEAD_E_NOMEM;
+}
+
+static int start_threads(struct node *n)
+{
+    shared_init(&n->shared, n->config, n->store, n->setup.token);
+    for (unsigned i = 0; i < n->setup.worker_count; i++) {
+        int err = worker_start(&n->workers[i], i, &n->shared, &n->setup.workers[i]);
+        if (err)
+            return err;
+        n->workers_running++;
+    }
+    return STEAD_OK;
+}
+
+static int watch_signals(struct node *n)
+{
+    signal(SIGPIPE, SIG_IGN);
+    n->term.data = n->interrupt.data = n;
+    if (uv_signal_init(&n->loop, &n->term) || uv_signal_init(&n->loop, &n->interrupt) ||
+        uv_signal_start(&n->term, on_signal, SIGTERM) ||
+        uv_signal_start(&n->interrupt, on_signal, SIGINT))
+        return STEAD_E_IO;
+    return STEAD_OK;
+}
+
+static void stop_threads(struct node *n)
+{
+    while (n->workers_running > 0)
+        worker_stop(&n->workers[--n->workers_running]);
+}
+
+static int run(struct node *n)
+{
+    char where[ADDR_TEXT_MAX];
+    int err = watch_signals(n);
+    if (!err)
+        err = mesh_loop_open(&n->mesh, &n->loop, n->setup.mesh_fd, n->farm, n->store,
+                             &n->setup.state, n->config->node.leave_wait_ms);
+    if (err)
+        return err;
+    n->mesh.gone = on_gone;
+    n->mesh.context = n;
+    err = start_threads(n);
+    if (!err) {
+        log_info("started", "farm=%s address=%s version=%s", n->config->top.farm,
+                 addr_format(&n->config->node.address, where), STEAD_VERSION);
+        sd_notify(0, "READY=1");
+        uv_run(&n->loop, UV_RUN_DEFAULT);
+    }
+    stop_threads(n);
+    mesh_loop_close(&n->mesh);
+    uv_run(&n->loop, UV_RUN_DEFAULT);
+    return err;
+}
+
+int node_run(const struct config *c)
+{
+    int exit_status = 1;
+    log_set_level((enum log_level)c->top.log_level);
+    log_set_node(c->node.name);
+    struct node *n = mem_alloc(sizeof(*n));
+    if (!n)
+        return exit_status;
+    n->config = c;
+    if (setup_open(c, &n->setup))
+        goto allocated;
+    if (uv_loop_init(&n->loop))
+        goto set_up;
+    int err = make_core(n);
+    if (!err)
+        err = run(n);
+    if (err)
+        fprintf(stderr, "stead: it cannot start: %s\n", stead_error_text(err));
+    else if (n->refused)
+        fprintf(stderr, "stead: the farm refuses node %s: %s\n", c->node.name,
+                stead_error_text(STEAD_E_NAME_TAKEN));
+    else
+        exit_status = 0;
+    store_free(n->store);
+    farm_free(n->farm);
+    uv_loop_close(&n->loop);
+    if (exit_status == 0)
+        log_info("stopped", "farm=%s", c->top.farm);
+set_up:
+    setup_close(&n->setup);
+allocated:
+    mem_free(n);
+    return exit_status;
+}

@@ -1,0 +1,224 @@
+/* From a configuration to an entry, keys and bound sockets: everything that can fail before a thread starts. */
+#include "node/setup.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/io.h"
+#include "io/listen.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fail(int err, const char *what, const char *where, const char *todo)
+{
+    fprintf(stderr, "stead: %s %s: %s%s%s\n", what, where, stead_error_text(err), *todo ? "; " : "",
+            todo);
+    return err;
+}
+
+static void copy_text(char *to, size_t cap, const char *from)
+{
+    snprintf(to, cap, "%s", from);
+}
+
+static void make_server(const struct server_section *from, struct server *to)
+{
+    copy_text(to->service, sizeof(to->service), from->service);
+    copy_text(to->backup, sizeof(to->backup), from->backup);
+    to->url_count = (uint8_t)from->urls.count;
+    for (size_t i = 0; i < from->urls.count; i++)
+        copy_text(to->urls[i], sizeof(to->urls[i]), from->urls.text[i]);
+    to->weight = from->weight;
+    to->capacity = from->capacity;
+}
+
+/* What this node says of itself at its start: joining, no user, no server found healthy yet. */
+static void make_entry(const struct config *c, const struct state *st, struct entry *e)
+{
+    *e = (struct entry){.node = st->node,
+                        .inc = st->inc,
+                        .boot = st->boot,
+                        .revision = 1,
+                        .status = STATUS_JOINING,
+                        .address = c->node.address,
+                        .public = c->public.listen,
+                        .holds = c->sessions.present,
+                        .group_count = (uint8_t)c->node.groups.count,
+                        .server_count = (uint8_t)c->server_count};
+    copy_text(e->name, sizeof(e->name), c->node.name);
+    copy_text(e->zone, sizeof(e->zone), c->node.zone);
+    copy_text(e->version, sizeof(e->version), STEAD_VERSION);
+    for (size_t i = 0; i < c->node.groups.count; i++)
+        snprintf(e->groups[i], sizeof(e->groups[i]), "%.*s", NAME_MAX_BYTES,
+                 c->node.groups.text[i]);
+    for (size_t i = 0; i < c->server_count; i++)
+        make_server(&c->servers[i], &e->servers[i]);
+}
+
+static int bind_udp(const struct addr *a, bool reuseport, const char *what, int *fd)
+{
+    char where[ADDR_TEXT_MAX];
+    int err = listen_udp(a, reuseport, fd);
+    return err ? fail(err, what, addr_format(a, where), "") : STEAD_OK;
+}
+
+static int bind_tcp(const struct addr *a, bool reuseport, const char *what, int *fd)
+{
+    char where[ADDR_TEXT_MAX];
+    int err = listen_tcp(a, reuseport, fd);
+    return err ? fail(err, what, addr_format(a, where), "") : STEAD_OK;
+}
+
+/* Each address is bound once without SO_REUSEPORT, so that another process on it is an error. */
+static int probe(const struct config *c)
+{
+    char where[ADDR_TEXT_MAX];
+    int err = STEAD_OK;
+    if (c->public.listen.family && (err = listen_probe_tcp(&c->public.listen)))
+        return fail(err, "public: listen on", addr_format(&c->public.listen, where), "");
+    if (c->dns.listen.family && (err = listen_probe_udp(&c->dns.listen)))
+        return fail(err, "dns: listen (UDP) on", addr_format(&c->dns.listen, where), "");
+    if (c->dns.listen.family && (err = listen_probe_tcp(&c->dns.listen)))
+        return fail(err, "dns: listen (TCP) on", addr_format(&c->dns.listen, where), "");
+    return STEAD_OK;
+}
+
+static int bind_worker(const struct config *c, int gate_fd, struct worker_sockets *w)
+{
+    int err = STEAD_OK;
+    if (c->public.listen.family)
+        err = bind_tcp(&c->public.listen, true, "public: listen on", &w->public);
+    if (!err && c->dns.listen.family)
+        err = bind_udp(&c->dns.listen, true, "dns: listen (UDP) on", &w->dns_udp);
+    if (!err && c->dns.listen.family)
+        err = bind_tcp(&c->dns.listen, true, "dns: listen (TCP) on", &w->dns_tcp);
+    if (!err && gate_fd >= 0 && (w->gate = dup(gate_fd)) < 0)
+        err = fail(STEAD_E_IO, "sessions:", "listen", "");
+    return err;
+}
+
+static int read_token(struct setup *s)
+{
+    const char *path = s->config->sessions.token_file;
+    char *text;
+    size_t len;
+    struct stat st;
+    int err = io_read_file(path, 4096, &text, &len);
+    if (err)
+        return fail(err, "sessions: token-file", path, "");
+    text[strcspn(text, "\r\n")] = '\0';
+    if (stat(path, &st) || (st.st_mode & 077) || strlen(text) < 16) {
+        mem_free(text);
+        return fail(STEAD_E_DENIED, "sessions: token-file", path,
+                    "it must have mode 0600 and a token of at least 16 characters");
+    }
+    s->token = text;
+    return STEAD_OK;
+}
+
+static int open_gate(struct setup *s, int *fd)
+{
+    const struct sessions_section *c = &s->config->sessions;
+    struct addr a;
+    *fd = -1;
+    if (!c->present)
+        return STEAD_OK;
+    if (strncmp(c->listen, "unix:", 5) == 0) {
+        int err = listen_unix(c->listen + 5, 0660, fd);
+        return err ? fail(err, "sessions: listen on", c->listen, "") : STEAD_OK;
+    }
+    if (!addr_parse(c->listen, 0, &a))
+        return fail(STEAD_E_CONFIG, "sessions: listen on", c->listen, "");
+    int err = read_token(s);
+    if (!err && !addr_is_loopback(&a))
+        err = fail(STEAD_E_DENIED, "sessions: listen on", c->listen, "it must be a loopback address");
+    return err ? err : bind_tcp(&a, false, "sessions: listen on", fd);
+}
+
+static int bind_all(struct setup *s)
+{
+    const struct config *c = s->config;
+    int gate_fd = -1;
+    int err = probe(c);
+    if (!err)
+        err = bind_udp(&c->node.address, false, "node: address", &s->mesh_fd);
+    if (!err && (err = listen_unix(c->admin.socket, 0660, &s->admin_unix_fd)))
+        fail(err, "admin: socket", c->admin.socket, "");
+    if (!err && c->admin.listen.family)
+        err = bind_tcp(&c->admin.listen, false, "admin: listen on", &s->admin_tcp_fd);
+    if (!err)
+        err = open_gate(s, &gate_fd);
+    for (size_t i = 0; !err && i < s->worker_count; i++)
+        err = bind_worker(c, gate_fd, &s->workers[i]);
+    if (gate_fd >= 0)
+        close(gate_fd);
+    return err;
+}
+
+static int open_state(const struct config *c, struct setup *s)
+{
+    int err = state_open(c->top.state, &s->state);
+    if (err == STEAD_E_IN_USE)
+        return fail(err, "state", c->top.state, "another stead runs as this node");
+    if (err == STEAD_E_PARSE)
+        return fail(err, "state", c->top.state, "its file 'node' is damaged: remove the folder to join as a new node");
+    return err ? fail(err, "state", c->top.state, "") : STEAD_OK;
+}
+
+static int load_key(const struct config *c, struct setup *s)
+{
+    int err = key_load(c->top.key_file, s->key);
+    if (err == STEAD_E_NOT_FOUND)
+        return fail(err, "key-file", c->top.key_file, "make one with 'stead keygen', the same for every node");
+    if (err == STEAD_E_DENIED)
+        return fail(err, "key-file", c->top.key_file, "others may read it: chmod 600");
+    if (err == STEAD_E_PARSE)
+        return fail(err, "key-file", c->top.key_file, "it is not a key of 64 hex digits");
+    return err ? fail(err, "key-file", c->top.key_file, "") : STEAD_OK;
+}
+
+int setup_open(const struct config *c, struct setup *s)
+{
+    *s = (struct setup){.config = c, .mesh_fd = -1, .admin_unix_fd = -1, .admin_tcp_fd = -1};
+    s->state.lock_fd = -1;
+    s->worker_count = c->top.workers;
+    for (size_t i = 0; i < WORKERS_MAX; i++)
+        s->workers[i] = (struct worker_sockets){-1, -1, -1, -1};
+    int err = load_key(c, s);
+    if (!err)
+        err = open_state(c, s);
+    if (!err)
+        err = bind_all(s);
+    if (err) {
+        setup_close(s);
+        return err;
+    }
+    make_entry(c, &s->state, &s->entry);
+    return STEAD_OK;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void setup_close(struct setup *s)
+{
+    close_fd(&s->mesh_fd);
+    close_fd(&s->admin_unix_fd);
+    close_fd(&s->admin_tcp_fd);
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        close_fd(&s->workers[i].public);
+        close_fd(&s->workers[i].dns_udp);
+        close_fd(&s->workers[i].dns_tcp);
+        close_fd(&s->workers[i].gate);
+    }
+    state_close(&s->state);
+    mem_free(s->token);
+    s->token = NULL;
+    explicit_bzero(s->key, sizeof(s->key));
+}

@@ -1,0 +1,36 @@
+/* setup.h - what a node's parts need, made from its configuration: the entry, the tables of services and servers, and
+ * the sockets. No thread runs yet. */
+#ifndef NODE_SETUP_H
+#define NODE_SETUP_H
+
+#include "core/farm/farm.h"
+#include "node/config.h"
+#include "node/state.h"
+#include "role/director/director.h"
+#include "role/name/name.h"
+#include "store/store.h"
+
+#define WORKERS_MAX 32
+
+/* Descriptors of the listeners; -1 where there is none. A worker has its own of each. */
+struct worker_sockets {
+    int public, dns_udp, dns_tcp, gate;
+};
+
+struct setup {
+    const struct config *config;
+    struct state state;
+    uint8_t key[FARM_KEY_BYTES];
+    struct entry entry;
+    int mesh_fd, admin_unix_fd, admin_tcp_fd;
+    size_t worker_count;
+    struct worker_sockets workers[WORKERS_MAX];
+    char *token; /* of the gate's TCP listener; NULL on a unix socket */
+};
+
+/* Reads state and key, binds every address. Says on standard error what failed and what to do; then nothing is left
+ * open. STEAD_E_IN_USE, IO, DENIED, ... */
+int setup_open(const struct config *c, struct setup *out);
+void setup_close(struct setup *s); /* what was not taken over (set to -1) */
+
+#endif

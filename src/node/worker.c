@@ -1,0 +1,182 @@
+/* A worker's thread: opens its roles on its loop, runs, and closes them in turn when it is told to. */
+#include "node/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void add_zone(struct shared *s, const char *zone)
+{
+    struct name_config *n = &s->names;
+    for (size_t i = 0; i < n->zone_count; i++)
+        if (strcmp(n->zones[i], zone) == 0)
+            return;
+    snprintf(s->zones[n->zone_count], CONFIG_TEXT_MAX, "%s", zone);
+    n->zones[n->zone_count] = s->zones[n->zone_count];
+    n->zone_count++;
+}
+
+static void init_names(struct shared *s, const struct config *c)
+{
+    static const enum name_mode modes[] = {
+        [ANSWER_SERVERS] = NAME_SERVERS, [ANSWER_DIRECTORS] = NAME_DIRECTORS, [ANSWER_BOTH] = NAME_BOTH};
+    s->names.ttl_s = c->dns.ttl_s;
+    s->names.service_count = c->service_count;
+    if (*c->dns.zone)
+        add_zone(s, c->dns.zone);
+    for (size_t i = 0; i < c->service_count; i++) {
+        const struct service_section *from = &c->services[i];
+        const char *dot = strchr(from->name, '.');
+        s->names.services[i] = (struct name_service){
+            .id = from->id, .name = from->name, .mode = modes[from->name_answers]};
+        if (!*c->dns.zone)
+            add_zone(s, dot ? dot + 1 : from->name);
+    }
+}
+
+static void init_decide(struct shared *s, const struct config *c)
+{
+    s->decide = (struct decide_config){.services = s->services,
+                                       .service_count = c->service_count,
+                                       .servers = s->servers,
+                                       .server_count = c->server_count,
+                                       .port = c->public.listen.port};
+    for (size_t i = 0; i < c->service_count; i++)
+        s->services[i] = (struct decide_service){.name = c->services[i].id,
+                                                 .url = c->services[i].url,
+                                                 .policy = (enum policy)c->services[i].policy};
+    for (size_t i = 0; i < c->server_count; i++) {
+        const struct server_section *from = &c->servers[i];
+        s->servers[i].service = from->service;
+        s->servers[i].backup = from->backup;
+        s->servers[i].url_count = from->urls.count;
+        for (size_t u = 0; u < from->urls.count; u++)
+            s->servers[i].urls[u] = from->urls.text[u];
+        s->forwards[i] = from->forward;
+    }
+}
+
+void shared_init(struct shared *s, const struct config *c, struct store *store, const char *token)
+{
+    s->config = c;
+    s->store = store;
+    s->token = token;
+    init_names(s, c);
+    init_decide(s, c);
+}
+
+static void part_closed(void *context)
+{
+    struct worker *w = context;
+    w->open_parts--;
+}
+
+static void on_stop(uv_async_t *stop)
+{
+    struct worker *w = stop->data;
+    if (w->director)
+        director_close(w->director, part_closed, w);
+    if (w->name)
+        name_close(w->name, part_closed, w);
+    if (w->gate)
+        gate_close(w->gate, part_closed, w);
+    uv_close((uv_handle_t *)stop, NULL);
+}
+
+/* uv_run ends when the last handle is closed. */
+static void run(void *context)
+{
+    struct worker *w = context;
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+}
+
+static int take(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
+static int open_director(struct worker *w, struct worker_sockets *sockets)
+{
+    struct shared *s = w->shared;
+    struct director_config c = {.loop = &w->loop,
+                                .fd = sockets->public,
+                                .store = s->store,
+                                .self_name = s->config->node.name,
+                                .decide = &s->decide,
+                                .forwards = s->forwards,
+                                .counters = &s->director};
+    http_limits_default(&c.http);
+    forward_limits_default(&c.forward);
+    if (sockets->public < 0)
+        return STEAD_OK;
+    take(&sockets->public);
+    int err = director_open(&c, &w->director);
+    w->open_parts += err == STEAD_OK;
+    return err;
+}
+
+static int open_gate(struct worker *w, struct worker_sockets *sockets)
+{
+    struct shared *s = w->shared;
+    struct gate_config c = {.loop = &w->loop,
+                            .fd = sockets->gate,
+                            .store = s->store,
+                            .mailbox = w->index,
+                            .token = s->token,
+                            .node = s->config->node.name,
+                            .farm = s->config->top.farm,
+                            .http_counters = &s->gate_http,
+                            .counters = &s->gate};
+    http_limits_default(&c.http);
+    if (sockets->gate < 0)
+        return STEAD_OK;
+    int err = gate_open(&c, &w->gate);
+    if (err == STEAD_OK)
+        take(&sockets->gate);
+    w->open_parts += err == STEAD_OK;
+    return err;
+}
+
+static int open_name(struct worker *w, struct worker_sockets *sockets)
+{
+    struct shared *s = w->shared;
+    if (sockets->dns_udp < 0)
+        return STEAD_OK;
+    int err = name_open(&w->loop, &s->names, take(&sockets->dns_udp), take(&sockets->dns_tcp),
+                        s->store, &s->name, &w->name);
+    w->open_parts += err == STEAD_OK;
+    return err;
+}
+
+int worker_start(struct worker *w, unsigned index, struct shared *shared,
+                 struct worker_sockets *sockets)
+{
+    w->index = index;
+    w->shared = shared;
+    if (uv_loop_init(&w->loop))
+        return STEAD_E_IO;
+    w->stop.data = w;
+    if (uv_async_init(&w->loop, &w->stop, on_stop))
+        return STEAD_E_IO;
+    int err = open_director(w, sockets);
+    if (!err)
+        err = open_name(w, sockets);
+    if (!err)
+        err = open_gate(w, sockets);
+    if (!err && uv_thread_create(&w->thread, run, w))
+        err = STEAD_E_IO;
+    if (err) {
+        on_stop(&w->stop);
+        uv_run(&w->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&w->loop);
+    }
+    return err;
+}
+
+void worker_stop(struct worker *w)
+{
+    uv_async_send(&w->stop);
+    uv_thread_join(&w->thread);
+    uv_loop_close(&w->loop);
+}

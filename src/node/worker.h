@@ -1,0 +1,48 @@
+/* worker.h - one thread of the data path: a loop with its own public listener, name server and session gate. */
+#ifndef NODE_WORKER_H
+#define NODE_WORKER_H
+
+#include "node/setup.h"
+#include "role/gate/gate.h"
+
+#include <uv.h>
+
+/* What all workers read: tables made from the configuration, counters shared. */
+struct shared {
+    const struct config *config;
+    struct store *store;
+    const char *token;
+    struct decide_config decide;
+    struct decide_service services[CONFIG_SERVICES_MAX];
+    struct decide_server servers[ENTRY_SERVERS_MAX];
+    struct addr forwards[ENTRY_SERVERS_MAX];
+    struct name_config names;
+    char zones[CONFIG_SERVICES_MAX][CONFIG_TEXT_MAX];
+    struct director_counters director;
+    struct name_stats name;
+    struct gate_counters gate;
+    struct http_counters gate_http;
+};
+
+struct worker {
+    unsigned index;
+    struct shared *shared;
+    uv_thread_t thread;
+    uv_loop_t loop;
+    uv_async_t stop;
+    struct director *director;
+    struct name *name;
+    struct gate *gate;
+    unsigned open_parts;
+};
+
+/* Fills in the tables. */
+void shared_init(struct shared *s, const struct config *c, struct store *store, const char *token);
+
+/* Opens its parts on the descriptors (taken over, set to -1) and starts the thread. */
+int worker_start(struct worker *w, unsigned index, struct shared *shared,
+                 struct worker_sockets *sockets);
+/* Closes all its connections and ends the thread. */
+void worker_stop(struct worker *w);
+
+#endif
