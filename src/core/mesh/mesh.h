@@ -23,6 +23,7 @@
 #define MESH_FRAME_MAX 8952u /* a jumbo frame's payload */
 #define MESH_CARD_MAX 1024u  /* the entry that HELLO, WELCOME and PROOF carry */
 #define MESH_PEERS_MAX 1024u
+#define MESH_FLEETING_BYTES_MAX 1088u /* a fleeting message is never cut into parts */
 
 struct mesh;
 
@@ -78,15 +79,21 @@ void mesh_datagram(struct mesh *m, const struct addr *from, const uint8_t *bytes
                    uint64_t now_ns, struct mesh_actions *out);
 /* Say HELLO to whoever listens at addr (retried by the caller). */
 void mesh_hello(struct mesh *m, const struct addr *to, uint64_t now_ns, struct mesh_actions *out);
-/* Decisions about a PROVEN incarnation. */
+/* Decisions about a PROVEN incarnation. Admitting one that is admitted already sets its address.
+ * INVAL (0, or this node itself), FULL (MESH_PEERS_MAX), NOMEM. A refusal (reason: a stead_error,
+ * not 0) is believed only if it follows a proof: it echoes the nonce that came with it. */
 int mesh_admit(struct mesh *m, uint64_t inc, uint64_t node, const struct addr *addr,
                uint64_t now_ns);
 void mesh_refuse(struct mesh *m, uint64_t inc, const struct addr *addr, int reason, uint64_t now_ns,
                  struct mesh_actions *out);
-/* Forgets the peer and all that is queued for it; its incarnation must prove itself again. */
+/* Forgets the peer and all that is queued for it; its incarnation must prove itself again. Whether
+ * one side or both forgot: when they have met again, no message of before is delivered a second
+ * time, what was sent and not acknowledged by then is lost, and what the other side had not begun
+ * to send still comes. */
 void mesh_remove(struct mesh *m, uint64_t inc);
 /* Queues a message; it is packed and sent at once as far as the window allows. STEAD_E_NOT_FOUND
- * (no such peer), BUSY (queue full), TOO_LARGE, NOMEM. */
+ * (no such peer), BUSY (queue full), TOO_LARGE (MESH_MESSAGE_MAX, MESH_FLEETING_BYTES_MAX), NOMEM.
+ * A fleeting message is sent once, by the next flush at which the link is up. */
 int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool reliable,
               const uint8_t *bytes, size_t len, uint64_t now_ns);
 /* Packs and sends what was queued since, and does what the time demands. Call after events and

@@ -122,7 +122,7 @@ int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool relia
     struct peer *p = mesh_peer(m, to);
     if (!p)
         return STEAD_E_NOT_FOUND;
-    if (len > (reliable ? MESH_MESSAGE_MAX : UNIT_PART_MAX))
+    if (len > (reliable ? MESH_MESSAGE_MAX : MESH_FLEETING_BYTES_MAX))
         return STEAD_E_TOO_LARGE;
     struct tx *t = &p->tx;
     if (reliable && t->queued_bytes + sizeof(struct tx_message) + len > m->config.queue_bytes)

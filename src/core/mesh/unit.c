@@ -81,7 +81,7 @@ static void get_fleeting(struct wire_reader *r, struct unit_fleeting *f)
 {
     f->channel = wire_u8(r);
     f->bytes = wire_str16(r, &f->len);
-    if (f->len > UNIT_PART_MAX)
+    if (f->len > MESH_FLEETING_BYTES_MAX)
         wire_fail(r);
 }
 
