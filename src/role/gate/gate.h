@@ -1,0 +1,59 @@
+/* gate.h - the door for applications: sessions over HTTP and JSON. docs/session-api.md is its
+ * manual.
+ *
+ * One gate a worker: it serves one listening descriptor on that worker's loop, puts operations into
+ * the store and answers when their results come to its mailbox. The door is a unix socket, where
+ * the file's mode says who may come in; or a loopback TCP port with a token, where the Host header
+ * must name loopback too (a web page whose name was bound to 127.0.0.1 is refused). Ids of sessions
+ * are secrets: they are never logged.
+ */
+#ifndef ROLE_GATE_H
+#define ROLE_GATE_H
+
+#include "io/http_server.h"
+#include "store/store.h"
+
+#define GATE_CALLS_MAX 4096 /* that wait for the store at once, per gate; beyond it 503 */
+#define GATE_DEADLINE_MS 5000u
+#define GATE_BODY_MAX (2u << 20) /* a record of 1 MiB, in base64 or with escapes */
+
+struct gate;
+
+/* Shared by the gates of a node. */
+struct gate_counters {
+    atomic_uint_fast64_t calls;   /* operations asked for */
+    atomic_uint_fast64_t denied;  /* no token, or a foreign Host */
+    atomic_uint_fast64_t invalid; /* refused before the store saw it: 400, 404, 405, 413 */
+    atomic_uint_fast64_t failed;  /* answered by 503 or 507 */
+    atomic_uint_fast64_t unknown; /* of these: a write whose outcome is not known */
+    atomic_uint_fast64_t busy;    /* of these: GATE_CALLS_MAX was reached */
+    atomic_uint_fast64_t renewed;
+    atomic_uint_fast64_t waiting; /* now */
+};
+
+struct gate_config {
+    uv_loop_t *loop;
+    int fd; /* listening; the gate's own from now on */
+    struct store *store;
+    unsigned mailbox;        /* of the store, this gate's alone */
+    const char *token;       /* NULL on a unix socket; must not be NULL on TCP. Copied. */
+    const char *node, *farm; /* names for /v1/whoami. Copied. */
+    struct http_limits http; /* body_max is overruled by GATE_BODY_MAX */
+    struct http_counters *http_counters;
+    struct gate_counters *counters;
+};
+
+/* STEAD_E_NOMEM, or what http_server_open says; the descriptor then stays the caller's. Sets the
+ * mailbox's wake. */
+int gate_open(const struct gate_config *c, struct gate **out);
+/* From any thread: results wait in the mailbox. The store does so by itself. */
+void gate_wake(struct gate *g);
+/* On the loop: takes the results that wait and answers; done by the gate itself when it is woken.
+ */
+void gate_collect(struct gate *g);
+void gate_stop_accepting(struct gate *g);
+/* Closes all connections and forgets what waits; `closed` is called on the loop, then the gate is
+ * freed. */
+void gate_close(struct gate *g, void (*closed)(void *context), void *context);
+
+#endif

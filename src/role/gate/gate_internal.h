@@ -1,0 +1,119 @@
+/* gate_internal.h - the inside of the gate: routes, calls, and their slots. Within role/gate only.
+ */
+#ifndef ROLE_GATE_INTERNAL_H
+#define ROLE_GATE_INTERNAL_H
+
+#include "role/gate/gate.h"
+#include "role/gate/gate_json.h"
+
+#define GATE_ID_BYTES 24 /* random */
+#define GATE_ID_CHARS 32 /* of them in base64url */
+#define GATE_RENEW_TRIES 5
+#define GATE_HEADERS_MAX 1024
+
+enum gate_verb {
+    GATE_CREATE,
+    GATE_READ,
+    GATE_CHANGE,
+    GATE_RENEW,
+    GATE_TOUCH,
+    GATE_END,
+    GATE_KINDS,
+    GATE_WHOAMI
+};
+
+/* What a path and a method ask for. */
+struct gate_route {
+    enum gate_verb verb;
+    bool takes_body;
+    struct slice kind, id; /* at == NULL: not in this route */
+    const char *allow;     /* with 405 */
+};
+
+/* Steps of a renewal; every other call has one operation. */
+enum gate_step {
+    STEP_ONLY,
+    STEP_READ,      /* the old record */
+    STEP_CREATE,    /* the new one */
+    STEP_END_OLD,   /* only if it is still as it was read */
+    STEP_CHECK_OLD, /* the end's outcome is not known: is it still there? */
+    STEP_END_NEW    /* back: then `status` is answered, or all is tried anew */
+};
+
+/* A request whose operation is in the store. */
+struct gate_call {
+    struct gate *gate;
+    struct http_request *request;
+    unsigned slot;
+    enum gate_verb verb;
+    enum gate_step step;
+    struct key key;
+    uint64_t deadline_ns; /* of the present operation */
+    uint64_t last_ns;     /* of the whole call */
+    uint32_t deadline_ms;
+    bool has_match;
+    struct stamp match; /* If-Match */
+
+    struct key new_key;    /* RENEW */
+    struct stamp old;      /* the version that was read */
+    struct record *record; /* the new one */
+    unsigned copies, tries;
+    int status;
+};
+
+/* A result names its slot and generation: one that comes late never meets another call. */
+struct gate_slot {
+    struct gate_call *call;
+    uint32_t generation, next_free;
+};
+
+struct gate {
+    struct gate_config config;
+    char *token, *node, *farm;
+    struct http_server *server;
+    uv_async_t async;
+    unsigned open_handles; /* the server and the async */
+    void (*closed)(void *context);
+    void *closed_context;
+    uint32_t free_slot;
+    struct gate_slot slots[GATE_CALLS_MAX];
+};
+
+/* gate_route.c: 0, or 404 or 405. */
+int gate_route(const struct http_head *h, struct gate_route *out);
+/* gate_auth.c: 0, or 401 or 403: what a TCP client must show. */
+int gate_auth(const struct gate *g, const struct http_head *h, const char **why);
+
+/* gate.c */
+void gate_count(atomic_uint_fast64_t *counter);
+/* A call with a slot; NULL when there is none left. */
+struct gate_call *gate_call_new(struct gate *g, struct http_request *r);
+/* Ends the call; its request must have been answered. */
+void gate_call_free(struct gate_call *call);
+
+/* gate_request.c: starts what a request asks for. */
+enum http_verdict gate_request(void *context, struct http_request *r, const char *body, size_t len);
+
+/* gate_call.c */
+/* Puts an operation into the store; its result, at once or later, goes to gate_call_result(). */
+void gate_call_submit(struct gate_call *call, struct session_op *op);
+void gate_call_result(struct gate_call *call, struct session_result *r);
+
+/* gate_renew.c */
+void gate_renew_start(struct gate_call *call);
+void gate_renew_result(struct gate_call *call, struct session_result *r);
+
+/* gate_reply.c: each answers and ends the call. */
+void gate_reply_record(struct gate_call *call, int status, const struct record *r, unsigned copies,
+                       const char *origin);
+void gate_reply_empty(struct gate_call *call, int status);
+void gate_reply_status(struct gate_call *call, int err);
+/* As above, of an id that may have taken the place of the call's. */
+void gate_reply_unknown_renewal(struct gate_call *call, int err);
+/* For requests that never became a call. */
+void gate_refuse(struct gate *g, struct http_request *r, int status, int err, const char *why);
+void gate_refuse_method(struct gate *g, struct http_request *r, const char *allow);
+void gate_reply_kinds(struct gate *g, struct http_request *r);
+void gate_reply_whoami(struct gate *g, struct http_request *r);
+
+#endif

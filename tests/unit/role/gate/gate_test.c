@@ -1,0 +1,620 @@
+/* gate_test.c - the session API over a unix socket, before a store of one array whose answers a
+ * test can delay and spoil. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "role/gate/gate.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* -- the store -- */
+
+#define RECORDS_MAX 64
+
+struct store {
+    struct kinds kinds;
+    struct store_wake wake;
+    struct record *records[RECORDS_MAX];
+    size_t count;
+    struct list waiting;
+    bool delay;
+    /* The next operation of this type fails so; `done`: though it was carried out. */
+    int spoil[SESSION_END + 1];
+    bool done[SESSION_END + 1];
+    uint64_t last_deadline_ns, last_min_version;
+    uint32_t last_ttl_ms;
+    void (*before)(struct store *s, const struct session_op *op);
+};
+
+void session_result_free(struct session_result *r)
+{
+    record_free(r->record);
+    mem_free(r);
+}
+
+static struct record *stored(struct store *s, const struct key *key)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (key_equal(&s->records[i]->key, key))
+            return s->records[i];
+    return NULL;
+}
+
+static int carry_out(struct store *s, const struct session_op *op, struct record **shown)
+{
+    struct record *r = stored(s, op->key);
+    if (op->type == SESSION_CREATE) {
+        assert_null(r);
+        assert_true(s->count < RECORDS_MAX);
+        r = s->records[s->count++] = record_new(op->key);
+        r->stamp.term = 1;
+        r->ttl_ms = op->ttl_ms ? op->ttl_ms : s->kinds.kind[op->key->kind].ttl_ms;
+    } else if (!r || r->ended) {
+        return r ? STEAD_E_ENDED : STEAD_E_ABSENT;
+    }
+    if (op->has_match && (op->match.term != r->stamp.term || op->match.version != r->stamp.version))
+        return STEAD_E_CONFLICT;
+    struct stamp next = {r->stamp.term, r->stamp.version + 1, 1};
+    if (op->type == SESSION_END) {
+        record_end(r, &next, 0);
+        return STEAD_OK;
+    }
+    if (op->type != SESSION_READ) {
+        int err = record_apply(r, op->ops, op->op_count, &next, 0);
+        if (err)
+            return err;
+        r->ttl_ms = op->ttl_ms ? op->ttl_ms : r->ttl_ms;
+    }
+    *shown = record_clone(r);
+    return STEAD_OK;
+}
+
+int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,
+                 struct session_result **out)
+{
+    assert_int_equal(mailbox, 3);
+    assert_true(op->deadline_ns > now_ns);
+    s->last_deadline_ns = op->deadline_ns - now_ns;
+    s->last_min_version = op->min_version;
+    s->last_ttl_ms = op->ttl_ms;
+    if (s->before)
+        s->before(s, op);
+    int spoil = s->spoil[op->type];
+    bool done = s->done[op->type];
+    s->spoil[op->type] = 0;
+    s->done[op->type] = false;
+    if (spoil == STEAD_E_BUSY)
+        return spoil;
+    struct session_result *r = mem_alloc(sizeof *r);
+    r->request = op->request;
+    r->copies = 2;
+    r->status = spoil && !done ? spoil : carry_out(s, op, &r->record);
+    if (spoil && done) {
+        r->status = spoil;
+        record_free(r->record);
+        r->record = NULL;
+    }
+    if (!s->delay) {
+        *out = r;
+        return STEAD_OK;
+    }
+    list_append(&s->waiting, &r->link);
+    s->wake.call(s->wake.context);
+    return STEAD_PENDING;
+}
+
+struct session_result *store_collect(struct store *s, unsigned mailbox)
+{
+    assert_int_equal(mailbox, 3);
+    struct list *link = list_pop(&s->waiting);
+    return link ? list_entry(link, struct session_result, link) : NULL;
+}
+
+void store_set_wake(struct store *s, unsigned mailbox, struct store_wake wake)
+{
+    assert_int_equal(mailbox, 3);
+    s->wake = wake;
+}
+
+const struct kinds *store_kinds(const struct store *s)
+{
+    return &s->kinds;
+}
+
+/* -- the bench -- */
+
+struct bench {
+    uv_loop_t loop;
+    struct store store;
+    struct gate *gate;
+    struct gate_counters counters;
+    struct http_counters http;
+    int client;
+    bool closed;
+};
+
+static char answer[1 << 20];
+
+static void open_bench(struct bench *b, const char *token)
+{
+    memset(b, 0, sizeof *b);
+    kinds_default(&b->store.kinds);
+    list_init(&b->store.waiting);
+    assert_int_equal(uv_loop_init(&b->loop), 0);
+    /* An abstract name, so that nothing is left in a directory. */
+    struct sockaddr_storage any = {.ss_family = AF_UNIX};
+    socklen_t len = sizeof(sa_family_t);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, len), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    struct gate_config c = {.loop = &b->loop,
+                            .fd = fd,
+                            .store = &b->store,
+                            .mailbox = 3,
+                            .token = token,
+                            .node = "n1",
+                            .farm = "shop",
+                            .http_counters = &b->http,
+                            .counters = &b->counters};
+    http_limits_default(&c.http);
+    assert_int_equal(gate_open(&c, &b->gate), STEAD_OK);
+    struct sockaddr_storage name;
+    len = sizeof name;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+    b->client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(b->client, (struct sockaddr *)&name, len), 0);
+    fcntl(b->client, F_SETFL, O_NONBLOCK);
+}
+
+static void gate_is_closed(void *context)
+{
+    ((struct bench *)context)->closed = true;
+}
+
+static void close_bench(struct bench *b)
+{
+    gate_close(b->gate, gate_is_closed, b);
+    for (int i = 0; i < 100 && !b->closed; i++)
+        uv_run(&b->loop, UV_RUN_NOWAIT);
+    assert_true(b->closed);
+    uv_run(&b->loop, UV_RUN_NOWAIT);
+    assert_int_equal(uv_loop_close(&b->loop), 0);
+    assert_int_equal(atomic_load(&b->counters.waiting), 0);
+    struct session_result *r;
+    while ((r = store_collect(&b->store, 3)))
+        session_result_free(r);
+    for (size_t i = 0; i < b->store.count; i++)
+        record_free(b->store.records[i]);
+    close(b->client);
+}
+
+static void say(struct bench *b, const char *method, const char *path, const char *headers,
+                const char *body)
+{
+    char text[8192];
+    int n = snprintf(text, sizeof text,
+                     "%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s", method,
+                     path, headers, strlen(body), body);
+    assert_true(n > 0 && (size_t)n < sizeof text);
+    assert_int_equal(send(b->client, text, (size_t)n, MSG_NOSIGNAL), n);
+}
+
+/* The status of the next answer, whose text is in `answer`. */
+static int hear(struct bench *b)
+{
+    size_t len = 0;
+    struct timespec ms = {.tv_nsec = 1000000};
+    memset(answer, 0, sizeof answer);
+    for (int i = 0; i < 2000; i++) {
+        uv_run(&b->loop, UV_RUN_NOWAIT);
+        ssize_t n = recv(b->client, answer + len, sizeof answer - 1 - len, 0);
+        len += n > 0 ? (size_t)n : 0;
+        const char *end = strstr(answer, "\r\n\r\n"), *length = strstr(answer, "Content-Length: ");
+        if (end && (!length || length > end))
+            break;
+        if (end && len >= (size_t)(end + 4 - answer) + (size_t)atol(length + 16))
+            break;
+        nanosleep(&ms, NULL);
+    }
+    assert_memory_equal(answer, "HTTP/1.1 ", 9);
+    return atoi(answer + 9);
+}
+
+static int ask(struct bench *b, const char *method, const char *path, const char *headers,
+               const char *body)
+{
+    say(b, method, path, headers, body);
+    return hear(b);
+}
+
+#define assert_has(part) assert_non_null(strstr(answer, part))
+
+/* The value of a string member of the answer, or of a header. */
+static const char *member(const char *name)
+{
+    static char value[256];
+    char pattern[64];
+    snprintf(pattern, sizeof pattern, "\"%s\":\"", name);
+    const char *at = strstr(answer, pattern);
+    size_t skip = strlen(pattern);
+    if (!at) {
+        snprintf(pattern, sizeof pattern, "\"%s\": \"", name);
+        at = strstr(answer, pattern);
+        skip = strlen(pattern);
+    }
+    assert_non_null(at);
+    at += skip;
+    size_t len = strcspn(at, "\"");
+    assert_true(len < sizeof value);
+    memcpy(value, at, len);
+    value[len] = '\0';
+    return value;
+}
+
+static const char *created(struct bench *b, const char *body, char path[300])
+{
+    assert_int_equal(ask(b, "POST", "/v1/sessions/auth", "", body), 201);
+    snprintf(path, 300, "/v1/sessions/auth/%s", member("id"));
+    return path;
+}
+
+/* -- the tests -- */
+
+static void a_session_lives_through_all_calls(void **state)
+{
+    struct bench b;
+    char path[300], sub[320];
+    (void)state;
+    open_bench(&b, NULL);
+    for (int delay = 0; delay <= 1; delay++) {
+        b.store.delay = delay;
+        created(&b, "{\"ttl\": 60, \"fields\": {\"user\": \"ann\", \"n\": \"1\"}}", path);
+        assert_int_equal(strlen(strrchr(path, '/') + 1), 32);
+        assert_has("ETag: \"1.1\"\r\n");
+        assert_has("\"expires_in\":60");
+        assert_has("\"copies\":2");
+        snprintf(sub, sizeof sub, "Location: %s\r\n", path);
+        assert_has(sub);
+        assert_int_equal(ask(&b, "GET", path, "", ""), 200);
+        assert_has("\"user\":\"ann\"");
+        assert_has("Stead-Origin: local\r\n");
+        assert_int_equal(ask(&b, "GET", path, "If-None-Match: \"9.9\", \"1.1\"\r\n", ""), 304);
+        assert_int_equal(ask(&b, "GET", path, "If-None-Match: \"11.1\"\r\n", ""), 200);
+        assert_int_equal(
+            ask(&b, "PATCH", path, "If-Match: \"1.1\"\r\n",
+                "{\"set\": {\"cart\": \"tea\"}, \"delete\": [\"user\"], \"add\": {\"n\": 41}}"),
+            200);
+        assert_has("\"fields\":{\"cart\":\"tea\",\"n\":\"42\"}");
+        assert_has("ETag: \"1.2\"");
+        assert_int_equal(ask(&b, "PATCH", path, "If-Match: \"1.1\"\r\n", "{}"), 412);
+        assert_has("\"CONFLICT\"");
+        assert_int_equal(ask(&b, "PATCH", path, "", "{\"add\": {\"cart\": 1}}"), 422);
+        snprintf(sub, sizeof sub, "%s/touch", path);
+        assert_int_equal(ask(&b, "POST", sub, "", "{\"ttl\": 2}"), 200);
+        assert_int_equal(b.store.last_ttl_ms, 2000);
+        assert_int_equal(ask(&b, "DELETE", path, "If-Match: \"1.1\"\r\n", ""), 412);
+        assert_int_equal(ask(&b, "DELETE", path, "", ""), 204);
+        assert_int_equal(ask(&b, "GET", path, "", ""), 404);
+        assert_has("\"ENDED\"");
+    }
+    assert_int_equal(ask(&b, "GET", "/v1/sessions/auth/nobody", "", ""), 404);
+    assert_has("\"ABSENT\"");
+    close_bench(&b);
+}
+
+static void a_renewal_moves_everything_to_a_new_id(void **state)
+{
+    struct bench b;
+    char path[300], fresh[300], sub[320];
+    (void)state;
+    open_bench(&b, NULL);
+    for (int delay = 0; delay <= 1; delay++) {
+        b.store.delay = delay;
+        created(&b, "{\"ttl\": 60, \"fields\": {\"user\": \"ann\"}}", path);
+        snprintf(sub, sizeof sub, "%s/renew", path);
+        assert_int_equal(ask(&b, "POST", sub, "", ""), 200);
+        assert_has("\"user\":\"ann\"");
+        assert_has("\"expires_in\":60");
+        snprintf(fresh, sizeof fresh, "/v1/sessions/auth/%s", member("id"));
+        assert_string_not_equal(fresh, path);
+        assert_int_equal(ask(&b, "GET", path, "", ""), 404);
+        assert_int_equal(ask(&b, "GET", fresh, "", ""), 200);
+        assert_int_equal(ask(&b, "POST", sub, "", ""), 404);
+    }
+    assert_int_equal(atomic_load(&b.counters.renewed), 2);
+    close_bench(&b);
+}
+
+static size_t live(const struct store *s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->count; i++)
+        count += !s->records[i]->ended;
+    return count;
+}
+
+/* Somebody changes the old record whenever a new one has been made. */
+static void meddle(struct store *s, const struct session_op *op)
+{
+    struct field_op set = {.type = FIELD_SET,
+                           .name = (const uint8_t *)"late",
+                           .name_len = 4,
+                           .value = (const uint8_t *)"x",
+                           .value_len = 1};
+    if (op->type != SESSION_CREATE)
+        return;
+    struct stamp next = {1, s->records[0]->stamp.version + 1, 1};
+    assert_int_equal(record_apply(s->records[0], &set, 1, &next, 0), STEAD_OK);
+}
+
+static void meddle_once(struct store *s, const struct session_op *op)
+{
+    meddle(s, op);
+    if (op->type == SESSION_CREATE)
+        s->before = NULL;
+}
+
+static void a_renewal_loses_no_change_made_meanwhile(void **state)
+{
+    struct bench b;
+    char path[300], sub[320];
+    (void)state;
+    open_bench(&b, NULL);
+    snprintf(sub, sizeof sub, "%s/renew", created(&b, "{}", path));
+    b.store.before = meddle_once;
+    assert_int_equal(ask(&b, "POST", sub, "", ""), 200);
+    assert_has("\"late\":\"x\"");
+    assert_int_equal(live(&b.store), 1);
+    close_bench(&b);
+    /* Changed again and again: it is given up, and the old one stays. */
+    open_bench(&b, NULL);
+    snprintf(sub, sizeof sub, "%s/renew", created(&b, "{}", path));
+    b.store.before = meddle;
+    assert_int_equal(ask(&b, "POST", sub, "", ""), 412);
+    assert_int_equal(b.store.count, 1 + 5);
+    assert_int_equal(live(&b.store), 1);
+    assert_int_equal(ask(&b, "GET", path, "", ""), 200);
+    close_bench(&b);
+}
+
+static void a_failed_renewal_leaves_the_old_session(void **state)
+{
+    static const struct {
+        enum session_op_type at;
+        int err;
+    } cases[] = {{SESSION_READ, STEAD_E_UNREACHABLE},
+                 {SESSION_CREATE, STEAD_E_ALONE},
+                 {SESSION_CREATE, STEAD_E_DEADLINE},
+                 {SESSION_END, STEAD_E_FENCED},
+                 {SESSION_END, STEAD_E_BUSY}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bench b;
+        char path[300], sub[320];
+        open_bench(&b, NULL);
+        snprintf(sub, sizeof sub, "%s/renew", created(&b, "{}", path));
+        b.store.spoil[cases[i].at] = cases[i].err;
+        assert_int_equal(ask(&b, "POST", sub, "", ""), 503);
+        assert_has("Retry-After: 1\r\n");
+        assert_null(strstr(answer, "outcome"));
+        assert_int_equal(live(&b.store), 1);
+        assert_int_equal(ask(&b, "GET", path, "", ""), 200);
+        close_bench(&b);
+    }
+}
+
+static void a_renewal_whose_end_is_uncertain_finds_out(void **state)
+{
+    struct bench b;
+    char path[300], sub[320];
+    (void)state;
+    for (int done = 0; done <= 1; done++) {
+        open_bench(&b, NULL);
+        snprintf(sub, sizeof sub, "%s/renew", created(&b, "{}", path));
+        b.store.spoil[SESSION_END] = STEAD_E_UNKNOWN;
+        b.store.done[SESSION_END] = done;
+        assert_int_equal(ask(&b, "POST", sub, "", ""), 200);
+        assert_int_equal(live(&b.store), 1);
+        assert_int_equal(ask(&b, "GET", path, "", ""), 404);
+        close_bench(&b);
+    }
+}
+
+static int reads_to_spoil;
+
+static void spoil_second_read(struct store *s, const struct session_op *op)
+{
+    if (op->type == SESSION_READ && reads_to_spoil++ == 1)
+        s->spoil[SESSION_READ] = STEAD_E_UNREACHABLE;
+}
+
+static void a_renewal_that_cannot_find_out_names_both_ids(void **state)
+{
+    struct bench b;
+    char path[300], sub[320];
+    (void)state;
+    open_bench(&b, NULL);
+    snprintf(sub, sizeof sub, "%s/renew", created(&b, "{}", path));
+    b.store.spoil[SESSION_END] = STEAD_E_UNKNOWN;
+    b.store.done[SESSION_END] = true;
+    reads_to_spoil = 0;
+    b.store.before = spoil_second_read;
+    assert_int_equal(ask(&b, "POST", sub, "", ""), 503);
+    assert_string_equal(member("outcome"), "unknown");
+    snprintf(path, sizeof path, "/v1/sessions/auth/%s", member("new_id"));
+    assert_int_equal(ask(&b, "GET", path, "", ""), 200);
+    assert_int_equal(atomic_load(&b.counters.unknown), 1);
+    close_bench(&b);
+}
+
+static void failures_have_their_status_and_name(void **state)
+{
+    static const struct {
+        int err, status;
+    } cases[] = {{STEAD_E_ALONE, 503},     {STEAD_E_UNREACHABLE, 503}, {STEAD_E_BUSY, 503},
+                 {STEAD_E_FENCED, 503},    {STEAD_E_UNKNOWN, 503},     {STEAD_E_DEADLINE, 503},
+                 {STEAD_E_TOO_LARGE, 413}, {STEAD_E_FULL, 507},        {STEAD_E_NOMEM, 503}};
+    struct bench b;
+    char path[300];
+    (void)state;
+    open_bench(&b, NULL);
+    created(&b, "{}", path);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        b.store.spoil[SESSION_CHANGE] = cases[i].err;
+        assert_int_equal(ask(&b, "PATCH", path, "", "{}"), cases[i].status);
+        assert_string_equal(member("error"), stead_error_name(cases[i].err));
+        bool open = cases[i].err == STEAD_E_UNKNOWN || cases[i].err == STEAD_E_DEADLINE;
+        assert_true(open == (strstr(answer, "\"outcome\": \"unknown\"") != NULL));
+        assert_true((cases[i].status == 503) == (strstr(answer, "Retry-After: 1") != NULL));
+    }
+    b.store.spoil[SESSION_READ] = STEAD_E_DEADLINE;
+    assert_int_equal(ask(&b, "GET", path, "", ""), 503);
+    assert_null(strstr(answer, "outcome"));
+    close_bench(&b);
+}
+
+static void wrong_requests_never_reach_the_store(void **state)
+{
+    static const struct {
+        const char *method, *path, *headers, *body;
+        int status;
+        const char *says;
+    } cases[] = {
+        {"GET", "/", "", "", 404, "NOT_FOUND"},
+        {"GET", "/v1/sessions", "", "", 404, "NOT_FOUND"},
+        {"GET", "/v1/sessions/auth/x/y/z/u/v", "", "", 404, "NOT_FOUND"},
+        {"POST", "/v1/sessions/nokind", "", "{}", 404, "auth"},
+        {"GET", "/v1/sessions/auth", "", "", 405, "Allow: POST\r\n"},
+        {"PUT", "/v1/sessions/auth/x", "", "", 405, "Allow: GET, HEAD, PATCH, DELETE\r\n"},
+        {"POST", "/v1/kinds", "", "", 405, "Allow: GET, HEAD\r\n"},
+        {"GET", "/v1/sessions/auth/", "", "", 400, "INVAL"},
+        {"GET", "/v1/sessions/auth/a%00b", "", "", 400, "INVAL"},
+        {"GET", "/v1/sessions/auth/x?at_least=1", "", "", 400, "at_least"},
+        {"GET", "/v1/sessions/auth/x?other=1", "", "", 400, "at_least"},
+        {"PATCH", "/v1/sessions/auth/x", "If-Match: 1.1\r\n", "{}", 400, "If-Match"},
+        {"PATCH", "/v1/sessions/auth/x", "If-Match: W/\"1.1\"\r\n", "{}", 400, "If-Match"},
+        {"PATCH", "/v1/sessions/auth/x", "", "[]", 400, "PARSE"},
+        {"POST", "/v1/sessions/auth", "", "{\"id\": \"mine\"}", 400, "INVAL"},
+        {"POST", "/v1/sessions/auth/x/renew", "", "{\"ttl\": 5}", 400, "no ttl"},
+        {"GET", "/v1/sessions/auth/x", "Stead-Deadline-Ms: 0\r\n", "", 400, "Deadline"},
+        {"GET", "/v1/sessions/auth/x", "Stead-Deadline-Ms: 1x\r\n", "", 400, "Deadline"},
+    };
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int status = ask(&b, cases[i].method, cases[i].path, cases[i].headers, cases[i].body);
+        if (status != cases[i].status)
+            print_error("%s %s: %s\n", cases[i].method, cases[i].path, answer);
+        assert_int_equal(status, cases[i].status);
+        assert_has(cases[i].says);
+        json_t *j = json_loads(strstr(answer, "\r\n\r\n") + 4, 0, NULL);
+        assert_non_null(json_object_get(j, "error"));
+        assert_non_null(json_object_get(j, "message"));
+        json_decref(j);
+    }
+    assert_int_equal(b.store.last_deadline_ns, 0);
+    assert_int_equal(atomic_load(&b.counters.calls), 0);
+    assert_int_equal(atomic_load(&b.counters.invalid), sizeof cases / sizeof *cases);
+    close_bench(&b);
+}
+
+static void headers_reach_the_store(void **state)
+{
+    struct bench b;
+    char path[300], with[320];
+    (void)state;
+    open_bench(&b, NULL);
+    created(&b, "{}", path);
+    assert_int_equal(b.store.last_deadline_ns, 5000000000ull);
+    snprintf(with, sizeof with, "%s?at_least=4.17", path);
+    assert_int_equal(ask(&b, "GET", with, "Stead-Deadline-Ms: 250\r\n", ""), 200);
+    assert_int_equal(b.store.last_deadline_ns, 250000000ull);
+    assert_int_equal(b.store.last_min_version, 17);
+    assert_int_equal(ask(&b, "GET", path, "Stead-Deadline-Ms: 60000\r\n", ""), 200);
+    assert_int_equal(b.store.last_deadline_ns, 5000000000ull);
+    assert_int_equal(ask(&b, "GET", "/v1/whoami", "", ""), 200);
+    assert_string_equal(member("node"), "n1");
+    assert_string_equal(member("farm"), "shop");
+    assert_int_equal(ask(&b, "GET", "/v1/kinds", "", ""), 200);
+    json_t *j = json_loads(strstr(answer, "\r\n\r\n") + 4, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(j, "kinds")), b.store.kinds.count);
+    json_decref(j);
+    close_bench(&b);
+}
+
+/* A request of one's own Host line. */
+static int ask_host(struct bench *b, const char *host, const char *headers)
+{
+    char text[512];
+    int n =
+        snprintf(text, sizeof text, "GET /v1/whoami HTTP/1.1\r\nHost: %s\r\n%s\r\n", host, headers);
+    assert_int_equal(send(b->client, text, (size_t)n, MSG_NOSIGNAL), n);
+    return hear(b);
+}
+
+static void by_tcp_the_token_and_the_host_are_asked_for(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, "s3cret");
+    static const char right[] = "Authorization: Bearer s3cret\r\n";
+    assert_int_equal(ask_host(&b, "localhost:8080", right), 200);
+    assert_int_equal(ask_host(&b, "127.0.0.1", right), 200);
+    assert_int_equal(ask_host(&b, "[::1]:9", right), 200);
+    assert_int_equal(ask_host(&b, "evil.example", right), 403);
+    assert_int_equal(ask_host(&b, "localhost.evil.example", right), 403);
+    assert_int_equal(ask_host(&b, "192.0.2.1", right), 403);
+    assert_int_equal(ask_host(&b, "localhost", ""), 401);
+    assert_has("WWW-Authenticate: Bearer\r\n");
+    assert_int_equal(ask_host(&b, "localhost", "Authorization: Bearer s3cre\r\n"), 401);
+    assert_int_equal(ask_host(&b, "localhost", "Authorization: Bearer s3crets3cret\r\n"), 401);
+    assert_int_equal(ask_host(&b, "localhost", "Authorization: Bearer \r\n"), 401);
+    assert_int_equal(ask_host(&b, "localhost", "Authorization: Basic s3cret\r\n"), 401);
+    assert_int_equal(atomic_load(&b.counters.denied), 8);
+    close_bench(&b);
+}
+
+static void a_gate_may_close_with_results_on_their_way(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    b.store.delay = true;
+    say(&b, "POST", "/v1/sessions/auth", "", "{}");
+    for (int i = 0; i < 50 && list_empty(&b.store.waiting); i++)
+        uv_run(&b.loop, UV_RUN_NOWAIT);
+    assert_false(list_empty(&b.store.waiting));
+    assert_int_equal(atomic_load(&b.counters.waiting), 1);
+    close_bench(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_session_lives_through_all_calls),
+        cmocka_unit_test(a_renewal_moves_everything_to_a_new_id),
+        cmocka_unit_test(a_renewal_loses_no_change_made_meanwhile),
+        cmocka_unit_test(a_failed_renewal_leaves_the_old_session),
+        cmocka_unit_test(a_renewal_whose_end_is_uncertain_finds_out),
+        cmocka_unit_test(a_renewal_that_cannot_find_out_names_both_ids),
+        cmocka_unit_test(failures_have_their_status_and_name),
+        cmocka_unit_test(wrong_requests_never_reach_the_store),
+        cmocka_unit_test(headers_reach_the_store),
+        cmocka_unit_test(by_tcp_the_token_and_the_host_are_asked_for),
+        cmocka_unit_test(a_gate_may_close_with_results_on_their_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
