@@ -186,7 +186,10 @@ static int compare_nodes(const void *a, const void *b)
 {
     const struct roster_node *x = a, *y = b;
     int order = strcmp(x->entry.name, y->entry.name);
-    return order != 0 ? order : strcmp(x->entry.servers[0].service, y->entry.servers[0].service);
+    if (order == 0)
+        order = strcmp(x->entry.servers[0].service, y->entry.servers[0].service);
+    /* Zeroed before they were filled, so bytes compare; equal input shall give equal order. */
+    return order != 0 ? order : memcmp(x, y, sizeof *x);
 }
 
 static int whole_parse(const json_t *o, struct roster **out)
