@@ -59,7 +59,8 @@ void farm_free(struct farm *f);
 
 void farm_datagram_in(struct farm *f, const struct addr *from, const uint8_t *bytes, size_t len,
                       uint64_t now_ns, struct farm_actions *out);
-/* A session message to a peer, delivered once or never. Errors as mesh_send. Flushed by farm_tick. */
+/* A session message to a peer, delivered once or never. Errors as mesh_send. Flushed by farm_tick.
+ */
 int farm_send(struct farm *f, const struct msg *m, uint64_t now_ns);
 /* Own entry changed; a forward to a node failed; leave for good. */
 void farm_set_self(struct farm *f, const struct entry *self, uint64_t now_ns,

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "core/farm/farm.h"
 #include "stead/error.h"
 
@@ -40,6 +41,8 @@ struct net {
     struct list flights; /* by arrival: the delay is the same for all */
     struct node nodes[NODES];
     bool cut[NODES][NODES]; /* from, to */
+    struct rng rng;
+    unsigned loss_percent;
 };
 
 static struct addr addr_of(unsigned i)
@@ -52,6 +55,7 @@ static void net_init(struct net *n)
     memset(n, 0, sizeof *n);
     n->now_ns = 5 * NS_PER_S;
     list_init(&n->flights);
+    rng_init(&n->rng, 1);
 }
 
 static void stop(struct net *n, unsigned i)
@@ -157,7 +161,8 @@ static void deliver(struct net *n, struct flight *f)
         if (addr_equal(&addr, &f->from))
             from = i;
     }
-    if (to < 0 || n->nodes[to].paused || n->cut[from][to])
+    bool lost = rng_below(&n->rng, 100) < n->loss_percent;
+    if (to < 0 || n->nodes[to].paused || n->cut[from][to] || lost)
         return;
     farm_actions_init(&a);
     farm_datagram_in(n->nodes[to].farm, &f->from, f->bytes, f->len, n->now_ns, &a);
@@ -617,6 +622,30 @@ static void test_newcomer_knows_the_dead(void **state)
     net_deinit(&n);
 }
 
+static void test_loss_counts_nobody_out(void **state)
+{
+    (void)state;
+    struct net n;
+    struct mesh_stats mesh;
+    struct member_stats members;
+    net_init(&n);
+    n.loss_percent = 20;
+    for (unsigned i = 0; i < 4; i++)
+        start(&n, i, 1, 0);
+    run_ms(&n, 4000);
+    for (unsigned i = 0; i < 4; i++)
+        set_status(&n, i, STATUS_UP);
+    run_ms(&n, 30000);
+    for (unsigned i = 0; i < 4; i++) {
+        farm_stats(n.nodes[i].farm, &mesh, &members);
+        assert_int_equal(members.counted_out, 0);
+        assert_int_equal(n.nodes[i].roster->count, 4);
+        for (unsigned j = 0; j < 4; j++)
+            assert_true(i == j || leased(&n, i, n.nodes[j].inc));
+    }
+    net_deinit(&n);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -653,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_session_messages_pass),
         cmocka_unit_test(test_cold_start_in_any_order),
         cmocka_unit_test(test_newcomer_knows_the_dead),
+        cmocka_unit_test(test_loss_counts_nobody_out),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
