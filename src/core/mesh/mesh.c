@@ -239,6 +239,7 @@ static void body_in(struct mesh *m, struct peer *p, const struct frame_header *h
     bool is_link = unit_next(&r, &u) && u.type == UNIT_LINK;
     assert(is_link);
     if (link_in(m, p, &u.link, h->counter)) {
+        tx_heard(&p->tx, now_ns);
         if (u.link.number > p->rx.newest)
             p->rx.newest = u.link.number;
         if (u.link.number)

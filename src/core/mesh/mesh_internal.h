@@ -65,7 +65,8 @@ struct tx {
     uint64_t recovery_number;      /* losses up to this frame have reduced the window already */
     uint32_t window_bytes, slow_start_bytes;
     uint64_t srtt_ns, var_ns;
-    unsigned backoff;
+    uint64_t heard_ns;        /* the peer's last frame came */
+    unsigned backoff;         /* timeouts since something was acknowledged */
     uint64_t memory_retry_ns; /* 0, or when a part is tried again that found no memory */
 };
 
@@ -157,6 +158,9 @@ void tx_deinit(struct tx *t);
 void tx_restart(struct tx *t, const struct mesh_config *c);
 bool tx_ack_valid(const struct tx *t, const struct unit_ack *a);
 void tx_ack(struct mesh *m, struct peer *p, const struct unit_ack *a, uint64_t now_ns);
+/* A frame came from the peer: after a silence, what waits long for its next try is tried at once.
+ */
+void tx_heard(struct tx *t, uint64_t now_ns);
 void tx_flush(struct mesh *m, struct peer *p, uint64_t now_ns, struct mesh_actions *out);
 /* All parts that went out in big frames count as lost. */
 void tx_lose_big(struct tx *t);

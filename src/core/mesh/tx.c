@@ -14,8 +14,10 @@
 #define RTO_MIN_NS (5 * NS_PER_MS)
 #define RTO_FIRST_NS (50 * NS_PER_MS)
 #define RTO_MAX_NS NS_PER_S
-#define BACKOFF_MAX 10u
-#define OVERTAKEN_BY 3u /* later frames seen: then an earlier one is lost */
+#define PATIENT_AFTER 2u /* timeouts in a row; only then does the wait double */
+#define BACKOFF_MAX 12u
+#define SILENCE_NS (500 * NS_PER_MS) /* some heartbeats */
+#define OVERTAKEN_BY 3u              /* later frames seen: then an earlier one is lost */
 #define WINDOW_FIRST (64u << 10)
 #define WINDOW_FLOOR (16u << 10)
 #define LARGER_FRAMES_PAY (16u << 10) /* queued bytes that make it worth to probe */
@@ -102,6 +104,7 @@ void tx_restart(struct tx *t, const struct mesh_config *c)
     list_splice(&t->fleeting, &kept.fleeting);
     t->fleeting_count = kept.fleeting_count;
     t->queued_bytes = kept.queued_bytes;
+    t->heard_ns = kept.heard_ns;
     t->srtt_ns = kept.srtt_ns;
     t->var_ns = kept.var_ns;
 }
@@ -154,8 +157,16 @@ uint64_t tx_rto_ns(const struct tx *t)
     uint64_t rto = t->srtt_ns ? t->srtt_ns * 2 + t->var_ns * 4 : RTO_FIRST_NS;
     if (rto < RTO_MIN_NS)
         rto = RTO_MIN_NS;
-    rto = rto < RTO_MAX_NS ? rto << t->backoff : RTO_MAX_NS;
+    unsigned doublings = t->backoff > PATIENT_AFTER ? t->backoff - PATIENT_AFTER : 0;
+    rto = rto < RTO_MAX_NS ? rto << doublings : RTO_MAX_NS;
     return rto < RTO_MAX_NS ? rto : RTO_MAX_NS;
+}
+
+void tx_heard(struct tx *t, uint64_t now_ns)
+{
+    if (now_ns - t->heard_ns >= SILENCE_NS)
+        t->backoff = 0;
+    t->heard_ns = now_ns;
 }
 
 uint64_t tx_deadline_ns(const struct tx *t)

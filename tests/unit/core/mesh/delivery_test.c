@@ -142,6 +142,36 @@ static void a_cut_delays_and_loses_nothing(void **state)
     net_free(net);
 }
 
+static void the_first_sign_of_life_after_a_cut_ends_the_wait(void **state)
+{
+    (void)state;
+    struct net *net = net_pair(10);
+    net->cut = true;
+    assert_int_equal(net_send(net, 0, 1, 1, 2000, true), STEAD_OK);
+    net_run(net, 30 * NS_PER_S + 300 * NS_PER_MS);
+    net->cut = false;
+    assert_true(net->nodes[0].deadline_ns > net->now_ns + 50 * NS_PER_MS);
+    assert_int_equal(net_send(net, 1, 0, 2, 50, false), STEAD_OK); /* a heartbeat */
+    net_run(net, NS_PER_MS);
+    net_expect_all(net, 0, 1, 1, 1);
+    net_free(net);
+}
+
+static void single_messages_wait_little_under_heavy_loss(void **state)
+{
+    (void)state;
+    struct net *net = net_pair(11);
+    net->loss_permille = 300;
+    uint64_t start_ns = net->now_ns;
+    for (uint32_t i = 0; i < 300; i++) {
+        assert_int_equal(net_send(net, 0, 1, i, 500, true), STEAD_OK);
+        while (!net->nodes[1].delivered[i])
+            net_run(net, 100 * NS_PER_US);
+    }
+    assert_true(net->now_ns - start_ns < 300 * 8 * NS_PER_MS); /* the mean */
+    net_free(net);
+}
+
 static void the_queue_is_bounded(void **state)
 {
     (void)state;
@@ -239,6 +269,8 @@ int main(void)
         cmocka_unit_test(frame_size_rises_and_falls),
         cmocka_unit_test(small_link_from_the_start),
         cmocka_unit_test(a_cut_delays_and_loses_nothing),
+        cmocka_unit_test(the_first_sign_of_life_after_a_cut_ends_the_wait),
+        cmocka_unit_test(single_messages_wait_little_under_heavy_loss),
         cmocka_unit_test(the_queue_is_bounded),
         cmocka_unit_test(fleeting_is_sent_once),
         cmocka_unit_test(without_memory_messages_only_come_later),
