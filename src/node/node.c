@@ -34,8 +34,6 @@ static void on_gone(void *context)
 {
     struct node *n = context;
     n->refused = n->mesh.refused;
-    uv_close((uv_handle_t *)&n->term, NULL);
-    uv_close((uv_handle_t *)&n->interrupt, NULL);
     uv_stop(&n->loop);
 }
 
@@ -118,10 +116,15 @@ static int watch_signals(struct node *n)
     return STEAD_OK;
 }
 
-static void stop_threads(struct node *n)
+/* In the reverse order of run(); the loop ends when its last handle is closed. */
+static void stop(struct node *n)
 {
     while (n->workers_running > 0)
         worker_stop(&n->workers[--n->workers_running]);
+    mesh_loop_close(&n->mesh);
+    uv_close((uv_handle_t *)&n->term, NULL);
+    uv_close((uv_handle_t *)&n->interrupt, NULL);
+    uv_run(&n->loop, UV_RUN_DEFAULT);
 }
 
 static int run(struct node *n)
@@ -142,9 +145,7 @@ static int run(struct node *n)
         sd_notify(0, "READY=1");
         uv_run(&n->loop, UV_RUN_DEFAULT);
     }
-    stop_threads(n);
-    mesh_loop_close(&n->mesh);
-    uv_run(&n->loop, UV_RUN_DEFAULT);
+    stop(n);
     return err;
 }
 
