@@ -1,0 +1,26 @@
+/* answer.h - the last answer on a connection that was taken from the HTTP server.
+ *
+ * It is written, our half is closed, and what the client still sends is read and dropped until it
+ * closes or ANSWER_LINGER_MS have passed: closing at once with unread bytes would reset the
+ * connection and might take the answer back.
+ */
+#ifndef ROLE_DIRECTOR_ANSWER_H
+#define ROLE_DIRECTOR_ANSWER_H
+
+#include <stddef.h>
+#include <uv.h>
+
+#define ANSWER_LINGER_MS 1000
+#define ANSWERS_MAX 1024 /* at once; beyond it the connection is closed without one */
+
+struct answers;
+
+/* STEAD_E_NOMEM. */
+int answers_open(uv_loop_t *loop, struct answers **out);
+/* Owns fd from now on; the bytes (a whole HTTP response) are copied. */
+void answer_last(struct answers *a, int fd, const void *bytes, size_t len);
+/* Breaks off what is under way; `closed` is called on the loop when nothing is left, a is freed
+ * then. */
+void answers_close(struct answers *a, void (*closed)(void *context), void *context);
+
+#endif

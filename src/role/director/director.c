@@ -1,0 +1,318 @@
+/* director.c - from requests to decisions to what is done about them, with the access log. */
+#include "role/director/director.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "io/io.h"
+#include "role/director/answer.h"
+#include "role/director/forwarded.h"
+#include "role/director/reply.h"
+#include "role/director/roster_answer.h"
+
+#include <string.h>
+#include <time.h>
+
+#define NOT_FAILED SIZE_MAX
+
+struct director {
+    struct director_config config;
+    struct rng rng;
+    struct roster_answers *rosters;
+    struct http_server *server;
+    struct forwarder *forwarder;
+    struct answers *answers;
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+/* A client behind the secondary. */
+struct visit {
+    struct director *director;
+    size_t server;
+    struct addr client;
+};
+
+/* -- deciding -- */
+
+/* failed: the own server to which a connection just failed, whatever the store says by now. */
+static void decide_now(struct director *d, const struct roster *roster, const struct http_head *h,
+                       size_t failed, struct decision *out)
+{
+    struct decide_view v = {.roster = roster,
+                            .self_name = d->config.self_name,
+                            .draining = store_draining(d->config.store),
+                            .chance = rng_u64(&d->rng)};
+    for (size_t i = 0; i < d->config.decide->server_count; i++)
+        v.healthy[i] = i != failed && store_healthy(d->config.store, (unsigned)i);
+    decide(d->config.decide, &v, h, out);
+    d->config.counters->verdicts[out->verdict]++;
+}
+
+static void log_decision(const struct decision *n, const struct http_head *h,
+                         const struct addr *client)
+{
+    char ip[ADDR_TEXT_MAX], method[32], host[300], path[256];
+    log_quote(h->method.at, h->method.len, method, sizeof(method));
+    log_quote(h->host.at, h->host.len, host, sizeof(host));
+    log_quote(h->path.at, h->path.len, path, sizeof(path));
+    addr_format(client, ip);
+    const char *service = n->service ? n->service : "-";
+    if (n->verdict == DECIDE_REDIRECT)
+        log_info("redirect",
+                 "client=%s method=%s host=%s path=%s service=%s server=%s policy=%s why=%s "
+                 "users=%u",
+                 ip, method, host, path, service, n->chosen.node ? n->chosen.node->entry.name : "-",
+                 n->policy ? n->policy : "-", n->why,
+                 n->chosen.server ? n->chosen.server->users : 0);
+    else if (n->verdict == DECIDE_FORWARD)
+        log_info("forward", "client=%s method=%s host=%s path=%s service=%s why=%s", ip, method,
+                 host, path, service, n->why);
+    else
+        log_info("answer", "client=%s method=%s host=%s path=%s service=%s status=%d why=%s", ip,
+                 method, host, path, service, decide_status(n->verdict), n->why);
+}
+
+/* -- after a tunnel that did not come about -- */
+
+/* The answer goes out on the client's descriptor itself; nothing of the request reached the server.
+ */
+static void answer_failed(struct director *d, const struct visit *v, int client, const char *bytes,
+                          size_t len, bool server_failed)
+{
+    struct http_head h;
+    struct decision n;
+    struct reply r;
+    char raw[REPLY_RAW_MAX];
+    const char *why;
+    struct roster *roster = store_roster(d->config.store);
+    /* What is parsed here is what forwarded_build() made. */
+    bool parsed = http_parse_request(bytes, len, &h, &why) > 0;
+    if (roster && parsed && server_failed)
+        decide_now(d, roster, &h, v->server, &n);
+    else
+        n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
+    if (n.verdict != DECIDE_REDIRECT && n.verdict != DECIDE_NO_SERVER)
+        n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
+    if (parsed)
+        log_decision(&n, &h, &v->client);
+    reply_make(&n, &r);
+    size_t raw_len = reply_raw(&r, parsed && slice_is(h.method, "HEAD"), time(NULL), raw);
+    answer_last(d->answers, client, raw, raw_len);
+    roster_unref(roster);
+}
+
+/* Before any redirect is sent, so that no primary sends the next client here. */
+static void mark_failed(struct director *d, size_t server)
+{
+    char to[ADDR_TEXT_MAX];
+    if (!store_healthy(d->config.store, (unsigned)server))
+        return;
+    store_set_healthy(d->config.store, (unsigned)server, false);
+    log_warn("server-unreachable", "service=%s address=%s",
+             d->config.decide->servers[server].service,
+             addr_format(&d->config.forwards[server], to));
+}
+
+/* -- forwarding -- */
+
+static void on_tunnel_ended(void *context, const struct forward_result *e)
+{
+    struct visit *v = context;
+    struct director *d = v->director;
+    store_users_add(d->config.store, (unsigned)v->server, -1);
+    if (e->end == FORWARD_REFUSED) {
+        mark_failed(d, v->server);
+        answer_failed(d, v, e->client, e->bytes, e->len, true);
+        mem_free(e->bytes);
+    } else {
+        char ip[ADDR_TEXT_MAX];
+        log_debug("forward-end", "client=%s service=%s end=%s up=%llu down=%llu",
+                  addr_format(&v->client, ip), d->config.decide->servers[v->server].service,
+                  forward_end_name(e->end), (unsigned long long)e->up, (unsigned long long)e->down);
+    }
+    mem_free(v);
+}
+
+/* What the client sent, with the head rewritten for the real server, in place of the bytes of q. */
+static int rewrite(struct forward_request *q, const struct visit *v, bool tls)
+{
+    struct http_head h;
+    const char *why;
+    int head_bytes = http_parse_request(q->bytes, q->len, &h, &why);
+    if (head_bytes <= 0)
+        return STEAD_E_PARSE;
+    struct forwarded f = {&v->client, tls};
+    struct slice rest = {q->bytes + head_bytes, q->len - (size_t)head_bytes};
+    char *bytes;
+    size_t len;
+    int e = forwarded_build(&h, &f, rest, &bytes, &len);
+    if (e != STEAD_OK)
+        return e;
+    mem_free(q->bytes);
+    q->bytes = bytes;
+    q->len = len;
+    return STEAD_OK;
+}
+
+static void forward(struct director *d, struct http_request *r, const struct decision *n)
+{
+    struct visit *v = mem_alloc(sizeof(*v));
+    if (!v) {
+        http_reply_error(r, 503, "NOMEM", stead_error_text(STEAD_E_NOMEM));
+        return;
+    }
+    *v = (struct visit){d, n->server, *http_request_peer(r)};
+    struct forward_request q = {
+        .to = d->config.forwards[n->server], .ended = on_tunnel_ended, .context = v};
+    q.client = http_take(r, &q.bytes, &q.len);
+    if (q.client < 0) {
+        http_reply_error(r, 503, stead_error_name(q.client), stead_error_text(q.client));
+        mem_free(v);
+        return;
+    }
+    int e = rewrite(&q, v, d->config.decide->tls);
+    if (e == STEAD_OK) {
+        store_users_add(d->config.store, (unsigned)n->server, 1);
+        e = forward_start(d->forwarder, &q);
+        if (e == STEAD_OK)
+            return;
+        store_users_add(d->config.store, (unsigned)n->server, -1);
+    }
+    if (e == STEAD_E_UNREACHABLE)
+        mark_failed(d, n->server);
+    answer_failed(d, v, q.client, q.bytes, q.len, e == STEAD_E_UNREACHABLE);
+    mem_free(q.bytes);
+    mem_free(v);
+}
+
+/* -- requests -- */
+
+static void answer_roster(struct director *d, struct http_request *r, const struct roster *roster)
+{
+    const struct http_head *h = http_request_head(r);
+    struct roster_answer a;
+    int e = roster_answers_get(d->rosters, roster, h, &a);
+    if (e == STEAD_E_INVAL) {
+        http_reply_error(r, 400, "INVAL", "the service parameter is not a name");
+        return;
+    }
+    if (e != STEAD_OK) {
+        http_reply_error(r, 503, stead_error_name(e), stead_error_text(e));
+        return;
+    }
+    d->config.counters->not_modified += a.not_modified;
+    if (a.not_modified)
+        http_reply(r, 304, NULL, a.headers, NULL, 0);
+    else
+        http_reply(r, 200, "application/json", a.headers, a.json, a.len);
+    roster_answer_deinit(&a);
+}
+
+static enum http_verdict on_request(void *context, struct http_request *r, const char *body,
+                                    size_t body_len)
+{
+    struct director *d = context;
+    struct decision n;
+    struct reply reply;
+    (void)body;
+    (void)body_len;
+    struct roster *roster = store_roster(d->config.store);
+    if (!roster) {
+        http_reply_error(r, 503, "BUSY", "this node has just started");
+        return HTTP_ANSWERED;
+    }
+    decide_now(d, roster, http_request_head(r), NOT_FAILED, &n);
+    log_decision(&n, http_request_head(r), http_request_peer(r));
+    if (n.verdict == DECIDE_ROSTER) {
+        answer_roster(d, r, roster);
+    } else if (n.verdict == DECIDE_FORWARD) {
+        forward(d, r, &n);
+    } else {
+        reply_make(&n, &reply);
+        http_reply(r, reply.status, REPLY_TYPE, reply.headers, reply.body, strlen(reply.body));
+    }
+    roster_unref(roster);
+    return HTTP_ANSWERED;
+}
+
+/* -- lifetime -- */
+
+static void on_answers_closed(void *context)
+{
+    struct director *d = context;
+    void (*closed)(void *) = d->closed;
+    void *closed_context = d->closed_context;
+    roster_answers_free(d->rosters);
+    mem_free(d);
+    if (closed)
+        closed(closed_context);
+}
+
+/* What is behind the server is closed after it, in the order in which work passes through. */
+static void on_forwarder_closed(void *context)
+{
+    struct director *d = context;
+    if (d->answers)
+        answers_close(d->answers, on_answers_closed, d);
+    else
+        on_answers_closed(d);
+}
+
+static void on_server_closed(void *context)
+{
+    struct director *d = context;
+    if (d->forwarder)
+        forwarder_close(d->forwarder, on_forwarder_closed, d);
+    else
+        on_forwarder_closed(d);
+}
+
+int director_open(const struct director_config *c, struct director **out)
+{
+    uint64_t seed;
+    struct director *d = mem_alloc(sizeof(*d));
+    if (!d)
+        return STEAD_E_NOMEM;
+    d->config = *c;
+    io_random(&seed, sizeof(seed));
+    rng_init(&d->rng, seed);
+    struct forwarder_config f = {c->loop, c->forward, &c->counters->forward};
+    struct http_server_config h = {.loop = c->loop,
+                                   .fd = c->fd,
+                                   .limits = c->http,
+                                   .counters = &c->counters->http,
+                                   .server_name = "stead",
+                                   .handle = on_request,
+                                   .context = d};
+    int e = roster_answers_new(c->decide, c->self_name, &d->rosters);
+    if (e == STEAD_OK)
+        e = answers_open(c->loop, &d->answers);
+    if (e == STEAD_OK)
+        e = forwarder_open(&f, &d->forwarder);
+    if (e == STEAD_OK)
+        e = http_server_open(&h, &d->server);
+    if (e != STEAD_OK) {
+        on_server_closed(d);
+        return e;
+    }
+    *out = d;
+    return STEAD_OK;
+}
+
+void director_stop_accepting(struct director *d)
+{
+    http_server_stop_accepting(d->server);
+}
+
+size_t director_tunnels(const struct director *d)
+{
+    return forwarder_tunnels(d->forwarder);
+}
+
+void director_close(struct director *d, void (*closed)(void *context), void *context)
+{
+    d->closed = closed;
+    d->closed_context = context;
+    http_server_close(d->server, on_server_closed, d);
+}

@@ -1,0 +1,53 @@
+/* director.h - the public HTTP listener of a node, on one worker's loop.
+ *
+ * Reads the first request head of every connection and does what decide.h says: redirects, forwards
+ * to the own real servers (forward.h), or answers for itself: GET
+ * /.well-known/stead/roster[?service=NAME] is the roster as JSON, with an ETag for If-None-Match.
+ *
+ * When the own real server cannot be connected to, the pair is marked unhealthy in the store first,
+ * and the client, of whose request nothing was passed on, is redirected to the pair's backup. Who
+ * makes it healthy again is health.h.
+ */
+#ifndef ROLE_DIRECTOR_H
+#define ROLE_DIRECTOR_H
+
+#include "io/http_server.h"
+#include "role/director/decide.h"
+#include "role/director/forward.h"
+#include "store/store.h"
+
+#define DIRECTOR_VERDICTS (DECIDE_BAD + 1)
+
+/* May be shared by the directors of all workers. */
+struct director_counters {
+    struct http_counters http;
+    struct forward_counters forward;
+    atomic_uint_fast64_t verdicts[DIRECTOR_VERDICTS]; /* by enum decide_verdict */
+    atomic_uint_fast64_t not_modified;
+};
+
+struct director_config {
+    uv_loop_t *loop;
+    int fd; /* listening; the director's once it is open */
+    struct store *store;
+    const char *self_name;
+    const struct decide_config
+        *decide;                 /* with all it points to: stays until director_close is done */
+    const struct addr *forwards; /* of the real servers, as many as decide->servers */
+    struct http_limits http;
+    struct forward_limits forward;
+    struct director_counters *counters;
+};
+
+struct director;
+
+/* STEAD_E_NOMEM, or what http_server_open says; then the descriptor is still the caller's. */
+int director_open(const struct director_config *c, struct director **out);
+/* No new connections; tunnels go on. */
+void director_stop_accepting(struct director *d);
+size_t director_tunnels(const struct director *d);
+/* Closes everything; `closed` is called on the loop when nothing is left, then the director is
+ * freed. */
+void director_close(struct director *d, void (*closed)(void *context), void *context);
+
+#endif
