@@ -1,0 +1,283 @@
+/* sim_check_answer.c - what clients are told: fresh reads, final ends, refusals, life, service. */
+#include "sim_watch.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define BRIEF_SURE_MS                                                                              \
+    (BRIEF_TTL_MS * 7 / 10) /* clocks differ, and a renewal may be ttl/10 late                     \
+                             */
+#define SERVE_CALM_NS SEC(10)
+#define SICK_LATE_NS                                                                               \
+    MS(3200)                  /* count-out at a slow clock, claims, and a second deadline's beat   \
+                               */
+#define SICK_AFTER_NS MS(800) /* when the sick node has been counted out */
+
+static const struct key *answer_key(const struct sim *s, const struct model_op *op)
+{
+    return &s->model->keys[op->key].key;
+}
+
+static bool answer_gone(int status)
+{
+    return status == STEAD_E_ABSENT || status == STEAD_E_ENDED;
+}
+
+/* -- read after acknowledgement -- */
+
+static void fresh_value(struct sim *s, const struct model_op *read, unsigned field,
+                        const struct field *f)
+{
+    const struct key *key = answer_key(s, read);
+    uint64_t number;
+    if (!sim_model_parse(s, field_value(f), f->value_len, &number) ||
+        s->model->ops[number].key != read->key ||
+        s->model->ops[number].effect[field] != EFFECT_SET) {
+        sim_violation(s, check_fresh.name, key, "field %s has a value that nobody wrote there",
+                      sim_model_field(field));
+        return;
+    }
+    const struct model_op *w = NULL;
+    if (!sim_model_in_epoch(s, read->start_ns, read->end_ns))
+        w = sim_model_overruled(s, &s->model->keys[read->key], field, &s->model->ops[number],
+                                read->start_ns);
+    if (w)
+        sim_violation(s, check_fresh.name, key,
+                      "at n%u field %s has the value of #%" PRIu64 ", though #%td was acknowledged",
+                      read->slot + 1, sim_model_field(field), number, w - s->model->ops);
+}
+
+static void fresh_counter(struct sim *s, const struct model_op *read, const struct field *f)
+{
+    const struct model_key *k = &s->model->keys[read->key];
+    int64_t low, high, seen = 0;
+    sim_model_counter(s, k, read->start_ns, read->end_ns, &low, &high);
+    for (uint32_t i = 0; f && i < f->value_len; i++)
+        seen = seen * 10 + (field_value(f)[i] - '0');
+    if (seen > high || (seen < low && !sim_model_in_epoch(s, read->start_ns, read->end_ns)))
+        sim_violation(s, check_fresh.name, &k->key,
+                      "at n%u the counter is %" PRId64 ", not in %" PRId64 "..%" PRId64,
+                      read->slot + 1, seen, low, high);
+}
+
+static void fresh_absent(struct sim *s, const struct model_op *op, unsigned field)
+{
+    const struct model_key *k = &s->model->keys[op->key];
+    const struct model_op *why;
+    if (sim_model_in_epoch(s, op->start_ns, op->end_ns) ||
+        sim_model_may_be_absent(s, k, field, op->start_ns, op->end_ns, &why))
+        return;
+    sim_violation(s, check_fresh.name, &k->key,
+                  "at n%u %s is not there, though #%td set it and was acknowledged", op->slot + 1,
+                  sim_model_field(field), why - s->model->ops);
+}
+
+/* Somebody must have made the record that is read, after it was last ended. */
+static void fresh_present(struct sim *s, const struct model_op *read)
+{
+    const struct model_key *k = &s->model->keys[read->key];
+    if (sim_model_in_epoch(s, read->start_ns, read->end_ns))
+        return;
+    for (size_t i = 0; i < k->op_count; i++) {
+        const struct model_op *o = &s->model->ops[k->ops[i]];
+        if (o->effect[MODEL_PRESENCE] == EFFECT_SET && o->outcome != OUTCOME_REFUSED &&
+            !sim_model_overruled(s, k, MODEL_PRESENCE, o, read->start_ns))
+            return;
+    }
+    sim_violation(s, check_fresh.name, &k->key, "at n%u it is there, though it was deleted",
+                  read->slot + 1);
+}
+
+static void fresh_answer(struct sim *s, struct sim_node *n, const struct model_op *op,
+                         const struct session_result *r)
+{
+    (void)n;
+    const struct key *key = answer_key(s, op);
+    if (answer_gone(r->status) && op->type != SESSION_CREATE && key->kind != KIND_BRIEF)
+        fresh_absent(s, op, MODEL_PRESENCE);
+    if (r->status != STEAD_OK || op->type != SESSION_READ)
+        return;
+    if (!r->record) {
+        sim_violation(s, check_fresh.name, key, "a read succeeds without a record");
+        return;
+    }
+    fresh_present(s, op);
+    for (unsigned f = 0; f < MODEL_PLAIN && !s->over; f++) {
+        const char *name = sim_model_field(f);
+        const struct field *field = record_get(r->record, name, strlen(name));
+        if (field)
+            fresh_value(s, op, f, field);
+        else
+            fresh_absent(s, op, f);
+    }
+    const char *counter = sim_model_field(MODEL_COUNTER);
+    if (!s->over && key->kind != KIND_TLS)
+        fresh_counter(s, op, record_get(r->record, counter, strlen(counter)));
+}
+
+const struct sim_checker check_fresh = {
+    .name = "fresh",
+    .promise = "a read after an acknowledgement gives that write or a later one",
+    .answered = fresh_answer,
+};
+
+/* -- a final deletion stays -- */
+
+static void ended_answer(struct sim *s, struct sim_node *n, const struct model_op *op,
+                         const struct session_result *r)
+{
+    const struct model_key *k = &s->model->keys[op->key];
+    if (s->kinds.kind[k->key.kind].deletion != DELETE_FINAL)
+        return;
+    if (r->status != STEAD_OK && r->status != STEAD_E_ENDED)
+        return;
+    bool attempted = false;
+    for (size_t i = 0; i < k->op_count; i++) {
+        const struct model_op *o = &s->model->ops[k->ops[i]];
+        if (o->type != SESSION_END)
+            continue;
+        attempted |= o->outcome != OUTCOME_REFUSED;
+        if (o->outcome == OUTCOME_ACKED && o->end_ns < op->start_ns && r->status == STEAD_OK &&
+            op->type != SESSION_END && !sim_model_in_epoch(s, op->start_ns, op->end_ns))
+            sim_violation(s, check_ended.name, &k->key,
+                          "#%" PRIu64 " succeeds at %s after #%" PRIu64 " ended it", r->request,
+                          n->name, k->ops[i]);
+    }
+    if (r->status == STEAD_E_ENDED && !attempted)
+        sim_violation(s, check_ended.name, &k->key, "it is ended at %s, and nobody ended it",
+                      n->name);
+}
+
+const struct sim_checker check_ended = {
+    .name = "ended",
+    .promise = "a final deletion stays",
+    .answered = ended_answer,
+};
+
+/* -- what was refused was not done -- */
+
+static void refused_answer(struct sim *s, struct sim_node *n, const struct model_op *op,
+                           const struct session_result *r)
+{
+    (void)n;
+    if (r->status != STEAD_OK || !r->record)
+        return;
+    for (unsigned f = 0; f < MODEL_PLAIN; f++) {
+        const char *name = sim_model_field(f);
+        const struct field *field = record_get(r->record, name, strlen(name));
+        uint64_t number;
+        if (field && sim_model_parse(s, field_value(field), field->value_len, &number) &&
+            s->model->ops[number].outcome == OUTCOME_REFUSED)
+            sim_violation(s, check_refused.name, answer_key(s, op),
+                          "field %s has the value of #%" PRIu64 ", which was answered with %s",
+                          name, number, stead_error_name(s->model->ops[number].status));
+    }
+}
+
+const struct sim_checker check_refused = {
+    .name = "refused",
+    .promise = "a write that was refused was not done",
+    .answered = refused_answer,
+};
+
+/* -- life: only the owner decides that a record is over -- */
+
+static void brief_answer(struct sim *s, struct sim_node *n, const struct model_op *op,
+                         const struct session_result *r)
+{
+    (void)n;
+    const struct model_key *k = &s->model->keys[op->key];
+    if (k->key.kind != KIND_BRIEF || r->status != STEAD_E_ABSENT || op->type == SESSION_CREATE ||
+        op->end_ns > k->renewed_ns + MS(BRIEF_SURE_MS))
+        return;
+    fresh_absent(s, op, MODEL_PRESENCE);
+}
+
+static void brief_final(struct sim *s)
+{
+    for (size_t i = 0; i < s->model->key_count; i++) {
+        const struct model_key *k = &s->model->keys[i];
+        if (k->key.kind != KIND_BRIEF)
+            continue;
+        for (unsigned slot = 0; slot < SIM_SLOTS; slot++) {
+            const struct record *r = sim_node_peek(&s->nodes[slot], &k->key, NULL);
+            if (r && !record_is_tombstone(r))
+                sim_violation(s, check_brief.name, &k->key,
+                              "%s still keeps it, long after its life", s->nodes[slot].name);
+        }
+    }
+}
+
+const struct sim_checker check_brief = {
+    .name = "life",
+    .promise = "a record lives as long as its ttl from the last use, and no longer",
+    .answered = brief_answer,
+    .final = brief_final,
+};
+
+/* -- a farm in order serves -- */
+
+/* Nothing was wrong while the operation ran, nor for a while before. */
+static bool serves_must(struct sim *s, const struct model_op *op)
+{
+    uint64_t calm = op->start_ns - SERVE_CALM_NS;
+    if (op->start_ns < s->faults->last_harm_ns + SERVE_CALM_NS || !sim_net_whole(s) ||
+        sim_model_in_epoch(s, op->start_ns, op->end_ns))
+        return false;
+    for (unsigned i = 0; i < s->node_count; i++) {
+        const struct sim_node *n = &s->nodes[i];
+        if (n->phase != PHASE_UP || n->paused || n->up_ns > calm)
+            return false;
+    }
+    return true;
+}
+
+static void serves_answer(struct sim *s, struct sim_node *n, const struct model_op *op,
+                          const struct session_result *r)
+{
+    bool served = r->status == STEAD_OK || r->status == STEAD_E_ABSENT ||
+                  r->status == STEAD_E_ENDED || r->status == STEAD_E_EXISTS;
+    if (!served && serves_must(s, op))
+        sim_violation(s, check_serves.name, answer_key(s, op),
+                      "#%" PRIu64 " at %s is answered with %s", r->request, n->name,
+                      stead_error_name(r->status));
+}
+
+static void serves_unanswered(struct sim *s, const struct model_op *op)
+{
+    if (serves_must(s, op))
+        sim_violation(s, check_serves.name, answer_key(s, op), "#%td at n%u is not answered",
+                      op - s->model->ops, op->slot + 1);
+}
+
+const struct sim_checker check_serves = {
+    .name = "serves",
+    .promise = "a farm in order answers what it is asked",
+    .answered = serves_answer,
+    .unanswered = serves_unanswered,
+};
+
+/* -- one sick node -- */
+
+static void sick_answer(struct sim *s, struct sim_node *n, const struct model_op *op,
+                        const struct session_result *r)
+{
+    const struct sim_faults *f = s->faults;
+    if (s->scenario != SCENARIO_SICK || f->sick_from_ns == 0 || n->slot == f->sick_slot ||
+        op->start_ns < f->sick_from_ns || op->end_ns > f->sick_until_ns)
+        return;
+    bool late = op->start_ns > f->sick_from_ns + SICK_LATE_NS;
+    uint64_t allowed = late ? SICK_AFTER_NS : SICK_LATE_NS;
+    uint64_t took = op->end_ns - op->start_ns;
+    if (took > allowed || r->status == STEAD_E_DEADLINE || r->status == STEAD_E_UNREACHABLE)
+        sim_violation(s, check_sick.name, answer_key(s, op),
+                      "#%" PRIu64 " at %s took %.1f ms (%s), %.1f ms after n%u fell sick",
+                      r->request, n->name, (double)took / 1e6, stead_error_name(r->status),
+                      (double)(op->start_ns - f->sick_from_ns) / 1e6, f->sick_slot + 1);
+}
+
+const struct sim_checker check_sick = {
+    .name = "one sick node",
+    .promise = "one sick node delays others once, by a bounded time",
+    .answered = sick_answer,
+};

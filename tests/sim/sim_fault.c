@@ -1,0 +1,381 @@
+/* sim_fault.c - what goes wrong, when, and how it ends. */
+#include "sim_fault.h"
+
+#include "sim_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CUT_LOSS 400 /* of 1000: so much loss may cut nodes off from each other */
+
+struct fault_plan {
+    unsigned weight[FAULT_TYPES];
+    unsigned gap_min_ms, gap_max_ms;
+};
+
+static const struct fault_plan plans[SCENARIO_COUNT] = {
+    [SCENARIO_KILLS] = {{[FAULT_KILL] = 70, [FAULT_TERM] = 20, [FAULT_DELAY] = 10}, 300, 2500},
+    [SCENARIO_PAUSES] = {{[FAULT_PAUSE] = 85, [FAULT_KILL] = 10, [FAULT_TERM] = 5}, 300, 4000},
+    [SCENARIO_PARTITION] =
+        {{[FAULT_PARTITION] = 45, [FAULT_ONE_WAY] = 25, [FAULT_KILL] = 20, [FAULT_TERM] = 10},
+         500,
+         5000},
+    [SCENARIO_LOSSY] =
+        {{[FAULT_LOSS] = 35, [FAULT_DELAY] = 20, [FAULT_EAT] = 30, [FAULT_KILL] = 15}, 500, 4000},
+    [SCENARIO_CLONE] = {{[FAULT_CLONE] = 60, [FAULT_KILL] = 25, [FAULT_PAUSE] = 15}, 500, 3000},
+    [SCENARIO_MIXED] = {{[FAULT_KILL] = 25,
+                         [FAULT_TERM] = 12,
+                         [FAULT_PAUSE] = 20,
+                         [FAULT_PARTITION] = 12,
+                         [FAULT_ONE_WAY] = 8,
+                         [FAULT_LOSS] = 8,
+                         [FAULT_DELAY] = 6,
+                         [FAULT_EAT] = 5,
+                         [FAULT_CLONE] = 4},
+                        300,
+                        3500},
+};
+
+struct sim_faults *sim_faults_new(struct sim *s)
+{
+    struct sim_faults *f = calloc(1, sizeof *f);
+    rng_init(&f->rng, s->opt.seed ^ 0x6661756c74);
+    const struct fault_plan *plan = &plans[s->scenario];
+    memcpy(f->weight, plan->weight, sizeof f->weight);
+    f->gap_min_ms = plan->gap_min_ms;
+    f->gap_max_ms = plan->gap_max_ms;
+    return f;
+}
+
+void sim_faults_free(struct sim_faults *f)
+{
+    free(f);
+}
+
+static void fault_again(struct sim *s, uint64_t in_ms)
+{
+    sim_post(s, s->now_ns + MS(in_ms), SIM_EV_FAULT, 0, 0, NULL);
+}
+
+void sim_faults_start(struct sim *s)
+{
+    if (s->scenario != SCENARIO_CALM)
+        fault_again(s, 1500);
+}
+
+static struct sim_fault *fault_new(struct sim *s, enum sim_fault_type type, unsigned slot,
+                                   uint64_t lasts_ms)
+{
+    struct sim_faults *f = s->faults;
+    struct sim_fault *fault = &f->faults[f->count];
+    *fault = (struct sim_fault){.type = type, .on = true, .slot = slot};
+    sim_post(s, s->now_ns + MS(lasts_ms), SIM_EV_MEND, 0, f->count, NULL);
+    f->count++;
+    return fault;
+}
+
+static bool fault_running(const struct sim *s, enum sim_fault_type type)
+{
+    for (size_t i = 0; i < s->faults->count; i++)
+        if (s->faults->faults[i].on && s->faults->faults[i].type == type)
+            return true;
+    return false;
+}
+
+static void fault_harm(struct sim *s)
+{
+    s->faults->last_harm_ns = s->now_ns;
+}
+
+/* -- processes -- */
+
+static void fault_lose_disk(struct sim *s, unsigned slot)
+{
+    if (!sim_chance(&s->faults->rng, 250))
+        return;
+    sim_trace(s, "%s loses its state directory", s->nodes[slot].name);
+    s->nodes[slot].disk.valid = false;
+}
+
+static void fault_kill(struct sim *s, unsigned slot, uint64_t away_ms)
+{
+    fault_harm(s);
+    s->sum.kills++;
+    fault_new(s, FAULT_KILL, slot, away_ms);
+    sim_node_kill(s, slot);
+    fault_lose_disk(s, slot);
+}
+
+static void fault_term(struct sim *s, unsigned slot, uint64_t poll_ms)
+{
+    fault_harm(s);
+    s->sum.terms++;
+    fault_new(s, FAULT_TERM, slot, poll_ms);
+    sim_node_term(s, slot);
+}
+
+static uint64_t fault_away_ms(struct sim *s)
+{
+    struct rng *r = &s->faults->rng;
+    return sim_chance(r, 300) ? sim_between(r, 20, 300) : sim_between(r, 300, 6000);
+}
+
+static void fault_pause(struct sim *s, unsigned slot, uint64_t lasts_ms)
+{
+    fault_harm(s);
+    s->sum.pauses++;
+    fault_new(s, FAULT_PAUSE, slot, lasts_ms);
+    sim_node_pause(s, slot, true);
+}
+
+static void fault_clone(struct sim *s, unsigned of)
+{
+    unsigned slot = s->node_count;
+    while (slot < SIM_SLOTS && sim_node_alive(&s->nodes[slot]))
+        slot++;
+    if (slot == SIM_SLOTS || s->nodes[of].phase != PHASE_UP)
+        return;
+    struct sim_node *n = &s->nodes[slot];
+    n->clone = true;
+    n->disk = s->nodes[of].disk;
+    memcpy(n->name, s->nodes[of].name, sizeof n->name);
+    s->sum.clones++;
+    fault_new(s, FAULT_CLONE, slot, 1000);
+    sim_node_start(s, slot);
+}
+
+/* -- the network -- */
+
+static void fault_block(struct sim *s, struct sim_fault *fault, const uint8_t side[SIM_SLOTS],
+                        bool one_way)
+{
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        for (unsigned j = 0; j < SIM_SLOTS; j++)
+            if (side[i] != side[j] && (!one_way || side[i])) {
+                fault->blocks[i][j] = true;
+                s->net->links[i][j].blocked++;
+            }
+}
+
+static void fault_partition(struct sim *s, bool one_way)
+{
+    struct rng *r = &s->faults->rng;
+    uint8_t side[SIM_SLOTS] = {0};
+    unsigned first = (unsigned)rng_below(r, s->node_count);
+    side[first] = 1;
+    for (unsigned i = 0; i < s->node_count; i++)
+        if (i != first && i != (first + 1) % s->node_count)
+            side[i] = sim_chance(r, 400);
+    uint64_t lasts_ms =
+        sim_chance(r, 300) ? sim_between(r, 200, 1500) : sim_between(r, 1500, 12000);
+    fault_harm(s);
+    s->sum.partitions++;
+    struct sim_fault *fault =
+        fault_new(s, one_way ? FAULT_ONE_WAY : FAULT_PARTITION, first, lasts_ms);
+    fault->cuts = true;
+    fault->epoch = sim_model_cut(s, !one_way, side);
+    fault_block(s, fault, side, one_way);
+    char text[SIM_SLOTS + 1] = {0};
+    for (unsigned i = 0; i < s->node_count; i++)
+        text[i] = side[i] ? 'A' : 'b';
+    sim_trace(s, "the farm is cut%s: %s", one_way ? " (A to b only)" : "", text);
+}
+
+static void fault_all_links(struct sim *s, uint32_t loss, uint32_t delay_us, uint32_t eat)
+{
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        for (unsigned j = 0; j < SIM_SLOTS; j++) {
+            struct sim_link *l = &s->net->links[i][j];
+            l->burst_loss = loss ? loss : l->burst_loss;
+            l->burst_delay_us = delay_us ? delay_us : l->burst_delay_us;
+            l->eat_above = eat ? eat : l->eat_above;
+        }
+}
+
+static void fault_loss(struct sim *s)
+{
+    struct rng *r = &s->faults->rng;
+    uint32_t loss = (uint32_t)sim_between(r, 100, sim_chance(r, 300) ? 800 : 300);
+    struct sim_fault *fault = fault_new(s, FAULT_LOSS, 0, sim_between(r, 500, 6000));
+    fault_harm(s);
+    if (loss >= CUT_LOSS) {
+        fault->cuts = true;
+        fault->epoch = sim_model_cut(s, false, NULL);
+    }
+    fault_all_links(s, loss, 0, 0);
+    sim_trace(s, "the network loses %u of 1000", loss);
+}
+
+static void fault_delay(struct sim *s)
+{
+    struct rng *r = &s->faults->rng;
+    uint32_t delay_us = (uint32_t)sim_between(r, 20000, 300000);
+    fault_new(s, FAULT_DELAY, 0, sim_between(r, 500, 5000));
+    fault_harm(s);
+    fault_all_links(s, 0, delay_us, 0);
+    sim_trace(s, "the network delays by up to %u ms", delay_us / 1000);
+}
+
+static void fault_eat(struct sim *s)
+{
+    struct rng *r = &s->faults->rng;
+    uint32_t above = (uint32_t)sim_between(r, 1200, 4000);
+    fault_new(s, FAULT_EAT, 0, sim_between(r, 2000, 12000));
+    fault_harm(s);
+    if (sim_chance(r, 500)) {
+        fault_all_links(s, 0, 0, above);
+    } else {
+        unsigned from = (unsigned)rng_below(r, s->node_count);
+        unsigned to = (unsigned)rng_below(r, s->node_count);
+        s->net->links[from][to].eat_above = above;
+    }
+    sim_trace(s, "a link eats frames above %u bytes", above);
+}
+
+/* -- the agent -- */
+
+static void fault_do(struct sim *s, enum sim_fault_type type)
+{
+    struct rng *r = &s->faults->rng;
+    unsigned slot = (unsigned)rng_below(r, s->node_count);
+    bool cut = fault_running(s, FAULT_PARTITION) || fault_running(s, FAULT_ONE_WAY) ||
+               fault_running(s, FAULT_LOSS);
+    if (type == FAULT_KILL && !cut && sim_farm_whole(s))
+        fault_kill(s, slot, fault_away_ms(s));
+    else if (type == FAULT_TERM && !cut && sim_farm_whole(s))
+        fault_term(s, slot, fault_away_ms(s));
+    else if (type == FAULT_PAUSE && !fault_running(s, FAULT_PAUSE))
+        fault_pause(s, slot,
+                    sim_chance(r, 400) ? sim_between(r, 100, 1500) : sim_between(r, 1500, 10000));
+    else if ((type == FAULT_PARTITION || type == FAULT_ONE_WAY) && !cut)
+        fault_partition(s, type == FAULT_ONE_WAY);
+    else if (type == FAULT_LOSS && !cut)
+        fault_loss(s);
+    else if (type == FAULT_DELAY && !fault_running(s, FAULT_DELAY))
+        fault_delay(s);
+    else if (type == FAULT_EAT && !fault_running(s, FAULT_EAT))
+        fault_eat(s);
+    else if (type == FAULT_CLONE)
+        fault_clone(s, slot);
+}
+
+static void fault_pick(struct sim *s)
+{
+    struct sim_faults *f = s->faults;
+    uint64_t draw = rng_below(&f->rng, 100);
+    for (int i = 0; i < FAULT_TYPES; i++) {
+        if (draw < f->weight[i]) {
+            fault_do(s, (enum sim_fault_type)i);
+            return;
+        }
+        draw -= f->weight[i];
+    }
+}
+
+/* Every node in turn, when all are up, which is all that an operator waits for. */
+static void fault_roll(struct sim *s)
+{
+    struct sim_faults *f = s->faults;
+    fault_again(s, sim_between(&f->rng, 10, 200));
+    if (!sim_farm_up(s))
+        return;
+    if (f->rolling_next == s->node_count) {
+        f->done = true;
+        return;
+    }
+    unsigned slot = f->rolling_next++;
+    uint64_t away_ms = sim_between(&f->rng, 20, 2500);
+    if (sim_chance(&f->rng, 500))
+        fault_kill(s, slot, away_ms);
+    else
+        fault_term(s, slot, away_ms);
+}
+
+static void fault_sicken(struct sim *s)
+{
+    struct sim_faults *f = s->faults;
+    if (f->sick_from_ns) {
+        f->done = s->now_ns > f->sick_until_ns;
+        fault_again(s, 1000);
+        return;
+    }
+    uint64_t lasts_ms = sim_between(&f->rng, 6000, 10000);
+    f->sick_slot = (unsigned)rng_below(&f->rng, s->node_count);
+    f->sick_from_ns = s->now_ns;
+    f->sick_until_ns = s->now_ns + MS(lasts_ms);
+    fault_pause(s, f->sick_slot, lasts_ms);
+    fault_again(s, lasts_ms + 3000);
+}
+
+void sim_fault_act(struct sim *s)
+{
+    struct sim_faults *f = s->faults;
+    if (!sim_in_faults(s) || f->done || f->count + 2 > SIM_FAULTS_MAX)
+        return;
+    if (s->scenario == SCENARIO_ROLLING) {
+        fault_roll(s);
+    } else if (s->scenario == SCENARIO_SICK) {
+        fault_sicken(s);
+    } else {
+        fault_pick(s);
+        fault_again(s, sim_between(&f->rng, f->gap_min_ms, f->gap_max_ms));
+    }
+}
+
+/* -- ends -- */
+
+static void fault_unblock(struct sim *s, struct sim_fault *fault)
+{
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        for (unsigned j = 0; j < SIM_SLOTS; j++) {
+            if (fault->blocks[i][j])
+                s->net->links[i][j].blocked--;
+        }
+}
+
+static void fault_mend_links(struct sim *s, enum sim_fault_type type)
+{
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        for (unsigned j = 0; j < SIM_SLOTS; j++) {
+            struct sim_link *l = &s->net->links[i][j];
+            if (type == FAULT_LOSS)
+                l->burst_loss = 0;
+            else if (type == FAULT_DELAY)
+                l->burst_delay_us = 0;
+            else if (type == FAULT_EAT)
+                l->eat_above = 0;
+        }
+}
+
+void sim_fault_mend(struct sim *s, size_t number)
+{
+    static const char *const names[] = {"kill",        "term", "pause", "partition",
+                                        "one-way cut", "loss", "delay", "eating of big frames",
+                                        "clone"};
+    struct sim_fault *fault = &s->faults->faults[number];
+    if (!fault->on)
+        return;
+    if (fault->type == FAULT_TERM && sim_node_alive(&s->nodes[fault->slot])) {
+        sim_post(s, s->now_ns + MS(100), SIM_EV_MEND, 0, number, NULL);
+        return;
+    }
+    fault->on = false;
+    fault_harm(s);
+    if (fault->type == FAULT_KILL || fault->type == FAULT_TERM) {
+        sim_node_start(s, fault->slot);
+    } else if (fault->type == FAULT_PAUSE) {
+        sim_node_pause(s, fault->slot, false);
+    } else {
+        fault_unblock(s, fault);
+        fault_mend_links(s, fault->type);
+        sim_trace(s, "the %s is over", names[fault->type]);
+    }
+    if (fault->cuts)
+        sim_model_heal(s, fault->epoch);
+}
+
+void sim_faults_end(struct sim *s)
+{
+    for (size_t i = 0; i < s->faults->count; i++)
+        sim_fault_mend(s, i);
+}

@@ -1,0 +1,99 @@
+/* sim_node.h - one address of the farm and the process that runs there, if any: an incarnation of
+ * the farm and session cores, with the little daemon logic around them (joining, up, leaving), its
+ * disk, its socket buffer and its clock. */
+#ifndef SIM_NODE_H
+#define SIM_NODE_H
+
+#include "core/farm/farm.h"
+#include "sim_net.h"
+
+#define SIM_SHARDS_MAX 3
+#define SIM_INBOX_BYTES (256u << 10) /* of a socket's buffer; beyond it datagrams are dropped */
+#define SIM_DRAIN_NS SEC(10)
+
+/* What outlives the process. */
+struct sim_disk {
+    bool valid;
+    uint64_t node, boot;
+    size_t address_count;
+    struct addr addresses[SIM_SLOTS];
+};
+
+enum sim_phase { PHASE_OFF, PHASE_JOINING, PHASE_UP, PHASE_LEAVING };
+
+/* An operation on its way into a node. */
+struct sim_call {
+    struct list link;
+    uint64_t op; /* index in the model */
+};
+
+struct sim_node {
+    unsigned slot;
+    struct addr addr;
+    char name[16];
+    bool clone; /* never restarted; must be refused */
+    struct sim_disk disk;
+    unsigned shard_count;
+    int32_t clock_ppm;
+    uint64_t clock_offset_ns;
+    unsigned join_count;
+    unsigned join[SIM_SLOTS];
+
+    enum sim_phase phase;
+    uint64_t inc;
+    struct entry entry;
+    struct farm *farm;
+    struct session *shards[SIM_SHARDS_MAX];
+    uint64_t shard_deadline_ns[SIM_SHARDS_MAX]; /* own clock */
+    uint64_t farm_deadline_ns;
+    struct list inbox; /* struct sim_inbound */
+    size_t inbox_bytes;
+    struct list calls;    /* struct sim_call */
+    struct list outgoing; /* struct msg: session messages of this step */
+    bool view_changed, refused;
+    bool paused;
+    uint64_t wake_ns;                              /* TIME_NEVER: nothing is due */
+    uint64_t started_ns, up_ns, gone_ns, saved_ns; /* saved: the disk's addresses */
+    uint64_t leave_by_ns;
+    uint64_t step_ns; /* how long the running step takes */
+    uint64_t runs;
+    bool left_unclean;  /* the last incarnation left at its deadline, with records */
+    uint64_t bytes_out; /* of this incarnation */
+    struct rng rng;
+};
+
+struct sim_node *sim_nodes_new(struct sim *s);
+void sim_nodes_free(struct sim *s);
+
+uint64_t sim_node_clock(const struct sim_node *n, uint64_t now_ns);
+
+/* The supervisor's calls. */
+void sim_node_start(struct sim *s, unsigned slot);
+void sim_node_kill(struct sim *s, unsigned slot); /* no word to anybody */
+void sim_node_term(struct sim *s, unsigned slot);
+void sim_node_pause(struct sim *s, unsigned slot, bool pause);
+
+/* A frame at the address. */
+void sim_node_frame(struct sim *s, unsigned slot, struct sim_frame *f);
+/* A client's operation, by its index in the model. */
+void sim_node_call(struct sim *s, unsigned slot, uint64_t op);
+void sim_node_run(struct sim *s, unsigned slot);
+
+static inline bool sim_node_alive(const struct sim_node *n)
+{
+    return n->phase != PHASE_OFF;
+}
+
+struct session *sim_node_shard(struct sim_node *n, const struct key *key);
+const struct record *sim_node_peek(struct sim_node *n, const struct key *key, bool *owned);
+struct sim_node *sim_node_by_inc(struct sim *s, uint64_t inc);
+/* Sums over the shards. */
+void sim_node_stats(const struct sim_node *n, struct session_stats *out);
+
+/* Every started node is up, sees every other up, and nothing is below its copies: copies may be
+ * lost again. */
+bool sim_farm_whole(struct sim *s);
+/* Every node (not clones) is up. */
+bool sim_farm_up(const struct sim *s);
+
+#endif

@@ -1,0 +1,24 @@
+/* sim_watch.h - what the checkers remember of a run. Theirs alone. */
+#ifndef SIM_WATCH_H
+#define SIM_WATCH_H
+
+#include "sim_check.h"
+#include "sim_fault.h"
+
+/* From words to words; a new value is 0. */
+struct sim_map {
+    uint64_t *keys, *values;
+    size_t count, cap;
+};
+
+uint64_t *sim_map_at(struct sim_map *m, uint64_t key);
+void sim_map_deinit(struct sim_map *m);
+
+struct sim_watch {
+    struct sim_map sealed;   /* (incarnation, counter) -> digest of the frame */
+    struct sim_map messages; /* digest of (from, to, bytes) -> sent and not yet delivered */
+    uint64_t runs[SIM_SLOTS], runs_inc[SIM_SLOTS];
+    uint64_t quiet_bytes[SIM_SLOTS], quiet_from_ns;
+};
+
+#endif
