@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "io/io.h"
+#include "role/director/self_connect.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -293,23 +294,12 @@ static void on_reset(struct tunnel *t, struct side *broken)
         tunnel_end(t, FORWARD_RESET);
 }
 
-/* A port without a listener can be given to the very socket that connects to it. */
-static bool connected_to_itself(int fd)
-{
-    struct sockaddr_storage a = {0}, b = {0};
-    socklen_t a_len = sizeof(a), b_len = sizeof(b);
-    if (getsockname(fd, (struct sockaddr *)&a, &a_len) != 0 ||
-        getpeername(fd, (struct sockaddr *)&b, &b_len) != 0)
-        return true;
-    return a_len == b_len && memcmp(&a, &b, a_len) == 0;
-}
-
 static void on_connected(struct tunnel *t, int status)
 {
     int error = 0;
     socklen_t len = sizeof(error);
     if (getsockopt(t->server.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0 ||
-        status < 0 || connected_to_itself(t->server.fd)) {
+        status < 0 || self_connected(t->server.fd)) {
         tunnel_end(t, FORWARD_REFUSED);
         return;
     }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "core/http/http.h"
 #include "io/io.h"
+#include "role/director/self_connect.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -84,25 +85,11 @@ static void on_written(uv_write_t *q, int status)
         finish(q->data, false, "write");
 }
 
-/* A port without a listener can be given to the very socket that connects to it. */
-static bool connected_to_itself(const uv_tcp_t *t)
-{
-    struct sockaddr_storage a = {0}, b = {0};
-    int a_len = sizeof(a), b_len = sizeof(b);
-    if (uv_tcp_getsockname(t, (struct sockaddr *)&a, &a_len) != 0 ||
-        uv_tcp_getpeername(t, (struct sockaddr *)&b, &b_len) != 0)
-        return true;
-    return a_len == b_len && memcmp(&a, &b, (size_t)a_len) == 0;
-}
-
 static void on_connected(uv_connect_t *q, int status)
 {
     struct probe *p = q->data;
-    if (status < 0 || p->over) {
-        finish(p, false, "connect");
-        return;
-    }
-    if (connected_to_itself(&p->tcp)) {
+    uv_os_fd_t fd;
+    if (status < 0 || uv_fileno((uv_handle_t *)&p->tcp, &fd) != 0 || self_connected(fd)) {
         finish(p, false, "connect");
         return;
     }

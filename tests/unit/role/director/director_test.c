@@ -502,6 +502,27 @@ static void test_closing_with_clients(void **state)
     open_director(r, 1);
 }
 
+static void test_opening_without_memory_leaves_the_descriptor(void **state)
+{
+    struct rig *r = *state;
+    struct addr at;
+    struct director *none = NULL;
+    struct director_config c = {.loop = &r->loop,
+                                .fd = listen_loopback(&at),
+                                .store = r->store,
+                                .self_name = "a",
+                                .decide = &r->decide,
+                                .forwards = &r->forward,
+                                .counters = &r->counters};
+    for (unsigned n = 1; n <= 5; n++) {
+        mem_fail_after(n);
+        assert_int_equal(director_open(&c, &none), STEAD_E_NOMEM);
+        mem_fail_after(0);
+        assert_null(none);
+    }
+    assert_int_equal(close(c.fd), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -519,6 +540,7 @@ int main(void)
         T(test_before_the_first_roster),
         T(test_lack_of_memory_is_answered),
         T(test_closing_with_clients),
+        T(test_opening_without_memory_leaves_the_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "io/io.h"
+#include "role/director/self_connect.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -415,6 +416,26 @@ static void test_refused_gives_everything_back(void **state)
     rig_close(&r);
 }
 
+static void test_a_socket_connected_to_itself_is_told(void **state)
+{
+    struct rig r;
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    assert_true(self_connected(fd));
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+    assert_true(self_connected(fd));
+    close(fd);
+    rig_open(&r, test_limits());
+    int accepted = accepted_client(&r);
+    assert_false(self_connected(accepted));
+    close(accepted);
+    rig_close(&r);
+}
+
 static void test_connecting_takes_a_limited_time(void **state)
 {
     struct rig r;
@@ -514,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_client_reset_becomes_a_reset),
         cmocka_unit_test(test_client_that_leaves_a_full_pipe_ends_it),
         cmocka_unit_test(test_refused_gives_everything_back),
+        cmocka_unit_test(test_a_socket_connected_to_itself_is_told),
         cmocka_unit_test(test_connecting_takes_a_limited_time),
         cmocka_unit_test(test_idle_tunnels_end),
         cmocka_unit_test(test_limits_and_lack_of_memory_take_nothing),
