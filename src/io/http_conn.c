@@ -99,6 +99,24 @@ const struct addr *http_request_local(const struct http_request *r)
     return &r->local;
 }
 
+bool http_request_host_is_loopback(const struct http_request *r)
+{
+    char text[ADDR_TEXT_MAX];
+    struct slice host = r->head.host;
+    struct addr a;
+    if (slice_is_nocase(host, "localhost"))
+        return true;
+    if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']') {
+        host.at++;
+        host.len -= 2;
+    }
+    if (host.len == 0 || host.len >= sizeof text)
+        return false;
+    memcpy(text, host.at, host.len);
+    text[host.len] = '\0';
+    return addr_parse(text, 1, &a) && addr_is_loopback(&a);
+}
+
 void http_request_set_data(struct http_request *r, void *data)
 {
     r->data = data;

@@ -1,15 +1,17 @@
-/* http_server.h - HTTP/1.1 connections on a libuv loop: heads in, answers out, and a way to take a connection over.
+/* http_server.h - HTTP/1.1 connections on a libuv loop: heads in, answers out, and a way to take a
+ * connection over.
  *
- * Used by gate, admin and director alike. One server is one listening descriptor on one loop (one thread). For every
- * request head it asks its handler, which
+ * Used by gate, admin and director alike. One server is one listening descriptor on one loop (one
+ * thread). For every request head it asks its handler, which
  *   - answers (http_reply), at once or later; or
- *   - reads the body first (returns HTTP_WANT_BODY; the handler is called again with the whole body, at most body_max
- *     bytes, else 413 is sent by the server); or
- *   - takes the connection's descriptor and what was read of it over (http_take), e.g. to forward it.
- * Pipelined requests are answered in order, one at a time. Slow heads and bodies, idle connections, the number of
- * connections and the bytes of heads are bounded; what the peer sends wrongly is answered by the book (400, 408, 413,
- * 431, 501, 505) and counted. A request stays valid until it is answered; if the client goes away first, the reply
- * goes nowhere and the request is freed by it all the same: so every request gets exactly one reply.
+ *   - reads the body first (returns HTTP_WANT_BODY; the handler is called again with the whole
+ * body, at most body_max bytes, else 413 is sent by the server); or
+ *   - takes the connection's descriptor and what was read of it over (http_take), e.g. to forward
+ * it. Pipelined requests are answered in order, one at a time. Slow heads and bodies, idle
+ * connections, the number of connections and the bytes of heads are bounded; what the peer sends
+ * wrongly is answered by the book (400, 408, 413, 431, 501, 505) and counted. A request stays valid
+ * until it is answered; if the client goes away first, the reply goes nowhere and the request is
+ * freed by it all the same: so every request gets exactly one reply.
  */
 #ifndef IO_HTTP_SERVER_H
 #define IO_HTTP_SERVER_H
@@ -24,16 +26,17 @@ struct http_server;
 struct http_request;
 
 enum http_verdict {
-    HTTP_ANSWERED,  /* replied, will reply later, or has taken the connection */
+    HTTP_ANSWERED, /* replied, will reply later, or has taken the connection */
     HTTP_WANT_BODY
 };
 
 struct http_limits {
-    uint32_t connections_max; /* beyond it new ones are closed at once and counted; default 10,000 */
-    uint32_t head_ms;         /* a head must come within; default 10 s */
-    uint32_t body_ms;         /* a body, and a client's taking of an answer; default 30 s */
-    uint32_t idle_ms;         /* between requests; default 60 s */
-    uint64_t body_max;        /* bytes; default 2 MiB */
+    uint32_t
+        connections_max; /* beyond it new ones are closed at once and counted; default 10,000 */
+    uint32_t head_ms;    /* a head must come within; default 10 s */
+    uint32_t body_ms;    /* a body, and a client's taking of an answer; default 30 s */
+    uint32_t idle_ms;    /* between requests; default 60 s */
+    uint64_t body_max;   /* bytes; default 2 MiB */
 };
 
 struct http_counters {
@@ -46,9 +49,10 @@ struct http_server_config {
     struct http_limits limits;
     struct http_counters *counters; /* may be shared by several servers */
     const char *server_name;        /* for the Server header; NULL = none */
-    /* body == NULL on the first call; when HTTP_WANT_BODY was returned, called again with it (never NULL
-     * then), which stays valid until the reply. The second call may not come, when the client goes
-     * away: until it comes the request belongs to the server, and its data must own nothing. */
+    /* body == NULL on the first call; when HTTP_WANT_BODY was returned, called again with it (never
+     * NULL then), which stays valid until the reply. The second call may not come, when the client
+     * goes away: until it comes the request belongs to the server, and its data must own nothing.
+     */
     enum http_verdict (*handle)(void *context, struct http_request *r, const char *body,
                                 size_t body_len);
     void *context;
@@ -58,26 +62,33 @@ void http_limits_default(struct http_limits *l);
 int http_server_open(const struct http_server_config *c, struct http_server **out);
 /* Stops accepting; open connections finish their present request, then close. */
 void http_server_stop_accepting(struct http_server *s);
-/* Closes everything; `closed` is called on the loop when nothing is left, then the server is freed. */
+/* Closes everything; `closed` is called on the loop when nothing is left, then the server is freed.
+ */
 void http_server_close(struct http_server *s, void (*closed)(void *context), void *context);
 
 const struct http_head *http_request_head(const struct http_request *r);
-const struct addr *http_request_peer(const struct http_request *r);  /* family 0 on unix sockets */
+const struct addr *http_request_peer(const struct http_request *r); /* family 0 on unix sockets */
 const struct addr *http_request_local(const struct http_request *r);
+/* Does its Host name this machine: localhost, or a loopback address? A web page can make a browser
+ * send requests to a loopback port under a name of its own that points here, but not under these.
+ */
+bool http_request_host_is_loopback(const struct http_request *r);
 /* The handler's own pointer along with the request. */
 void http_request_set_data(struct http_request *r, void *data);
 void *http_request_data(const struct http_request *r);
 
-/* Answers. `headers` is text of whole lines each ended by CRLF, or NULL; Date, Content-Length and Connection are added.
- * HEAD, 204 and 304 get no body. Values put into headers must be free of control characters: see http_path_safe. */
+/* Answers. `headers` is text of whole lines each ended by CRLF, or NULL; Date, Content-Length and
+ * Connection are added. HEAD, 204 and 304 get no body. Values put into headers must be free of
+ * control characters: see http_path_safe. */
 void http_reply(struct http_request *r, int status, const char *content_type, const char *headers,
                 const void *body, size_t len);
 /* {"error": NAME, "message": text} */
 void http_reply_error(struct http_request *r, int status, const char *name, const char *message);
 
-/* Takes the connection over: the descriptor (non-blocking, no longer watched) is the caller's, and *bytes (head included,
- * and whatever came after it) freed with mem_free. Returns the descriptor; the request is freed. STEAD_E_CLOSED (the client or the server
- * is gone), INVAL (its body was read) and NOMEM leave the request, which must be replied to. */
+/* Takes the connection over: the descriptor (non-blocking, no longer watched) is the caller's, and
+ * *bytes (head included, and whatever came after it) freed with mem_free. Returns the descriptor;
+ * the request is freed. STEAD_E_CLOSED (the client or the server is gone), INVAL (its body was
+ * read) and NOMEM leave the request, which must be replied to. */
 int http_take(struct http_request *r, char **bytes, size_t *len);
 
 #endif

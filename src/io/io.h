@@ -1,5 +1,6 @@
-/* io.h - small things of the operating system: the clock, random bytes, descriptors, files. errno is folded into
- * stead_error here and left as the system set it; io_error_text says what the system said. */
+/* io.h - small things of the operating system: the clock, random bytes, descriptors, files. errno
+ * is folded into stead_error here and left as the system set it; io_error_text says what the system
+ * said. */
 #ifndef IO_H
 #define IO_H
 
@@ -30,7 +31,8 @@ int io_read_file(const char *path, size_t max, char **out, size_t *len);
 int io_write_file(const char *path, const void *bytes, size_t len, unsigned mode);
 /* Makes a directory and its parents, mode 0700 for new ones. */
 int io_make_dirs(const char *path);
-/* Opens and locks path (flock); the descriptor stays open while locked. IN_USE when another has it. */
+/* Opens and locks path (flock); the descriptor stays open while locked. IN_USE when another has it.
+ */
 int io_lock_file(const char *path, int *fd);
 
 #endif

@@ -3,27 +3,8 @@
  * "localhost". */
 #include "role/gate/gate_internal.h"
 
-#include "base/addr.h"
-
 #include <string.h>
 #include <strings.h>
-
-static bool host_is_loopback(struct slice host)
-{
-    char text[ADDR_TEXT_MAX];
-    struct addr a;
-    if (slice_is_nocase(host, "localhost"))
-        return true;
-    if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']') {
-        host.at++;
-        host.len -= 2;
-    }
-    if (host.len == 0 || host.len >= sizeof text)
-        return false;
-    memcpy(text, host.at, host.len);
-    text[host.len] = '\0';
-    return addr_parse(text, 1, &a) && addr_is_loopback(&a);
-}
 
 /* In time that depends on the client's length alone. */
 static bool token_equal(const char *token, const char *given, size_t len)
@@ -35,12 +16,13 @@ static bool token_equal(const char *token, const char *given, size_t len)
     return !differs && own > 0;
 }
 
-int gate_auth(const struct gate *g, const struct http_head *h, const char **why)
+int gate_auth(const struct gate *g, const struct http_request *r, const char **why)
 {
+    const struct http_head *h = http_request_head(r);
     static const char scheme[] = "Bearer ";
     if (!g->token)
         return 0;
-    if (!host_is_loopback(h->host)) {
+    if (!http_request_host_is_loopback(r)) {
         *why = "the Host header must name localhost or a loopback address";
         return 403;
     }

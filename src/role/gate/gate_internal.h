@@ -82,7 +82,7 @@ struct gate {
 /* gate_route.c: 0, or 404 or 405. */
 int gate_route(const struct http_head *h, struct gate_route *out);
 /* gate_auth.c: 0, or 401 or 403: what a TCP client must show. */
-int gate_auth(const struct gate *g, const struct http_head *h, const char **why);
+int gate_auth(const struct gate *g, const struct http_request *r, const char **why);
 
 /* gate.c */
 void gate_count(atomic_uint_fast64_t *counter);

@@ -249,7 +249,7 @@ enum http_verdict gate_request(void *context, struct http_request *r, const char
     const struct http_head *h = http_request_head(r);
     struct gate_route route;
     const char *why = "";
-    int err, status = gate_auth(g, h, &why);
+    int err, status = gate_auth(g, r, &why);
     if (status) {
         gate_count(&g->config.counters->denied);
         gate_refuse(g, r, status, STEAD_E_DENIED, why);

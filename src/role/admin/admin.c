@@ -1,0 +1,277 @@
+/* admin.c - the admin thread: its loop, its two servers, and who may ask for what. */
+#include "role/admin/admin.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/io.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NO_STORE "Cache-Control: no-store\r\n"
+
+/* One listening descriptor. The request's server tells whether it may change anything. */
+struct door {
+    struct admin *admin;
+    struct http_server *server;
+    bool local; /* the unix socket */
+};
+
+struct admin {
+    struct admin_source source;
+    uv_loop_t loop;
+    uv_async_t stop;
+    uv_thread_t thread;
+    struct http_counters counters;
+    /* Kept here until it is scraped: reading the node's number resets it, and probes read it too.
+     */
+    uint64_t loop_turn_max_ns;
+    struct door doors[2];
+};
+
+/* -- what is told -- */
+
+static struct admin_http plain_counters(const struct http_counters *c)
+{
+    return (struct admin_http){.accepted = c->accepted,
+                               .refused = c->refused,
+                               .requests = c->requests,
+                               .bad = c->bad,
+                               .timeouts = c->timeouts,
+                               .open = c->open};
+}
+
+static void take_snapshot(struct admin *a, struct admin_snapshot *s)
+{
+    memset(s, 0, sizeof *s);
+    a->source.collect(a->source.context, s);
+    s->admin_http = plain_counters(&a->counters);
+    if (s->loop_turn_max_ns > a->loop_turn_max_ns)
+        a->loop_turn_max_ns = s->loop_turn_max_ns;
+    s->loop_turn_max_ns = a->loop_turn_max_ns;
+    struct roster *r = a->source.roster(a->source.context);
+    if (!r)
+        return;
+    s->roster_revision = r->revision;
+    for (size_t i = 0; i < r->count; i++)
+        s->nodes[r->nodes[i].status]++;
+    roster_unref(r);
+}
+
+static void no_memory(struct http_request *r)
+{
+    http_reply_error(r, 503, "NOMEM", stead_error_text(STEAD_E_NOMEM));
+}
+
+static void answer_livez(struct door *d, struct http_request *r)
+{
+    (void)d;
+    http_reply(r, 200, "text/plain; charset=utf-8", NO_STORE, "ok\n", 3);
+}
+
+static void answer_readyz(struct door *d, struct http_request *r)
+{
+    struct admin_snapshot s;
+    char text[ADMIN_REASON_MAX + 2];
+    take_snapshot(d->admin, &s);
+    int n = snprintf(text, sizeof text, "%s\n", s.ready ? "ready" : s.reason);
+    http_reply(r, s.ready ? 200 : 503, "text/plain; charset=utf-8",
+               s.ready ? NO_STORE : NO_STORE "Retry-After: 1\r\n", text, (size_t)n);
+}
+
+static void answer_metrics(struct door *d, struct http_request *r)
+{
+    struct admin_snapshot s;
+    size_t len;
+    take_snapshot(d->admin, &s);
+    d->admin->loop_turn_max_ns = 0;
+    char *text = admin_metrics(&s, &len);
+    if (text)
+        http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8", NO_STORE, text, len);
+    else
+        no_memory(r);
+    mem_free(text);
+}
+
+static void answer_status(struct door *d, struct http_request *r)
+{
+    struct admin_snapshot s;
+    take_snapshot(d->admin, &s);
+    char *text = admin_status_json(&s);
+    if (text)
+        http_reply(r, 200, "application/json", NO_STORE, text, strlen(text));
+    else
+        no_memory(r);
+    free(text);
+}
+
+static void answer_roster(struct door *d, struct http_request *r)
+{
+    struct roster *roster = d->admin->source.roster(d->admin->source.context);
+    if (!roster) {
+        http_reply_error(r, 503, "BUSY", "there is no roster yet");
+        return;
+    }
+    char etag[32], headers[128];
+    snprintf(etag, sizeof etag, "\"%" PRIu64 "\"", roster->revision);
+    snprintf(headers, sizeof headers, "Cache-Control: no-cache\r\nETag: %s\r\n", etag);
+    const struct http_head *h = http_request_head(r);
+    const struct http_header *none = http_find(h->headers, h->header_count, "if-none-match");
+    char *text = NULL;
+    if (none && slice_is(none->value, etag))
+        http_reply(r, 304, NULL, headers, NULL, 0);
+    else if ((text = roster_json(roster, NULL)))
+        http_reply(r, 200, "application/json", headers, text, strlen(text));
+    else
+        no_memory(r);
+    free(text);
+    roster_unref(roster);
+}
+
+static void set_draining(struct door *d, struct http_request *r, bool draining)
+{
+    char text[64];
+    if (!d->local) {
+        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+        return;
+    }
+    log_info("admin-drain", "draining=%d", draining);
+    d->admin->source.drain(d->admin->source.context, draining);
+    int n = snprintf(text, sizeof text, "{\"draining\": %s}\n", draining ? "true" : "false");
+    http_reply(r, 200, "application/json", NO_STORE, text, (size_t)n);
+}
+
+static void answer_drain(struct door *d, struct http_request *r)
+{
+    set_draining(d, r, true);
+}
+
+static void answer_undrain(struct door *d, struct http_request *r)
+{
+    set_draining(d, r, false);
+}
+
+static const struct {
+    const char *path, *method;
+    void (*answer)(struct door *d, struct http_request *r);
+} pages[] = {
+    {"/livez", "GET", answer_livez},         {"/readyz", "GET", answer_readyz},
+    {"/metrics", "GET", answer_metrics},     {"/v1/status", "GET", answer_status},
+    {"/v1/roster", "GET", answer_roster},    {"/v1/drain", "POST", answer_drain},
+    {"/v1/undrain", "POST", answer_undrain},
+};
+
+static void refuse_method(struct http_request *r, const char *method)
+{
+    static const char body[] = "{\"error\": \"UNSUPPORTED\", \"message\": \"another method\"}\n";
+    http_reply(r, 405, "application/json",
+               method[0] == 'G' ? "Allow: GET, HEAD\r\n" : "Allow: POST\r\n", body,
+               sizeof body - 1);
+}
+
+static enum http_verdict handle(void *context, struct http_request *r, const char *body, size_t len)
+{
+    struct door *d = context;
+    const struct http_head *h = http_request_head(r);
+    (void)body;
+    (void)len;
+    if (!d->local && !http_request_host_is_loopback(r)) {
+        http_reply_error(r, 403, "DENIED", "the Host header must name localhost");
+        return HTTP_ANSWERED;
+    }
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        if (!slice_is(h->path, pages[i].path))
+            continue;
+        bool get = pages[i].method[0] == 'G';
+        if (slice_is(h->method, pages[i].method) || (get && slice_is(h->method, "HEAD")))
+            pages[i].answer(d, r);
+        else
+            refuse_method(r, pages[i].method);
+        return HTTP_ANSWERED;
+    }
+    http_reply_error(r, 404, "NOT_FOUND",
+                     "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/drain and "
+                     "/v1/undrain");
+    return HTTP_ANSWERED;
+}
+
+/* -- the thread -- */
+
+static void stop_asked(uv_async_t *async)
+{
+    struct admin *a = async->data;
+    for (size_t i = 0; i < 2; i++)
+        if (a->doors[i].server)
+            http_server_close(a->doors[i].server, NULL, NULL);
+    uv_close((uv_handle_t *)&a->stop, NULL);
+}
+
+static void run(void *context)
+{
+    struct admin *a = context;
+    uv_run(&a->loop, UV_RUN_DEFAULT);
+}
+
+static int open_door(struct admin *a, struct door *d, int fd, bool local)
+{
+    if (fd < 0)
+        return STEAD_OK;
+    struct http_server_config http = {
+        .loop = &a->loop, .fd = fd, .counters = &a->counters, .handle = handle, .context = d};
+    http_limits_default(&http.limits);
+    http.limits.connections_max = ADMIN_CONNECTIONS_MAX;
+    http.limits.body_max = 0;
+    d->admin = a;
+    d->local = local;
+    int err = http_server_open(&http, &d->server);
+    if (err)
+        close(fd);
+    return err;
+}
+
+int admin_start(const struct admin_config *c, struct admin **out)
+{
+    struct admin *a = mem_alloc(sizeof *a);
+    int err = a ? io_error(-uv_loop_init(&a->loop)) : STEAD_E_NOMEM;
+    if (err) {
+        if (c->unix_fd >= 0)
+            close(c->unix_fd);
+        if (c->tcp_fd >= 0)
+            close(c->tcp_fd);
+        mem_free(a);
+        return err;
+    }
+    a->source = c->source;
+    uv_async_init(&a->loop, &a->stop, stop_asked);
+    a->stop.data = a;
+    err = open_door(a, &a->doors[0], c->unix_fd, true);
+    int other = open_door(a, &a->doors[1], c->tcp_fd, false);
+    err = err ? err : other;
+    if (!err)
+        err = io_error(-uv_thread_create(&a->thread, run, a));
+    if (!err) {
+        *out = a;
+        return STEAD_OK;
+    }
+    stop_asked(&a->stop);
+    uv_run(&a->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&a->loop);
+    mem_free(a);
+    return err;
+}
+
+void admin_stop(struct admin *a)
+{
+    if (!a)
+        return;
+    uv_async_send(&a->stop);
+    uv_thread_join(&a->thread);
+    int busy = uv_loop_close(&a->loop);
+    assert(busy == 0);
+    (void)busy;
+    mem_free(a);
+}

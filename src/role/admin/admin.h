@@ -1,0 +1,93 @@
+/* admin.h - the door for operators: probes, metrics, status, the roster, and the switch to drain.
+ * docs/admin-api.md.
+ *
+ * HTTP on a unix socket, and on a loopback TCP port when one is configured; what changes anything
+ * is on the unix socket only. It runs on a thread and loop of its own, so a slow reader or a large
+ * farm's roster delays nobody. It knows no other part: the node fills in a snapshot (plain numbers)
+ * when it is asked to.
+ */
+#ifndef ROLE_ADMIN_H
+#define ROLE_ADMIN_H
+
+#include "core/mesh/mesh.h"
+#include "core/roster/member.h"
+#include "core/session/kind.h"
+#include "io/http_server.h"
+#include "store/store.h"
+
+#define ADMIN_REASON_MAX 64
+#define ADMIN_CONNECTIONS_MAX 64
+
+struct admin_http {
+    uint64_t accepted, refused, requests, bad, timeouts, open;
+};
+
+struct admin_dns {
+    uint64_t udp, tcp, answered, empty, nxdomain, refused, malformed, truncated, last_resort,
+        dropped, evicted;
+};
+
+struct admin_gate {
+    uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting;
+};
+
+struct admin_director {
+    uint64_t roster, not_found, method, redirected, forwarded, misdirected, no_server, bad,
+        not_modified;
+    uint64_t tunnels_opened, tunnels_open, tunnels_refused, tunnels_reset, tunnels_timed_out,
+        tunnels_busy, up_bytes, down_bytes;
+};
+
+/* The node at one moment. Every number is a uint64_t, so that the table of metrics can name it by
+ * its place. */
+struct admin_snapshot {
+    char node[NAME_MAX_BYTES + 1], farm[NAME_MAX_BYTES + 1], version[32];
+    uint64_t node_id, inc, pid, uptime_ns;
+    enum status status;
+    bool ready;
+    char reason[ADMIN_REASON_MAX]; /* why not: "joining", "draining", "alone", ... */
+    struct kinds kinds;
+    struct store_stats store;
+    struct mesh_stats mesh;
+    struct member_stats members;
+    struct admin_http public_http, gate_http;
+    struct admin_dns dns;
+    struct admin_gate gate;
+    struct admin_director director;
+    uint64_t loop_turn_max_ns; /* of the mesh thread: in a snapshot since the last one, shown since
+                                  the last scrape */
+    uint64_t server_count;
+    struct server servers[ENTRY_SERVERS_MAX]; /* this node's own */
+
+    /* Filled in by admin itself. */
+    struct admin_http admin_http;
+    uint64_t roster_revision;
+    uint64_t nodes[STATUS_LEFT + 1]; /* of the farm, by status */
+};
+
+/* What the node gives. Called on admin's thread, one at a time. */
+struct admin_source {
+    void *context;
+    void (*collect)(void *context, struct admin_snapshot *out); /* zeroed before */
+    struct roster *(*roster)(void *context); /* a reference; NULL before there is one */
+    void (*drain)(void *context, bool draining);
+};
+
+struct admin_config {
+    int unix_fd, tcp_fd; /* listening, admin's from admin_start on, also when it fails; -1 = none */
+    struct admin_source source;
+};
+
+struct admin;
+
+/* Starts the thread. STEAD_E_NOMEM, or what the system said. */
+int admin_start(const struct admin_config *c, struct admin **out);
+/* Closes all and waits for the thread. */
+void admin_stop(struct admin *a); /* takes NULL */
+
+/* Prometheus text format 0.0.4, freed with mem_free; NULL without memory. */
+char *admin_metrics(const struct admin_snapshot *s, size_t *len);
+/* The document of /v1/status, freed with free(); NULL without memory. */
+char *admin_status_json(const struct admin_snapshot *s);
+
+#endif

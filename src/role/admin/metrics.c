@@ -1,0 +1,300 @@
+/* metrics.c - the metrics as tables, and their text. A row names a place in the snapshot; rows of
+ * one name stand together and share the help of the first. */
+#include "role/admin/admin.h"
+#include "role/admin/text.h"
+
+#include "base/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum metric_type { COUNTER, GAUGE };
+enum metric_unit { PLAIN, SECONDS }; /* SECONDS: the snapshot has ns */
+
+struct metric {
+    const char *name, *help;
+    const char *labels; /* inside the braces; NULL = none */
+    enum metric_type type;
+    enum metric_unit unit;
+    size_t offset;
+};
+
+#define PLACE(field)                                                                               \
+    (offsetof(struct admin_snapshot, field) +                                                      \
+     0 * sizeof(char[sizeof(((struct admin_snapshot *)0)->field) == sizeof(uint64_t) ? 1 : -1]))
+#define ROW(type, name, labels, field, help)                                                       \
+    {                                                                                              \
+        name, help, labels, type, PLAIN, PLACE(field)                                              \
+    }
+
+static const struct metric metrics[] = {
+    {"stead_uptime_seconds", "Time since this node started.", NULL, GAUGE, SECONDS,
+     PLACE(uptime_ns)},
+    {"stead_loop_turn_max_seconds", "Longest turn of the mesh thread's loop since the last scrape.",
+     NULL, GAUGE, SECONDS, PLACE(loop_turn_max_ns)},
+    ROW(GAUGE, "stead_roster_revision", NULL, roster_revision, "Revision of the roster snapshot."),
+
+    ROW(GAUGE, "stead_session_owned_records", NULL, store.sessions.owned,
+        "Records this node owns."),
+    ROW(GAUGE, "stead_session_copies", NULL, store.sessions.copies,
+        "Copies of others' records here."),
+    ROW(GAUGE, "stead_session_tombstones", NULL, store.sessions.tombstones,
+        "Deleted records that are remembered."),
+    ROW(GAUGE, "stead_session_memory_bytes", NULL, store.sessions.memory_bytes,
+        "Memory of all records."),
+    ROW(GAUGE, "stead_session_waiting", NULL, store.sessions.waiting,
+        "Operations that wait for another node."),
+    ROW(GAUGE, "stead_session_below_copies", NULL, store.sessions.below_copies,
+        "Owned records with fewer copies than promised."),
+    ROW(GAUGE, "stead_session_orphans", NULL, store.sessions.orphans,
+        "Copies whose owner is down, waiting for a claim."),
+    ROW(GAUGE, "stead_session_doubtful", NULL, store.sessions.doubtful,
+        "Owned records to be claimed anew before they are served."),
+    ROW(GAUGE, "stead_session_handover_left", NULL, store.sessions.handover_left,
+        "Records still to be handed over while leaving."),
+    ROW(COUNTER, "stead_session_reads_total", "origin=\"local\"", store.sessions.reads_local,
+        "Reads by where they were answered."),
+    ROW(COUNTER, "stead_session_reads_total", "origin=\"owner\"", store.sessions.reads_owner, ""),
+    ROW(COUNTER, "stead_session_reads_total", "origin=\"missed\"", store.sessions.reads_missed, ""),
+    ROW(COUNTER, "stead_session_claims_total", NULL, store.sessions.claims,
+        "Records taken over from dead owners."),
+    ROW(COUNTER, "stead_session_claims_failed_total", NULL, store.sessions.claims_failed,
+        "Claims that did not go through."),
+    ROW(COUNTER, "stead_session_fenced_total", NULL, store.sessions.fenced,
+        "Records that this node learned it no longer owns."),
+    ROW(COUNTER, "stead_session_refused_total", NULL, store.sessions.refused,
+        "Copies that were refused, by term or generation."),
+    ROW(COUNTER, "stead_session_splits_merged_total", NULL, store.sessions.splits_merged,
+        "Records that two owners had changed and that were merged."),
+    ROW(COUNTER, "stead_session_values_lost_total", NULL, store.sessions.values_lost,
+        "Values that lost in a merge."),
+    ROW(COUNTER, "stead_session_expired_total", NULL, store.sessions.expired,
+        "Records whose life was over."),
+    ROW(COUNTER, "stead_session_evicted_total", NULL, store.sessions.evicted,
+        "Records that made room for others."),
+    ROW(COUNTER, "stead_session_full_total", NULL, store.sessions.full,
+        "Writes refused by a memory limit."),
+    ROW(COUNTER, "stead_session_busy_total", NULL, store.sessions.busy,
+        "Operations refused by a full queue."),
+    ROW(COUNTER, "stead_session_malformed_total", NULL, store.sessions.malformed,
+        "Messages that no correct node sends."),
+    ROW(GAUGE, "stead_store_outbox_messages", NULL, store.outbox,
+        "Messages that wait for the mesh thread."),
+    ROW(COUNTER, "stead_store_outbox_full_total", NULL, store.outbox_full,
+        "Messages dropped by the full outbox."),
+    ROW(COUNTER, "stead_store_notices_dropped_total", NULL, store.notices_dropped,
+        "Notices for the log that were dropped."),
+
+    ROW(GAUGE, "stead_mesh_peers", NULL, mesh.peers, "Admitted peers."),
+    ROW(GAUGE, "stead_mesh_queued_bytes", NULL, mesh.queued_bytes, "Bytes queued to peers."),
+    ROW(COUNTER, "stead_mesh_frames_total", "direction=\"in\"", mesh.frames_in,
+        "Frames between nodes."),
+    ROW(COUNTER, "stead_mesh_frames_total", "direction=\"out\"", mesh.frames_out, ""),
+    ROW(COUNTER, "stead_mesh_traffic_bytes_total", "direction=\"in\"", mesh.bytes_in,
+        "Bytes between nodes."),
+    ROW(COUNTER, "stead_mesh_traffic_bytes_total", "direction=\"out\"", mesh.bytes_out, ""),
+    ROW(COUNTER, "stead_mesh_messages_total", "direction=\"in\"", mesh.messages_in,
+        "Messages between nodes."),
+    ROW(COUNTER, "stead_mesh_messages_total", "direction=\"out\"", mesh.messages_out, ""),
+    ROW(COUNTER, "stead_mesh_retransmits_total", NULL, mesh.retransmits, "Frames sent again."),
+    ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"auth\"", mesh.dropped_auth,
+        "Frames dropped on arrival."),
+    ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"replay\"", mesh.dropped_replay, ""),
+    ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"malformed\"", mesh.dropped_malformed, ""),
+    ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"stranger\"", mesh.dropped_stranger, ""),
+    ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"version\"", mesh.dropped_version, ""),
+    ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"limit\"", mesh.dropped_limit, ""),
+
+    ROW(COUNTER, "stead_member_heartbeats_total", "direction=\"in\"", members.heartbeats_in,
+        "Heartbeats."),
+    ROW(COUNTER, "stead_member_heartbeats_total", "direction=\"out\"", members.heartbeats_out, ""),
+    ROW(COUNTER, "stead_member_malformed_total", NULL, members.malformed,
+        "Roster messages that could not be read."),
+    ROW(COUNTER, "stead_member_counted_out_total", NULL, members.counted_out,
+        "Times that a silent peer was counted out."),
+    ROW(COUNTER, "stead_member_refused_total", NULL, members.refused,
+        "Nodes that were refused: name or id taken."),
+    ROW(COUNTER, "stead_member_pauses_total", NULL, members.pauses,
+        "Times that this node noticed it had not run."),
+
+#define HTTP_ROWS(type, name, field, help)                                                         \
+    ROW(type, name, "door=\"public\"", public_http.field, help),                                   \
+        ROW(type, name, "door=\"gate\"", gate_http.field, ""),                                     \
+        ROW(type, name, "door=\"admin\"", admin_http.field, "")
+    HTTP_ROWS(COUNTER, "stead_http_connections_total", accepted, "Connections accepted."),
+    HTTP_ROWS(COUNTER, "stead_http_connections_refused_total", refused,
+              "Connections closed at once: a limit, or no memory or descriptors."),
+    HTTP_ROWS(GAUGE, "stead_http_connections", open, "Connections open."),
+    HTTP_ROWS(COUNTER, "stead_http_requests_total", requests, "Requests read whole."),
+    HTTP_ROWS(COUNTER, "stead_http_bad_total", bad, "Requests that broke the rules or a limit."),
+    HTTP_ROWS(COUNTER, "stead_http_timeouts_total", timeouts,
+              "Connections closed by a slow client."),
+
+    ROW(COUNTER, "stead_dns_queries_total", "transport=\"udp\"", dns.udp, "DNS queries."),
+    ROW(COUNTER, "stead_dns_queries_total", "transport=\"tcp\"", dns.tcp, ""),
+    ROW(COUNTER, "stead_dns_answers_total", "result=\"answered\"", dns.answered,
+        "DNS answers by result."),
+    ROW(COUNTER, "stead_dns_answers_total", "result=\"empty\"", dns.empty, ""),
+    ROW(COUNTER, "stead_dns_answers_total", "result=\"nxdomain\"", dns.nxdomain, ""),
+    ROW(COUNTER, "stead_dns_answers_total", "result=\"refused\"", dns.refused, ""),
+    ROW(COUNTER, "stead_dns_answers_total", "result=\"malformed\"", dns.malformed, ""),
+    ROW(COUNTER, "stead_dns_truncated_total", NULL, dns.truncated,
+        "DNS answers that did not fit a datagram."),
+    ROW(COUNTER, "stead_dns_last_resort_total", NULL, dns.last_resort,
+        "DNS answers that named somebody who was not up."),
+    ROW(COUNTER, "stead_dns_dropped_total", NULL, dns.dropped, "Datagrams that were not answered."),
+    ROW(COUNTER, "stead_dns_evicted_total", NULL, dns.evicted,
+        "DNS connections that made room for others."),
+
+    ROW(COUNTER, "stead_gate_calls_total", NULL, gate.calls,
+        "Operations asked for by applications."),
+    ROW(COUNTER, "stead_gate_denied_total", NULL, gate.denied,
+        "Requests without the token or from a foreign Host."),
+    ROW(COUNTER, "stead_gate_invalid_total", NULL, gate.invalid,
+        "Requests refused before the store saw them."),
+    ROW(COUNTER, "stead_gate_failed_total", NULL, gate.failed,
+        "Operations answered by 503 or 507."),
+    ROW(COUNTER, "stead_gate_unknown_total", NULL, gate.unknown,
+        "Writes whose outcome is not known."),
+    ROW(COUNTER, "stead_gate_busy_total", NULL, gate.busy,
+        "Operations refused because too many waited."),
+    ROW(COUNTER, "stead_gate_renewed_total", NULL, gate.renewed, "Sessions that got a new id."),
+    ROW(GAUGE, "stead_gate_waiting", NULL, gate.waiting, "Operations that wait for the store."),
+
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"redirect\"", director.redirected,
+        "Requests at the public door by what was done."),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"forward\"", director.forwarded, ""),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"roster\"", director.roster, ""),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"misdirected\"", director.misdirected,
+        ""),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"no_server\"", director.no_server, ""),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"not_found\"", director.not_found, ""),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"method\"", director.method, ""),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"bad\"", director.bad, ""),
+    ROW(COUNTER, "stead_director_not_modified_total", NULL, director.not_modified,
+        "Rosters that the client had already."),
+    ROW(COUNTER, "stead_director_tunnels_total", NULL, director.tunnels_opened,
+        "Connections forwarded to a real server."),
+    ROW(GAUGE, "stead_director_tunnels", NULL, director.tunnels_open,
+        "Connections being forwarded."),
+    ROW(COUNTER, "stead_director_tunnels_failed_total", "reason=\"refused\"",
+        director.tunnels_refused, "Forwarded connections that failed."),
+    ROW(COUNTER, "stead_director_tunnels_failed_total", "reason=\"reset\"", director.tunnels_reset,
+        ""),
+    ROW(COUNTER, "stead_director_tunnels_failed_total", "reason=\"timeout\"",
+        director.tunnels_timed_out, ""),
+    ROW(COUNTER, "stead_director_tunnels_failed_total", "reason=\"busy\"", director.tunnels_busy,
+        ""),
+    ROW(COUNTER, "stead_director_tunnel_bytes_total", "direction=\"up\"", director.up_bytes,
+        "Bytes forwarded: up is client to server; counted when a connection ends."),
+    ROW(COUNTER, "stead_director_tunnel_bytes_total", "direction=\"down\"", director.down_bytes,
+        ""),
+};
+
+static void add_head(struct text *t, const char *name, enum metric_type type, const char *help)
+{
+    text_add(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
+             type == COUNTER ? "counter" : "gauge");
+}
+
+static void add_row(struct text *t, const struct metric *m, uint64_t value)
+{
+    const char *open = m->labels ? "{" : "", *close = m->labels ? "}" : "";
+    text_add(t, "%s%s%s%s ", m->name, open, m->labels ? m->labels : "", close);
+    if (m->unit == SECONDS)
+        text_add(t, "%llu.%09llu\n", value / NS_PER_S, value % NS_PER_S);
+    else
+        text_add(t, "%" PRIu64 "\n", value);
+}
+
+static void add_metrics(struct text *t, const struct admin_snapshot *s)
+{
+    const char *last = "";
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+        const struct metric *m = &metrics[i];
+        uint64_t value;
+        memcpy(&value, (const char *)s + m->offset, sizeof value);
+        if (strcmp(last, m->name) != 0)
+            add_head(t, m->name, m->type, m->help);
+        last = m->name;
+        add_row(t, m, value);
+    }
+}
+
+/* A label's value: names come from the configuration and from other nodes. */
+static const char *escape(const char *value, char out[2 * URL_MAX_BYTES + 1])
+{
+    size_t n = 0;
+    for (; *value && n + 2 < 2 * URL_MAX_BYTES; value++) {
+        if (*value == '\\' || *value == '"' || *value == '\n')
+            out[n++] = '\\';
+        out[n++] = *value == '\n' ? 'n' : *value;
+    }
+    out[n] = '\0';
+    return out;
+}
+
+/* A number for each kind, status or server, with its name as a label. */
+static void add_kinds(struct text *t, const struct admin_snapshot *s, const char *name,
+                      const char *help, const uint64_t *values)
+{
+    char label[2 * URL_MAX_BYTES + 1];
+    add_head(t, name, GAUGE, help);
+    for (size_t i = 0; i < s->kinds.count; i++)
+        text_add(t, "%s{kind=\"%s\"} %" PRIu64 "\n", name, escape(s->kinds.kind[i].name, label),
+                 values[i]);
+}
+
+static void add_nodes(struct text *t, const struct admin_snapshot *s)
+{
+    add_head(t, "stead_nodes", GAUGE, "Nodes of the farm by status.");
+    for (int i = 0; i <= STATUS_LEFT; i++)
+        text_add(t, "stead_nodes{status=\"%s\"} %" PRIu64 "\n", status_name((enum status)i),
+                 s->nodes[i]);
+}
+
+static void add_server(struct text *t, const struct admin_snapshot *s, const char *name,
+                       const char *help, size_t offset)
+{
+    char label[2 * URL_MAX_BYTES + 1];
+    add_head(t, name, GAUGE, help);
+    for (uint64_t i = 0; i < s->server_count && i < ENTRY_SERVERS_MAX; i++) {
+        uint32_t value;
+        memcpy(&value, (const char *)&s->servers[i] + offset, sizeof value);
+        text_add(t, "%s{server=\"%" PRIu64 "\",service=\"%s\"} %" PRIu32 "\n", name, i,
+                 escape(s->servers[i].service, label), value);
+    }
+}
+
+static void add_healthy(struct text *t, const struct admin_snapshot *s)
+{
+    char label[2 * URL_MAX_BYTES + 1];
+    add_head(t, "stead_server_healthy", GAUGE, "Whether this node's own server answers.");
+    for (uint64_t i = 0; i < s->server_count && i < ENTRY_SERVERS_MAX; i++)
+        text_add(t, "stead_server_healthy{server=\"%" PRIu64 "\",service=\"%s\"} %d\n", i,
+                 escape(s->servers[i].service, label), s->servers[i].healthy);
+}
+
+char *admin_metrics(const struct admin_snapshot *s, size_t *len)
+{
+    struct text t = {0};
+    char version[2 * URL_MAX_BYTES + 1], node[2 * URL_MAX_BYTES + 1], farm[2 * URL_MAX_BYTES + 1];
+    add_head(&t, "stead_build_info", GAUGE, "Always 1; version, node and farm are in the labels.");
+    text_add(&t, "stead_build_info{version=\"%s\",node=\"%s\",farm=\"%s\"} 1\n",
+             escape(s->version, version), escape(s->node, node), escape(s->farm, farm));
+    add_head(&t, "stead_ready", GAUGE, "Whether this node takes clients.");
+    text_add(&t, "stead_ready %d\n", s->ready);
+    add_nodes(&t, s);
+    add_kinds(&t, s, "stead_session_records", "Records here, owned and copies, by kind.",
+              s->store.sessions.records_of_kind);
+    add_kinds(&t, s, "stead_session_kind_memory_bytes", "Memory of the records of a kind.",
+              s->store.sessions.memory_of_kind);
+    add_server(&t, s, "stead_server_users", "Users connected to this node's own server.",
+               offsetof(struct server, users));
+    add_server(&t, s, "stead_server_capacity_users", "Users that it takes; 0 = no limit.",
+               offsetof(struct server, capacity));
+    add_healthy(&t, s);
+    add_metrics(&t, s);
+    return text_take(&t, len);
+}

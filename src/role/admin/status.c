@@ -1,0 +1,110 @@
+/* status.c - the document of /v1/status. */
+#include "role/admin/admin.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct number {
+    const char *name;
+    uint64_t value;
+};
+
+static json_t *numbers_json(const struct number *n, size_t count)
+{
+    json_t *j = json_object();
+    for (size_t i = 0; i < count; i++)
+        json_object_set_new(j, n[i].name, json_integer((json_int_t)n[i].value));
+    return j;
+}
+
+#define NUMBERS(...)                                                                               \
+    numbers_json((const struct number[]){__VA_ARGS__},                                             \
+                 sizeof((const struct number[]){__VA_ARGS__}) / sizeof(struct number))
+
+static json_t *kinds_json(const struct admin_snapshot *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->kinds.count; i++) {
+        const struct kind *k = &s->kinds.kind[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:I, s:I, s:i}", "name", k->name, "records",
+                            (json_int_t)s->store.sessions.records_of_kind[i], "memory_bytes",
+                            (json_int_t)s->store.sessions.memory_of_kind[i], "memory_limit_bytes",
+                            (json_int_t)k->memory_bytes, "copies", (int)k->copies));
+    }
+    return list;
+}
+
+static json_t *servers_json(const struct admin_snapshot *s)
+{
+    json_t *list = json_array();
+    for (uint64_t i = 0; i < s->server_count && i < ENTRY_SERVERS_MAX; i++) {
+        const struct server *v = &s->servers[i];
+        json_t *urls = json_array();
+        for (size_t u = 0; u < v->url_count && u < SERVER_URLS_MAX; u++)
+            json_array_append_new(urls, json_string(v->urls[u]));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:b}", "service",
+                                              v->service, "urls", urls, "backup", v->backup,
+                                              "users", (json_int_t)v->users, "capacity",
+                                              (json_int_t)v->capacity, "weight",
+                                              (json_int_t)v->weight, "healthy", (int)v->healthy));
+    }
+    return list;
+}
+
+static json_t *sessions_json(const struct session_stats *s)
+{
+    return NUMBERS(
+        {"records", s->records}, {"owned", s->owned}, {"copies", s->copies},
+        {"tombstones", s->tombstones}, {"memory_bytes", s->memory_bytes}, {"waiting", s->waiting},
+        {"below_copies", s->below_copies}, {"orphans", s->orphans}, {"doubtful", s->doubtful},
+        {"handover_left", s->handover_left}, {"claims", s->claims},
+        {"claims_failed", s->claims_failed}, {"fenced", s->fenced},
+        {"splits_merged", s->splits_merged}, {"values_lost", s->values_lost},
+        {"expired", s->expired}, {"evicted", s->evicted}, {"reads_local", s->reads_local},
+        {"reads_owner", s->reads_owner}, {"reads_missed", s->reads_missed}, {"full", s->full},
+        {"busy", s->busy}, {"sync_peers", s->sync_peers}, {"sync_done", s->sync_done});
+}
+
+static json_t *mesh_json(const struct admin_snapshot *s)
+{
+    const struct mesh_stats *m = &s->mesh;
+    return NUMBERS(
+        {"peers", m->peers}, {"queued_bytes", m->queued_bytes}, {"frames_in", m->frames_in},
+        {"frames_out", m->frames_out}, {"bytes_in", m->bytes_in}, {"bytes_out", m->bytes_out},
+        {"retransmits", m->retransmits}, {"dropped_auth", m->dropped_auth},
+        {"dropped_replay", m->dropped_replay}, {"dropped_malformed", m->dropped_malformed},
+        {"dropped_stranger", m->dropped_stranger}, {"dropped_version", m->dropped_version},
+        {"dropped_limit", m->dropped_limit}, {"counted_out", s->members.counted_out},
+        {"pauses", s->members.pauses}, {"refused", s->members.refused},
+        {"loop_turn_max_ns", s->loop_turn_max_ns});
+}
+
+static json_t *nodes_json(const struct admin_snapshot *s)
+{
+    json_t *j = json_object();
+    for (int i = 0; i <= STATUS_LEFT; i++)
+        json_object_set_new(j, status_name((enum status)i), json_integer((json_int_t)s->nodes[i]));
+    return j;
+}
+
+char *admin_status_json(const struct admin_snapshot *s)
+{
+    char id[20], inc[20];
+    /* As text: JavaScript and jq know integers up to 2^53 only. */
+    snprintf(id, sizeof id, "%016" PRIx64, s->node_id);
+    snprintf(inc, sizeof inc, "%016" PRIx64, s->inc);
+    json_t *j = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:f, s:s, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "node",
+        s->node, "id", id, "incarnation", inc, "farm", s->farm, "version", s->version, "pid",
+        (json_int_t)s->pid, "uptime_seconds", (double)(s->uptime_ns / 1000000) / 1000.0, "status",
+        status_name(s->status), "ready", (int)s->ready, "reason", s->ready ? "" : s->reason,
+        "roster_revision", (json_int_t)s->roster_revision, "nodes", nodes_json(s), "sessions",
+        sessions_json(&s->store.sessions), "kinds", kinds_json(s), "mesh", mesh_json(s), "servers",
+        servers_json(s));
+    char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
+    json_decref(j);
+    return text;
+}
