@@ -270,7 +270,7 @@ static void sim_event(struct sim *s, struct sim_event *ev)
         break;
     case SIM_EV_SWEEP:
         CHECK_ALL(s, sweep, s);
-        sim_post(s, s->now_ns + MS(100), SIM_EV_SWEEP, 0, 0, NULL);
+        sim_post(s, s->now_ns + MS(40), SIM_EV_SWEEP, 0, 0, NULL);
         break;
     case SIM_EV_STAGE:
         sim_stage_step(s);

@@ -22,7 +22,9 @@ struct sim_checker {
                      const struct session_result *r);
     /* A client lost its patience. */
     void (*unanswered)(struct sim *s, const struct model_op *op);
-    void (*sweep)(struct sim *s); /* every 100 ms */
+    /* The others refuse the process; it is about to stop. */
+    void (*refused)(struct sim *s, const struct sim_node *n);
+    void (*sweep)(struct sim *s); /* every 40 ms */
     void (*final)(struct sim *s); /* all faults are over and the farm had time to settle */
 };
 
@@ -34,7 +36,7 @@ extern const struct sim_checker check_sealed_once, check_accepted_once, check_de
 extern const struct sim_checker check_durable, check_one_owner, check_no_fall;
 extern const struct sim_checker check_fresh, check_ended, check_refused, check_brief;
 extern const struct sim_checker check_equal, check_bounds, check_quiet, check_serves;
-extern const struct sim_checker check_sick, check_clone, check_joins;
+extern const struct sim_checker check_sick, check_clone, check_joins, check_leases;
 
 /* What the checkers remember. */
 struct sim_watch *sim_watch_new(void);

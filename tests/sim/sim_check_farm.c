@@ -124,8 +124,8 @@ static void bounds_sweep(struct sim *s)
         if (!sim_node_alive(n))
             continue;
         bounds_node(s, n);
-        if (w->runs_inc[i] == n->inc && n->runs > w->runs[i] + RUNS_PER_S_MAX / 10)
-            sim_violation(s, check_bounds.name, NULL, "%s ran %" PRIu64 " times in 100 ms", n->name,
+        if (w->runs_inc[i] == n->inc && n->runs > w->runs[i] + RUNS_PER_S_MAX / 25)
+            sim_violation(s, check_bounds.name, NULL, "%s ran %" PRIu64 " times in 40 ms", n->name,
                           n->runs - w->runs[i]);
         w->runs[i] = n->runs;
         w->runs_inc[i] = n->inc;
@@ -184,9 +184,16 @@ static void clone_sweep(struct sim *s)
     }
 }
 
+static void clone_refused(struct sim *s, const struct sim_node *n)
+{
+    if (n->phase != PHASE_JOINING)
+        sim_violation(s, check_clone.name, NULL, "%s was up, and others refuse it now", n->name);
+}
+
 const struct sim_checker check_clone = {
     .name = "clone",
     .promise = "a live second claimant of a name or id is refused, and the first goes on",
+    .refused = clone_refused,
     .sweep = clone_sweep,
 };
 
@@ -206,4 +213,34 @@ const struct sim_checker check_joins = {
     .name = "joins",
     .promise = "a node that starts is up in bounded time when the others can be reached",
     .sweep = joins_sweep,
+};
+
+/* -- leases: the ground of fencing -- */
+
+/* b does not know yet that a has counted it out: then it must not rely on a any more. */
+static void leases_pair(struct sim *s, struct sim_node *a, struct sim_node *b)
+{
+    const struct peer_view *of_b = view_find(farm_view(a->farm), b->inc);
+    const struct peer_view *of_a = view_find(farm_view(b->farm), a->inc);
+    if (of_a && of_b && of_b->counted > of_a->granted &&
+        of_a->lease_until_ns > sim_node_clock(b, s->now_ns))
+        sim_violation(s, check_leases.name, NULL,
+                      "%s has counted %s out %" PRIu64 " times; that one knows of %" PRIu64
+                      " and has a lease for %" PRIu64 " us more",
+                      a->name, b->name, of_b->counted, of_a->granted,
+                      (of_a->lease_until_ns - sim_node_clock(b, s->now_ns)) / 1000);
+}
+
+static void leases_sweep(struct sim *s)
+{
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        for (unsigned j = 0; j < SIM_SLOTS; j++)
+            if (i != j && sim_node_alive(&s->nodes[i]) && sim_node_alive(&s->nodes[j]))
+                leases_pair(s, &s->nodes[i], &s->nodes[j]);
+}
+
+const struct sim_checker check_leases = {
+    .name = "leases",
+    .promise = "when a node counts another out, the lease that it gave has run out there",
+    .sweep = leases_sweep,
 };

@@ -255,13 +255,25 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
         fault_delay(s);
     else if (type == FAULT_EAT && !fault_running(s, FAULT_EAT))
         fault_eat(s);
-    else if (type == FAULT_CLONE)
+    else if (type == FAULT_CLONE && sim_farm_whole(s))
         fault_clone(s, slot);
+}
+
+/* A clone must be refused while the first is alive; what happens when nobody hears that one is not
+ * said. */
+static bool fault_clone_lives(const struct sim *s)
+{
+    for (unsigned i = s->node_count; i < SIM_SLOTS; i++)
+        if (sim_node_alive(&s->nodes[i]))
+            return true;
+    return false;
 }
 
 static void fault_pick(struct sim *s)
 {
     struct sim_faults *f = s->faults;
+    if (fault_clone_lives(s))
+        return;
     uint64_t draw = rng_below(&f->rng, 100);
     for (int i = 0; i < FAULT_TYPES; i++) {
         if (draw < f->weight[i]) {

@@ -335,6 +335,7 @@ static void node_daemon(struct sim *s, struct sim_node *n)
 {
     if (n->refused) {
         sim_trace(s, "%s is refused and stops", n->name);
+        CHECK_ALL(s, refused, s, n);
         bool again = !n->clone;
         node_end(s, n);
         if (again)
