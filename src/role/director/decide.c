@@ -208,7 +208,7 @@ static void to_common_name(const struct decide_config *c, const struct decide_vi
     struct pick_choice somebody;
     if (!s)
         settle(out, DECIDE_MISDIRECTED, "unknown-service");
-    else if (!choose(c, v, s->name, s->policy, &somebody) || asks_for(c, h, s->url, true))
+    else if (!choose(c, v, s->name, s->policy, &somebody))
         settle(out, DECIDE_NO_SERVER, "nobody-up");
     else
         redirect(h, s->url, why, out);

@@ -167,7 +167,7 @@ static ssize_t send_some(int fd, const char *bytes, size_t len)
 
 static void pass_end(struct flow *w)
 {
-    if (!w->eof || w->pending || w->shut)
+    if (!w->eof || w->shut)
         return;
     w->shut = true;
     shutdown(w->to->fd, SHUT_WR);

@@ -252,6 +252,9 @@ static void test_secondary_out_goes_to_a_named_backup(void **state)
         f->own.backup = others[i];
         assert_redirect(f, "/p", "a.example", "http://shop.example/p");
     }
+    f->own.backup = "a"; /* no help under its other name either */
+    f->own.urls[0] = "http://a2.example";
+    assert_redirect(f, "/p", "a2.example", "http://shop.example/p");
 }
 
 static void test_any_node_stands_in_for_a_server_that_is_gone(void **state)

@@ -357,6 +357,22 @@ static void test_backend_reset_becomes_a_reset_after_its_last_words(void **state
     rig_close(&r);
 }
 
+/* The reset is met by sending, which leaves an end of file to be read: the client must not be told
+ * of that. */
+static void test_a_reset_never_looks_like_an_orderly_end(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, test_limits());
+    open_tunnel(&r, "x");
+    expect(&r, r.backend, "x");
+    put(r.client, "more");
+    usleep(20000);
+    reset(&r.backend);
+    assert_int_equal(end_of(&r, r.client), ECONNRESET);
+    rig_close(&r);
+}
+
 static void test_client_reset_becomes_a_reset(void **state)
 {
     struct rig r;
@@ -532,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_a_mebibyte_each_way_at_once),
         cmocka_unit_test(test_the_end_waits_for_what_was_sent_before_it),
         cmocka_unit_test(test_backend_reset_becomes_a_reset_after_its_last_words),
+        cmocka_unit_test(test_a_reset_never_looks_like_an_orderly_end),
         cmocka_unit_test(test_client_reset_becomes_a_reset),
         cmocka_unit_test(test_client_that_leaves_a_full_pipe_ends_it),
         cmocka_unit_test(test_refused_gives_everything_back),
