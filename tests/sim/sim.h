@@ -75,7 +75,7 @@ struct sim_options {
     enum mutant mutant;
     bool trace;
     const char *trace_key; /* only this key's messages are traced */
-    const char *without;   /* a checker that looks away; for work on the simulator itself */
+    const char *without;   /* checkers that look away; for work on the simulator itself */
     bool quiet;
 };
 

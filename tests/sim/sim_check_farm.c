@@ -70,7 +70,7 @@ static void equal_key(struct sim *s, const struct key *key)
     for (unsigned i = 0; i < SIM_SLOTS && !s->over; i++) {
         bool owned;
         const struct record *r = sim_node_peek(&s->nodes[i], key, &owned);
-        if (r && !owned && !equal_listed(look.owned, s->nodes[i].inc))
+        if (r && !owned && look.owned && !equal_listed(look.owned, s->nodes[i].inc))
             sim_violation(s, check_equal.name, key, "%s keeps a copy that the owner does not know",
                           s->nodes[i].name);
     }

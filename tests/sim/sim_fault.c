@@ -168,6 +168,7 @@ static void fault_partition(struct sim *s, bool one_way)
             side[i] = sim_chance(r, 400);
     uint64_t lasts_ms =
         sim_chance(r, 300) ? sim_between(r, 200, 1500) : sim_between(r, 1500, 12000);
+    s->faults->may_kill_in_cut = sim_farm_whole(s);
     fault_harm(s);
     s->sum.partitions++;
     struct sim_fault *fault =
@@ -234,13 +235,20 @@ static void fault_eat(struct sim *s)
 
 /* -- the agent -- */
 
+static bool fault_may_kill(struct sim *s, bool cut)
+{
+    bool may = cut ? s->faults->may_kill_in_cut : sim_farm_whole(s);
+    s->faults->may_kill_in_cut = false;
+    return may;
+}
+
 static void fault_do(struct sim *s, enum sim_fault_type type)
 {
     struct rng *r = &s->faults->rng;
     unsigned slot = (unsigned)rng_below(r, s->node_count);
     bool cut = fault_running(s, FAULT_PARTITION) || fault_running(s, FAULT_ONE_WAY) ||
                fault_running(s, FAULT_LOSS);
-    if (type == FAULT_KILL && !cut && sim_farm_whole(s))
+    if (type == FAULT_KILL && fault_may_kill(s, cut))
         fault_kill(s, slot, fault_away_ms(s));
     else if (type == FAULT_TERM && !cut && sim_farm_whole(s))
         fault_term(s, slot, fault_away_ms(s));
