@@ -41,7 +41,8 @@ struct sim_faults {
     uint64_t last_harm_ns;                /* a kill, a long pause or a cut: began or ended */
     uint64_t sick_from_ns, sick_until_ns; /* SICK: the pause */
     unsigned sick_slot;
-    bool done; /* ROLLING, SICK: nothing more to do */
+    bool may_kill_in_cut; /* the farm was whole when it was cut, and nobody was killed since */
+    bool done;            /* ROLLING, SICK: nothing more to do */
 };
 
 struct sim_faults *sim_faults_new(struct sim *s);
