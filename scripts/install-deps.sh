@@ -7,7 +7,7 @@ build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libconfuse-dev
     libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev libsystemd-dev)
 test=(curl bind9-dnsutils knot-dnsutils iproute2 iptables python3 procps mandoc libhttp-parser-dev
     clang libclang-rt-14-dev universal-ctags)
-bench=(nginx-light haproxy gdnsd)
+bench=(nginx-light haproxy gdnsd knot uthash-dev libxxhash-dev)
 
 case "${1:-build}" in
 build) wanted=("${build[@]}") ;;

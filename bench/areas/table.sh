@@ -1,0 +1,12 @@
+# shellcheck shell=bash disable=SC2034,SC2153 # variables that ../lib.sh reads and sets
+# table.sh - the session table and its hash alone, in one process. Beside them uthash and XXH3. Limit:
+# an array that is told where to look.
+area table
+for ROUND in $(seq "$ROUNDS"); do
+    quiet || log "the machine is not quiet"
+    for what in 10000 1000000 hash; do
+        taskset -c "$SRV_CPU" "$BIN/table_bench" "$what" | sed "s/^/$ROUND /" >>"$RAW" ||
+            fail "table_bench $what failed"
+    done
+done
+report '.*'
