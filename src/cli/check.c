@@ -20,8 +20,9 @@ int verb_check(int argc, char **argv)
 {
     struct cli_options o;
     struct config config;
-    if (wants_help(argc, argv, "usage: stead check [-c FILE]\nReads the configuration and says "
-                               "every mistake with file and line. Exit status 2 if there is any.\n"))
+    if (wants_help(argc, argv,
+                   "usage: stead check [-c FILE]\nReads the configuration and says "
+                   "every mistake with file and line. Exit status 2 if there is any.\n"))
         return EXIT_DONE;
     if (!cli_options(argc, argv, &o, NULL, NULL))
         return EXIT_USAGE;
@@ -34,8 +35,9 @@ int verb_check(int argc, char **argv)
 
 int verb_keygen(int argc, char **argv)
 {
-    if (wants_help(argc, argv, "usage: stead keygen FILE\nMakes a new key for a farm, mode 0600. "
-                               "Copy it to every node of the farm.\n"))
+    if (wants_help(argc, argv,
+                   "usage: stead keygen FILE\nMakes a new key for a farm, mode 0600. "
+                   "Copy it to every node of the farm.\n"))
         return EXIT_DONE;
     if (argc != 2) {
         fprintf(stderr, "stead keygen: which file? See 'stead help keygen'\n");
@@ -77,8 +79,9 @@ int verb_settings(int argc, char **argv)
     static const char *const extra[] = {"man", NULL};
     const char *man[1] = {NULL};
     struct cli_options o;
-    if (wants_help(argc, argv, "usage: stead settings\nPrints every setting that a configuration "
-                               "may have. --man prints the same as source of stead.conf(5).\n"))
+    if (wants_help(argc, argv,
+                   "usage: stead settings\nPrints every setting that a configuration "
+                   "may have. --man prints the same as source of stead.conf(5).\n"))
         return EXIT_DONE;
     if (!cli_options(argc, argv, &o, extra, man))
         return EXIT_USAGE;
@@ -86,8 +89,8 @@ int verb_settings(int argc, char **argv)
         const struct section *sec = &sections[i];
         const char *title = sec->title ? sec->title : "";
         if (man[0])
-            printf(".SS %s%s%s%s\n%s\n", *sec->name ? sec->name : "top level", *title ? " \\(dq" : "",
-                   title, *title ? "\\(dq" : "", sec->help);
+            printf(".SS %s%s%s%s\n%s\n", *sec->name ? sec->name : "top level",
+                   *title ? " \\(dq" : "", title, *title ? "\\(dq" : "", sec->help);
         else
             printf("%s%s%s%s\n    %s\n", *sec->name ? sec->name : "(top level)",
                    *title ? " \"" : "", title, *title ? "\"" : "", sec->help);

@@ -1,5 +1,5 @@
-/* cli.h - the command line: a table of verbs, a file per verb. Exit status: 0 done, 1 it failed, 2 the command line or the
- * configuration is wrong. Two printers: people and --json. */
+/* cli.h - the command line: a table of verbs, a file per verb. Exit status: 0 done, 1 it failed, 2
+ * the command line or the configuration is wrong. Two printers: people and --json. */
 #ifndef CLI_H
 #define CLI_H
 
@@ -38,13 +38,14 @@ struct cli_options {
     int first;  /* index of the first argument that is no option */
 };
 
-/* Says what is wrong on standard error and returns false. `extra` names a verb's own options, "name:" for one that takes a
- * value, NULL at the end; their values go to values[] in the same order. */
+/* Says what is wrong on standard error and returns false. `extra` names a verb's own options,
+ * "name:" for one that takes a value, NULL at the end; their values go to values[] in the same
+ * order. */
 bool cli_options(int argc, char **argv, struct cli_options *out, const char *const *extra,
                  const char **values);
 
-/* Asks the node's admin listener. Returns the HTTP status, or 0 after it said on standard error what failed and what to do.
- * *body is malloc'ed, ended by NUL. */
+/* Asks the node's admin listener. Returns the HTTP status, or 0 after it said on standard error
+ * what failed and what to do. *body is malloc'ed, ended by NUL. */
 int cli_admin(const struct cli_options *o, const char *method, const char *path, char **body);
 
 /* "3 s", "12 min", "5 h" for people. */

@@ -1,4 +1,5 @@
-/* stead drain, stead undrain: a node takes no new clients and hands its sessions over, or takes them again. */
+/* stead drain, stead undrain: a node takes no new clients and hands its sessions over, or takes
+ * them again. */
 #include "cli/cli.h"
 
 #include <jansson.h>
@@ -33,8 +34,10 @@ static bool what_is_left(const struct cli_options *o, long long *users, long lon
     json_t *status = json_loads(body, 0, NULL), *server;
     size_t i;
     *users = 0;
-    *records = json_integer_value(json_object_get(json_object_get(status, "sessions"), "handover_left"));
-    json_array_foreach(json_object_get(status, "servers"), i, server) {
+    *records =
+        json_integer_value(json_object_get(json_object_get(status, "sessions"), "handover_left"));
+    json_array_foreach(json_object_get(status, "servers"), i, server)
+    {
         *users += json_integer_value(json_object_get(server, "users"));
     }
     json_decref(status);
@@ -62,8 +65,9 @@ int verb_drain(int argc, char **argv)
     const char *wait[1] = {NULL};
     struct cli_options o;
     if (wants_help(argc, argv)) {
-        printf("usage: stead drain [NODE] [--wait]\nThe node takes no new clients and hands its "
-               "sessions over.\n--wait: says what is left each second, until it is safe to stop.\n");
+        printf(
+            "usage: stead drain [NODE] [--wait]\nThe node takes no new clients and hands its "
+            "sessions over.\n--wait: says what is left each second, until it is safe to stop.\n");
         return EXIT_DONE;
     }
     if (!cli_options(argc, argv, &o, extra, wait))

@@ -13,7 +13,8 @@ static const struct verb verbs[] = {
     {"status", "[NODE]", "how a node and its sessions are", verb_status},
     {"roster", "[NODE]", "every server of the farm, with its users", verb_roster},
     {"pick", "URL", "pick a server as a client does, and print its URL", verb_pick},
-    {"drain", "[NODE] [--wait]", "send no new clients here, and hand the sessions over", verb_drain},
+    {"drain", "[NODE] [--wait]", "send no new clients here, and hand the sessions over",
+     verb_drain},
     {"undrain", "[NODE]", "take clients again", verb_undrain},
     {"keygen", "FILE", "make a farm's key", verb_keygen},
     {"settings", "", "every setting of the configuration, with its default", verb_settings},
@@ -30,8 +31,9 @@ static void print_help(FILE *to)
         snprintf(call, sizeof(call), "%s %s", verbs[i].name, verbs[i].arguments);
         fprintf(to, "  %-24s %s\n", call, verbs[i].help);
     }
-    fprintf(to, "\nNODE: --admin unix:PATH or --admin ADDRESS:PORT, or -c FILE to look there "
-                "(default %s)\nmore: stead help VERB, man stead, man stead.conf\n",
+    fprintf(to,
+            "\nNODE: --admin unix:PATH or --admin ADDRESS:PORT, or -c FILE to look there "
+            "(default %s)\nmore: stead help VERB, man stead, man stead.conf\n",
             CONFIG_DEFAULT);
 }
 

@@ -21,8 +21,7 @@ static const char *option_value(int argc, char **argv, int *i, const char *name)
     return argv[++*i];
 }
 
-static bool take_extra(int argc, char **argv, int *i, const char *const *extra,
-                       const char **values)
+static bool take_extra(int argc, char **argv, int *i, const char *const *extra, const char **values)
 {
     for (size_t e = 0; extra && extra[e]; e++) {
         char name[64];

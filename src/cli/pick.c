@@ -1,4 +1,5 @@
-/* stead pick: what a client of the farm does, on the command line: name -> first server -> roster -> second server. */
+/* stead pick: what a client of the farm does, on the command line: name -> first server -> roster
+ * -> second server. */
 #include "cli/cli.h"
 #include "stead/stead.h"
 
@@ -8,12 +9,13 @@
 #include <string.h>
 
 enum { DNS, SERVICE, POLICY, GROUP, ZONE, EXCLUDE, VERBOSE, OPTION_COUNT };
-static const char *const options[] = {"dns:",  "service:", "policy:",  "group:",
-                                      "zone:", "exclude:", "verbose", NULL};
+static const char *const options[] = {
+    "dns:", "service:", "policy:", "group:", "zone:", "exclude:", "verbose", NULL};
 
 static const char help[] =
     "usage: stead pick [OPTION...] URL\n"
-    "Resolves the URL's name, asks the first server that answers for the roster, picks a server by\n"
+    "Resolves the URL's name, asks the first server that answers for the roster, picks a server "
+    "by\n"
     "policy and prints its URL. Exit status 1 when there is none.\n\n"
     "  --dns IP:PORT      the name server to ask (default: the system's resolver)\n"
     "  --policy POLICY    two-choices (default), random, weighted, least-users\n"
@@ -27,9 +29,9 @@ static void print_json(const struct stead_choice *c)
     json_t *considered = json_array();
     for (size_t i = 0; i < stead_choice_candidates(c); i++)
         json_array_append_new(considered, json_string(stead_choice_candidate(c, i)));
-    json_t *all = json_pack("{s:s, s:s, s:s, s:o}", "url", stead_choice_url(c), "server",
-                            stead_choice_server(c), "first", stead_choice_first(c), "considered",
-                            considered);
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:o}", "url", stead_choice_url(c), "server",
+                  stead_choice_server(c), "first", stead_choice_first(c), "considered", considered);
     json_dumpf(all, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(all);

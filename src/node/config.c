@@ -1,5 +1,5 @@
-/* Reads a configuration file: libConfuse for its form, the table of settings for what may be in it. Every mistake is
- * said with file and line; nothing is opened or bound here. */
+/* Reads a configuration file: libConfuse for its form, the table of settings for what may be in it.
+ * Every mistake is said with file and line; nothing is opened or bound here. */
 #include "node/config.h"
 
 #include "base/mem.h"
@@ -18,7 +18,8 @@
 #define SEEN_MAX 4096
 #define FILE_BYTES_MAX (1u << 20)
 
-/* libConfuse gives its callbacks no pointer of ours, so the load under way on this thread is found here. */
+/* libConfuse gives its callbacks no pointer of ours, so the load under way on this thread is found
+ * here. */
 struct load {
     FILE *errors;
     unsigned error_count;
@@ -67,7 +68,8 @@ __attribute__((format(printf, 2, 3))) static void mistake(cfg_t *cfg, const char
     va_end(args);
 }
 
-/* A list's further elements come with nvalues above 1; anything else seen before stands there twice. */
+/* A list's further elements come with nvalues above 1; anything else seen before stands there
+ * twice. */
 static bool set_twice(const cfg_t *cfg, const cfg_opt_t *opt)
 {
     struct load *l = loading;
@@ -101,7 +103,8 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
     return 0; /* go on, so that all mistakes are said at once */
 }
 
-/* libConfuse would put the environment's value in place of ${NAME}; what a file means must stand in it. */
+/* libConfuse would put the environment's value in place of ${NAME}; what a file means must stand in
+ * it. */
 static bool scan_for_environment(const char *path)
 {
     char *text;
@@ -118,7 +121,8 @@ static bool scan_for_environment(const char *path)
         line += text[i] == '\n';
         if (text[i] != '$' || text[i + 1] != '{')
             continue;
-        fprintf(loading->errors, "%s:%u: ${...} is not expanded here: write the value\n", path, line);
+        fprintf(loading->errors, "%s:%u: ${...} is not expanded here: write the value\n", path,
+                line);
         loading->error_count++;
         clean = false;
     }
@@ -154,7 +158,8 @@ static void add_sections(const char *parent, cfg_opt_t *opts, size_t *count)
         if (!nested && (plen > 0 || strchr(name, '.')))
             continue;
         cfg_flag_t flags = CFGF_MULTI | (s->title ? CFGF_TITLE | CFGF_NO_TITLE_DUPES : 0);
-        cfg_opt_t opt = CFG_SEC((char *)(nested ? name + plen + 1 : name), make_options(name), flags);
+        cfg_opt_t opt =
+            CFG_SEC((char *)(nested ? name + plen + 1 : name), make_options(name), flags);
         opts[(*count)++] = opt;
     }
 }
@@ -226,8 +231,10 @@ static void extract_kind(cfg_t *sec, struct kinds *kinds)
 {
     int index = kinds_find(kinds, cfg_title(sec));
     if (index < 0) {
-        mistake(sec, "kind \"%s\": there is no such kind; there are tls, auth, purchase, tcp, "
-                     "stream and app", cfg_title(sec));
+        mistake(sec,
+                "kind \"%s\": there is no such kind; there are tls, auth, purchase, tcp, "
+                "stream and app",
+                cfg_title(sec));
         return;
     }
     struct kind *k = &kinds->kind[index];
@@ -343,9 +350,11 @@ static void check_whole(cfg_t *cfg, struct config *c)
         if (c->public.listen.family == 0)
             mistake(sec, "server \"%s\": it needs a public { listen = ... } for its secondary",
                     c->servers[i].service);
+        const char *path = c->servers[i].check.path;
+        if (*path != '/' || strpbrk(path, " \t\r\n"))
+            mistake(sec, "check: path = \"%s\": it must begin with '/' and have no spaces", path);
         if (strcmp(c->servers[i].backup, c->node.name) == 0)
-            mistake(sec, "backup = \"%s\": a server is no backup of its own",
-                    c->servers[i].backup);
+            mistake(sec, "backup = \"%s\": a server is no backup of its own", c->servers[i].backup);
     }
     if (c->admin.listen.family && !addr_is_loopback(&c->admin.listen))
         mistake(cfg_getnsec(cfg, "admin", 0), "admin: listen must be a loopback address");

@@ -1,5 +1,5 @@
-/* config.h - a node's configuration, parsed and checked. The file's form is libConfuse's; what may be in it is the
- * table in settings.c. */
+/* config.h - a node's configuration, parsed and checked. The file's form is libConfuse's; what may
+ * be in it is the table in settings.c. */
 #ifndef NODE_CONFIG_H
 #define NODE_CONFIG_H
 
@@ -7,6 +7,7 @@
 #include "core/roster/entry.h"
 #include "core/roster/pick.h"
 #include "core/session/kind.h"
+#include "role/director/health.h"
 
 #include <stdio.h>
 
@@ -34,10 +35,8 @@ struct node_section {
     uint32_t join_wait_ms, leave_wait_ms;
 };
 
-enum check_type { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
-
 struct check_section {
-    uint32_t type; /* enum check_type */
+    uint32_t type; /* enum check_type of role/director/health.h */
     char path[CONFIG_TEXT_MAX];
     uint32_t interval_ms, timeout_ms, rise, fall;
 };
@@ -99,6 +98,7 @@ struct top_section {
     char state[CONFIG_TEXT_MAX];
     uint32_t log_level; /* enum log_level */
     uint32_t workers;
+    bool core_dumps;
 };
 
 struct config {

@@ -1,5 +1,5 @@
-/* The main thread's loop. Everything that happens to it (a datagram, a wake from another thread, the time) ends in
- * turn(), which carries what one part says to the others until all are quiet. */
+/* The main thread's loop. Everything that happens to it (a datagram, a wake from another thread,
+ * the time) ends in turn(), which carries what one part says to the others until all are quiet. */
 #include "node/mesh_loop.h"
 
 #include "base/clock.h"
@@ -15,10 +15,11 @@
 #define DATAGRAM_BYTES 9216
 #define ROUNDS_MAX 8 /* of passing messages on, in one turn of the loop */
 #define SAVE_ADDRESSES_NS (5 * NS_PER_S)
-#define LINGER_NS (300 * NS_PER_MS) /* after leaving: acknowledgements of the last messages go out */
+#define LINGER_NS                                                                                  \
+    (300 * NS_PER_MS) /* after leaving: acknowledgements of the last messages go out */
 #define NOTICES_MAX 32
 
-static void turn(struct mesh_loop *m);
+static void turn(struct mesh_loop *m, uint64_t began);
 
 const char *mesh_phase_name(enum mesh_phase p)
 {
@@ -29,11 +30,16 @@ const char *mesh_phase_name(enum mesh_phase p)
 static const char *notice_event(enum member_notice n)
 {
     static const char *const names[] = {
-        [MEMBER_JOINED] = "joined",           [MEMBER_SUSPECT] = "suspect",
-        [MEMBER_HEARD_AGAIN] = "heard-again", [MEMBER_DOWN] = "down",
-        [MEMBER_LEFT] = "left",               [MEMBER_REPLACED] = "replaced",
-        [MEMBER_CLAIMANT_REFUSED] = "claimant-refused", [MEMBER_SELF_PAUSED] = "self-paused",
-        [MEMBER_ALONE] = "alone",             [MEMBER_REFUSED_HERE] = "refused",
+        [MEMBER_JOINED] = "joined",
+        [MEMBER_SUSPECT] = "suspect",
+        [MEMBER_HEARD_AGAIN] = "heard-again",
+        [MEMBER_DOWN] = "down",
+        [MEMBER_LEFT] = "left",
+        [MEMBER_REPLACED] = "replaced",
+        [MEMBER_CLAIMANT_REFUSED] = "claimant-refused",
+        [MEMBER_SELF_PAUSED] = "self-paused",
+        [MEMBER_ALONE] = "alone",
+        [MEMBER_REFUSED_HERE] = "refused",
     };
     return names[n];
 }
@@ -88,7 +94,8 @@ static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
     farm_actions_clear(a);
 }
 
-/* Carries own servers' state and this node's phase into its entry; tells the farm when something changed. */
+/* Carries own servers' state and this node's phase into its entry; tells the farm when something
+ * changed. */
 static void update_self(struct mesh_loop *m, uint64_t now)
 {
     struct entry e = m->self;
@@ -120,7 +127,8 @@ static void take_doubts(struct mesh_loop *m, uint64_t now)
 }
 
 /* Messages of the shards to the mesh. What a peer's full queue does not take is held, in order, and
- * with it what comes after: the outbox fills and says BUSY to those who write. True if any was sent. */
+ * with it what comes after: the outbox fills and says BUSY to those who write. True if any was
+ * sent. */
 static bool send_messages(struct mesh_loop *m, uint64_t now)
 {
     bool sent = false;
@@ -146,6 +154,8 @@ static void set_phase(struct mesh_loop *m, enum mesh_phase p)
     log_info("phase", "from=%s to=%s", mesh_phase_name(m->phase), mesh_phase_name(p));
     m->phase = p;
     atomic_store(&m->phase_shown, (int)p);
+    if (m->moved)
+        m->moved(m->context, p);
 }
 
 static void leave(struct mesh_loop *m, uint64_t now)
@@ -160,6 +170,12 @@ static void leave(struct mesh_loop *m, uint64_t now)
     set_phase(m, MESH_GONE);
 }
 
+/* The shards must have been told that this node leaves before their word counts. */
+static bool drained(struct mesh_loop *m)
+{
+    return farm_view(m->farm)->self_state == PEER_LEAVING && store_drained(m->store);
+}
+
 /* joining -> up -> draining <-> up, and leaving -> gone. */
 static void move_phase(struct mesh_loop *m, uint64_t now)
 {
@@ -171,12 +187,13 @@ static void move_phase(struct mesh_loop *m, uint64_t now)
     if (m->phase == MESH_JOINING && farm_found(m->farm, &alone) && store_synced(m->store)) {
         if (alone)
             log_warn("alone", "why=\"no other node was found\"");
+        atomic_store(&m->alone_shown, alone);
         set_phase(m, store_draining(m->store) ? MESH_DRAINING : MESH_UP);
     } else if (m->phase == MESH_UP && store_draining(m->store)) {
         set_phase(m, MESH_DRAINING);
     } else if (m->phase == MESH_DRAINING && !store_draining(m->store)) {
         set_phase(m, MESH_UP);
-    } else if (m->phase == MESH_LEAVING && (store_drained(m->store) || now >= m->leave_by_ns)) {
+    } else if (m->phase == MESH_LEAVING && (drained(m) || now >= m->leave_by_ns)) {
         leave(m, now);
     } else if (m->phase == MESH_GONE && m->gone && now >= m->left_ns + LINGER_NS) {
         m->gone(m->context);
@@ -203,10 +220,11 @@ static void save_addresses(struct mesh_loop *m, uint64_t now)
 
 static void on_timer(uv_timer_t *timer)
 {
-    turn(timer->data);
+    turn(timer->data, io_now_ns());
 }
 
-/* Rounds up, so that the deadline has come when the timer fires; never longer than a heartbeat's part. */
+/* Rounds up, so that the deadline has come when the timer fires; never longer than a heartbeat's
+ * part. */
 static void arm(struct mesh_loop *m, uint64_t deadline, uint64_t now)
 {
     uint64_t wait_ms = deadline > now ? (deadline - now + NS_PER_MS - 1) / NS_PER_MS : 0;
@@ -214,9 +232,10 @@ static void arm(struct mesh_loop *m, uint64_t deadline, uint64_t now)
     uv_timer_start(&m->timer, on_timer, wait_ms < cap ? wait_ms : cap, 0);
 }
 
-static void turn(struct mesh_loop *m)
+/* began: when this turn of the loop did. */
+static void turn(struct mesh_loop *m, uint64_t began)
 {
-    uint64_t now = io_now_ns(), deadline = TIME_NEVER, began = now;
+    uint64_t now = io_now_ns(), deadline = TIME_NEVER;
     update_self(m, now);
     take_doubts(m, now);
     for (int round = 0; round < ROUNDS_MAX; round++) {
@@ -235,6 +254,7 @@ static void turn(struct mesh_loop *m)
     update_self(m, now);
     log_sessions(m->store);
     save_addresses(m, now);
+    atomic_store(&m->drained_shown, m->phase >= MESH_DRAINING && drained(m));
     pthread_mutex_lock(&m->stats_lock);
     farm_stats(m->farm, &m->mesh, &m->members);
     pthread_mutex_unlock(&m->stats_lock);
@@ -247,11 +267,11 @@ static void turn(struct mesh_loop *m)
 static void on_socket(uv_poll_t *poll, int status, int events)
 {
     struct mesh_loop *m = poll->data;
-    static const uint64_t batch = RECEIVE_BATCH;
     uint8_t bytes[DATAGRAM_BYTES];
+    uint64_t began = io_now_ns();
     (void)status;
     (void)events;
-    for (uint64_t i = 0; i < batch; i++) {
+    for (int i = 0; i < RECEIVE_BATCH; i++) {
         struct sockaddr_storage ss;
         socklen_t len = sizeof(ss);
         struct addr from;
@@ -266,12 +286,12 @@ static void on_socket(uv_poll_t *poll, int status, int events)
         farm_datagram_in(m->farm, &from, bytes, (size_t)got, now, &a);
         take_farm(m, &a, now);
     }
-    turn(m);
+    turn(m, began);
 }
 
 static void on_wake(uv_async_t *wake)
 {
-    turn(wake->data);
+    turn(wake->data, io_now_ns());
 }
 
 static void wake_mesh(void *context)
@@ -299,7 +319,7 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
     store_set_mesh_wake(store, (struct store_wake){.call = wake_mesh, .context = m});
     uint64_t now = io_now_ns();
     store_set_view(store, farm_view(farm), now);
-    turn(m);
+    turn(m, now);
     return STEAD_OK;
 }
 

@@ -1,5 +1,5 @@
-/* mesh_loop.h - the main thread's loop: the farm's datagrams, the session shards' messages, the node's own entry and
- * its way from joining to up and out again. */
+/* mesh_loop.h - the main thread's loop: the farm's datagrams, the session shards' messages, the
+ * node's own entry and its way from joining to up and out again. */
 #ifndef NODE_MESH_LOOP_H
 #define NODE_MESH_LOOP_H
 
@@ -30,11 +30,13 @@ struct mesh_loop {
     const struct state *state;
     struct entry self;
     enum mesh_phase phase;
-    bool stop_asked, refused, alone_said;
+    bool stop_asked, refused;
     uint64_t leave_wait_ms, leave_by_ns, left_ns;
-    uint64_t saved_ns;      /* when the farm's addresses were last saved */
-    struct list held;       /* messages that a peer's full queue did not take */
-    void (*gone)(void *context); /* called once on the loop when the node has left, or must not join */
+    uint64_t saved_ns; /* when the farm's addresses were last saved */
+    struct list held;  /* messages that a peer's full queue did not take */
+    void (*gone)(
+        void *context); /* called once on the loop when the node has left, or must not join */
+    void (*moved)(void *context, enum mesh_phase phase); /* on the loop; may be NULL */
     void *context;
 
     /* for the admin thread */
@@ -43,6 +45,9 @@ struct mesh_loop {
     struct member_stats members;
     atomic_uint_fast64_t turn_max_ns; /* the longest turn of this loop since the last reading */
     atomic_int phase_shown;
+    atomic_bool alone_shown; /* went on although no other node was found */
+    atomic_bool
+        drained_shown; /* draining or leaving, and nothing is left here that others should have */
 };
 
 /* Takes fd (bound UDP, non-blocking). farm and store outlive it. */

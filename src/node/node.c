@@ -1,13 +1,16 @@
 /* A node's life, as one readable list. */
 #include "node/node.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/io.h"
+#include "node/admin_feed.h"
 #include "node/mesh_loop.h"
 #include "node/setup.h"
 #include "node/worker.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +30,10 @@ struct node {
     struct shared shared;
     struct worker workers[WORKERS_MAX];
     size_t workers_running;
-    bool refused;
+    struct admin_feed feed;
+    struct admin *admin;
+    uint64_t started_ns;
+    bool refused, said_ready;
 };
 
 static void on_gone(void *context)
@@ -35,6 +41,20 @@ static void on_gone(void *context)
     struct node *n = context;
     n->refused = n->mesh.refused;
     uv_stop(&n->loop);
+}
+
+/* systemd holds a start for done, and goes on to the next host of a rolling restart, when the node
+ * takes clients. */
+static void on_phase(void *context, enum mesh_phase phase)
+{
+    struct node *n = context;
+    const char *reason;
+    uint64_t took_ms = (io_now_ns() - n->started_ns) / NS_PER_MS;
+    if (phase == MESH_UP && !n->said_ready)
+        log_info("ready", "after_ms=%" PRIu64, took_ms);
+    n->said_ready |= phase == MESH_UP || phase == MESH_DRAINING;
+    sd_notifyf(0, "%sSTATUS=%s", n->said_ready ? "READY=1\n" : "",
+               admin_feed_ready(phase, &reason) ? "up" : reason);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -93,6 +113,22 @@ static int make_core(struct node *n)
     return n->store ? STEAD_OK : STEAD_E_NOMEM;
 }
 
+static int start_admin(struct node *n)
+{
+    struct setup *s = &n->setup;
+    n->feed = (struct admin_feed){.config = n->config,
+                                  .entry = &s->entry,
+                                  .store = n->store,
+                                  .mesh = &n->mesh,
+                                  .shared = &n->shared,
+                                  .started_ns = n->started_ns};
+    struct admin_config c = {.unix_fd = s->admin_unix_fd,
+                             .tcp_fd = s->admin_tcp_fd,
+                             .source = admin_feed_source(&n->feed)};
+    s->admin_unix_fd = s->admin_tcp_fd = -1;
+    return admin_start(&c, &n->admin);
+}
+
 static int start_threads(struct node *n)
 {
     shared_init(&n->shared, n->config, n->store, n->setup.token);
@@ -102,7 +138,7 @@ static int start_threads(struct node *n)
             return err;
         n->workers_running++;
     }
-    return STEAD_OK;
+    return start_admin(n);
 }
 
 static int watch_signals(struct node *n)
@@ -119,6 +155,7 @@ static int watch_signals(struct node *n)
 /* In the reverse order of run(); the loop ends when its last handle is closed. */
 static void stop(struct node *n)
 {
+    admin_stop(n->admin);
     while (n->workers_running > 0)
         worker_stop(&n->workers[--n->workers_running]);
     mesh_loop_close(&n->mesh);
@@ -131,18 +168,19 @@ static int run(struct node *n)
 {
     char where[ADDR_TEXT_MAX];
     int err = watch_signals(n);
+    n->mesh.gone = on_gone;
+    n->mesh.moved = on_phase;
+    n->mesh.context = n;
     if (!err)
         err = mesh_loop_open(&n->mesh, &n->loop, n->setup.mesh_fd, n->farm, n->store,
                              &n->setup.state, n->config->node.leave_wait_ms);
     if (err)
         return err;
-    n->mesh.gone = on_gone;
-    n->mesh.context = n;
     err = start_threads(n);
     if (!err) {
         log_info("started", "farm=%s address=%s version=%s", n->config->top.farm,
                  addr_format(&n->config->node.address, where), STEAD_VERSION);
-        sd_notify(0, "READY=1");
+        sd_notify(0, "STATUS=joining");
         uv_run(&n->loop, UV_RUN_DEFAULT);
     }
     stop(n);
@@ -158,6 +196,7 @@ int node_run(const struct config *c)
     if (!n)
         return exit_status;
     n->config = c;
+    n->started_ns = io_now_ns();
     if (setup_open(c, &n->setup))
         goto allocated;
     if (uv_loop_init(&n->loop))

@@ -15,8 +15,7 @@ struct unit {
 };
 
 /* Digits and one of the units, nothing else. */
-static bool parse_quantity(const char *text, const struct unit *units, size_t count,
-                           uint64_t *out)
+static bool parse_quantity(const char *text, const struct unit *units, size_t count, uint64_t *out)
 {
     if (!isdigit((unsigned char)*text))
         return false;
@@ -42,8 +41,8 @@ static bool parse_duration(const char *text, uint64_t *out)
 
 static bool parse_size(const char *text, uint64_t *out)
 {
-    static const struct unit units[] = {{"", 1},           {"b", 1},          {"k", 1ull << 10},
-                                        {"m", 1ull << 20}, {"g", 1ull << 30}};
+    static const struct unit units[] = {
+        {"", 1}, {"b", 1}, {"k", 1ull << 10}, {"m", 1ull << 20}, {"g", 1ull << 30}};
     return parse_quantity(text, units, sizeof(units) / sizeof(units[0]), out);
 }
 
@@ -74,8 +73,7 @@ static bool copy_text(char *out, size_t size, const char *text, const char **why
     return true;
 }
 
-static bool parse_path(char *out, size_t size, const char *text, const char *base,
-                       const char **why)
+static bool parse_path(char *out, size_t size, const char *text, const char *base, const char **why)
 {
     char full[2 * CONFIG_TEXT_MAX];
     bool relative = *text && *text != '/' && base;

@@ -1,4 +1,5 @@
-/* The table of settings, and how the text of each type is parsed. What is done with the values is not here. */
+/* The table of settings, and how the text of each type is parsed. What is done with the values is
+ * not here. */
 #include "node/settings.h"
 
 #include "core/record/record.h"
@@ -46,6 +47,9 @@ const struct setting settings[] = {
         log_level, "What is logged: this level and what is graver."),
     ROW("", "workers", SETTING_NUMBER, "2", 1, 32, NULL, top_section, workers,
         "Threads for the data path: public listener, DNS and session API."),
+    ROW("", "core-dumps", SETTING_BOOL, "no", 0, 0, NULL, top_section, core_dumps,
+        "Whether a crash may write the process's memory, with the farm's key and all records, to "
+        "disk, and a debugger of the same user may read it."),
 
     ROW("node", "address", SETTING_ADDRESS, NULL, 0, 7300, NULL, node_section, address,
         "Where other nodes reach this one (UDP)."),
@@ -53,12 +57,11 @@ const struct setting settings[] = {
         "Other nodes to find the farm by; any one that lives is enough."),
     ROW("node", "groups", SETTING_NAMES, "", 0, 0, NULL, node_section, groups,
         "Groups that clients and policies can choose by."),
-    ROW("node", "zone", SETTING_NAME, "", 0, 0, NULL, node_section, zone,
-        "Rack, room or site."),
+    ROW("node", "zone", SETTING_NAME, "", 0, 0, NULL, node_section, zone, "Rack, room or site."),
     ROW("node", "join-wait", SETTING_DURATION, "3s", 0, DAY_MS, NULL, node_section, join_wait_ms,
         "A starting node that finds nobody goes on alone after this."),
-    ROW("node", "leave-wait", SETTING_DURATION, "15s", 0, DAY_MS, NULL, node_section,
-        leave_wait_ms, "A stopping node hands its records over for so long at most."),
+    ROW("node", "leave-wait", SETTING_DURATION, "15s", 0, DAY_MS, NULL, node_section, leave_wait_ms,
+        "A stopping node hands its records over for so long at most."),
 
     ROW("server", "urls", SETTING_URLS, NULL, 0, 0, NULL, server_section, urls,
         "The server's own URLs: where redirects lead."),
@@ -118,8 +121,7 @@ const struct setting settings[] = {
     ROW("public", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, public_section, listen,
         "Where clients come."),
 
-    ROW("dns", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, dns_section, listen,
-        "UDP and TCP."),
+    ROW("dns", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, dns_section, listen, "UDP and TCP."),
     ROW("dns", "ttl", SETTING_NUMBER, "5", 0, 86400, NULL, dns_section, ttl_s,
         "Seconds that resolvers may keep an answer."),
     ROW("dns", "zone", SETTING_NAME, "", 0, 0, NULL, dns_section, zone,
@@ -221,13 +223,13 @@ const char *setting_nearest(const char *section, const char *name)
 const char *setting_type_name(enum setting_type t)
 {
     static const char *const names[] = {
-        [SETTING_TEXT] = "text",           [SETTING_NAME] = "name",
-        [SETTING_PATH] = "path",           [SETTING_URL] = "URL",
-        [SETTING_ADDRESS] = "address",     [SETTING_LISTEN] = "unix:PATH or address",
-        [SETTING_DURATION] = "duration",   [SETTING_SIZE] = "size",
-        [SETTING_NUMBER] = "number",       [SETTING_BOOL] = "yes or no",
-        [SETTING_CHOICE] = "choice",       [SETTING_NAMES] = "list of names",
-        [SETTING_URLS] = "list of URLs",   [SETTING_ADDRESSES] = "list of addresses",
+        [SETTING_TEXT] = "text",         [SETTING_NAME] = "name",
+        [SETTING_PATH] = "path",         [SETTING_URL] = "URL",
+        [SETTING_ADDRESS] = "address",   [SETTING_LISTEN] = "unix:PATH or address",
+        [SETTING_DURATION] = "duration", [SETTING_SIZE] = "size",
+        [SETTING_NUMBER] = "number",     [SETTING_BOOL] = "yes or no",
+        [SETTING_CHOICE] = "choice",     [SETTING_NAMES] = "list of names",
+        [SETTING_URLS] = "list of URLs", [SETTING_ADDRESSES] = "list of addresses",
     };
     return names[t];
 }

@@ -1,5 +1,5 @@
-/* settings.h - the one table of settings: section, name, type, unit, default, range and help. The parser, `stead
- * check`, `stead settings`, the manual page and the defaults all read it. */
+/* settings.h - the one table of settings: section, name, type, unit, default, range and help. The
+ * parser, `stead check`, `stead settings`, the manual page and the defaults all read it. */
 #ifndef NODE_SETTINGS_H
 #define NODE_SETTINGS_H
 
@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 enum setting_type {
-    SETTING_TEXT,     /* char[] of `size` bytes */
-    SETTING_NAME,     /* as TEXT: letters, digits, '-', '.', '_' */
-    SETTING_PATH,     /* as TEXT: relative to the folder of the config file */
-    SETTING_URL,      /* as TEXT: http or https */
-    SETTING_ADDRESS,  /* struct addr; a port of `max` when none is given, 0 = the port is required */
-    SETTING_LISTEN,   /* as TEXT: "unix:PATH" or "ADDRESS:PORT" */
+    SETTING_TEXT,    /* char[] of `size` bytes */
+    SETTING_NAME,    /* as TEXT: letters, digits, '-', '.', '_' */
+    SETTING_PATH,    /* as TEXT: relative to the folder of the config file */
+    SETTING_URL,     /* as TEXT: http or https */
+    SETTING_ADDRESS, /* struct addr; a port of `max` when none is given, 0 = the port is required */
+    SETTING_LISTEN,  /* as TEXT: "unix:PATH" or "ADDRESS:PORT" */
     SETTING_DURATION, /* uint32_t milliseconds: "500ms", "5s", "2m", "1h", "7d" */
     SETTING_SIZE,     /* uint64_t bytes: "4096", "64k", "256m", "2g" */
     SETTING_NUMBER,   /* uint32_t */
@@ -29,7 +29,7 @@ struct setting {
     const char *section, *name;
     enum setting_type type;
     const char *fallback; /* as it would be written; NULL = required; "" = empty */
-    uint64_t min, max;    /* of DURATION (ms), SIZE (bytes), NUMBER; max = default port of addresses */
+    uint64_t min, max; /* of DURATION (ms), SIZE (bytes), NUMBER; max = default port of addresses */
     const char *choices;
     size_t offset, size; /* in the section's struct */
     const char *help;
@@ -49,10 +49,11 @@ extern const size_t sections_count;
 
 const struct setting *setting_find(const char *section, const char *name);
 const struct section *section_find(const char *name);
-/* The setting or section of that section whose name is nearest to `name`, or NULL when none is near. */
+/* The setting or section of that section whose name is nearest to `name`, or NULL when none is
+ * near. */
 const char *setting_nearest(const char *section, const char *name);
-/* Parses text into *out (NULL: only checks). False: *why says what is wrong (static text). base: the folder
- * that relative paths are under. Lists are parsed element by element (index). */
+/* Parses text into *out (NULL: only checks). False: *why says what is wrong (static text). base:
+ * the folder that relative paths are under. Lists are parsed element by element (index). */
 bool setting_parse(const struct setting *s, const char *text, size_t index, const char *base,
                    void *out, const char **why);
 /* "duration", "size", ... for people. */

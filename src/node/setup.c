@@ -1,4 +1,5 @@
-/* From a configuration to an entry, keys and bound sockets: everything that can fail before a thread starts. */
+/* From a configuration to an entry, keys and bound sockets: everything that can fail before a
+ * thread starts. */
 #include "node/setup.h"
 
 #include "base/log.h"
@@ -6,8 +7,12 @@
 #include "io/io.h"
 #include "io/listen.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,6 +60,47 @@ static void make_entry(const struct config *c, const struct state *st, struct en
                  c->node.groups.text[i]);
     for (size_t i = 0; i < c->server_count; i++)
         make_server(&c->servers[i], &e->servers[i]);
+}
+
+/* The settings are checked one by one when they are read; this is what other nodes will ask of the
+ * whole. */
+static int check_entry(const struct config *c, const struct entry *e)
+{
+    static const char same[] = "other nodes would refuse what this one says of itself";
+    for (size_t i = 0; i < e->server_count; i++)
+        for (size_t u = 0; u < e->servers[i].url_count; u++)
+            if (!entry_url_valid(e->servers[i].urls[u], strlen(e->servers[i].urls[u])))
+                return fail(STEAD_E_CONFIG, "server: urls", e->servers[i].urls[u],
+                            "it must be http:// or https:// and a host");
+    if (e->address.family == 0 || !entry_name_valid(e->name, strlen(e->name), false))
+        return fail(STEAD_E_CONFIG, "node", c->node.name, "it needs a name and an address");
+    return entry_valid(e) ? STEAD_OK : fail(STEAD_E_CONFIG, "node", c->node.name, same);
+}
+
+#define MESH_BUFFER_BYTES (4 << 20)
+
+/* The mesh finds the largest frame of each path itself, so a datagram must never be cut on the way,
+ * nor refused for what an unauthenticated ICMP message said of the path. A burst from the whole
+ * farm waits in the buffer. */
+static int tune_mesh(const struct addr *a, int fd)
+{
+    int probe = a->family == 6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE;
+    int level = a->family == 6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    int option = a->family == 6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER;
+    if (setsockopt(fd, level, option, &probe, sizeof(probe)))
+        return fail(io_error(errno), "node: address:", "path MTU discovery", "");
+    int bytes = MESH_BUFFER_BYTES;
+    /* FORCE goes beyond net.core.rmem_max and needs CAP_NET_ADMIN. */
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    socklen_t len = sizeof(bytes);
+    /* The kernel tells the double, which it keeps for its own use. */
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &len) == 0 && bytes / 2 < MESH_BUFFER_BYTES)
+        log_info("mesh-buffer", "bytes=%d wanted=%d raise=net.core.rmem_max", bytes / 2,
+                 MESH_BUFFER_BYTES);
+    return STEAD_OK;
 }
 
 static int bind_udp(const struct addr *a, bool reuseport, const char *what, int *fd)
@@ -133,7 +179,8 @@ static int open_gate(struct setup *s, int *fd)
         return fail(STEAD_E_CONFIG, "sessions: listen on", c->listen, "");
     int err = read_token(s);
     if (!err && !addr_is_loopback(&a))
-        err = fail(STEAD_E_DENIED, "sessions: listen on", c->listen, "it must be a loopback address");
+        err =
+            fail(STEAD_E_DENIED, "sessions: listen on", c->listen, "it must be a loopback address");
     return err ? err : bind_tcp(&a, false, "sessions: listen on", fd);
 }
 
@@ -144,6 +191,8 @@ static int bind_all(struct setup *s)
     int err = probe(c);
     if (!err)
         err = bind_udp(&c->node.address, false, "node: address", &s->mesh_fd);
+    if (!err)
+        err = tune_mesh(&c->node.address, s->mesh_fd);
     if (!err && (err = listen_unix(c->admin.socket, 0660, &s->admin_unix_fd)))
         fail(err, "admin: socket", c->admin.socket, "");
     if (!err && c->admin.listen.family)
@@ -163,7 +212,8 @@ static int open_state(const struct config *c, struct setup *s)
     if (err == STEAD_E_IN_USE)
         return fail(err, "state", c->top.state, "another stead runs as this node");
     if (err == STEAD_E_PARSE)
-        return fail(err, "state", c->top.state, "its file 'node' is damaged: remove the folder to join as a new node");
+        return fail(err, "state", c->top.state,
+                    "its file 'node' is damaged: remove the folder to join as a new node");
     return err ? fail(err, "state", c->top.state, "") : STEAD_OK;
 }
 
@@ -171,7 +221,8 @@ static int load_key(const struct config *c, struct setup *s)
 {
     int err = key_load(c->top.key_file, s->key);
     if (err == STEAD_E_NOT_FOUND)
-        return fail(err, "key-file", c->top.key_file, "make one with 'stead keygen', the same for every node");
+        return fail(err, "key-file", c->top.key_file,
+                    "make one with 'stead keygen', the same for every node");
     if (err == STEAD_E_DENIED)
         return fail(err, "key-file", c->top.key_file, "others may read it: chmod 600");
     if (err == STEAD_E_PARSE)
@@ -179,24 +230,38 @@ static int load_key(const struct config *c, struct setup *s)
     return err ? fail(err, "key-file", c->top.key_file, "") : STEAD_OK;
 }
 
+/* Every client that is forwarded takes two descriptors. */
+static void raise_limits(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int setup_open(const struct config *c, struct setup *s)
 {
     *s = (struct setup){.config = c, .mesh_fd = -1, .admin_unix_fd = -1, .admin_tcp_fd = -1};
     s->state.lock_fd = -1;
     s->worker_count = c->top.workers;
+    raise_limits();
+    if (!c->top.core_dumps && prctl(PR_SET_DUMPABLE, 0))
+        log_warn("core-dumps", "error=%s", io_error_text(errno));
     for (size_t i = 0; i < WORKERS_MAX; i++)
         s->workers[i] = (struct worker_sockets){-1, -1, -1, -1};
     int err = load_key(c, s);
     if (!err)
         err = open_state(c, s);
+    if (!err) {
+        make_entry(c, &s->state, &s->entry);
+        err = check_entry(c, &s->entry);
+    }
     if (!err)
         err = bind_all(s);
-    if (err) {
+    if (err)
         setup_close(s);
-        return err;
-    }
-    make_entry(c, &s->state, &s->entry);
-    return STEAD_OK;
+    return err;
 }
 
 static void close_fd(int *fd)

@@ -1,5 +1,5 @@
-/* setup.h - what a node's parts need, made from its configuration: the entry, the tables of services and servers, and
- * the sockets. No thread runs yet. */
+/* setup.h - what a node's parts need, made from its configuration: the entry, the tables of
+ * services and servers, and the sockets. No thread runs yet. */
 #ifndef NODE_SETUP_H
 #define NODE_SETUP_H
 
@@ -28,8 +28,8 @@ struct setup {
     char *token; /* of the gate's TCP listener; NULL on a unix socket */
 };
 
-/* Reads state and key, binds every address. Says on standard error what failed and what to do; then nothing is left
- * open. STEAD_E_IN_USE, IO, DENIED, ... */
+/* Reads state and key, binds every address. Says on standard error what failed and what to do; then
+ * nothing is left open. STEAD_E_IN_USE, IO, DENIED, ... */
 int setup_open(const struct config *c, struct setup *out);
 void setup_close(struct setup *s); /* what was not taken over (set to -1) */
 

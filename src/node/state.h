@@ -1,5 +1,6 @@
-/* state.h - what a node keeps on disk: its identity and where it last found the farm. One folder, locked while the node
- * runs. A lost folder gives a new id; a copied one is a cloned machine, which the farm refuses. */
+/* state.h - what a node keeps on disk: its identity and where it last found the farm. One folder,
+ * locked while the node runs. A lost folder gives a new id; a copied one is a cloned machine, which
+ * the farm refuses. */
 #ifndef NODE_STATE_H
 #define NODE_STATE_H
 
@@ -14,8 +15,9 @@ struct state {
     uint64_t node, boot, inc; /* inc is drawn anew at each start */
 };
 
-/* Makes or opens the folder, locks it, reads or makes the id and takes the next boot number, on disk before it returns.
- * IN_USE: another node runs on it. PARSE: the file `node` is damaged. IO. */
+/* Makes or opens the folder, locks it, reads or makes the id and takes the next boot number, on
+ * disk before it returns. IN_USE: another node runs on it. PARSE: the file `node` is damaged. IO.
+ */
 int state_open(const char *path, struct state *out);
 void state_close(struct state *s);
 /* The farm's addresses as last known: written atomically; read back up to max. */

@@ -1,4 +1,5 @@
-/* A worker's thread: opens its roles on its loop, runs, and closes them in turn when it is told to. */
+/* A worker's thread: opens its roles on its loop, runs, and closes them in turn when it is told to.
+ */
 #include "node/worker.h"
 
 #include <stdio.h>
@@ -17,8 +18,9 @@ static void add_zone(struct shared *s, const char *zone)
 
 static void init_names(struct shared *s, const struct config *c)
 {
-    static const enum name_mode modes[] = {
-        [ANSWER_SERVERS] = NAME_SERVERS, [ANSWER_DIRECTORS] = NAME_DIRECTORS, [ANSWER_BOTH] = NAME_BOTH};
+    static const enum name_mode modes[] = {[ANSWER_SERVERS] = NAME_SERVERS,
+                                           [ANSWER_DIRECTORS] = NAME_DIRECTORS,
+                                           [ANSWER_BOTH] = NAME_BOTH};
     s->names.ttl_s = c->dns.ttl_s;
     s->names.service_count = c->service_count;
     if (*c->dns.zone)
@@ -55,6 +57,26 @@ static void init_decide(struct shared *s, const struct config *c)
     }
 }
 
+/* A check asks as a client of the server's first URL does, so that virtual hosts answer. */
+static void init_checks(struct shared *s, const struct config *c)
+{
+    for (size_t i = 0; i < c->server_count; i++) {
+        const struct server_section *from = &c->servers[i];
+        const char *host = from->urls.count ? strstr(from->urls.text[0], "://") : NULL;
+        host = host ? host + 3 : "localhost";
+        snprintf(s->check_hosts[i], CONFIG_TEXT_MAX, "%.*s", (int)strcspn(host, "/"), host);
+        s->checks[i] = (struct health_check){.type = (enum check_type)from->check.type,
+                                             .to = from->forward,
+                                             .service = from->service,
+                                             .path = from->check.path,
+                                             .host = s->check_hosts[i],
+                                             .interval_ms = from->check.interval_ms,
+                                             .timeout_ms = from->check.timeout_ms,
+                                             .rise = from->check.rise,
+                                             .fall = from->check.fall};
+    }
+}
+
 void shared_init(struct shared *s, const struct config *c, struct store *store, const char *token)
 {
     s->config = c;
@@ -62,6 +84,7 @@ void shared_init(struct shared *s, const struct config *c, struct store *store, 
     s->token = token;
     init_names(s, c);
     init_decide(s, c);
+    init_checks(s, c);
 }
 
 static void part_closed(void *context)
@@ -79,6 +102,8 @@ static void on_stop(uv_async_t *stop)
         name_close(w->name, part_closed, w);
     if (w->gate)
         gate_close(w->gate, part_closed, w);
+    if (w->health)
+        health_close(w->health, part_closed, w);
     uv_close((uv_handle_t *)stop, NULL);
 }
 
@@ -149,6 +174,18 @@ static int open_name(struct worker *w, struct worker_sockets *sockets)
     return err;
 }
 
+static int open_health(struct worker *w)
+{
+    struct shared *s = w->shared;
+    struct health_config c = {
+        .loop = &w->loop, .store = s->store, .checks = s->checks, .count = s->config->server_count};
+    if (w->index != 0)
+        return STEAD_OK;
+    int err = health_open(&c, &w->health);
+    w->open_parts += err == STEAD_OK;
+    return err;
+}
+
 int worker_start(struct worker *w, unsigned index, struct shared *shared,
                  struct worker_sockets *sockets)
 {
@@ -164,6 +201,8 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
         err = open_name(w, sockets);
     if (!err)
         err = open_gate(w, sockets);
+    if (!err)
+        err = open_health(w);
     if (!err && uv_thread_create(&w->thread, run, w))
         err = STEAD_E_IO;
     if (err) {

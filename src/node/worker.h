@@ -1,8 +1,10 @@
-/* worker.h - one thread of the data path: a loop with its own public listener, name server and session gate. */
+/* worker.h - one thread of the data path: a loop with its own public listener, name server and
+ * session gate. The first one also checks the node's own real servers. */
 #ifndef NODE_WORKER_H
 #define NODE_WORKER_H
 
 #include "node/setup.h"
+#include "role/director/health.h"
 #include "role/gate/gate.h"
 
 #include <uv.h>
@@ -16,6 +18,8 @@ struct shared {
     struct decide_service services[CONFIG_SERVICES_MAX];
     struct decide_server servers[ENTRY_SERVERS_MAX];
     struct addr forwards[ENTRY_SERVERS_MAX];
+    struct health_check checks[ENTRY_SERVERS_MAX];
+    char check_hosts[ENTRY_SERVERS_MAX][CONFIG_TEXT_MAX];
     struct name_config names;
     char zones[CONFIG_SERVICES_MAX][CONFIG_TEXT_MAX];
     struct director_counters director;
@@ -33,6 +37,7 @@ struct worker {
     struct director *director;
     struct name *name;
     struct gate *gate;
+    struct health *health; /* the first worker's */
     unsigned open_parts;
 };
 

@@ -45,6 +45,8 @@ struct admin_snapshot {
     uint64_t node_id, inc, pid, uptime_ns;
     enum status status;
     bool ready;
+    bool drained; /* draining, and nothing is left here that other nodes should have */
+    bool alone;   /* up, though no other node was ever found */
     char reason[ADMIN_REASON_MAX]; /* why not: "joining", "draining", "alone", ... */
     struct kinds kinds;
     struct store_stats store;

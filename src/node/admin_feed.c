@@ -1,0 +1,149 @@
+/* Copies plain numbers from the parts of the node into the admin role's snapshot. */
+#include "node/admin_feed.h"
+
+#include "io/io.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct admin_http copy_http(const struct http_counters *c)
+{
+    return (struct admin_http){.accepted = c->accepted,
+                               .refused = c->refused,
+                               .requests = c->requests,
+                               .bad = c->bad,
+                               .timeouts = c->timeouts,
+                               .open = c->open};
+}
+
+static struct admin_dns copy_dns(const struct name_stats *n)
+{
+    return (struct admin_dns){.udp = n->udp,
+                              .tcp = n->tcp,
+                              .answered = n->answered,
+                              .empty = n->empty,
+                              .nxdomain = n->nxdomain,
+                              .refused = n->refused,
+                              .malformed = n->malformed,
+                              .truncated = n->truncated,
+                              .last_resort = n->last_resort,
+                              .dropped = n->dropped,
+                              .evicted = n->evicted};
+}
+
+static struct admin_gate copy_gate(const struct gate_counters *g)
+{
+    return (struct admin_gate){.calls = g->calls,
+                               .denied = g->denied,
+                               .invalid = g->invalid,
+                               .failed = g->failed,
+                               .unknown = g->unknown,
+                               .busy = g->busy,
+                               .renewed = g->renewed,
+                               .waiting = g->waiting};
+}
+
+static struct admin_director copy_director(const struct director_counters *d)
+{
+    const struct forward_counters *f = &d->forward;
+    return (struct admin_director){.roster = d->verdicts[DECIDE_ROSTER],
+                                   .not_found = d->verdicts[DECIDE_NOT_FOUND],
+                                   .method = d->verdicts[DECIDE_METHOD],
+                                   .redirected = d->verdicts[DECIDE_REDIRECT],
+                                   .forwarded = d->verdicts[DECIDE_FORWARD],
+                                   .misdirected = d->verdicts[DECIDE_MISDIRECTED],
+                                   .no_server = d->verdicts[DECIDE_NO_SERVER],
+                                   .bad = d->verdicts[DECIDE_BAD],
+                                   .not_modified = d->not_modified,
+                                   .tunnels_opened = f->opened,
+                                   .tunnels_open = f->open,
+                                   .tunnels_refused = f->refused,
+                                   .tunnels_reset = f->resets,
+                                   .tunnels_timed_out = f->timeouts,
+                                   .tunnels_busy = f->busy,
+                                   .up_bytes = f->up_bytes,
+                                   .down_bytes = f->down_bytes};
+}
+
+bool admin_feed_ready(enum mesh_phase p, const char **reason)
+{
+    static const char *const reasons[] = {[MESH_JOINING] = "joining",
+                                          [MESH_UP] = "",
+                                          [MESH_DRAINING] = "draining",
+                                          [MESH_LEAVING] = "leaving",
+                                          [MESH_GONE] = "leaving"};
+    *reason = reasons[p];
+    return p == MESH_UP;
+}
+
+static void tell_phase(const struct admin_feed *f, struct admin_snapshot *out)
+{
+    static const enum status statuses[] = {[MESH_JOINING] = STATUS_JOINING,
+                                           [MESH_UP] = STATUS_UP,
+                                           [MESH_DRAINING] = STATUS_DRAINING,
+                                           [MESH_LEAVING] = STATUS_DRAINING,
+                                           [MESH_GONE] = STATUS_LEFT};
+    enum mesh_phase p = (enum mesh_phase)atomic_load(&f->mesh->phase_shown);
+    const char *reason, *more = "";
+    out->status = statuses[p];
+    out->ready = admin_feed_ready(p, &reason);
+    out->drained = atomic_load(&f->mesh->drained_shown);
+    out->alone = atomic_load(&f->mesh->alone_shown) && out->mesh.peers == 0;
+    if (p == MESH_JOINING)
+        more = out->mesh.peers ? ": copies are on their way" : ": no other node has answered yet";
+    else if (p == MESH_DRAINING || p == MESH_LEAVING)
+        more = out->drained ? ": nothing is left here" : ": records are being handed over";
+    snprintf(out->reason, sizeof(out->reason), "%s%s", reason, more);
+}
+
+static void tell_servers(const struct admin_feed *f, struct admin_snapshot *out)
+{
+    out->server_count = f->entry->server_count;
+    for (unsigned i = 0; i < f->entry->server_count; i++) {
+        out->servers[i] = f->entry->servers[i];
+        out->servers[i].users = store_users(f->store, i);
+        out->servers[i].healthy = store_healthy(f->store, i);
+    }
+}
+
+static void collect(void *context, struct admin_snapshot *out)
+{
+    struct admin_feed *f = context;
+    snprintf(out->node, sizeof(out->node), "%s", f->config->node.name);
+    snprintf(out->farm, sizeof(out->farm), "%s", f->config->top.farm);
+    snprintf(out->version, sizeof(out->version), "%s", STEAD_VERSION);
+    out->node_id = f->entry->node;
+    out->inc = f->entry->inc;
+    out->pid = (uint64_t)getpid();
+    out->uptime_ns = io_now_ns() - f->started_ns;
+    out->kinds = *store_kinds(f->store);
+    store_stats(f->store, &out->store);
+    mesh_loop_stats(f->mesh, &out->mesh, &out->members);
+    tell_phase(f, out);
+    tell_servers(f, out);
+    out->public_http = copy_http(&f->shared->director.http);
+    out->gate_http = copy_http(&f->shared->gate_http);
+    out->dns = copy_dns(&f->shared->name);
+    out->gate = copy_gate(&f->shared->gate);
+    out->director = copy_director(&f->shared->director);
+    out->loop_turn_max_ns = atomic_exchange(&f->mesh->turn_max_ns, 0);
+}
+
+static struct roster *roster(void *context)
+{
+    struct admin_feed *f = context;
+    return store_roster(f->store);
+}
+
+static void drain(void *context, bool draining)
+{
+    struct admin_feed *f = context;
+    store_set_draining(f->store, draining);
+}
+
+struct admin_source admin_feed_source(struct admin_feed *f)
+{
+    return (struct admin_source){
+        .context = f, .collect = collect, .roster = roster, .drain = drain};
+}
