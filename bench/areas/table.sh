@@ -4,9 +4,12 @@
 area table
 for ROUND in $(seq "$ROUNDS"); do
     quiet || log "the machine is not quiet"
-    for what in 10000 1000000 hash; do
-        taskset -c "$SRV_CPU" "$BIN/table_bench" "$what" | sed "s/^/$ROUND /" >>"$RAW" ||
-            fail "table_bench $what failed"
+    for subject in $(rotate limit uthash stead); do
+        for count in 10000 1000000; do
+            taskset -c "$SRV_CPU" "$BIN/table_bench" "$subject" "$count" | sed "s/^/$ROUND /" >>"$RAW" ||
+                fail "table_bench $subject $count failed"
+        done
     done
+    taskset -c "$SRV_CPU" "$BIN/table_bench" hash | sed "s/^/$ROUND /" >>"$RAW"
 done
 report '.*'
