@@ -9,6 +9,7 @@ CONNS=${CONNS:-64}            # connections of the HTTP loads
 ONLY=${ONLY:-}                # only these subjects, separated by spaces
 MAX_FOREIGN=${MAX_FOREIGN:-15} # percent of a core; see measure
 QUIET_WAIT=${QUIET_WAIT:-10}  # wait so many seconds at most for quiet cores
+REST=${REST:-0}               # seconds between rounds that others may have the machine
 ALL=${ALL:-}                  # not empty: print every metric
 
 BIN=$BUILD/bench
@@ -111,6 +112,14 @@ wanted() { [ -z "$ONLY" ] || [[ " $ONLY " == *" $1 "* ]]; }
 rotate() {
     local k=$((ROUND % $#))
     echo "${@:k+1}" "${@:1:k}"
+}
+
+# every_round: for each round, from 1 on, the function `round` that an area defines.
+every_round() {
+    for ROUND in $(seq "$ROUNDS"); do
+        [ "$ROUND" = 1 ] || sleep "$REST"
+        round
+    done
 }
 
 # measure SUBJECT/LOAD RATE COMMAND...: runs a load on the loader's core. The command prints lines

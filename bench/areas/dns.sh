@@ -51,13 +51,14 @@ PID[stead]=$P
 for subject in limit gdnsd knot stead; do
     await "$subject" "$BIN/dnsload" "${ADDRESS[$subject]}" www.bench.test 0.05 1 1
 done
-for ROUND in $(seq "$ROUNDS"); do
+round() {
     for subject in $(rotate limit gdnsd knot stead); do
         wanted "$subject" || continue
         LOADED_PIDS=${PID[$subject]}
         measure "$subject/batched" qps "$BIN/dnsload" "${ADDRESS[$subject]}" www.bench.test "$SECS" 8 32
         measure "$subject/single" qps "$BIN/dnsload" "${ADDRESS[$subject]}" www.bench.test "$SECS" 1 1
     done
-done
+}
+every_round
 stop_all
 report 'qps|proc_us_per_op|p99_us|lost|load_busy_pct'

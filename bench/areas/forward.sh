@@ -39,7 +39,7 @@ PID[stead]=$P
 for subject in limit haproxy nginx stead; do
     await "$subject" "$BIN/httpload" -c 1 -t 0.01 -H s1.bench.test:8080 "${ADDRESS[$subject]}" /
 done
-for ROUND in $(seq "$ROUNDS"); do
+round() {
     for subject in $(rotate limit haproxy nginx stead); do
         wanted "$subject" || continue
         LOADED_PIDS=${PID[$subject]}
@@ -48,7 +48,8 @@ for ROUND in $(seq "$ROUNDS"); do
         measure "$subject/big" mbit_s "$BIN/httpload" -c 4 -t "$SECS" -H s1.bench.test:8080 \
             "${ADDRESS[$subject]}" /big
     done
-done
+}
+every_round
 stop_all
 grep -v '/big req_s' "$RAW" | grep -v '/small mbit_s' >"$AREA/shown.txt" # each load's own rate
 RAW=$AREA/shown.txt

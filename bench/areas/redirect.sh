@@ -36,7 +36,7 @@ await_http null 307 www.bench.test "${ADDRESS[limit/keep]}"
 await_http haproxy 307 www.bench.test "${ADDRESS[haproxy/keep]}"
 await_http nginx 307 www.bench.test "${ADDRESS[nginx/keep]}"
 await_http s1 307 www.bench.test:8080 "${ADDRESS[stead/keep]}"
-for ROUND in $(seq "$ROUNDS"); do
+round() {
     for subject in $(rotate limit haproxy nginx stead); do
         wanted "$subject" || continue
         for load in keep close; do
@@ -47,6 +47,7 @@ for ROUND in $(seq "$ROUNDS"); do
                 "${ADDRESS[$name]:-${ADDRESS[$subject/keep]}}" '/some/path?x=1'
         done
     done
-done
+}
+every_round
 stop_all
 report 'req_s|proc_us_per_op|p99_us|load_busy_pct'

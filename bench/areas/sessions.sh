@@ -21,7 +21,7 @@ bytes=$("$BIN/sessload" -c 1 -n 1 -t 0.01 -k purchase "$node" | awk '$1 == "answ
 start null "$SRV_CPU" "$BIN/nullsrv" "unix:$AREA/null.sock" session "$bytes"
 null_pid=$P
 await null test -S "$AREA/null.sock"
-for ROUND in $(seq "$ROUNDS"); do
+round() {
     for subject in $(rotate limit stead); do
         wanted "$subject" || continue
         for conns in 1 16 64; do
@@ -36,6 +36,7 @@ for ROUND in $(seq "$ROUNDS"); do
             measure "$subject/patch-$conns" writes_s "$BIN/sessload" "${load[@]}"
         done
     done
-done
+}
+every_round
 stop_all
 report 'writes_s|proc_us_per_op|p50_us|p99_us|verified|load_busy_pct'

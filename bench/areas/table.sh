@@ -2,7 +2,7 @@
 # table.sh - the session table and its hash alone, in one process. Beside them uthash and XXH3. Limit:
 # an array that is told where to look.
 area table
-for ROUND in $(seq "$ROUNDS"); do
+round() {
     quiet || log "the machine is not quiet"
     for subject in $(rotate limit uthash stead); do
         for count in 10000 1000000; do
@@ -11,5 +11,6 @@ for ROUND in $(seq "$ROUNDS"); do
         done
     done
     taskset -c "$SRV_CPU" "$BIN/table_bench" hash | sed "s/^/$ROUND /" >>"$RAW"
-done
+}
+every_round
 report '.*'
