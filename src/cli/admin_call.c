@@ -3,10 +3,10 @@
 #include "cli/cli.h"
 #include "client/net.h"
 #include "core/http/http.h"
-#include "node/config.h"
 #include "stead/error.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +38,8 @@ static int connect_to(const char *where, uint64_t deadline_ms, int *fd)
     struct addr a;
     if (strncmp(where, "unix:", 5) == 0)
         return connect_unix(where + 5, fd);
+    if (strchr(where, '/'))
+        return connect_unix(where, fd);
     if (!addr_parse(where, 7380, &a))
         return STEAD_E_INVAL;
     return net_connect(SOCK_STREAM, &a, deadline_ms, fd);
@@ -103,33 +105,32 @@ static int ask(const char *where, const char *method, const char *path, int *sta
     return *body ? STEAD_OK : STEAD_E_NOMEM;
 }
 
-/* Where the configuration says; false after it said what is wrong. */
-static bool find_admin(const struct cli_options *o, char *out, size_t cap)
-{
-    static struct config config;
-    if (o->admin) {
-        snprintf(out, cap, "%s", o->admin);
-        return true;
-    }
-    if (config_load(o->config, &config, stderr)) {
-        fprintf(stderr, "stead: name the node by --admin unix:PATH or --admin ADDRESS:PORT, or its "
-                        "configuration by -c FILE\n");
-        return false;
-    }
-    snprintf(out, cap, "unix:%s", config.admin.socket);
-    return true;
-}
-
 int cli_admin(const struct cli_options *o, const char *method, const char *path, char **body)
 {
-    char where[512];
+    const char *where = o->where;
     int status = 0;
-    if (!find_admin(o, where, sizeof(where)))
-        return 0;
+    *body = NULL;
     int err = ask(where, method, path, &status, body);
+    if (err && o->quiet)
+        return 0;
     if (err == STEAD_E_UNREACHABLE)
         fprintf(stderr, "stead: no node answers at %s; is it running?\n", where);
+    else if (err == STEAD_E_DENIED)
+        fprintf(stderr, "stead: %s: it is for the node's own user and group\n", where);
+    else if (err == STEAD_E_INVAL)
+        fprintf(stderr, "stead: '%s' is neither unix:PATH nor ADDRESS:PORT\n", where);
     else if (err)
         fprintf(stderr, "stead: %s: %s\n", where, stead_error_text(err));
     return err ? 0 : status;
+}
+
+int cli_refused(const char *verb, int status, const char *body)
+{
+    if (status == 0)
+        return EXIT_FAILED;
+    json_t *j = json_loads(body, 0, NULL);
+    const char *message = json_string_value(json_object_get(j, "message"));
+    fprintf(stderr, "stead %s: the node answers %d: %s\n", verb, status, message ? message : body);
+    json_decref(j);
+    return EXIT_FAILED;
 }

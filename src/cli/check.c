@@ -8,23 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool wants_help(int argc, char **argv, const char *text)
-{
-    if (argc < 2 || (strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0))
-        return false;
-    fputs(text, stdout);
-    return true;
-}
-
 int verb_check(int argc, char **argv)
 {
     struct cli_options o;
     struct config config;
-    if (wants_help(argc, argv,
-                   "usage: stead check [-c FILE]\nReads the configuration and says "
-                   "every mistake with file and line. Exit status 2 if there is any.\n"))
+    if (cli_wants_help(argc, argv,
+                       "usage: stead check [-c FILE]\nReads the configuration and says "
+                       "every mistake with file and line. Exit status 2 if there is any.\n"))
         return EXIT_DONE;
-    if (!cli_options(argc, argv, &o, NULL, NULL))
+    if (!cli_options(argc, argv, &o, NULL, NULL) || !cli_no_arguments(argc, argv, &o))
         return EXIT_USAGE;
     if (config_load(o.config, &config, stderr))
         return EXIT_USAGE;
@@ -35,9 +27,9 @@ int verb_check(int argc, char **argv)
 
 int verb_keygen(int argc, char **argv)
 {
-    if (wants_help(argc, argv,
-                   "usage: stead keygen FILE\nMakes a new key for a farm, mode 0600. "
-                   "Copy it to every node of the farm.\n"))
+    if (cli_wants_help(argc, argv,
+                       "usage: stead keygen FILE\nMakes a new key for a farm, mode 0600. "
+                       "Copy it to every node of the farm.\n"))
         return EXIT_DONE;
     if (argc != 2) {
         fprintf(stderr, "stead keygen: which file? See 'stead help keygen'\n");
@@ -79,11 +71,11 @@ int verb_settings(int argc, char **argv)
     static const char *const extra[] = {"man", NULL};
     const char *man[1] = {NULL};
     struct cli_options o;
-    if (wants_help(argc, argv,
-                   "usage: stead settings\nPrints every setting that a configuration "
-                   "may have. --man prints the same as source of stead.conf(5).\n"))
+    if (cli_wants_help(argc, argv,
+                       "usage: stead settings\nPrints every setting that a configuration "
+                       "may have. --man prints the same as source of stead.conf(5).\n"))
         return EXIT_DONE;
-    if (!cli_options(argc, argv, &o, extra, man))
+    if (!cli_options(argc, argv, &o, extra, man) || !cli_no_arguments(argc, argv, &o))
         return EXIT_USAGE;
     for (size_t i = 0; i < sections_count; i++) {
         const struct section *sec = &sections[i];

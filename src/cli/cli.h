@@ -10,6 +10,7 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
+#define CLI_ARGUMENTS_MAX 16 /* beside options */
 #define CONFIG_DEFAULT "/etc/stead/stead.conf"
 
 struct verb {
@@ -26,6 +27,7 @@ int verb_settings(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_roster(int argc, char **argv);
 int verb_pick(int argc, char **argv);
+int verb_wait(int argc, char **argv);
 int verb_drain(int argc, char **argv);
 int verb_undrain(int argc, char **argv);
 
@@ -34,19 +36,37 @@ struct cli_options {
     const char *config; /* -c FILE: its admin section says where the node listens */
     const char *admin;  /* --admin unix:PATH or ADDRESS:PORT */
     bool json;
-    bool color; /* standard output is a terminal, and NO_COLOR is not set */
-    int first;  /* index of the first argument that is no option */
+    bool quiet;      /* cli_admin says nothing of a node that does not answer */
+    bool color;      /* standard output is a terminal, and NO_COLOR is not set */
+    char where[512]; /* unix:PATH or ADDRESS:PORT of the node; set by cli_node_options */
+    int first;       /* index of the first argument that is no option */
 };
 
 /* Says what is wrong on standard error and returns false. `extra` names a verb's own options,
  * "name:" for one that takes a value, NULL at the end; their values go to values[] in the same
- * order. */
+ * order. A name of one letter is given with one dash. Arguments that are no options are moved to
+ * argv[first] and after it. */
 bool cli_options(int argc, char **argv, struct cli_options *out, const char *const *extra,
                  const char **values);
+/* The same for a verb whose only argument is the node: where it listens, as after --admin. Without
+ * one it is found by the configuration. */
+bool cli_node_options(int argc, char **argv, struct cli_options *out, const char *const *extra,
+                      const char **values);
+/* False, after it said so, when something stands there that is no option. */
+bool cli_no_arguments(int argc, char **argv, const struct cli_options *o);
+/* Prints text and returns true when --help is the first argument. */
+bool cli_wants_help(int argc, char **argv, const char *text);
 
 /* Asks the node's admin listener. Returns the HTTP status, or 0 after it said on standard error
- * what failed and what to do. *body is malloc'ed, ended by NUL. */
+ * what failed and what to do. *body is malloc'ed, ended by NUL; NULL when 0 is returned. */
 int cli_admin(const struct cli_options *o, const char *method, const char *path, char **body);
+/* Says on standard error what a node answered that did not do it. Returns EXIT_FAILED. */
+int cli_refused(const char *verb, int status, const char *body);
+
+enum paint { PAINT_NONE, PAINT_BOLD, PAINT_DIM, PAINT_RED, PAINT_GREEN, PAINT_YELLOW };
+/* What turns a colour on (PAINT_NONE: off), "" where there are none. */
+const char *cli_paint(const struct cli_options *o, enum paint p);
+enum paint cli_status_paint(const char *status);
 
 /* "3 s", "12 min", "5 h" for people. */
 const char *cli_age(double seconds, char *buf, size_t cap);

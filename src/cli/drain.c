@@ -5,57 +5,66 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-static bool wants_help(int argc, char **argv)
-{
-    return argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
-}
+static const char drain_help[] =
+    "usage: stead drain [NODE] [--wait]\n"
+    "The node takes no new clients and hands its sessions over. Clients that are connected stay.\n"
+    "--wait: says what is left each second, until it is safe to stop.\n"
+    "It works by the node's unix socket only.\n";
+static const char undrain_help[] = "usage: stead undrain [NODE]\n"
+                                   "The node takes clients again, after `stead drain`.\n"
+                                   "It works by the node's unix socket only.\n";
 
-static int post(const struct cli_options *o, const char *path)
+static int post(const struct cli_options *o, const char *verb, const char *path)
 {
-    char *body = NULL;
+    char *body;
     int status = cli_admin(o, "POST", path, &body);
-    if (status && status / 100 != 2)
-        fprintf(stderr, "stead: the node answers %d: %s\n", status, body);
+    int result = status == 200 ? EXIT_DONE : cli_refused(verb, status, body);
+    if (result == EXIT_DONE && o->json)
+        fputs(body, stdout);
     free(body);
-    return status / 100 == 2 ? EXIT_DONE : EXIT_FAILED;
+    return result;
 }
 
-/* Users and records that are still here; false when the node does not say. */
-static bool what_is_left(const struct cli_options *o, long long *users, long long *records)
+struct left {
+    bool drained; /* no record is left here that another node should have */
+    long long users, records;
+};
+
+/* False when the node does not say. */
+static bool what_is_left(const struct cli_options *o, struct left *left)
 {
-    char *body = NULL;
-    if (cli_admin(o, "GET", "/v1/status", &body) != 200) {
-        free(body);
-        return false;
-    }
-    json_t *status = json_loads(body, 0, NULL), *server;
+    char *body;
+    int answer = cli_admin(o, "GET", "/v1/status", &body);
+    json_t *status = answer == 200 ? json_loads(body, 0, NULL) : NULL, *server;
     size_t i;
-    *users = 0;
-    *records =
+    *left = (struct left){.drained = json_is_true(json_object_get(status, "drained"))};
+    left->records =
         json_integer_value(json_object_get(json_object_get(status, "sessions"), "handover_left"));
     json_array_foreach(json_object_get(status, "servers"), i, server)
     {
-        *users += json_integer_value(json_object_get(server, "users"));
+        left->users += json_integer_value(json_object_get(server, "users"));
     }
+    bool told = status != NULL;
     json_decref(status);
     free(body);
-    return true;
+    return told;
 }
 
 static int wait_until_empty(const struct cli_options *o)
 {
-    long long users, records;
-    do {
-        if (!what_is_left(o, &users, &records))
+    struct left left;
+    for (;;) {
+        if (!what_is_left(o, &left))
             return EXIT_FAILED;
-        fprintf(stderr, "%lld users, %lld records left\n", users, records);
-        if (users > 0 || records > 0)
-            sleep(1);
-    } while (users > 0 || records > 0);
-    printf("it is safe to stop\n");
+        if (left.drained && left.users == 0)
+            break;
+        fprintf(stderr, "%lld users, %lld records left\n", left.users, left.records);
+        sleep(1);
+    }
+    if (!o->json)
+        printf("it is safe to stop\n");
     return EXIT_DONE;
 }
 
@@ -64,26 +73,20 @@ int verb_drain(int argc, char **argv)
     static const char *const extra[] = {"wait", NULL};
     const char *wait[1] = {NULL};
     struct cli_options o;
-    if (wants_help(argc, argv)) {
-        printf(
-            "usage: stead drain [NODE] [--wait]\nThe node takes no new clients and hands its "
-            "sessions over.\n--wait: says what is left each second, until it is safe to stop.\n");
+    if (cli_wants_help(argc, argv, drain_help))
         return EXIT_DONE;
-    }
-    if (!cli_options(argc, argv, &o, extra, wait))
+    if (!cli_node_options(argc, argv, &o, extra, wait))
         return EXIT_USAGE;
-    int status = post(&o, "/v1/drain");
+    int status = post(&o, argv[0], "/v1/drain");
     return status == EXIT_DONE && wait[0] ? wait_until_empty(&o) : status;
 }
 
 int verb_undrain(int argc, char **argv)
 {
     struct cli_options o;
-    if (wants_help(argc, argv)) {
-        printf("usage: stead undrain [NODE]\nThe node takes clients again.\n");
+    if (cli_wants_help(argc, argv, undrain_help))
         return EXIT_DONE;
-    }
-    if (!cli_options(argc, argv, &o, NULL, NULL))
+    if (!cli_node_options(argc, argv, &o, NULL, NULL))
         return EXIT_USAGE;
-    return post(&o, "/v1/undrain");
+    return post(&o, argv[0], "/v1/undrain");
 }

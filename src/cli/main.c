@@ -12,6 +12,7 @@ static const struct verb verbs[] = {
     {"check", "[-c FILE]", "check a configuration and say what is wrong with it", verb_check},
     {"status", "[NODE]", "how a node and its sessions are", verb_status},
     {"roster", "[NODE]", "every server of the farm, with its users", verb_roster},
+    {"wait", "[--synced] [-t SECONDS] [NODE]", "until a node takes clients", verb_wait},
     {"pick", "URL", "pick a server as a client does, and print its URL", verb_pick},
     {"drain", "[NODE] [--wait]", "send no new clients here, and hand the sessions over",
      verb_drain},
@@ -29,11 +30,12 @@ static void print_help(FILE *to)
     for (size_t i = 0; i < VERB_COUNT; i++) {
         char call[64];
         snprintf(call, sizeof(call), "%s %s", verbs[i].name, verbs[i].arguments);
-        fprintf(to, "  %-24s %s\n", call, verbs[i].help);
+        fprintf(to, "  %-36s %s\n", call, verbs[i].help);
     }
     fprintf(to,
-            "\nNODE: --admin unix:PATH or --admin ADDRESS:PORT, or -c FILE to look there "
-            "(default %s)\nmore: stead help VERB, man stead, man stead.conf\n",
+            "\nNODE: unix:PATH or ADDRESS:PORT of its admin listener; without it $STEAD_ADMIN, or "
+            "what\nthe configuration says: -c FILE (default %s)\n"
+            "more: stead help VERB, man stead, man stead.conf\n",
             CONFIG_DEFAULT);
 }
 

@@ -55,10 +55,8 @@ int verb_pick(int argc, char **argv)
     struct cli_options o;
     struct stead_options so;
     struct stead_choice *choice;
-    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        fputs(help, stdout);
+    if (cli_wants_help(argc, argv, help))
         return EXIT_DONE;
-    }
     if (!cli_options(argc, argv, &o, options, value))
         return EXIT_USAGE;
     if (o.first + 1 != argc) {

@@ -1,0 +1,190 @@
+/* stead status: how a node and its sessions are, for people: first what is wrong, then the numbers.
+ */
+#include "cli/cli.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOP_TURN_WARN_NS 300000000.0
+
+static const char help[] =
+    "usage: stead status [NODE] [--json]\n"
+    "How the node and its sessions are; what needs attention stands first.\n"
+    "--json: the node's own answer. Exit status 1 when the node does not answer.\n";
+
+/* What is wrong when the number is not 0. */
+struct warning {
+    const char *group, *name, *text;
+};
+
+static const struct warning warnings[] = {
+    {"nodes", "suspect", "nodes of the farm are suspect: not heard for a moment"},
+    {"nodes", "down", "nodes of the farm are down"},
+    {"sessions", "below_copies",
+     "records have fewer copies than promised: too few nodes are up, or repair is under way"},
+    {"sessions", "orphans", "copies here wait to be claimed: their owner is down"},
+    {"sessions", "doubtful", "records must be settled with other nodes before they are served"},
+    {"sessions", "values_lost", "values lost in merges after a split of the farm"},
+    {"sessions", "full", "writes were refused for lack of memory"},
+    {"sessions", "busy", "operations were refused by full queues"},
+    {"mesh", "dropped_auth", "frames came from somebody without this farm's key"},
+    {"mesh", "pauses", "times this node did not run for a while: suspended, or a busy machine"},
+};
+
+static long long number(const json_t *status, const char *group, const char *name)
+{
+    return json_integer_value(json_object_get(json_object_get(status, group), name));
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+static void print_head(const struct cli_options *o, const json_t *s)
+{
+    char age[32];
+    const char *status = text_of(s, "status"), *reason = text_of(s, "reason");
+    bool ready = json_is_true(json_object_get(s, "ready"));
+    printf("%s%s%s of farm %s: %s%s%s", cli_paint(o, PAINT_BOLD), text_of(s, "node"),
+           cli_paint(o, PAINT_NONE), text_of(s, "farm"), cli_paint(o, cli_status_paint(status)),
+           status, cli_paint(o, PAINT_NONE));
+    /* The reason begins with the status in most cases. */
+    size_t same = strncmp(reason, status, strlen(status)) == 0 ? strlen(status) : 0;
+    printf("%s%s%s\n", ready ? ", ready for clients" : ", not ready", !ready && !same ? ": " : "",
+           ready ? "" : reason + same);
+    printf("stead %s, process %lld, started %s ago\n", text_of(s, "version"),
+           (long long)json_integer_value(json_object_get(s, "pid")),
+           cli_age(json_real_value(json_object_get(s, "uptime_seconds")), age, sizeof(age)));
+}
+
+static void warn(const struct cli_options *o, const char *text)
+{
+    printf("%s! %s%s\n", cli_paint(o, PAINT_RED), text, cli_paint(o, PAINT_NONE));
+}
+
+static void print_warnings(const struct cli_options *o, const json_t *s)
+{
+    char text[256];
+    size_t i;
+    const json_t *v;
+    if (json_is_true(json_object_get(s, "alone")))
+        warn(o, "this node is alone: what it keeps has no second copy");
+    json_array_foreach(json_object_get(s, "servers"), i, v)
+    {
+        if (json_is_true(json_object_get(v, "healthy")))
+            continue;
+        snprintf(text, sizeof(text), "the real server of service %s does not answer: no clients",
+                 text_of(v, "service"));
+        warn(o, text);
+    }
+    for (i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
+        long long n = number(s, warnings[i].group, warnings[i].name);
+        snprintf(text, sizeof(text), "%lld %s", n, warnings[i].text);
+        if (n > 0)
+            warn(o, text);
+    }
+    double turn = (double)number(s, "mesh", "loop_turn_max_ns");
+    snprintf(text, sizeof(text), "a turn of the main loop took %.0f ms: the machine is too busy",
+             turn / 1e6);
+    if (turn > LOOP_TURN_WARN_NS)
+        warn(o, text);
+}
+
+static void print_nodes(const json_t *s)
+{
+    static const char *const order[] = {"up",      "joining", "full", "draining",
+                                        "suspect", "down",    "left"};
+    const char *comma = "";
+    printf("\nnodes     ");
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        long long n = number(s, "nodes", order[i]);
+        if (n > 0)
+            printf("%s%lld %s", comma, n, order[i]);
+        comma = n > 0 ? ", " : comma;
+    }
+    printf("%s\n", *comma ? "" : "none known yet");
+}
+
+static void print_servers(const json_t *s)
+{
+    size_t i;
+    const json_t *v;
+    json_array_foreach(json_object_get(s, "servers"), i, v)
+    {
+        long long capacity = json_integer_value(json_object_get(v, "capacity"));
+        printf("%-10s%s: %s, %lld users", i ? "" : "server", text_of(v, "service"),
+               json_is_true(json_object_get(v, "healthy")) ? "healthy" : "not healthy",
+               (long long)json_integer_value(json_object_get(v, "users")));
+        if (capacity)
+            printf(" of %lld", capacity);
+        printf(", weight %lld, %s\n", (long long)json_integer_value(json_object_get(v, "weight")),
+               json_string_value(json_array_get(json_object_get(v, "urls"), 0)));
+    }
+}
+
+static void print_sessions(const json_t *s)
+{
+    char bytes[32], limit[32];
+    size_t i;
+    const json_t *v;
+    printf("sessions  %lld records: %lld owned, %lld copies for others; %s; %lld waiting\n",
+           number(s, "sessions", "records"), number(s, "sessions", "owned"),
+           number(s, "sessions", "copies"),
+           cli_bytes((double)number(s, "sessions", "memory_bytes"), bytes, sizeof(bytes)),
+           number(s, "sessions", "waiting"));
+    json_array_foreach(json_object_get(s, "kinds"), i, v)
+    {
+        long long records = json_integer_value(json_object_get(v, "records"));
+        long long most = json_integer_value(json_object_get(v, "memory_limit_bytes"));
+        if (records == 0)
+            continue;
+        printf("          %-9s%lld records, %s", text_of(v, "name"), records,
+               cli_bytes((double)json_integer_value(json_object_get(v, "memory_bytes")), bytes,
+                         sizeof(bytes)));
+        if (most)
+            printf(" of %s", cli_bytes((double)most, limit, sizeof(limit)));
+        printf(", %lld copies each\n", (long long)json_integer_value(json_object_get(v, "copies")));
+    }
+}
+
+static void print_mesh(const json_t *s)
+{
+    char in[32], out[32];
+    double frames = (double)number(s, "mesh", "frames_out");
+    double again = frames > 0 ? 100.0 * (double)number(s, "mesh", "retransmits") / frames : 0;
+    printf("mesh      %lld peers; %s in, %s out, %.2f %% sent again\n", number(s, "mesh", "peers"),
+           cli_bytes((double)number(s, "mesh", "bytes_in"), in, sizeof(in)),
+           cli_bytes((double)number(s, "mesh", "bytes_out"), out, sizeof(out)), again);
+}
+
+int verb_status(int argc, char **argv)
+{
+    struct cli_options o;
+    char *body;
+    if (cli_wants_help(argc, argv, help))
+        return EXIT_DONE;
+    if (!cli_node_options(argc, argv, &o, NULL, NULL))
+        return EXIT_USAGE;
+    int status = cli_admin(&o, "GET", "/v1/status", &body);
+    json_t *s = status == 200 ? json_loads(body, 0, NULL) : NULL;
+    int result = EXIT_DONE;
+    if (!s) {
+        result = cli_refused(argv[0], status, body);
+    } else if (o.json) {
+        printf("%s\n", body);
+    } else {
+        print_head(&o, s);
+        print_warnings(&o, s);
+        print_nodes(s);
+        print_servers(s);
+        print_sessions(s);
+        print_mesh(s);
+    }
+    json_decref(s);
+    free(body);
+    return result;
+}
