@@ -28,6 +28,7 @@ struct item {
     uint64_t generation;         /* copy: the owner's count-out generation when it was confirmed */
     uint64_t touched_ns;         /* when a touch was last replicated or sent on */
     uint8_t role;                /* engine's */
+    bool tombstone;              /* engine's: counted as one */
     struct list queue;           /* engine's */
 };
 

@@ -1,0 +1,162 @@
+/* Taking a record over: from an owner that is down, or again after contact with a holder was lost.
+ * Every node that is heard is asked first; what they have is merged; the term is raised. */
+#include "core/session/session_internal.h"
+
+uint64_t item_owner(struct session *s, const struct item *item)
+{
+    uint64_t owner = item->record->stamp.inc;
+    return owner == s->self_inc && item->role != ROLE_OWNER ? hint_get(s, &item->record->key)
+                                                            : owner;
+}
+
+void claim_start(struct session *s, struct work *w, struct item *item)
+{
+    w->held++;
+    work_begin(s, w, WORK_CLAIM);
+    struct message m = {.type = MESSAGE_CLAIM,
+                        .key = w->key,
+                        .token = w->token,
+                        .stamp = item->record->stamp,
+                        .peer = item->record->stamp.inc,
+                        .digest = record_digest(item->record)};
+    for (size_t i = 0; i < s->peer_count && !MUTANT(CLAIM_WITHOUT_ASKING); i++)
+        if (peer_heard(&s->peers[i].view) && work_add_target(w, &s->peers[i]))
+            send_message(s, &m, NULL, s->peers[i].view.inc);
+    claim_check(s, w);
+    w->held--;
+    work_release(s, w);
+}
+
+/* -- asked -- */
+
+/* Who owns the record and lives, as this node sees it; 0: nobody. */
+static uint64_t living_owner(struct session *s, uint64_t from, const struct message *m,
+                             struct item *item)
+{
+    if (m->peer != from && m->peer != s->self_inc && peer_is_heard(s, m->peer))
+        return m->peer;
+    if (!item)
+        return 0;
+    if (item->role == ROLE_OWNER) {
+        bool mine = m->peer == s->self_inc || stamp_compare(&item->record->stamp, &m->stamp) > 0;
+        return mine ? s->self_inc : 0;
+    }
+    uint64_t owner = item->record->stamp.inc;
+    return owner != from && owner != m->peer && peer_is_heard(s, owner) ? owner : 0;
+}
+
+void claim_asked(struct session *s, uint64_t from, const struct message *m)
+{
+    struct item *item = table_find(s->table, &m->key);
+    uint64_t owner = living_owner(s, from, m, item);
+    struct message reply = {.type = MESSAGE_CLAIMED, .key = m->key, .token = m->token};
+    const struct record *rec = NULL;
+    if (item)
+        reply.stamp = item->record->stamp;
+    if (owner) {
+        reply.status = (uint8_t)-STEAD_E_EXISTS;
+        reply.peer = owner;
+    } else if (!item) {
+        reply.status = (uint8_t)-STEAD_E_ABSENT;
+    } else if (stamp_compare(&reply.stamp, &m->stamp) != 0 ||
+               record_digest(item->record) != m->digest) {
+        rec = item->record;
+    }
+    send_message(s, &reply, rec, from);
+}
+
+/* -- answered -- */
+
+/* Somebody owns it and lives: operations go there, through whoever said so if need be. */
+static void claim_lost(struct session *s, struct work *w, struct item *item, uint64_t owner,
+                       uint64_t via)
+{
+    bool direct = owner == via || peer_is_heard(s, owner);
+    bool was_owner = item->role == ROLE_OWNER;
+    s->stats.claims_failed++;
+    work_begin(s, w, WORK_IDLE);
+    item_disown(s, item);
+    if (direct)
+        hint_set(s, &w->key, owner);
+    if (was_owner) {
+        s->stats.fenced++;
+        notice(s, NOTICE_FENCED, &w->key, owner, 0);
+    }
+    struct list *l;
+    while ((l = list_pop(&w->queue)))
+        waiter_pass(s, list_entry(l, struct waiter, link), direct ? owner : via);
+    if (direct && item->record->stamp.inc != owner) {
+        item_unqueue(s, item);
+        heal_offer(s, item, owner);
+    }
+}
+
+void claim_answered(struct session *s, uint64_t from, const struct message *m)
+{
+    struct work *w = work_find(s, &m->key);
+    struct item *item = table_find(s->table, &m->key);
+    struct target *t =
+        w && w->phase == WORK_CLAIM && w->token == m->token ? work_target(w, from) : NULL;
+    if (!t || !item || t->answer != ANSWER_WAITING)
+        return;
+    w->held++;
+    int status = -(int)m->status;
+    if (status == STEAD_E_EXISTS && m->peer != s->self_inc) {
+        claim_lost(s, w, item, m->peer, from);
+    } else if (status == STEAD_OK) {
+        unsigned lost = 0;
+        struct record *r = m->record ? record_of(s, m) : NULL;
+        if (r) {
+            item_merge(s, item, r, &lost);
+            s->stats.values_lost += lost;
+        }
+        record_free(r);
+        t->answer = ANSWER_HAVE;
+        t->stamp = m->stamp;
+        claim_check(s, w);
+    } else {
+        t->answer = ANSWER_NONE;
+        claim_check(s, w);
+    }
+    w->held--;
+    work_release(s, w);
+}
+
+void claim_check(struct session *s, struct work *w)
+{
+    struct item *item = table_find(s->table, &w->key);
+    if (item && item->role != ROLE_OWNER && peer_is_heard(s, item->record->stamp.inc)) {
+        /* Its owner is heard again. */
+        item_unqueue(s, item);
+        item = NULL;
+    }
+    if (!item) {
+        work_begin(s, w, WORK_IDLE);
+        serve_key(s, w);
+        return;
+    }
+    if (work_waits(w))
+        return;
+    struct stamp next = item->record->stamp;
+    for (size_t i = 0; i < w->target_count; i++) {
+        const struct target *t = &w->targets[i];
+        if (t->answer != ANSWER_HAVE)
+            continue;
+        next.term = t->stamp.term > next.term ? t->stamp.term : next.term;
+        next.version = t->stamp.version > next.version ? t->stamp.version : next.version;
+        round_drop(w, t->inc);
+    }
+    next.term += MUTANT(TERM_NOT_RAISED) ? 0 : 1;
+    next.version++;
+    next.inc = s->self_inc;
+    if (!item_own(s, item)) {
+        work_begin(s, w, WORK_IDLE);
+        work_fail(s, w, STEAD_E_NOMEM, true);
+        return;
+    }
+    item->record->stamp = next;
+    for (size_t i = 0; i < item->state->count; i++)
+        item->state->copies[i].version = 0;
+    expiry_set(s, item, item->record->ttl_ms);
+    round_start(s, w, item, true);
+}

@@ -1,0 +1,220 @@
+/* Meeting again: what each side owns is announced to a peer that was away, and what differs is
+ * merged at the owner. */
+#include "core/session/session_internal.h"
+
+#define ANNOUNCE_BATCH 64
+
+/* -- announcing -- */
+
+static bool is_copy(const struct session_state *st, uint64_t inc)
+{
+    for (size_t i = 0; i < st->count; i++)
+        if (st->copies[i].inc == inc)
+            return true;
+    return false;
+}
+
+static void announce(struct session *s, struct item *item, uint64_t to)
+{
+    struct message m = {.type = MESSAGE_ANNOUNCE,
+                        .key = item->record->key,
+                        .stamp = item->record->stamp,
+                        .digest = record_digest(item->record),
+                        .index = is_copy(item->state, to)};
+    send_message(s, &m, NULL, to);
+}
+
+void heal_announce(struct session *s)
+{
+    struct item *items[ANNOUNCE_BATCH];
+    for (size_t i = 0; i < s->peer_count; i++) {
+        struct peer *p = &s->peers[i];
+        if (!p->announcing || !peer_heard(&p->view))
+            continue;
+        size_t n = table_walk(s->table, &p->cursor, items, ANNOUNCE_BATCH);
+        for (size_t j = 0; j < n; j++)
+            if (items[j]->role == ROLE_OWNER)
+                announce(s, items[j], p->view.inc);
+        if (n == 0 || p->cursor == 0)
+            p->announcing = false;
+    }
+}
+
+/* -- announced to -- */
+
+void heal_offer(struct session *s, struct item *item, uint64_t to)
+{
+    struct message m = {.type = MESSAGE_OFFER, .key = item->record->key, .token = ++s->next_token};
+    send_message(s, &m, item->record, to);
+}
+
+static void gone(struct session *s, struct item *item, uint64_t owner)
+{
+    struct key key = item->record->key;
+    item_remove(s, item);
+    hint_set(s, &key, owner);
+    struct work *w = work_find(s, &key);
+    if (w)
+        work_check(s, w);
+}
+
+void heal_announced(struct session *s, uint64_t from, const struct message *m)
+{
+    struct item *item = table_find(s->table, &m->key);
+    if (!item || !peer_is_heard(s, from))
+        return;
+    const struct stamp *mine = &item->record->stamp;
+    bool same = record_digest(item->record) == m->digest;
+    if (item->role == ROLE_OWNER) {
+        struct work *w = work_find(s, &m->key);
+        if (w && w->phase != WORK_IDLE)
+            return; /* a claim under way finds the other owner by itself */
+        if (stamp_compare(mine, &m->stamp) > 0) {
+            announce(s, item, from);
+            return;
+        }
+        s->stats.fenced++;
+        notice(s, NOTICE_FENCED, &m->key, from, 0);
+        item_disown(s, item);
+        hint_set(s, &m->key, from);
+        heal_offer(s, item, from);
+        return;
+    }
+    if (mine->inc == from) {
+        if (m->index == 0 && stamp_compare(mine, &m->stamp) <= 0)
+            gone(s, item, from);
+        return;
+    }
+    if (stamp_compare(mine, &m->stamp) > 0 && peer_is_heard(s, mine->inc))
+        return; /* its owner will say so itself */
+    item_unqueue(s, item);
+    if (same && m->index == 0)
+        gone(s, item, from);
+    else
+        heal_offer(s, item, from);
+}
+
+/* -- offered -- */
+
+static void taken(struct session *s, const struct message *m, uint64_t to, int status,
+                  uint64_t owner, struct item *item)
+{
+    struct message reply = {.type = MESSAGE_TAKEN,
+                            .key = m->key,
+                            .token = m->token,
+                            .status = (uint8_t)-status,
+                            .peer = owner};
+    if (item)
+        reply.stamp = item->record->stamp;
+    send_message(s, &reply, NULL, to);
+}
+
+static void remember_offer(struct work *w, uint64_t from, uint64_t token)
+{
+    if (w->offer_count < sizeof(w->offers) / sizeof(w->offers[0])) {
+        w->offers[w->offer_count].inc = from;
+        w->offers[w->offer_count++].token = token;
+    }
+}
+
+/* The owner's stamp goes on; what it learned is a new version of it. */
+static void raise_stamp(struct session *s, struct record *r, const struct stamp *own,
+                        const struct stamp *other)
+{
+    uint64_t term = own->term;
+    if (other->term > term || (other->term == term && other->inc != own->inc))
+        term = other->term + 1;
+    uint64_t version = own->version > other->version ? own->version : other->version;
+    r->stamp = (struct stamp){term, version + 1, s->self_inc};
+}
+
+static void take(struct session *s, uint64_t from, const struct message *m, struct item *item,
+                 struct work *w, const struct record *r)
+{
+    struct record *mine = item->record;
+    struct stamp own = mine->stamp;
+    uint32_t ttl = mine->ttl_ms;
+    unsigned lost = 0;
+    bool changed = item_merge(s, item, r, &lost);
+    mine = item->record;
+    mine->ttl_ms = ttl;
+    mine->stamp = own;
+    if (changed || r->stamp.term > own.term) {
+        raise_stamp(s, mine, &own, &r->stamp);
+        s->stats.splits_merged++;
+        s->stats.values_lost += lost;
+        notice(s, NOTICE_SPLIT_MERGED, &m->key, from, lost);
+        if (record_is_tombstone(mine))
+            expiry_set(s, item, 0);
+    }
+    mine->holder_count = 0;
+    /* What came from the other side is not in a delta. */
+    for (size_t i = 0; i < item->state->count && changed; i++)
+        item->state->copies[i].version = 0;
+    if (w->phase == WORK_ROUND) {
+        remember_offer(w, from, m->token);
+        holders_choose(s, item, w);
+        round_again(s, w, item);
+    } else if (w->phase == WORK_IDLE) {
+        remember_offer(w, from, m->token);
+        round_start(s, w, item, false);
+    } else {
+        taken(s, m, from, STEAD_E_BUSY, s->self_inc, item);
+    }
+}
+
+void heal_offered(struct session *s, uint64_t from, const struct message *m)
+{
+    struct item *item = table_find(s->table, &m->key);
+    if (!item || item->role != ROLE_OWNER) {
+        uint64_t owner = item ? item_owner(s, item) : hint_get(s, &m->key);
+        taken(s, m, from, STEAD_E_NOT_FOUND, owner == from ? 0 : owner, item);
+        return;
+    }
+    struct record *r = record_of(s, m);
+    struct work *w = r ? work_get(s, &m->key) : NULL;
+    if (w) {
+        w->held++;
+        take(s, from, m, item, w, r);
+        w->held--;
+        work_release(s, w);
+    }
+    record_free(r);
+}
+
+static bool listed_by(const struct session *s, const struct item *item, uint64_t owner)
+{
+    const struct record *r = item->record;
+    for (size_t i = 0; i < r->holder_count && r->stamp.inc == owner; i++)
+        if (r->holders[i] == s->self_inc)
+            return true;
+    return false;
+}
+
+/* What was offered is kept by its owner; or it was no owner, and another must be found. */
+void heal_taken(struct session *s, uint64_t from, const struct message *m)
+{
+    struct item *item = table_find(s->table, &m->key);
+    struct work *w = work_find(s, &m->key);
+    if (w && w->phase == WORK_HANDOVER && w->token == m->token) {
+        leave_taken(s, w, from, -(int)m->status);
+        return;
+    }
+    if (!item || item->role == ROLE_OWNER)
+        return;
+    int status = -(int)m->status;
+    if (status == STEAD_OK) {
+        if (!listed_by(s, item, from) && stamp_compare(&item->record->stamp, &m->stamp) < 0)
+            gone(s, item, from);
+    } else if (status == STEAD_E_NOT_FOUND && m->peer != 0 && m->peer != s->self_inc &&
+               peer_is_heard(s, m->peer)) {
+        heal_offer(s, item, m->peer);
+    } else if (status == STEAD_E_NOT_FOUND && item->record->stamp.inc == from) {
+        gone(s, item, 0); /* its owner knows that it is over */
+    } else if (!listed_by(s, item, item->record->stamp.inc) ||
+               !peer_is_heard(s, item->record->stamp.inc)) {
+        item->generation = 0;
+        hint_set(s, &m->key, 0);
+        repair_note(s, item); /* a claim asks everybody */
+    }
+}

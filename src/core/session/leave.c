@@ -1,0 +1,249 @@
+/* Leaving: records are handed over. Joining: a starting node waits until everybody has said that
+ * the farm has its copies again. */
+#include "core/session/session_internal.h"
+
+#include <string.h>
+
+#define HANDOVER_BATCH 64
+#define HANDOVER_WAIT_NS (2 * NS_PER_S)
+#define SYNC_AGAIN_NS (500 * NS_PER_MS)
+
+/* -- leaving -- */
+
+/* The best node to own it: a holder that has this version, else the first that may hold it. */
+static struct peer *heir(struct session *s, struct item *item)
+{
+    struct session_state *st = item->state;
+    uint64_t first;
+    for (size_t i = 0; i < st->count; i++) {
+        struct peer *p = peer_find(s, st->copies[i].inc);
+        if (p && p->view.state <= PEER_UP && st->copies[i].version == item->record->stamp.version)
+            return p;
+    }
+    return placement_order(s, &item->record->key, &first, 1) ? peer_find(s, first) : NULL;
+}
+
+static uint32_t life_left_ms(struct session *s, const struct item *item)
+{
+    if (item->expires_ns == TIME_NEVER || item->expires_ns <= s->now_ns)
+        return item->expires_ns == TIME_NEVER ? 0 : 1;
+    uint64_t ms = (item->expires_ns - s->now_ns) / NS_PER_MS;
+    return ms == 0 ? 1 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+void leave_start(struct session *s, struct work *w, struct item *item)
+{
+    struct peer *p = heir(s, item);
+    if (!p)
+        return;
+    w->held++;
+    work_begin(s, w, WORK_HANDOVER);
+    struct message m = {.type = MESSAGE_HANDOVER,
+                        .key = w->key,
+                        .token = w->token,
+                        .counted = p->view.counted,
+                        .granted = p->view.granted,
+                        .left_ms = life_left_ms(s, item)};
+    if (work_add_target(w, p))
+        send_message(s, &m, item->record, p->view.inc);
+    else
+        work_begin(s, w, WORK_IDLE);
+    w->again_ns = s->now_ns + HANDOVER_WAIT_NS;
+    w->held--;
+    work_release(s, w);
+}
+
+/* The heir fell silent, or takes too long: it may own the record by now, so everybody is asked. */
+void leave_check(struct session *s, struct work *w)
+{
+    struct item *item = table_find(s->table, &w->key);
+    bool late = s->now_ns >= w->since_ns + HANDOVER_WAIT_NS;
+    if (work_waits(w) && !late)
+        return;
+    if (item && item->role == ROLE_OWNER)
+        item->state->doubtful = true;
+    work_begin(s, w, WORK_IDLE);
+    serve_key(s, w);
+}
+
+void leave_taken(struct session *s, struct work *w, uint64_t from, int status)
+{
+    struct item *item = table_find(s->table, &w->key);
+    if (!work_target(w, from))
+        return;
+    w->held++;
+    work_begin(s, w, WORK_IDLE);
+    if (status == STEAD_OK && item) {
+        item_remove(s, item);
+        hint_set(s, &w->key, from);
+    } else if (item && item->role == ROLE_OWNER) {
+        item->state->doubtful = true;
+    }
+    serve_key(s, w);
+    w->held--;
+    work_release(s, w);
+}
+
+void leave_tick(struct session *s)
+{
+    struct item *items[HANDOVER_BATCH];
+    if (s->self_state != PEER_LEAVING)
+        return;
+    size_t n = table_walk(s->table, &s->handover_cursor, items, HANDOVER_BATCH);
+    for (size_t i = 0; i < n; i++) {
+        struct item *item = items[i];
+        bool wait;
+        if (item->role != ROLE_OWNER || work_find(s, &item->record->key))
+            continue;
+        struct work *w = work_get(s, &item->record->key);
+        if (!w)
+            return;
+        w->held++;
+        if (owner_confident(s, item, &wait))
+            leave_start(s, w, item);
+        else if (!wait)
+            claim_start(s, w, item);
+        w->held--;
+        work_release(s, w);
+        /* Starting one never removes another item at once, so the rest of the batch is still there.
+         */
+    }
+}
+
+bool session_drained(const struct session *s)
+{
+    bool anybody = false;
+    if (s->self_state != PEER_LEAVING)
+        return false;
+    for (size_t i = 0; i < s->peer_count; i++)
+        anybody |= s->peers[i].view.holds && s->peers[i].view.state == PEER_UP;
+    return !anybody || (table_count(s->table) == 0 && s->work_count == 0);
+}
+
+/* -- the heir -- */
+
+static void refuse_handover(struct session *s, uint64_t to, const struct message *m, int status)
+{
+    struct message reply = {
+        .type = MESSAGE_TAKEN, .key = m->key, .token = m->token, .status = (uint8_t)-status};
+    send_message(s, &reply, NULL, to);
+}
+
+static struct item *inherit(struct session *s, struct record *r, bool *used)
+{
+    unsigned lost = 0;
+    struct item *item = table_find(s->table, &r->key);
+    *used = false;
+    if (item) {
+        struct stamp mine = item->record->stamp;
+        item_merge(s, item, r, &lost);
+        struct stamp *now = &item->record->stamp;
+        now->term = mine.term > r->stamp.term ? mine.term : r->stamp.term;
+        now->version = mine.version > r->stamp.version ? mine.version : r->stamp.version;
+    } else {
+        item = item_insert(s, r, ROLE_HOLDER);
+        *used = item != NULL;
+    }
+    return item && item_own(s, item) ? item : NULL;
+}
+
+void leave_handed(struct session *s, uint64_t from, const struct message *m)
+{
+    struct record *r = record_of(s, m);
+    struct work *w = r ? work_get(s, &m->key) : NULL;
+    bool used = false;
+    int status = STEAD_OK;
+    if (!r || !w) {
+        record_free(r);
+        return;
+    }
+    w->held++;
+    if (!same_contact(s, from, m))
+        status = STEAD_E_DENIED;
+    else if (!s->self_holds || s->self_state != PEER_UP || w->phase != WORK_IDLE)
+        status = STEAD_E_BUSY;
+    else if (!room_make(s, r->key.kind, r->memory_bytes))
+        status = STEAD_E_FULL;
+    struct item *item = status ? NULL : inherit(s, r, &used);
+    if (!status && !item)
+        status = STEAD_E_NOMEM;
+    if (status) {
+        refuse_handover(s, from, m, status);
+    } else {
+        item->record->stamp.term++;
+        item->record->stamp.version++;
+        item->record->stamp.inc = s->self_inc;
+        for (size_t i = 0; i < item->state->count; i++)
+            item->state->copies[i].version = 0;
+        expiry_set(s, item, m->left_ms);
+        w->handover_from = from;
+        w->handover_token = m->token;
+        round_start(s, w, item, true);
+    }
+    if (!used)
+        record_free(r);
+    w->held--;
+    work_release(s, w);
+}
+
+/* -- joining -- */
+
+static bool must_answer(const struct peer *p)
+{
+    return p->view.holds && (p->view.state == PEER_UP || p->view.state == PEER_LEAVING);
+}
+
+void sync_tick(struct session *s)
+{
+    bool idle = repair_idle(s);
+    for (size_t i = 0; i < s->peer_count; i++) {
+        struct peer *p = &s->peers[i];
+        for (; idle && p->sync_owed_count > 0; p->sync_owed_count--) {
+            struct message m = {.type = MESSAGE_SYNCED,
+                                .token = p->sync_owed[p->sync_owed_count - 1],
+                                .index = s->config.shard_index,
+                                .count = s->config.shard_count};
+            send_message(s, &m, NULL, p->view.inc);
+        }
+        if (s->self_state != PEER_JOINING || !must_answer(p) || p->sync_done ||
+            (p->sync_asked_ns != 0 && s->now_ns < p->sync_asked_ns + SYNC_AGAIN_NS))
+            continue;
+        struct message m = {.type = MESSAGE_SYNC, .token = s->sync_nonce};
+        p->sync_asked_ns = s->now_ns;
+        send_message(s, &m, NULL, p->view.inc);
+    }
+}
+
+/* Answered when nothing here is short of copies; several shards of the asker ask, each with its own
+ * nonce. */
+void sync_asked(struct session *s, uint64_t from, const struct message *m)
+{
+    struct peer *p = peer_find(s, from);
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->sync_owed_count; i++)
+        if (p->sync_owed[i] == m->token)
+            return;
+    if (p->sync_owed_count < SYNC_OWED_MAX)
+        p->sync_owed[p->sync_owed_count++] = m->token;
+    sync_tick(s);
+}
+
+void sync_answered(struct session *s, uint64_t from, const struct message *m)
+{
+    struct peer *p = peer_find(s, from);
+    if (!p || m->token != s->sync_nonce || m->count == 0 || m->count > 64 || m->index >= m->count)
+        return;
+    p->sync_shards |= 1ull << m->index;
+    p->sync_done = p->sync_shards == (m->count == 64 ? UINT64_MAX : (1ull << m->count) - 1);
+}
+
+bool session_synced(const struct session *s)
+{
+    if (MUTANT(READY_TOO_EARLY))
+        return true;
+    for (size_t i = 0; i < s->peer_count && s->self_state == PEER_JOINING; i++)
+        if (must_answer(&s->peers[i]) && !s->peers[i].sync_done)
+            return false;
+    return true;
+}

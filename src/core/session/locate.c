@@ -1,0 +1,146 @@
+/* Finding a key that is not here: everybody who is heard is asked. Absent and unreachable are two
+ * answers. */
+#include "core/session/session_internal.h"
+
+static struct hint *hint_slot(struct session *s, const struct key *key, uint64_t *hash)
+{
+    *hash = (buzhash(&s->bucket_hash, key->bytes, key->len) + key->kind) | 1;
+    return &s->hints[(*hash >> 20) % HINTS];
+}
+
+uint64_t hint_get(struct session *s, const struct key *key)
+{
+    uint64_t hash;
+    struct hint *h = hint_slot(s, key, &hash);
+    return h->hash == hash ? h->inc : 0;
+}
+
+void hint_set(struct session *s, const struct key *key, uint64_t inc)
+{
+    uint64_t hash;
+    struct hint *h = hint_slot(s, key, &hash);
+    if (inc != 0 || h->hash == hash)
+        *h = (struct hint){.hash = hash, .inc = inc};
+}
+
+void locate_start(struct session *s, struct work *w)
+{
+    w->held++;
+    s->stats.reads_missed++;
+    work_begin(s, w, WORK_LOCATE);
+    struct message m = {.type = MESSAGE_LOCATE, .key = w->key, .token = w->token};
+    for (size_t i = 0; i < s->peer_count; i++)
+        if (peer_heard(&s->peers[i].view) && work_add_target(w, &s->peers[i]))
+            send_message(s, &m, NULL, s->peers[i].view.inc);
+    locate_check(s, w);
+    w->held--;
+    work_release(s, w);
+}
+
+void locate_asked(struct session *s, uint64_t from, const struct message *m)
+{
+    struct item *item = table_find(s->table, &m->key);
+    struct message reply = {.type = MESSAGE_LOCATED, .key = m->key, .token = m->token};
+    if (!item) {
+        reply.status = (uint8_t)-STEAD_E_ABSENT;
+    } else {
+        reply.status = item->record->ended ? (uint8_t)-STEAD_E_ENDED : 0;
+        reply.stamp = item->record->stamp;
+        reply.peer = item->record->stamp.inc;
+    }
+    send_message(s, &reply, NULL, from);
+}
+
+void locate_answered(struct session *s, uint64_t from, const struct message *m)
+{
+    struct work *w = work_find(s, &m->key);
+    struct target *t =
+        w && w->phase == WORK_LOCATE && w->token == m->token ? work_target(w, from) : NULL;
+    if (!t || t->answer != ANSWER_WAITING)
+        return;
+    int status = -(int)m->status;
+    t->answer = status == STEAD_OK        ? ANSWER_HAVE
+                : status == STEAD_E_ENDED ? ANSWER_REFUSED
+                                          : ANSWER_NONE;
+    t->stamp = m->stamp;
+    t->owner = m->peer;
+    w->held++;
+    locate_check(s, w);
+    w->held--;
+    work_release(s, w);
+}
+
+/* Where the operations go: the owner by the greatest stamp if it is heard, else the first of those
+ * who have a copy. 0: nowhere; also when the greatest is this node's own: it owned the record, and
+ * the record is over. */
+static uint64_t best_place(struct session *s, const struct work *w)
+{
+    const struct target *best = NULL;
+    uint64_t have[RECORD_HOLDERS_MAX * 2];
+    size_t count = 0;
+    for (size_t i = 0; i < w->target_count; i++) {
+        const struct target *t = &w->targets[i];
+        if (t->answer != ANSWER_HAVE)
+            continue;
+        if (!best || stamp_compare(&t->stamp, &best->stamp) > 0)
+            best = t;
+        if (count < sizeof(have) / sizeof(have[0]))
+            have[count++] = t->inc;
+    }
+    if (best && best->owner == s->self_inc)
+        return 0;
+    if (best && peer_is_heard(s, best->owner))
+        return best->owner;
+    return placement_first(s, &w->key, have, count, false);
+}
+
+static void finish_absent(struct session *s, struct work *w)
+{
+    bool lost = peers_missing(s) >= kind_of(s, &w->key)->copies;
+    struct list again, *l;
+    list_init(&again);
+    while ((l = list_pop(&w->queue))) {
+        struct waiter *waiter = list_entry(l, struct waiter, link);
+        if (waiter->op.type == SESSION_CREATE_IF_ABSENT && !lost) {
+            waiter->searched = true;
+            list_append(&again, l);
+        } else {
+            waiter_finish(s, waiter, lost ? STEAD_E_UNREACHABLE : STEAD_E_ABSENT, NULL, 0,
+                          ORIGIN_OWNER);
+        }
+    }
+    list_splice(&w->queue, &again);
+}
+
+void locate_check(struct session *s, struct work *w)
+{
+    bool ended = false;
+    if (table_find(s->table, &w->key)) {
+        work_begin(s, w, WORK_IDLE);
+        serve_key(s, w);
+        return;
+    }
+    for (size_t i = 0; i < w->target_count; i++)
+        ended |= w->targets[i].answer == ANSWER_REFUSED;
+    if (work_waits(w) && !ended)
+        return;
+    uint64_t place = best_place(s, w);
+    work_begin(s, w, WORK_IDLE);
+    if (ended) {
+        work_fail(s, w, STEAD_E_ENDED, true);
+        return;
+    }
+    if (!place) {
+        finish_absent(s, w);
+        serve_key(s, w);
+        return;
+    }
+    struct list *l;
+    while ((l = list_pop(&w->queue))) {
+        struct waiter *waiter = list_entry(l, struct waiter, link);
+        if (waiter->op.type == SESSION_CREATE_IF_ABSENT && waiter->hops > 0)
+            waiter_finish(s, waiter, STEAD_E_EXISTS, NULL, 0, ORIGIN_OWNER);
+        else
+            waiter_pass(s, waiter, place);
+    }
+}

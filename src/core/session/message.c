@@ -1,0 +1,282 @@
+/* The bytes of session messages: one table of types and their parts, one encoder and one decoder
+ * that walk it. */
+#include "core/session/message.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum part {
+    PART_TOKEN = 1 << 0,
+    PART_STAMP = 1 << 1,
+    PART_PEER = 1 << 2,
+    PART_CONTACT = 1 << 3, /* counted, granted */
+    PART_BASE = 1 << 4,
+    PART_DIGEST = 1 << 5,
+    PART_LIFE = 1 << 6, /* left_ms */
+    PART_STATUS = 1 << 7,
+    PART_HOPS = 1 << 8,
+    PART_OUTCOME = 1 << 9, /* copies, origin */
+    PART_SHARD = 1 << 10,  /* index, count */
+    PART_OP = 1 << 11,
+    PART_RECORD = 1 << 12 /* one byte, then the record if it is 1 */
+};
+
+static const unsigned parts_of[] = {
+    [MESSAGE_FORWARD] = PART_TOKEN | PART_HOPS | PART_OP,
+    [MESSAGE_RESULT] = PART_TOKEN | PART_STATUS | PART_OUTCOME | PART_RECORD,
+    [MESSAGE_LOCATE] = PART_TOKEN,
+    [MESSAGE_LOCATED] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER,
+    [MESSAGE_CLAIM] = PART_TOKEN | PART_STAMP | PART_PEER | PART_DIGEST,
+    [MESSAGE_CLAIMED] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_RECORD,
+    [MESSAGE_REPLICATE] =
+        PART_TOKEN | PART_CONTACT | PART_BASE | PART_LIFE | PART_DIGEST | PART_RECORD,
+    [MESSAGE_REPLICATED] = PART_TOKEN | PART_STATUS | PART_STAMP,
+    [MESSAGE_DROP] = PART_STAMP | PART_DIGEST,
+    [MESSAGE_ANNOUNCE] = PART_STAMP | PART_DIGEST | PART_SHARD, /* index 1: you hold a copy */
+    [MESSAGE_OFFER] = PART_TOKEN | PART_LIFE | PART_RECORD,
+    [MESSAGE_TAKEN] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER,
+    [MESSAGE_HANDOVER] = PART_TOKEN | PART_CONTACT | PART_LIFE | PART_RECORD,
+    [MESSAGE_EXPIRED] = PART_STAMP,
+    [MESSAGE_TOUCH] = 0,
+    [MESSAGE_SYNC] = PART_TOKEN,
+    [MESSAGE_SYNCED] = PART_TOKEN | PART_SHARD,
+};
+#define TYPE_COUNT (sizeof(parts_of) / sizeof(parts_of[0]))
+
+static bool has_key(enum message_type t)
+{
+    return t != MESSAGE_SYNC && t != MESSAGE_SYNCED;
+}
+
+static void put_stamp(struct wire_writer *w, const struct stamp *s)
+{
+    wire_put_u64(w, s->term);
+    wire_put_u64(w, s->version);
+    wire_put_u64(w, s->inc);
+}
+
+static struct stamp get_stamp(struct wire_reader *r)
+{
+    struct stamp s;
+    s.term = wire_u64(r);
+    s.version = wire_u64(r);
+    s.inc = wire_u64(r);
+    return s;
+}
+
+static size_t op_size(const struct session_op *op)
+{
+    size_t size = 1 + 4 + 1 + 16 + 16 + 4;
+    for (size_t i = 0; i < op->op_count; i++)
+        size += 1 + 1 + op->ops[i].name_len + 4 + op->ops[i].value_len + 8;
+    return size;
+}
+
+static void put_op(struct wire_writer *w, const struct session_op *op)
+{
+    wire_put_u8(w, (uint8_t)op->type);
+    wire_put_u32(w, op->ttl_ms);
+    wire_put_u8(w, op->has_match);
+    wire_put_u64(w, op->match.term);
+    wire_put_u64(w, op->match.version);
+    wire_put_u64(w, op->min_term);
+    wire_put_u64(w, op->min_version);
+    wire_put_u32(w, (uint32_t)op->op_count);
+    for (size_t i = 0; i < op->op_count; i++) {
+        const struct field_op *f = &op->ops[i];
+        wire_put_u8(w, (uint8_t)f->type);
+        wire_put_str8(w, f->name, f->name_len);
+        wire_put_str32(w, f->value, f->type == FIELD_SET ? f->value_len : 0);
+        wire_put_u64(w, (uint64_t)f->amount);
+    }
+}
+
+static void get_field_op(struct wire_reader *r, struct field_op *f)
+{
+    uint8_t type = wire_u8(r);
+    f->type = (enum field_op_type)type;
+    f->name = wire_str8(r, &f->name_len);
+    f->value = wire_str32(r, &f->value_len);
+    f->amount = (int64_t)wire_u64(r);
+    if (type > FIELD_ADD || f->name_len > FIELD_NAME_MAX || f->value_len > RECORD_BYTES_MAX)
+        wire_fail(r);
+}
+
+static int get_op(struct wire_reader *r, struct session_op *op)
+{
+    uint8_t type = wire_u8(r);
+    op->type = (enum session_op_type)type;
+    op->ttl_ms = wire_u32(r);
+    op->has_match = wire_u8(r) != 0;
+    op->match.term = wire_u64(r);
+    op->match.version = wire_u64(r);
+    op->min_term = wire_u64(r);
+    op->min_version = wire_u64(r);
+    uint32_t count = wire_u32(r);
+    if (type > SESSION_END || count > RECORD_FIELDS_MAX || !wire_ok(r))
+        return STEAD_E_PARSE;
+    if (count == 0)
+        return STEAD_OK;
+    struct field_op *ops = mem_alloc(count * sizeof(*ops));
+    if (!ops)
+        return STEAD_E_NOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        get_field_op(r, &ops[i]);
+    op->ops = ops;
+    op->op_count = count;
+    return wire_ok(r) ? STEAD_OK : STEAD_E_PARSE;
+}
+
+static void put_parts(struct wire_writer *w, const struct message *m, const struct record *rec)
+{
+    unsigned parts = parts_of[m->type];
+    if (parts & PART_TOKEN)
+        wire_put_u64(w, m->token);
+    if (parts & PART_STAMP)
+        put_stamp(w, &m->stamp);
+    if (parts & PART_PEER)
+        wire_put_u64(w, m->peer);
+    if (parts & PART_CONTACT) {
+        wire_put_u64(w, m->counted);
+        wire_put_u64(w, m->granted);
+    }
+    if (parts & PART_BASE)
+        wire_put_u64(w, m->base);
+    if (parts & PART_DIGEST)
+        wire_put_u64(w, m->digest);
+    if (parts & PART_LIFE)
+        wire_put_u32(w, m->left_ms);
+    if (parts & PART_STATUS)
+        wire_put_u8(w, m->status);
+    if (parts & PART_HOPS)
+        wire_put_u8(w, m->hops);
+    if (parts & PART_OUTCOME) {
+        wire_put_u8(w, m->copies);
+        wire_put_u8(w, m->origin);
+    }
+    if (parts & PART_SHARD) {
+        wire_put_u8(w, m->index);
+        wire_put_u8(w, m->count);
+    }
+    if (parts & PART_OP)
+        put_op(w, &m->op);
+    if (parts & PART_RECORD) {
+        wire_put_u8(w, rec != NULL);
+        if (rec)
+            record_encode(rec, m->base, w);
+    }
+}
+
+struct msg *message_encode(const struct message *m, const struct record *rec, uint64_t to)
+{
+    assert(m->type > 0 && m->type < TYPE_COUNT);
+    size_t room = 3 + KEY_BYTES_MAX + 160;
+    if (parts_of[m->type] & PART_OP)
+        room += op_size(&m->op);
+    if (rec)
+        room += record_encoded_size(rec, m->base);
+    struct msg *out = msg_new(to, room);
+    if (!out)
+        return NULL;
+    struct wire_writer w;
+    wire_writer_init(&w, out->bytes, room);
+    wire_put_u8(&w, (uint8_t)m->type);
+    if (has_key(m->type)) {
+        wire_put_u8(&w, m->key.kind);
+        wire_put_str8(&w, m->key.bytes, m->key.len);
+    }
+    put_parts(&w, m, rec);
+    assert(wire_put_ok(&w));
+    out->len = wire_written(&w);
+    return out;
+}
+
+static bool get_key(struct wire_reader *r, struct key *key)
+{
+    uint8_t kind = wire_u8(r);
+    size_t len;
+    const uint8_t *bytes = wire_str8(r, &len);
+    return wire_ok(r) && key_set(key, kind, bytes, len);
+}
+
+static int get_parts(struct wire_reader *r, struct message *m)
+{
+    unsigned parts = parts_of[m->type];
+    if (parts & PART_TOKEN)
+        m->token = wire_u64(r);
+    if (parts & PART_STAMP)
+        m->stamp = get_stamp(r);
+    if (parts & PART_PEER)
+        m->peer = wire_u64(r);
+    if (parts & PART_CONTACT) {
+        m->counted = wire_u64(r);
+        m->granted = wire_u64(r);
+    }
+    if (parts & PART_BASE)
+        m->base = wire_u64(r);
+    if (parts & PART_DIGEST)
+        m->digest = wire_u64(r);
+    if (parts & PART_LIFE)
+        m->left_ms = wire_u32(r);
+    if (parts & PART_STATUS)
+        m->status = wire_u8(r);
+    if (parts & PART_HOPS)
+        m->hops = wire_u8(r);
+    if (parts & PART_OUTCOME) {
+        m->copies = wire_u8(r);
+        m->origin = wire_u8(r);
+    }
+    if (parts & PART_SHARD) {
+        m->index = wire_u8(r);
+        m->count = wire_u8(r);
+    }
+    if (parts & PART_OP) {
+        int err = get_op(r, &m->op);
+        if (err)
+            return err;
+    }
+    if ((parts & PART_RECORD) && wire_u8(r)) {
+        m->record_len = wire_left(r);
+        m->record = wire_bytes(r, m->record_len);
+    }
+    return wire_done(r) ? STEAD_OK : STEAD_E_PARSE;
+}
+
+int message_decode(const uint8_t *bytes, size_t len, struct message *m)
+{
+    struct wire_reader r;
+    wire_reader_init(&r, bytes, len);
+    *m = (struct message){0};
+    uint8_t type = wire_u8(&r);
+    if (!wire_ok(&r) || type == 0 || type >= TYPE_COUNT)
+        return STEAD_E_PARSE;
+    m->type = (enum message_type)type;
+    if (has_key(m->type) && !get_key(&r, &m->key))
+        return STEAD_E_PARSE;
+    int err = get_parts(&r, m);
+    if (err) {
+        message_op_free(m);
+        return err;
+    }
+    m->op.key = &m->key;
+    return STEAD_OK;
+}
+
+void message_op_free(struct message *m)
+{
+    mem_free((void *)(uintptr_t)m->op.ops);
+    m->op.ops = NULL;
+}
+
+bool session_message_key(const uint8_t *bytes, size_t len, struct key *key)
+{
+    struct wire_reader r;
+    wire_reader_init(&r, bytes, len);
+    *key = (struct key){0};
+    uint8_t type = wire_u8(&r);
+    if (!wire_ok(&r) || type == 0 || type >= TYPE_COUNT)
+        return false;
+    return !has_key((enum message_type)type) || get_key(&r, key);
+}

@@ -1,0 +1,57 @@
+/* message.h - what session shards say to each other. A message is a type and the parts that the
+ * table in message.c gives that type; all of it is checked before any state changes. */
+#ifndef CORE_SESSION_MESSAGE_H
+#define CORE_SESSION_MESSAGE_H
+
+#include "base/msg.h"
+#include "core/session/session.h"
+
+enum message_type {
+    MESSAGE_FORWARD = 1, /* an operation, to who may do it */
+    MESSAGE_RESULT,      /* and what became of it */
+    MESSAGE_LOCATE,      /* who has this key? */
+    MESSAGE_LOCATED,
+    MESSAGE_CLAIM,   /* I take this key over from an owner that is down: what do you have? */
+    MESSAGE_CLAIMED, /* status: OK with a record or the same digest, ABSENT, or EXISTS: peer owns it
+                        and lives */
+    MESSAGE_REPLICATE,
+    MESSAGE_REPLICATED, /* status OK: kept. Anything else is a refusal */
+    MESSAGE_DROP,       /* you are no holder of it any more */
+    MESSAGE_ANNOUNCE,   /* I own it, in this state */
+    MESSAGE_OFFER,      /* this may be news to its owner */
+    MESSAGE_TAKEN,      /* merged and kept, with its holders */
+    MESSAGE_HANDOVER,   /* own it from now on */
+    MESSAGE_EXPIRED,
+    MESSAGE_TOUCH,
+    MESSAGE_SYNC, /* are your copies complete? */
+    MESSAGE_SYNCED
+};
+
+/* Only the parts of its type mean anything. */
+struct message {
+    enum message_type type;
+    struct key key;
+    uint64_t token;
+    struct stamp stamp;
+    uint64_t peer;    /* CLAIM: the owner that is down; LOCATED, CLAIMED: the owner, 0 = none */
+    uint64_t counted; /* how often the sender has counted the receiver out */
+    uint64_t granted; /* and the receiver the sender, as the sender knows */
+    uint64_t base;    /* REPLICATE: version that a delta is against; 0 = whole */
+    uint64_t digest;
+    uint32_t left_ms; /* of its life; 0 = no expiry */
+    uint8_t status;   /* a stead_error with its sign turned */
+    uint8_t hops, copies, origin, index, count;
+    struct session_op op;  /* FORWARD; key, ops are set by the decoder, see message_op_free */
+    const uint8_t *record; /* an encoded record, in the message's bytes; NULL = none */
+    size_t record_len;
+};
+
+/* The encoded message to a peer; rec (may be NULL) is encoded as its record, as a delta when
+ * m->base is not 0. NULL without memory. */
+struct msg *message_encode(const struct message *m, const struct record *rec, uint64_t to);
+/* OK, STEAD_E_PARSE, STEAD_E_NOMEM. m->op.ops is allocated for FORWARD: message_op_free. Slices
+ * point into bytes. */
+int message_decode(const uint8_t *bytes, size_t len, struct message *m);
+void message_op_free(struct message *m);
+
+#endif

@@ -1,0 +1,78 @@
+/* Which nodes keep a record: rendezvous hashing (Thaler and Ravishankar 1998) over the nodes'
+ * lasting ids, under a secret of the farm, so that all nodes agree. */
+#include "core/session/session_internal.h"
+
+#include <string.h>
+
+/* BUZhash is linear, so the score is mixed: else one node would be first for related keys. */
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 30;
+    x *= 0xbf58476d1ce4e5b9ull;
+    x ^= x >> 27;
+    x *= 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+uint64_t placement_score(const struct session *s, const struct key *key, uint64_t node)
+{
+    uint64_t h = buzhash(&s->place_hash, key->bytes, key->len) + key->kind;
+    return mix(mix(h) ^ buzhash(&s->place_hash, &node, sizeof(node)));
+}
+
+struct ranked {
+    uint64_t inc, score;
+    bool joining;
+};
+
+static bool before(const struct ranked *a, const struct ranked *b)
+{
+    if (a->joining != b->joining)
+        return b->joining;
+    return a->score != b->score ? a->score > b->score : a->inc > b->inc;
+}
+
+size_t placement_order(struct session *s, const struct key *key, uint64_t *out, size_t max)
+{
+    struct ranked best[RECORD_HOLDERS_MAX * 2];
+    size_t count = 0;
+    if (max > RECORD_HOLDERS_MAX * 2)
+        max = RECORD_HOLDERS_MAX * 2;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        const struct peer_view *p = &s->peers[i].view;
+        if (!p->holds || p->state > PEER_UP)
+            continue;
+        struct ranked r = {.inc = p->inc,
+                           .score = placement_score(s, key, p->node),
+                           .joining = p->state == PEER_JOINING};
+        size_t at = count < max ? count++ : max;
+        while (at > 0 && before(&r, &best[at - 1])) {
+            if (at < max)
+                best[at] = best[at - 1];
+            at--;
+        }
+        if (at < max)
+            best[at] = r;
+    }
+    for (size_t i = 0; i < count; i++)
+        out[i] = best[i].inc;
+    return count;
+}
+
+uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,
+                         size_t count, bool with_self)
+{
+    uint64_t first = with_self ? s->self_inc : 0;
+    uint64_t top = with_self ? placement_score(s, key, s->self_node) : 0;
+    for (size_t i = 0; i < count; i++) {
+        struct peer *p = peer_find(s, incs[i]);
+        if (!p || !peer_heard(&p->view))
+            continue;
+        uint64_t score = placement_score(s, key, p->view.node);
+        if (first == 0 || score > top) {
+            first = incs[i];
+            top = score;
+        }
+    }
+    return first;
+}

@@ -1,0 +1,124 @@
+/* In the background: finds records that are short of copies, or whose owner is down, and mends
+ * them, paced. */
+#include "core/session/session_internal.h"
+
+#define SCAN_BATCH 2048
+#define RANK_DELAY_NS                                                                              \
+    (500 * NS_PER_MS) /* each further holder waits so much longer before it claims */
+
+void repair_note(struct session *s, struct item *item)
+{
+    if (list_linked(&item->queue))
+        return;
+    if (item->role == ROLE_OWNER) {
+        list_append(&s->repair, &item->queue);
+        s->repair_count++;
+    } else {
+        list_append(&s->orphans, &item->queue);
+        s->orphan_count++;
+    }
+}
+
+static bool is_orphan(struct session *s, const struct item *item)
+{
+    return !peer_is_heard(s, item->record->stamp.inc);
+}
+
+static void scan_item(struct session *s, struct item *item)
+{
+    bool wait;
+    if (item->role == ROLE_OWNER) {
+        bool confident = owner_confident(s, item, &wait);
+        if ((!confident && !wait) || item_needs_repair(s, item))
+            repair_note(s, item);
+    } else if (is_orphan(s, item) && !MUTANT(NO_RECOPY)) {
+        repair_note(s, item);
+    }
+}
+
+void repair_scan(struct session *s)
+{
+    struct item *items[SCAN_BATCH];
+    if (s->scan_again && !s->scanning) {
+        s->scan_again = false;
+        s->scanning = true;
+        s->scan_cursor = 0;
+    }
+    if (!s->scanning)
+        return;
+    size_t n = table_walk(s->table, &s->scan_cursor, items, SCAN_BATCH);
+    for (size_t i = 0; i < n; i++)
+        scan_item(s, items[i]);
+    if (n == 0 || s->scan_cursor == 0)
+        s->scanning = false;
+}
+
+bool repair_idle(const struct session *s)
+{
+    return !s->scanning && !s->scan_again && s->repair_count == 0 && s->orphan_count == 0 &&
+           s->claim_count == 0;
+}
+
+/* When this node may claim it by itself: the first in order at once, each further one later. */
+static uint64_t due_ns(struct session *s, const struct item *item)
+{
+    const struct record *r = item->record;
+    struct peer *owner = peer_find(s, r->stamp.inc);
+    uint64_t mine = placement_score(s, &r->key, s->self_node), before = 0;
+    for (size_t i = 0; i < r->holder_count; i++) {
+        struct peer *p = peer_find(s, r->holders[i]);
+        if (p && peer_heard(&p->view) && placement_score(s, &r->key, p->view.node) > mine)
+            before++;
+    }
+    return (owner ? owner->down_ns : 0) + before * RANK_DELAY_NS;
+}
+
+static void mend_owned(struct session *s, struct item *item)
+{
+    bool wait;
+    bool confident = owner_confident(s, item, &wait);
+    if (confident && !item_needs_repair(s, item)) {
+        item_unqueue(s, item);
+        return;
+    }
+    struct work *w = wait ? NULL : work_get(s, &item->record->key);
+    if (w)
+        serve_key(s, w);
+}
+
+static void mend_orphan(struct session *s, struct item *item)
+{
+    if (!is_orphan(s, item) && item->generation != 0) {
+        item_unqueue(s, item);
+        return;
+    }
+    if (s->now_ns < due_ns(s, item))
+        return;
+    struct work *w = work_get(s, &item->record->key);
+    if (w)
+        claim_start(s, w, item);
+}
+
+/* Looks once at each of the first `budget` in line; those that stay go to its end. */
+static void mend(struct session *s, struct list *line, size_t count)
+{
+    size_t budget = count < s->config.repair_max ? count : s->config.repair_max;
+    while (budget-- > 0 && !list_empty(line)) {
+        struct item *item = list_entry(line->next, struct item, queue);
+        struct work *w = work_find(s, &item->record->key);
+        list_remove(&item->queue);
+        list_append(line, &item->queue);
+        if (w && (w->phase != WORK_IDLE || w->again_ns > s->now_ns))
+            continue;
+        if (item->role == ROLE_OWNER)
+            mend_owned(s, item);
+        else if (s->claim_count < s->config.repair_max)
+            mend_orphan(s, item);
+    }
+}
+
+void repair_tick(struct session *s)
+{
+    mend(s, &s->repair, s->repair_count);
+    mend(s, &s->orphans, s->orphan_count);
+}

@@ -1,0 +1,419 @@
+/* The owner's side: who keeps copies, and rounds that bring a version to all of them before it is
+ * acknowledged. */
+#include "core/session/session_internal.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* -- items -- */
+
+static struct copy *copy_find(struct session_state *st, uint64_t inc)
+{
+    for (size_t i = 0; i < st->count; i++)
+        if (st->copies[i].inc == inc)
+            return &st->copies[i];
+    return NULL;
+}
+
+static void add_copy(struct session_state *st, uint64_t inc)
+{
+    if (st->count < RECORD_HOLDERS_MAX && !copy_find(st, inc))
+        st->copies[st->count++] = (struct copy){.inc = inc};
+}
+
+void item_unqueue(struct session *s, struct item *item)
+{
+    if (!list_linked(&item->queue))
+        return;
+    list_remove(&item->queue);
+    if (item->role == ROLE_OWNER)
+        s->repair_count--;
+    else
+        s->orphan_count--;
+}
+
+bool item_own(struct session *s, struct item *item)
+{
+    if (item->role == ROLE_OWNER)
+        return true;
+    struct session_state *state = mem_alloc(sizeof(*state));
+    if (!state)
+        return false;
+    item_unqueue(s, item);
+    item->role = ROLE_OWNER;
+    item->state = state;
+    /* Those that have a copy stay holders where they can. */
+    for (size_t i = 0; i < item->record->holder_count; i++)
+        if (item->record->holders[i] != s->self_inc)
+            add_copy(state, item->record->holders[i]);
+    s->stats.owned++;
+    return true;
+}
+
+void item_disown(struct session *s, struct item *item)
+{
+    if (item->role != ROLE_OWNER)
+        return;
+    item_unqueue(s, item);
+    mem_free(item->state);
+    item->state = NULL;
+    item->role = ROLE_HOLDER;
+    item->generation = 0;
+    s->stats.owned--;
+}
+
+void item_remove(struct session *s, struct item *item)
+{
+    s->stats.tombstones -= item->tombstone;
+    item_disown(s, item);
+    item_unqueue(s, item);
+    table_remove(s->table, item);
+}
+
+/* -- who keeps copies -- */
+
+static bool may_hold(struct session *s, uint64_t inc)
+{
+    struct peer *p = peer_find(s, inc);
+    return p && p->view.holds && p->view.state <= PEER_UP;
+}
+
+static size_t wanted_copies(struct session *s, const struct key *key)
+{
+    uint64_t order[RECORD_HOLDERS_MAX];
+    size_t copies = kind_of(s, key)->copies;
+    size_t most = copies > 0 ? copies - 1 : 0;
+    return placement_order(s, key, order, most < RECORD_HOLDERS_MAX ? most : RECORD_HOLDERS_MAX);
+}
+
+/* A copy made in a contact that was broken since is as good as none. */
+static void void_broken_copies(struct session *s, struct session_state *st)
+{
+    for (size_t i = 0; i < st->count; i++) {
+        struct peer *p = peer_find(s, st->copies[i].inc);
+        if (!p || p->view.counted != st->copies[i].counted)
+            st->copies[i].version = 0;
+    }
+}
+
+void round_drop(struct work *w, uint64_t inc)
+{
+    size_t room = sizeof(w->drops) / sizeof(w->drops[0]);
+    for (size_t i = 0; i < w->drop_count; i++)
+        if (w->drops[i] == inc)
+            return;
+    if (w->drop_count < room)
+        w->drops[w->drop_count++] = inc;
+}
+
+bool holders_choose(struct session *s, struct item *item, struct work *w)
+{
+    struct session_state *st = item->state;
+    struct session_state old = *st;
+    struct record *r = item->record;
+    uint64_t order[RECORD_HOLDERS_MAX];
+    size_t wanted = wanted_copies(s, &r->key);
+    st->count = 0;
+    for (size_t i = 0; i < old.count; i++)
+        if (may_hold(s, old.copies[i].inc))
+            st->copies[st->count++] = old.copies[i];
+    size_t n = placement_order(s, &r->key, order, RECORD_HOLDERS_MAX);
+    for (size_t i = 0; i < n && st->count < wanted; i++)
+        add_copy(st, order[i]);
+    for (size_t i = 0; i < old.count; i++) {
+        if (may_hold(s, old.copies[i].inc) || !peer_is_heard(s, old.copies[i].inc))
+            continue;
+        /* A leaving holder stays one while there is nobody else. */
+        if (st->count == 0)
+            st->copies[st->count++] = old.copies[i];
+        else
+            round_drop(w, old.copies[i].inc);
+    }
+    bool changed = st->count != r->holder_count;
+    for (size_t i = 0; i < st->count; i++) {
+        changed |= i >= r->holder_count || r->holders[i] != st->copies[i].inc;
+        r->holders[i] = st->copies[i].inc;
+    }
+    r->holder_count = (uint8_t)st->count;
+    return changed;
+}
+
+bool item_needs_repair(struct session *s, struct item *item)
+{
+    struct session_state *st = item->state;
+    if (MUTANT(NO_RECOPY))
+        return false;
+    void_broken_copies(s, st);
+    size_t good = 0;
+    for (size_t i = 0; i < st->count; i++) {
+        bool kept = st->copies[i].version == item->record->stamp.version;
+        if (may_hold(s, st->copies[i].inc)) {
+            if (!kept)
+                return true;
+            good++;
+        }
+    }
+    size_t wanted = wanted_copies(s, &item->record->key);
+    return good < wanted;
+}
+
+bool owner_confident(struct session *s, struct item *item, bool *wait)
+{
+    struct session_state *st = item->state;
+    *wait = false;
+    void_broken_copies(s, st);
+    for (size_t i = 0; i < st->count; i++) {
+        struct copy *c = &st->copies[i];
+        struct peer *p = peer_find(s, c->inc);
+        if (!p || !peer_heard(&p->view) || c->version == 0)
+            continue;
+        if (p->view.granted != c->granted)
+            st->doubtful = true;
+        else if (p->view.lease_until_ns <= s->now_ns)
+            *wait = true;
+    }
+    if (st->doubtful)
+        *wait = false;
+    return !st->doubtful && !*wait;
+}
+
+/* -- rounds -- */
+
+static uint32_t left_ms(struct session *s, const struct item *item)
+{
+    if (item->expires_ns == TIME_NEVER || record_is_tombstone(item->record))
+        return 0;
+    uint64_t left = item->expires_ns > s->now_ns ? (item->expires_ns - s->now_ns) / NS_PER_MS : 0;
+    return left == 0 ? 1 : left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
+}
+
+static void send_replicate(struct session *s, struct work *w, struct item *item, struct target *t,
+                           uint64_t base)
+{
+    struct message m = {.type = MESSAGE_REPLICATE,
+                        .key = w->key,
+                        .token = w->token,
+                        .counted = t->counted,
+                        .granted = t->granted,
+                        .base = base,
+                        .digest = record_digest(item->record),
+                        .left_ms = left_ms(s, item)};
+    t->answer = ANSWER_WAITING;
+    send_message(s, &m, item->record, t->inc);
+}
+
+/* Asks every holder that does not have this version yet; all of them when the list of holders is
+ * new. */
+static void ask_holders(struct session *s, struct work *w, struct item *item, bool all)
+{
+    struct session_state *st = item->state;
+    for (size_t i = 0; i < st->count; i++) {
+        struct copy *c = &st->copies[i];
+        struct peer *p = peer_find(s, c->inc);
+        struct target *t = work_target(w, c->inc);
+        if (!p || (!all && c->version == w->stamp.version) ||
+            (t && t->answer == ANSWER_WAITING && t->counted == p->view.counted))
+            continue;
+        if (!t)
+            t = work_add_target(w, p);
+        if (!t)
+            continue;
+        t->granted = p->view.granted;
+        t->counted = p->view.counted;
+        send_replicate(s, w, item, t, c->version);
+    }
+}
+
+static void answer_round(struct session *s, struct work *w, struct item *item, uint8_t copies,
+                         enum session_origin origin)
+{
+    struct list *l;
+    while ((l = list_pop(&w->round)))
+        waiter_finish(s, list_entry(l, struct waiter, link), STEAD_OK, item->record, copies,
+                      origin);
+}
+
+void round_start(struct session *s, struct work *w, struct item *item, bool claiming)
+{
+    w->held++;
+    bool early = !kind_of(s, &w->key)->ack || MUTANT(ACK_BEFORE_COPY);
+    bool changed = holders_choose(s, item, w);
+    work_begin(s, w, WORK_ROUND);
+    work_set_claiming(s, w, claiming);
+    w->stamp = item->record->stamp;
+    ask_holders(s, w, item, changed);
+    if (early && !claiming)
+        answer_round(s, w, item, 1, ORIGIN_LOCAL);
+    round_check(s, w);
+    w->held--;
+    work_release(s, w);
+}
+
+/* The record changed under a round: the same writes, in a later version. */
+void round_again(struct session *s, struct work *w, struct item *item)
+{
+    bool claiming = w->claiming;
+    work_begin(s, w, WORK_ROUND);
+    work_set_claiming(s, w, claiming);
+    w->stamp = item->record->stamp;
+    ask_holders(s, w, item, true);
+    round_check(s, w);
+}
+
+static void tell(struct session *s, struct work *w, enum message_type type, uint64_t to,
+                 uint64_t token, struct item *item)
+{
+    struct message m = {.type = type,
+                        .key = w->key,
+                        .token = token,
+                        .stamp = item->record->stamp,
+                        .peer = s->self_inc,
+                        .digest = record_digest(item->record)};
+    if (peer_is_heard(s, to))
+        send_message(s, &m, NULL, to);
+}
+
+/* Everybody who has to has this version. */
+static void complete(struct session *s, struct work *w, struct item *item)
+{
+    struct session_state *st = item->state;
+    enum session_origin origin = w->claiming ? ORIGIN_CLAIM : ORIGIN_LOCAL;
+    if (w->claiming) {
+        s->stats.claims++;
+        if (!w->handover_from)
+            notice(s, NOTICE_CLAIMED, &w->key, 0, 0);
+    }
+    st->doubtful = false;
+    answer_round(s, w, item, (uint8_t)(1 + st->count), origin);
+    for (size_t i = 0; i < w->drop_count; i++)
+        if (!copy_find(st, w->drops[i]))
+            tell(s, w, MESSAGE_DROP, w->drops[i], 0, item);
+    if (w->handover_from)
+        tell(s, w, MESSAGE_TAKEN, w->handover_from, w->handover_token, item);
+    for (size_t i = 0; i < w->offer_count; i++)
+        tell(s, w, MESSAGE_TAKEN, w->offers[i].inc, w->offers[i].token, item);
+    w->drop_count = w->offer_count = 0;
+    w->handover_from = 0;
+    work_begin(s, w, WORK_IDLE);
+    if (item_needs_repair(s, item))
+        repair_note(s, item);
+    else
+        item_unqueue(s, item);
+    serve_key(s, w);
+}
+
+/* A refusal ends the round: nobody is told that it was kept. */
+static void fail_round(struct session *s, struct work *w, int status, uint64_t again_ns)
+{
+    s->stats.claims_failed += w->claiming;
+    work_fail(s, w, status, false);
+    if (w->handover_from) {
+        struct message m = {.type = MESSAGE_TAKEN,
+                            .key = w->key,
+                            .token = w->handover_token,
+                            .status = (uint8_t)-STEAD_E_FENCED};
+        send_message(s, &m, NULL, w->handover_from);
+    }
+    w->drop_count = w->offer_count = 0;
+    w->handover_from = 0;
+    work_begin(s, w, WORK_IDLE);
+    w->again_ns = again_ns;
+    if (!again_ns)
+        serve_key(s, w);
+}
+
+void round_check(struct session *s, struct work *w)
+{
+    struct item *item = table_find(s->table, &w->key);
+    if (!item || item->role != ROLE_OWNER || stamp_compare(&item->record->stamp, &w->stamp) != 0) {
+        fail_round(s, w, STEAD_E_FENCED, 0);
+        return;
+    }
+    void_broken_copies(s, item->state);
+    /* Holders that are gone are replaced, and the write waits for those; so it does for one whose
+     * copy was broken. */
+    holders_choose(s, item, w);
+    ask_holders(s, w, item, false);
+    if (work_waits(w))
+        return;
+    const struct kind *k = kind_of(s, &w->key);
+    bool alone = item->state->count == 0 && k->copies > 1 && k->when_alone == ALONE_REFUSE;
+    if (alone && !list_empty(&w->round))
+        work_fail(s, w, STEAD_E_ALONE, false);
+    complete(s, w, item);
+}
+
+/* Another node owns it by what a holder says: this one gives what it has to that owner. */
+static void fenced(struct session *s, struct work *w, struct item *item, const struct stamp *by)
+{
+    bool claim = w->claiming;
+    s->stats.fenced++;
+    notice(s, NOTICE_FENCED, &w->key, by->inc, 0);
+    if (claim) {
+        /* Two claimants: one of them will hear of the other's success when it asks anew, after a
+         * random wait. */
+        item_disown(s, item);
+        fail_round(s, w, STEAD_E_FENCED, s->now_ns + (20 + rng_below(&s->rng, 200)) * NS_PER_MS);
+        return;
+    }
+    item_disown(s, item);
+    hint_set(s, &w->key, by->inc);
+    if (peer_is_heard(s, by->inc))
+        heal_offer(s, item, by->inc);
+    fail_round(s, w, STEAD_E_FENCED, 0);
+}
+
+static void refused(struct session *s, struct work *w, struct item *item, struct target *t,
+                    const struct message *m)
+{
+    int status = -(int)m->status;
+    s->stats.refused++;
+    t->answer = ANSWER_REFUSED;
+    if (status == STEAD_E_NOT_FOUND) {
+        send_replicate(s, w, item, t, 0);
+    } else if (status == STEAD_E_ENDED) {
+        struct stamp next = {m->stamp.term > w->stamp.term ? m->stamp.term : w->stamp.term,
+                             item->record->stamp.version + 1, s->self_inc};
+        record_end(item->record, &next, now_s(s));
+        table_recount(s->table, item);
+        expiry_set(s, item, 0);
+        fail_round(s, w, STEAD_E_ENDED, 0);
+    } else if (status == STEAD_E_DENIED) {
+        item->state->doubtful = true;
+        fail_round(s, w, STEAD_E_FENCED, s->now_ns + 20 * NS_PER_MS);
+    } else if (status == STEAD_E_FENCED) {
+        fenced(s, w, item, &m->stamp);
+    } else {
+        repair_note(s, item);
+        fail_round(s, w, status == STEAD_E_FULL ? status : STEAD_E_FENCED,
+                   s->now_ns + 200 * NS_PER_MS);
+    }
+}
+
+void round_answered(struct session *s, uint64_t from, const struct message *m)
+{
+    struct work *w = work_find(s, &m->key);
+    struct item *item = table_find(s->table, &m->key);
+    if (!w || !item || item->role != ROLE_OWNER || w->phase != WORK_ROUND || w->token != m->token)
+        return;
+    struct target *t = work_target(w, from);
+    if (!t || t->answer != ANSWER_WAITING)
+        return;
+    w->held++;
+    if (m->status != 0 && !MUTANT(REFUSAL_AS_ACK)) {
+        refused(s, w, item, t, m);
+    } else {
+        struct copy *c = copy_find(item->state, from);
+        t->answer = ANSWER_KEPT;
+        if (c)
+            *c = (struct copy){.inc = from,
+                               .version = w->stamp.version,
+                               .granted = t->granted,
+                               .counted = t->counted};
+        round_check(s, w);
+    }
+    w->held--;
+    work_release(s, w);
+}

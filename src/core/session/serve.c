@@ -1,0 +1,310 @@
+/* What happens next for a key: the one place that decides whether an operation is done here, passed
+ * on, or has to wait for a search, a claim or a round. */
+#include "core/session/session_internal.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+
+#define AGAIN_NS (20 * NS_PER_MS) /* a wait for contact is looked at again after */
+
+static struct waiter *first_waiter(struct work *w)
+{
+    return list_empty(&w->queue) ? NULL : list_entry(w->queue.next, struct waiter, link);
+}
+
+static bool is_read(const struct waiter *w)
+{
+    return w->op.type == SESSION_READ;
+}
+
+static bool matches(const struct waiter *w, const struct record *r)
+{
+    return !w->op.has_match ||
+           (w->op.match.term == r->stamp.term && w->op.match.version == r->stamp.version);
+}
+
+static int status_of_tombstone(const struct record *r)
+{
+    return r->ended ? STEAD_E_ENDED : STEAD_E_ABSENT;
+}
+
+/* -- at the owner -- */
+
+static void answer_read(struct session *s, struct waiter *w, struct item *item,
+                        enum session_origin origin)
+{
+    table_touch(s->table, item);
+    if (record_is_tombstone(item->record)) {
+        waiter_finish(s, w, status_of_tombstone(item->record), NULL, 0, origin);
+        return;
+    }
+    expiry_touch(s, item);
+    s->stats.reads_local += origin == ORIGIN_LOCAL;
+    waiter_finish(s, w, STEAD_OK, item->record, 0, origin);
+}
+
+/* Is there somebody to keep a copy, or does the kind do without? */
+static bool alone_refuses(struct session *s, const struct key *key)
+{
+    const struct kind *k = kind_of(s, key);
+    uint64_t any;
+    return k->copies > 1 && k->when_alone == ALONE_REFUSE && placement_order(s, key, &any, 1) == 0;
+}
+
+static size_t op_bytes(const struct session_op *op)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < op->op_count; i++)
+        size += op->ops[i].name_len + op->ops[i].value_len + sizeof(struct field);
+    return size;
+}
+
+static int apply(struct session *s, struct waiter *w, struct item *item)
+{
+    struct record *r = item->record;
+    struct stamp next = {r->stamp.term, r->stamp.version + 1, s->self_inc};
+    if (w->op.type == SESSION_END) {
+        if (record_is_tombstone(r))
+            return STEAD_E_ABSENT;
+        if (!matches(w, r))
+            return STEAD_E_CONFLICT;
+        if (kind_of(s, &w->key)->deletion == DELETE_FINAL)
+            record_end(r, &next, now_s(s));
+        else
+            record_die(r, &next, now_s(s));
+        table_recount(s->table, item);
+        expiry_set(s, item, 0);
+        return STEAD_OK;
+    }
+    bool again = w->op.type == SESSION_CREATE_IF_ABSENT && record_is_tombstone(r) && !r->ended;
+    if (w->op.type != SESSION_CHANGE && !again)
+        return r->ended ? STEAD_E_ENDED : STEAD_E_EXISTS;
+    if (w->op.type == SESSION_CHANGE && record_is_tombstone(r))
+        return status_of_tombstone(r);
+    if (!matches(w, r))
+        return STEAD_E_CONFLICT;
+    if (!room_make(s, w->key.kind, op_bytes(&w->op)))
+        return STEAD_E_FULL;
+    uint32_t split_s = (uint32_t)(s->config.split_max_ms / 1000);
+    if (now_s(s) > split_s)
+        record_purge(r, now_s(s) - split_s);
+    int err = record_apply(r, w->op.ops, w->op.op_count, &next, now_s(s));
+    if (err)
+        return err;
+    if (w->op.ttl_ms || again)
+        r->ttl_ms = w->op.ttl_ms ? w->op.ttl_ms : kind_of(s, &w->key)->ttl_ms;
+    table_recount(s->table, item);
+    if (w->op.ttl_ms || again || kind_of(s, &w->key)->sliding)
+        expiry_set(s, item, r->ttl_ms);
+    return STEAD_OK;
+}
+
+/* The writes at the head of the queue go into one round; a read behind them waits for it. */
+static bool apply_writes(struct session *s, struct work *w, struct item *item)
+{
+    bool any = false;
+    struct waiter *next;
+    for (int n = 0; n < BATCH_MAX && (next = first_waiter(w)) && !is_read(next); n++) {
+        list_remove(&next->link);
+        int err = alone_refuses(s, &w->key) ? STEAD_E_ALONE : apply(s, next, item);
+        if (err) {
+            waiter_finish(s, next, err, NULL, 0, ORIGIN_LOCAL);
+            continue;
+        }
+        list_append(&w->round, &next->link);
+        any = true;
+    }
+    return any;
+}
+
+static void serve_owner(struct session *s, struct work *w, struct item *item)
+{
+    bool wait;
+    if (!owner_confident(s, item, &wait)) {
+        if (wait)
+            w->again_ns = s->now_ns + AGAIN_NS;
+        else
+            claim_start(s, w, item);
+        return;
+    }
+    if (s->self_state == PEER_LEAVING && list_empty(&w->queue))
+        return;
+    struct waiter *next;
+    while ((next = first_waiter(w)) && is_read(next)) {
+        list_remove(&next->link);
+        answer_read(s, next, item, ORIGIN_LOCAL);
+    }
+    bool wrote = next && apply_writes(s, w, item);
+    if (wrote || item_needs_repair(s, item))
+        round_start(s, w, item, false);
+    else if (first_waiter(w))
+        w->again = true;
+}
+
+/* -- at a holder -- */
+
+static bool copy_is_enough(const struct waiter *w, const struct record *r)
+{
+    return r->stamp.term > w->op.min_term ||
+           (r->stamp.term == w->op.min_term && r->stamp.version >= w->op.min_version);
+}
+
+static void pass_queue(struct session *s, struct work *w, uint64_t to)
+{
+    struct waiter *next;
+    while ((next = first_waiter(w))) {
+        list_remove(&next->link);
+        waiter_pass(s, next, to);
+    }
+}
+
+/* The owner is down: the first of the holders that are heard claims. */
+static void serve_orphan(struct session *s, struct work *w, struct item *item)
+{
+    uint64_t first = placement_first(s, &w->key, item->record->holders, item->record->holder_count,
+                                     s->self_holds);
+    if (first == s->self_inc && s->self_holds)
+        claim_start(s, w, item);
+    else if (first)
+        pass_queue(s, w, first);
+    else
+        claim_start(s, w, item);
+}
+
+static void serve_holder(struct session *s, struct work *w, struct item *item)
+{
+    uint64_t owner = item_owner(s, item);
+    bool may = holder_may_serve(s, item);
+    struct waiter *next;
+    while (may && (next = first_waiter(w)) && is_read(next) && copy_is_enough(next, item->record)) {
+        list_remove(&next->link);
+        answer_read(s, next, item, ORIGIN_LOCAL);
+    }
+    /* A final end is the same everywhere, whoever says it. */
+    while (item->record->ended && (next = first_waiter(w))) {
+        list_remove(&next->link);
+        waiter_finish(s, next, STEAD_E_ENDED, NULL, 0, ORIGIN_LOCAL);
+    }
+    if (!first_waiter(w))
+        return;
+    if (peer_is_heard(s, owner))
+        pass_queue(s, w, owner);
+    else
+        serve_orphan(s, w, item);
+}
+
+/* -- at a stranger -- */
+
+/* A fresh key belongs to whoever makes it. */
+static void create(struct session *s, struct work *w, struct waiter *next)
+{
+    list_remove(&next->link);
+    int err = STEAD_OK;
+    struct record *r = NULL;
+    struct item *item = NULL;
+    if (!s->self_holds)
+        err = STEAD_E_ALONE;
+    else if (alone_refuses(s, &w->key))
+        err = STEAD_E_ALONE;
+    else if (!room_make(s, w->key.kind, op_bytes(&next->op) + sizeof(*r)))
+        err = STEAD_E_FULL;
+    else if (!(r = record_new(&w->key)))
+        err = STEAD_E_NOMEM;
+    if (!err) {
+        struct stamp first = {1, 1, s->self_inc};
+        err = record_apply(r, next->op.ops, next->op.op_count, &first, now_s(s));
+        r->ttl_ms = next->op.ttl_ms ? next->op.ttl_ms : kind_of(s, &w->key)->ttl_ms;
+    }
+    if (!err && (!(item = item_insert(s, r, ROLE_HOLDER)) || !item_own(s, item)))
+        err = STEAD_E_NOMEM;
+    if (err) {
+        if (item)
+            item_remove(s, item);
+        else
+            record_free(r);
+        waiter_finish(s, next, err, NULL, 0, ORIGIN_LOCAL);
+        w->again = true;
+        return;
+    }
+    expiry_set(s, item, r->ttl_ms);
+    list_append(&w->round, &next->link);
+    round_start(s, w, item, false);
+}
+
+static uint64_t home_of(struct session *s, const struct key *key)
+{
+    uint64_t order[1];
+    size_t n = placement_order(s, key, order, 1);
+    bool self = s->self_holds && s->self_state <= PEER_UP;
+    return placement_first(s, key, order, n, self);
+}
+
+static void serve_stranger(struct session *s, struct work *w)
+{
+    struct waiter *next;
+    while ((next = first_waiter(w))) {
+        uint64_t home = 0, hint = hint_get(s, &w->key);
+        bool makes = next->op.type == SESSION_CREATE_IF_ABSENT;
+        if (next->op.type == SESSION_CREATE) {
+            create(s, w, next);
+            return;
+        }
+        if (makes)
+            home = home_of(s, &w->key);
+        if (makes && home && home != s->self_inc && next->hops == 0) {
+            list_remove(&next->link);
+            waiter_pass(s, next, home);
+            continue;
+        }
+        if (makes && next->searched) {
+            create(s, w, next);
+            return;
+        }
+        if (!makes && hint && peer_is_heard(s, hint) && next->hops == 0) {
+            list_remove(&next->link);
+            waiter_pass(s, next, hint);
+            continue;
+        }
+        locate_start(s, w);
+        return;
+    }
+}
+
+void serve_key(struct session *s, struct work *w)
+{
+    /* A round that is over at once calls this again: a loop, not a recursion as deep as the queue
+     * is long. */
+    w->again = true;
+    if (w->serving)
+        return;
+    w->serving = true;
+    w->held++;
+    while (w->again && w->phase == WORK_IDLE) {
+        struct item *item = table_find(s->table, &w->key);
+        w->again = false;
+        w->again_ns = 0;
+        if (!item)
+            serve_stranger(s, w);
+        else if (item->role == ROLE_OWNER)
+            serve_owner(s, w, item);
+        else
+            serve_holder(s, w, item);
+    }
+    w->serving = false;
+    w->held--;
+    work_release(s, w);
+}
+
+void serve_waiter(struct session *s, struct waiter *w)
+{
+    struct work *work = work_get(s, &w->key);
+    if (!work) {
+        waiter_finish(s, w, STEAD_E_NOMEM, NULL, 0, ORIGIN_LOCAL);
+        return;
+    }
+    if (list_linked(&w->link))
+        list_remove(&w->link);
+    list_append(&work->queue, &w->link);
+    serve_key(s, work);
+}

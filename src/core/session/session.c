@@ -1,0 +1,288 @@
+/* A shard's life, and where events go. */
+#include "core/session/session_internal.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define TICK_NS (10 * NS_PER_MS)
+#define FORWARD_WAIT_NS                                                                            \
+    (5 * NS_PER_S) /* an operation passed on to this node ends by then; its asker has its own */
+
+void session_config_default(struct session_config *c)
+{
+    *c = (struct session_config){.split_max_ms = 3600 * 1000,
+                                 .grace_ms = 60 * 1000,
+                                 .waiting_max = 16384,
+                                 .repair_max = 64,
+                                 .shard_count = 1};
+}
+
+void session_actions_init(struct session_actions *a)
+{
+    *a = (struct session_actions){.deadline_ns = TIME_NEVER};
+    list_init(&a->sends);
+    list_init(&a->results);
+}
+
+void session_actions_clear(struct session_actions *a)
+{
+    struct list *l;
+    msg_list_free(&a->sends);
+    while ((l = list_pop(&a->results)))
+        session_result_free(list_entry(l, struct session_result, link));
+}
+
+void session_result_free(struct session_result *r)
+{
+    if (!r)
+        return;
+    record_free(r->record);
+    mem_free(r);
+}
+
+struct session *session_new(const struct session_config *c, uint64_t now_ns)
+{
+    struct session *s = mem_alloc(sizeof(*s));
+    if (!s)
+        return NULL;
+    s->config = *c;
+    s->kinds = *c->kinds;
+    s->start_ns = s->now_ns = now_ns;
+    s->next_tick_ns = TIME_NEVER;
+    buzhash_init(&s->bucket_hash, c->bucket_secret);
+    buzhash_init(&s->place_hash, c->farm_secret);
+    rng_init(&s->rng, c->seed);
+    s->sync_nonce = rng_u64(&s->rng) | 1;
+    list_init(&s->works);
+    list_init(&s->waiters);
+    list_init(&s->passed);
+    list_init(&s->repair);
+    list_init(&s->orphans);
+    for (size_t i = 0; i < WORK_BUCKETS; i++)
+        list_init(&s->buckets[i]);
+    s->table = table_new(&s->bucket_hash, now_ns);
+    if (!s->table) {
+        mem_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+/* Items' states and queues are let go of before the table frees the items. */
+static void drop_all(struct session *s)
+{
+    uint64_t cursor = 0;
+    struct item *items[64];
+    size_t n;
+    while (table_count(s->table) > 0 && (n = table_walk(s->table, &cursor, items, 64)) > 0)
+        for (size_t i = 0; i < n; i++)
+            item_remove(s, items[i]);
+}
+
+static void free_lists(struct session *s)
+{
+    for (struct list *l = s->waiters.next, *next; l != &s->waiters; l = next) {
+        next = l->next;
+        mem_free(list_entry(l, struct waiter, all));
+    }
+    for (struct list *l = s->works.next, *next; l != &s->works; l = next) {
+        next = l->next;
+        struct work *w = list_entry(l, struct work, all);
+        mem_free(w->targets);
+        mem_free(w);
+    }
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    while (table_count(s->table) > 0)
+        drop_all(s);
+    free_lists(s);
+    table_free(s->table);
+    mem_free(s->peers);
+    mem_free(s);
+}
+
+void session_wipe(struct session *s)
+{
+    while (table_count(s->table) > 0)
+        drop_all(s);
+    works_review(s);
+}
+
+void notice(struct session *s, enum notice_type type, const struct key *key, uint64_t peer,
+            uint32_t lost)
+{
+    struct session_actions *out = s->out;
+    if (!out || out->notice_count >= SESSION_NOTICES_MAX)
+        return;
+    out->notices[out->notice_count++] = (struct session_notice){
+        .type = type,
+        .key_digest = key ? buzhash(&s->bucket_hash, key->bytes, key->len) : 0,
+        .peer = peer,
+        .lost = lost};
+}
+
+void send_message(struct session *s, struct message *m, const struct record *rec, uint64_t to)
+{
+    struct msg *out = message_encode(m, rec, to);
+    if (out)
+        list_append(&s->out->sends, &out->link);
+    /* Without memory the message is as good as lost, and the wait for its answer ends by its
+     * deadline. */
+}
+
+static void on_op(struct session *s, const struct session_op *op)
+{
+    assert(op->key->kind < s->kinds.count);
+    struct waiter *w = waiter_new(s, op, 0, op->request, 0, op->deadline_ns);
+    if (w) {
+        serve_waiter(s, w);
+        return;
+    }
+    s->stats.busy++;
+    struct session_result *r = mem_alloc(sizeof(*r));
+    if (!r)
+        return;
+    r->request = op->request;
+    r->status = STEAD_E_BUSY;
+    list_append(&s->out->results, &r->link);
+}
+
+static void on_forward(struct session *s, uint64_t from, const struct message *m)
+{
+    struct waiter *w = waiter_new(s, &m->op, from, m->token, m->hops, s->now_ns + FORWARD_WAIT_NS);
+    if (w) {
+        serve_waiter(s, w);
+        return;
+    }
+    s->stats.busy++;
+    struct message reply = {
+        .type = MESSAGE_RESULT, .key = m->key, .token = m->token, .status = (uint8_t)-STEAD_E_BUSY};
+    send_message(s, &reply, NULL, from);
+}
+
+typedef void message_handler(struct session *, uint64_t, const struct message *);
+
+static message_handler *const handlers[] = {
+    [MESSAGE_FORWARD] = on_forward,         [MESSAGE_RESULT] = waiter_result,
+    [MESSAGE_LOCATE] = locate_asked,        [MESSAGE_LOCATED] = locate_answered,
+    [MESSAGE_CLAIM] = claim_asked,          [MESSAGE_CLAIMED] = claim_answered,
+    [MESSAGE_REPLICATE] = holder_replicate, [MESSAGE_REPLICATED] = round_answered,
+    [MESSAGE_DROP] = holder_drop,           [MESSAGE_ANNOUNCE] = heal_announced,
+    [MESSAGE_OFFER] = heal_offered,         [MESSAGE_TAKEN] = heal_taken,
+    [MESSAGE_HANDOVER] = leave_handed,      [MESSAGE_EXPIRED] = expiry_expired,
+    [MESSAGE_TOUCH] = expiry_touched,       [MESSAGE_SYNC] = sync_asked,
+    [MESSAGE_SYNCED] = sync_answered,
+};
+
+static void on_message(struct session *s, uint64_t from, const uint8_t *bytes, size_t len)
+{
+    struct message m;
+    int err = message_decode(bytes, len, &m);
+    bool keyed = !err && m.key.len > 0;
+    if (err == STEAD_E_NOMEM)
+        return;
+    if (err || (keyed && m.key.kind >= s->kinds.count)) {
+        s->stats.malformed++;
+        notice(s, NOTICE_MALFORMED, NULL, from, 0);
+    } else {
+        handlers[m.type](s, from, &m);
+    }
+    if (!err)
+        message_op_free(&m);
+}
+
+/* Is there anything that time alone moves on? */
+static bool busy(const struct session *s)
+{
+    bool announcing = false;
+    for (size_t i = 0; i < s->peer_count; i++)
+        announcing |= s->peers[i].announcing || s->peers[i].sync_owed_count > 0;
+    return announcing || s->scanning || s->scan_again || s->repair_count > 0 ||
+           s->orphan_count > 0 || s->waiter_count > 0 || s->work_count > 0 ||
+           (s->self_state == PEER_LEAVING && table_count(s->table) > 0) ||
+           (s->self_state == PEER_JOINING && s->peer_count > 0);
+}
+
+static void tick(struct session *s)
+{
+    expiry_tick(s);
+    if (s->now_ns < s->next_tick_ns)
+        return;
+    s->next_tick_ns = TIME_NEVER;
+    waiters_tick(s);
+    works_tick(s);
+    repair_scan(s);
+    repair_tick(s);
+    heal_announce(s);
+    leave_tick(s);
+    sync_tick(s);
+}
+
+void session_step(struct session *s, const struct session_event *ev, uint64_t now_ns,
+                  struct session_actions *out)
+{
+    s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
+    s->out = out;
+    switch (ev->type) {
+    case SESSION_EV_OP:
+        on_op(s, &ev->op);
+        break;
+    case SESSION_EV_MESSAGE:
+        on_message(s, ev->message.from, ev->message.bytes, ev->message.len);
+        break;
+    case SESSION_EV_VIEW:
+        view_update(s, ev->view);
+        break;
+    case SESSION_EV_TICK:
+        tick(s);
+        break;
+    }
+    if (s->next_tick_ns == TIME_NEVER && busy(s))
+        s->next_tick_ns = s->now_ns + TICK_NS;
+    uint64_t expiry = table_next_expiry(s->table);
+    out->deadline_ns = expiry < s->next_tick_ns ? expiry : s->next_tick_ns;
+    s->out = NULL;
+}
+
+static void count_records(struct session *s, struct session_stats *out)
+{
+    out->records = table_count(s->table);
+    out->memory_bytes = table_memory(s->table);
+    out->copies = out->records - out->owned;
+    for (uint8_t k = 0; k < s->kinds.count; k++) {
+        out->records_of_kind[k] = table_kind_count(s->table, k);
+        out->memory_of_kind[k] = table_kind_memory(s->table, k);
+    }
+}
+
+void session_stats(const struct session *s, struct session_stats *out)
+{
+    struct session *mine = (struct session *)(uintptr_t)s;
+    *out = s->stats;
+    count_records(mine, out);
+    out->waiting = s->waiter_count;
+    out->orphans = s->orphan_count;
+    for (struct list *l = s->repair.next; l != &s->repair; l = l->next) {
+        const struct item *item = list_entry(l, struct item, queue);
+        out->doubtful += item->state->doubtful;
+        out->below_copies += !item->state->doubtful;
+    }
+    out->handover_left = s->self_state == PEER_LEAVING ? out->records : 0;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        out->sync_peers += s->peers[i].sync_asked_ns != 0;
+        out->sync_done += s->peers[i].sync_done;
+    }
+}
+
+const struct record *session_peek(struct session *s, const struct key *key, bool *owned)
+{
+    struct item *item = table_find(s->table, key);
+    *owned = item && item->role == ROLE_OWNER;
+    return item ? item->record : NULL;
+}

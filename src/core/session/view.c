@@ -1,0 +1,148 @@
+/* What this shard knows of the other nodes, and what follows when one goes or comes back. */
+#include "core/session/session_internal.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+const struct peer_view *view_find(const struct session_view *v, uint64_t inc)
+{
+    size_t low = 0, high = v->peer_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (v->peers[mid].inc == inc)
+            return &v->peers[mid];
+        if (v->peers[mid].inc < inc)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+struct peer *peer_find(struct session *s, uint64_t inc)
+{
+    size_t low = 0, high = s->peer_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (s->peers[mid].view.inc == inc)
+            return &s->peers[mid];
+        if (s->peers[mid].view.inc < inc)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+bool peer_is_heard(struct session *s, uint64_t inc)
+{
+    struct peer *p = peer_find(s, inc);
+    return p && peer_heard(&p->view);
+}
+
+size_t peers_missing(const struct session *s)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        const struct peer_view *p = &s->peers[i].view;
+        bool gone = p->state == PEER_DOWN && p->holds && p->node != s->self_node;
+        for (size_t j = 0; gone && j < s->peer_count; j++) {
+            const struct peer_view *q = &s->peers[j].view;
+            /* Another incarnation of it lives (what it held is gone for good), or was counted
+             * already. */
+            if (q->node == p->node && (q->state != PEER_DOWN || j < i))
+                gone = false;
+        }
+        missing += gone;
+    }
+    return missing;
+}
+
+/* Carries what this shard remembers of a peer over to the new view's entry. */
+static void carry_over(struct session *s, struct peer *to, const struct peer_view *v)
+{
+    struct peer *old = peer_find(s, v->inc);
+    *to = (struct peer){.down_ns = s->now_ns};
+    if (old)
+        *to = *old;
+    bool was_heard = old && peer_heard(&old->view);
+    to->view = *v;
+    if (was_heard && !peer_heard(v)) {
+        to->down_ns = s->now_ns;
+        to->announcing = false;
+        to->sync_owed_count = 0;
+        to->sync_done = false;
+    }
+    to->long_away = old && !was_heard && peer_heard(v) &&
+                    s->now_ns > old->down_ns + s->config.split_max_ms * NS_PER_MS;
+    if (!was_heard && peer_heard(v)) {
+        /* Heard for the first time, or again: what is owned here may be known otherwise there. */
+        to->announcing = v->counted > 0 || v->granted > 0;
+        to->cursor = 0;
+        to->sync_asked_ns = 0;
+        to->sync_done = false;
+    }
+    if (old && peer_heard(v) && v->granted > old->view.granted) {
+        to->announcing = true;
+        to->cursor = 0;
+    }
+}
+
+static bool changed(const struct peer *old, const struct peer *now)
+{
+    return !old || old->view.state != now->view.state || old->view.granted != now->view.granted ||
+           old->view.counted != now->view.counted || old->view.holds != now->view.holds;
+}
+
+/* Peers that were away longer than deletions are remembered, and lived on: the smaller side drops
+ * its records, since it may hold what was deleted on the other. A tie goes to the side with the
+ * least incarnation. */
+static void judge_long_split(struct session *s)
+{
+    size_t away = 0, with = 1;
+    uint64_t least_away = UINT64_MAX, least_with = s->self_inc;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        const struct peer *p = &s->peers[i];
+        if (!peer_heard(&p->view) || !p->view.holds)
+            continue;
+        uint64_t *least = p->long_away ? &least_away : &least_with;
+        *least = p->view.inc < *least ? p->view.inc : *least;
+        away += p->long_away;
+        with += !p->long_away;
+    }
+    if (away == 0 || away < with || (away == with && least_with < least_away))
+        return;
+    session_wipe(s);
+    notice(s, NOTICE_WIPED, NULL, 0, 0);
+}
+
+void view_update(struct session *s, const struct session_view *v)
+{
+    size_t count = v->peer_count < PEERS_MAX ? v->peer_count : PEERS_MAX;
+    struct peer *next = mem_alloc((count + 1) * sizeof(*next));
+    if (!next)
+        return; /* the next view comes within 100 ms */
+    bool any = v->self_state != s->self_state || count != s->peer_count;
+    for (size_t i = 0; i < count; i++) {
+        carry_over(s, &next[i], &v->peers[i]);
+        any |= changed(peer_find(s, v->peers[i].inc), &next[i]);
+    }
+    struct peer *old = s->peers;
+    size_t old_count = s->peer_count;
+    s->peers = next;
+    s->peer_count = count;
+    s->self_inc = v->self_inc;
+    s->self_node = v->self_node;
+    s->self_state = v->self_state;
+    s->self_holds = v->self_holds;
+    judge_long_split(s);
+    for (size_t i = 0; i < old_count; i++)
+        if (peer_heard(&old[i].view) && !peer_is_heard(s, old[i].view.inc))
+            waiters_peer_gone(s, old[i].view.inc);
+    mem_free(old);
+    if (any) {
+        s->scan_again = true;
+        works_review(s);
+    }
+}

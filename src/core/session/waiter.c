@@ -1,0 +1,223 @@
+/* Operations under way: kept with a copy of what they ask for until they are answered, here or by
+ * the node they were passed on to. */
+#include "core/session/session_internal.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static size_t bytes_of(const struct session_op *op)
+{
+    size_t size = op->op_count * sizeof(struct field_op);
+    for (size_t i = 0; i < op->op_count; i++)
+        size += op->ops[i].name_len + op->ops[i].value_len;
+    return size;
+}
+
+static void copy_ops(struct waiter *w, const struct session_op *op)
+{
+    uint8_t *at = (uint8_t *)(w->ops + op->op_count);
+    for (size_t i = 0; i < op->op_count; i++) {
+        struct field_op *f = &w->ops[i];
+        *f = op->ops[i];
+        if (f->name_len)
+            memcpy(at, f->name, f->name_len);
+        f->name = at;
+        at += f->name_len;
+        if (f->type != FIELD_SET)
+            f->value_len = 0;
+        if (f->value_len)
+            memcpy(at, f->value, f->value_len);
+        f->value = at;
+        at += f->value_len;
+    }
+}
+
+struct waiter *waiter_new(struct session *s, const struct session_op *op, uint64_t asker,
+                          uint64_t token, uint8_t hops, uint64_t deadline_ns)
+{
+    if (s->waiter_count >= s->config.waiting_max)
+        return NULL;
+    struct waiter *w = mem_alloc(sizeof(*w) + bytes_of(op));
+    if (!w)
+        return NULL;
+    w->op = *op;
+    w->key = *op->key;
+    w->op.key = &w->key;
+    w->op.ops = w->ops;
+    w->op.deadline_ns = deadline_ns;
+    w->asker = asker;
+    w->token = token;
+    w->hops = hops;
+    copy_ops(w, op);
+    list_append(&s->waiters, &w->all);
+    s->waiter_count++;
+    return w;
+}
+
+static void waiter_free(struct session *s, struct waiter *w)
+{
+    if (list_linked(&w->link))
+        list_remove(&w->link);
+    list_remove(&w->all);
+    s->waiter_count--;
+    mem_free(w);
+}
+
+/* The unreachable counts as absent for kinds that may be lost. */
+static int shown_status(const struct session *s, const struct waiter *w, int status)
+{
+    bool lost = status == STEAD_E_UNREACHABLE || status == STEAD_E_DEADLINE;
+    return lost && w->op.type == SESSION_READ && kind_of(s, &w->key)->losable ? STEAD_E_ABSENT
+                                                                              : status;
+}
+
+static void answer_local(struct session *s, struct waiter *w, int status, struct record *copy,
+                         uint8_t copies, enum session_origin origin)
+{
+    struct session_result *r = mem_alloc(sizeof(*r));
+    if (!r) {
+        /* The role's own deadline ends its request. */
+        record_free(copy);
+        return;
+    }
+    r->request = w->token;
+    r->status = status;
+    r->record = copy;
+    r->copies = copies;
+    r->origin = origin;
+    list_append(&s->out->results, &r->link);
+}
+
+void waiter_finish(struct session *s, struct waiter *w, int status, const struct record *rec,
+                   uint8_t copies, enum session_origin origin)
+{
+    status = shown_status(s, w, status);
+    bool wants = status == STEAD_OK && w->op.type != SESSION_END && rec;
+    if (w->asker == 0) {
+        struct record *copy = wants ? record_clone(rec) : NULL;
+        if (wants && !copy)
+            status = STEAD_E_NOMEM;
+        answer_local(s, w, status, copy, copies, origin);
+    } else {
+        struct message m = {.type = MESSAGE_RESULT,
+                            .key = w->key,
+                            .token = w->token,
+                            .status = (uint8_t)-status,
+                            .copies = copies,
+                            .origin = (uint8_t)origin};
+        send_message(s, &m, wants ? rec : NULL, w->asker);
+    }
+    waiter_free(s, w);
+}
+
+void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
+{
+    if (w->hops >= HOPS_MAX) {
+        waiter_finish(s, w, STEAD_E_UNREACHABLE, NULL, 0, ORIGIN_OWNER);
+        return;
+    }
+    if (list_linked(&w->link))
+        list_remove(&w->link);
+    w->passed_to = to;
+    w->pass_token = ++s->next_token;
+    list_append(&s->passed, &w->link);
+    struct message m = {.type = MESSAGE_FORWARD,
+                        .key = w->key,
+                        .token = w->pass_token,
+                        .hops = (uint8_t)(w->hops + 1),
+                        .op = w->op};
+    send_message(s, &m, NULL, to);
+    s->stats.reads_owner += w->op.type == SESSION_READ;
+}
+
+/* Starts over: where the operation was sent, it was not done. */
+static void restart(struct session *s, struct waiter *w)
+{
+    w->passed_to = 0;
+    w->hops++;
+    hint_set(s, &w->key, 0);
+    serve_waiter(s, w);
+}
+
+/* A write that was passed to a node that went away may have been done there. */
+void waiters_peer_gone(struct session *s, uint64_t inc)
+{
+    struct list moved;
+    list_init(&moved);
+    for (struct list *l = s->passed.next, *next; l != &s->passed; l = next) {
+        next = l->next;
+        struct waiter *w = list_entry(l, struct waiter, link);
+        if (w->passed_to != inc)
+            continue;
+        list_remove(l);
+        list_append(&moved, l);
+    }
+    struct list *l;
+    while ((l = list_pop(&moved))) {
+        struct waiter *w = list_entry(l, struct waiter, link);
+        if (w->op.type == SESSION_READ && w->hops < HOPS_MAX)
+            restart(s, w);
+        else
+            waiter_finish(s, w, w->op.type == SESSION_READ ? STEAD_E_UNREACHABLE : STEAD_E_UNKNOWN,
+                          NULL, 0, ORIGIN_OWNER);
+    }
+}
+
+static struct waiter *passed_find(struct session *s, uint64_t from, uint64_t token)
+{
+    for (struct list *l = s->passed.next; l != &s->passed; l = l->next) {
+        struct waiter *w = list_entry(l, struct waiter, link);
+        if (w->pass_token == token && w->passed_to == from)
+            return w;
+    }
+    return NULL;
+}
+
+void waiter_result(struct session *s, uint64_t from, const struct message *m)
+{
+    struct waiter *w = passed_find(s, from, m->token);
+    int status = -(int)m->status;
+    if (!w || m->origin > ORIGIN_CLAIM)
+        return;
+    /* NOT_FOUND: it does not own the key and did nothing. */
+    if (status == STEAD_E_NOT_FOUND && w->hops < HOPS_MAX) {
+        w->searched = false;
+        restart(s, w);
+        return;
+    }
+    struct record *rec = NULL;
+    if (m->record) {
+        struct wire_reader r;
+        wire_reader_init(&r, m->record, m->record_len);
+        rec = record_decode(&r, now_s(s));
+        if (!rec || !wire_done(&r) || !key_equal(&rec->key, &m->key)) {
+            status = rec || !wire_ok(&r) ? STEAD_E_PARSE : STEAD_E_NOMEM;
+            record_free(rec);
+            rec = NULL;
+        }
+    }
+    if (status == STEAD_E_NOT_FOUND)
+        status = STEAD_E_UNREACHABLE;
+    if (status == STEAD_OK)
+        hint_set(s, &w->key, from);
+    enum session_origin origin = m->origin == ORIGIN_CLAIM ? ORIGIN_CLAIM : ORIGIN_OWNER;
+    waiter_finish(s, w, status, rec, m->copies, origin);
+    record_free(rec);
+}
+
+/* Deadlines. What waits for its turn was not done; what is in a round or was passed on may have
+ * been. */
+void waiters_tick(struct session *s)
+{
+    for (struct list *l = s->waiters.next, *next; l != &s->waiters; l = next) {
+        next = l->next;
+        struct waiter *w = list_entry(l, struct waiter, all);
+        if (w->op.deadline_ns > s->now_ns)
+            continue;
+        struct work *work = work_find(s, &w->key);
+        waiter_finish(s, w, STEAD_E_DEADLINE, NULL, 0, ORIGIN_LOCAL);
+        if (work)
+            work_release(s, work);
+    }
+}
