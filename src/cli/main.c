@@ -19,7 +19,7 @@ static const struct verb verbs[] = {
     {"undrain", "[NODE]", "take clients again", verb_undrain},
     {"keygen", "FILE", "make a farm's key", verb_keygen},
     {"settings", "", "every setting of the configuration, with its default", verb_settings},
-    {"version", "", "the version", verb_version},
+    {"version", "", "the version of this program", verb_version},
     {"help", "[VERB]", "this, or what a verb takes", verb_help},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -61,7 +61,7 @@ static int verb_help(int argc, char **argv)
     char *help[] = {(char *)v->name, (char *)"--help", NULL};
     if (v->run != verb_help && v->run != verb_version)
         return v->run(2, help);
-    printf("usage: stead %s %s\n%s\n", v->name, v->arguments, v->help);
+    printf("usage: stead %s%s%s\n%s\n", v->name, *v->arguments ? " " : "", v->arguments, v->help);
     return EXIT_DONE;
 }
 

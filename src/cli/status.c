@@ -16,21 +16,31 @@ static const char help[] =
 
 /* What is wrong when the number is not 0. */
 struct warning {
-    const char *group, *name, *text;
+    const char *group, *name;
+    const char *one, *many; /* what is said behind the number */
 };
 
 static const struct warning warnings[] = {
-    {"nodes", "suspect", "nodes of the farm are suspect: not heard for a moment"},
-    {"nodes", "down", "nodes of the farm are down"},
+    {"nodes", "suspect", "node is suspect: not heard for a moment",
+     "nodes are suspect: not heard for a moment"},
+    {"nodes", "down", "node is down", "nodes are down"},
     {"sessions", "below_copies",
+     "record has fewer copies than promised: too few nodes are up, or repair is under way",
      "records have fewer copies than promised: too few nodes are up, or repair is under way"},
-    {"sessions", "orphans", "copies here wait to be claimed: their owner is down"},
-    {"sessions", "doubtful", "records must be settled with other nodes before they are served"},
-    {"sessions", "values_lost", "values lost in merges after a split of the farm"},
-    {"sessions", "full", "writes were refused for lack of memory"},
-    {"sessions", "busy", "operations were refused by full queues"},
-    {"mesh", "dropped_auth", "frames came from somebody without this farm's key"},
-    {"mesh", "pauses", "times this node did not run for a while: suspended, or a busy machine"},
+    {"sessions", "orphans", "copy here waits to be claimed: its owner is down",
+     "copies here wait to be claimed: their owner is down"},
+    {"sessions", "doubtful", "record must be settled with other nodes before it is served",
+     "records must be settled with other nodes before they are served"},
+    {"sessions", "values_lost", "value was lost in a merge after a split of the farm",
+     "values were lost in merges after a split of the farm"},
+    {"sessions", "full", "write was refused for lack of memory",
+     "writes were refused for lack of memory"},
+    {"sessions", "busy", "operation was refused by a full queue",
+     "operations were refused by full queues"},
+    {"mesh", "dropped_auth", "frame came from somebody without this farm's key",
+     "frames came from somebody without this farm's key"},
+    {"mesh", "pauses", "time this node did not run for a while: suspended, or a busy machine",
+     "times this node did not run for a while: suspended, or a busy machine"},
 };
 
 static long long number(const json_t *status, const char *group, const char *name)
@@ -83,7 +93,7 @@ static void print_warnings(const struct cli_options *o, const json_t *s)
     }
     for (i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
         long long n = number(s, warnings[i].group, warnings[i].name);
-        snprintf(text, sizeof(text), "%lld %s", n, warnings[i].text);
+        snprintf(text, sizeof(text), "%lld %s", n, n == 1 ? warnings[i].one : warnings[i].many);
         if (n > 0)
             warn(o, text);
     }

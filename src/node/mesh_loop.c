@@ -47,9 +47,9 @@ static const char *notice_event(enum member_notice n)
 static void log_member(const struct farm_notice *n)
 {
     char where[ADDR_TEXT_MAX];
-    log_info("member", "what=%s name=%s address=%s reason=%s", notice_event(n->what),
+    log_info("member", "what=%s name=%s address=%s%s%s", notice_event(n->what),
              *n->name ? n->name : "-", n->addr.family ? addr_format(&n->addr, where) : "-",
-             n->reason ? stead_error_name(n->reason) : "-");
+             n->reason ? " reason=" : "", n->reason ? stead_error_name(n->reason) : "");
 }
 
 static void log_sessions(struct store *s)
@@ -334,6 +334,8 @@ void mesh_loop_close(struct mesh_loop *m)
 
 void mesh_loop_stop(struct mesh_loop *m)
 {
+    if (m->stop_asked)
+        m->leave_by_ns = 0;
     m->stop_asked = true;
     uv_async_send(&m->wake);
 }

@@ -54,7 +54,8 @@ struct mesh_loop {
 int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *farm,
                    struct store *store, const struct state *state, uint64_t leave_wait_ms);
 void mesh_loop_close(struct mesh_loop *m); /* closes its handles; run the loop once more */
-/* Leave the farm: hand over, say so, then `gone`. Once; on the loop's thread. */
+/* Leave the farm: hand over, say so, then `gone`. Asked a second time, it no longer waits for the
+ * handover. On the loop's thread. */
 void mesh_loop_stop(struct mesh_loop *m);
 /* From any thread: what was last counted. */
 void mesh_loop_stats(struct mesh_loop *m, struct mesh_stats *mesh, struct member_stats *members);

@@ -23,7 +23,7 @@ struct node {
     const struct config *config;
     struct setup setup;
     uv_loop_t loop;
-    uv_signal_t term, interrupt;
+    uv_signal_t term, interrupt, hangup;
     struct farm *farm;
     struct store *store;
     struct mesh_loop mesh;
@@ -63,6 +63,15 @@ static void on_signal(uv_signal_t *signal, int number)
     log_info("stop", "signal=%s", number == SIGTERM ? "TERM" : "INT");
     sd_notify(0, "STOPPING=1");
     mesh_loop_stop(&n->mesh);
+}
+
+/* Neither a closed terminal nor the habit of reloading by it may kill a node that holds sessions.
+ */
+static void on_hangup(uv_signal_t *signal, int number)
+{
+    (void)signal;
+    (void)number;
+    log_warn("hangup", "why=\"the configuration is read at the start only\"");
 }
 
 static struct store *make_store(struct node *n, uint64_t now)
@@ -146,8 +155,9 @@ static int watch_signals(struct node *n)
     signal(SIGPIPE, SIG_IGN);
     n->term.data = n->interrupt.data = n;
     if (uv_signal_init(&n->loop, &n->term) || uv_signal_init(&n->loop, &n->interrupt) ||
-        uv_signal_start(&n->term, on_signal, SIGTERM) ||
-        uv_signal_start(&n->interrupt, on_signal, SIGINT))
+        uv_signal_init(&n->loop, &n->hangup) || uv_signal_start(&n->term, on_signal, SIGTERM) ||
+        uv_signal_start(&n->interrupt, on_signal, SIGINT) ||
+        uv_signal_start(&n->hangup, on_hangup, SIGHUP))
         return STEAD_E_IO;
     return STEAD_OK;
 }
@@ -161,6 +171,7 @@ static void stop(struct node *n)
     mesh_loop_close(&n->mesh);
     uv_close((uv_handle_t *)&n->term, NULL);
     uv_close((uv_handle_t *)&n->interrupt, NULL);
+    uv_close((uv_handle_t *)&n->hangup, NULL);
     uv_run(&n->loop, UV_RUN_DEFAULT);
 }
 
