@@ -283,6 +283,7 @@ void session_stats(const struct session *s, struct session_stats *out)
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned)
 {
     struct item *item = table_find(s->table, key);
-    *owned = item && item->role == ROLE_OWNER;
+    if (owned)
+        *owned = item && item->role == ROLE_OWNER;
     return item ? item->record : NULL;
 }
