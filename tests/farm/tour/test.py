@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""The tour that scripts/run-farm.sh prints, run line by line, word for word; the examples as they are, at their own
+addresses (so not beside a running `make run`). Then: it runs once only, and Ctrl-C ends all of it."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from farm import CRASH, SOURCE, WAIT_S, Failed, check, eventually, options
+
+
+class Tour:
+    def __init__(self, build, example):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="stead-tour-"))
+        self.example = self.dir / example
+        shutil.copytree(SOURCE / "examples" / example, self.example, ignore=shutil.ignore_patterns("run"))
+        self.argv = [SOURCE / "scripts" / "run-farm.sh", build, self.example]
+        self.out = self.dir / "out"
+        self.process = None
+
+    def start(self):
+        with open(self.out, "wb") as out:
+            self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=SOURCE,
+                                            start_new_session=True)
+        eventually(lambda: "Start it again." in self.text() or self.process.poll() is not None, "the tour", 120)
+        check(self.process.poll() is None, f"run-farm.sh ended: {self.text()}")
+
+    def text(self):
+        return self.out.read_text(errors="replace")
+
+    def lines(self):
+        """The commands: what is set in by four spaces."""
+        return [line[4:] for line in self.text().splitlines() if line.startswith("    ")]
+
+    def pids(self):
+        return [int(p.read_text()) for p in (self.example / "run").glob("*.pid") if p.read_text().strip()]
+
+    def stop(self):
+        """As Ctrl-C in its terminal: to its whole process group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(90)
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for pid in self.pids():
+            if lives(pid):
+                os.kill(pid, signal.SIGKILL)
+
+    def logs(self):
+        return "\n".join(f"--- {p.name}\n" + "\n".join(p.read_text(errors="replace").splitlines()[-20:])
+                         for p in sorted((self.example / "run").glob("*.log")))
+
+
+def lives(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def run(line):
+    return subprocess.run(["bash", "-c", line], cwd=SOURCE, capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+def browser(line):
+    """Headless, and only its page: the rest of the line is as it was printed."""
+    if not shutil.which("chromium"):
+        print("chromium is not here: its line is not run")
+        return
+    tail = " --headless --disable-gpu --disable-background-networking --no-first-run --timeout=20000 --dump-dom"
+    done = run(line.replace("chromium", "chromium" + tail, 1))
+    check("Steadfast Goods" in done.stdout and "class=\"badge" in done.stdout, f"{line}: {done.stdout[-500:]}{done.stderr[-500:]}")
+
+
+def follow(tour, servers, addresses):
+    lines = tour.lines()
+    kill = next(i for i, line in enumerate(lines) if line.startswith("kill -9"))
+    for line in lines[:kill]:
+        if line.startswith("chromium"):
+            browser(line)
+            continue
+        done = run(line)
+        check(done.returncode == 0 and done.stdout.strip(), f"{line}: {done.returncode} {done.stdout}{done.stderr}")
+    check(run(lines[0]).stdout.split() and set(run(lines[0]).stdout.split()) <= set(addresses), f"{lines[0]}")
+    check(run(lines[kill]).returncode == 0, lines[kill])
+    after, again = lines[kill + 1:-1], lines[-1]
+    check(len(after) == 5, f"the lines after the kill: {after}")
+    roster, www, own, whoami, cart = after
+    eventually(lambda: addresses[1] not in run(www).stdout.split() and run(www).stdout.strip(), "the name leads past s2")
+    eventually(lambda: run(own).stdout.split() and addresses[1] not in run(own).stdout, "s2's own name leads to its backup")
+    eventually(lambda: '"user":"ann"' in run(whoami).stdout, "the login is there")
+    eventually(lambda: '"sku":5' in run(cart).stdout and '"qty":2' in run(cart).stdout, "the cart is there")
+    eventually(lambda: "down" in run(roster).stdout, "the roster says that it is down")
+    done = run(again)
+    check(done.returncode == 0, f"{again}: {done.stdout}{done.stderr}")
+    eventually(lambda: addresses[1] in run(own).stdout.split(), "s2's own name is its own again")
+    check(len(servers) == 3, "three servers")
+
+
+def once(build, example, addresses):
+    tour = Tour(build, example)
+    try:
+        tour.start()
+        follow(tour, ["s1", "s2", "s3"], addresses)
+        second = subprocess.run(tour.argv, cwd=SOURCE, capture_output=True, text=True, timeout=30, check=False)
+        check(second.returncode == 1 and "runs already" in second.stderr, f"twice: {second.returncode} {second.stderr}")
+        pids = tour.pids()
+        check(len(pids) >= 6 and all(lives(p) for p in pids), f"all run, the one that was started again too: {pids}")
+        status = tour.stop()
+        check(status == 0, f"Ctrl-C: exit status {status}: {tour.text()[-500:]}")
+        check(not [p for p in pids if lives(p)], "nothing is left")
+        check("it is killed" not in tour.text(), f"all ended in order: {tour.text()[-500:]}")
+        check(not CRASH.search(tour.logs()), "no crash in the logs")
+    except (Failed, OSError, subprocess.SubprocessError) as error:
+        print(tour.text(), tour.logs(), f"FAILED: {example}: {error}", sep="\n", file=sys.stderr)
+        return False
+    finally:
+        tour.end()
+        shutil.rmtree(tour.dir, ignore_errors=True)
+    return True
+
+
+def main():
+    args = options()
+    loopback = once(args.build, "loopback", [f"127.0.0.{n}" for n in (11, 12, 13)])
+    time.sleep(0.5)
+    front = once(args.build, "front", [f"127.0.0.{n}" for n in (10, 12)])
+    sys.exit(0 if loopback and front else 1)
+
+
+main()
