@@ -54,6 +54,15 @@ static const char *text_of(const json_t *o, const char *key)
     return text ? text : "";
 }
 
+#define COUNT_TEXT_MAX 48
+
+/* "1 record", "2 records". */
+static const char *count(long long n, const char *what, char out[COUNT_TEXT_MAX])
+{
+    snprintf(out, COUNT_TEXT_MAX, "%lld %s%s", n, what, n == 1 ? "" : "s");
+    return out;
+}
+
 static void print_head(const struct cli_options *o, const json_t *s)
 {
     char age[32];
@@ -121,14 +130,15 @@ static void print_nodes(const json_t *s)
 
 static void print_servers(const json_t *s)
 {
+    char users[COUNT_TEXT_MAX];
     size_t i;
     const json_t *v;
     json_array_foreach(json_object_get(s, "servers"), i, v)
     {
         long long capacity = json_integer_value(json_object_get(v, "capacity"));
-        printf("%-10s%s: %s, %lld users", i ? "" : "server", text_of(v, "service"),
+        printf("%-10s%s: %s, %s", i ? "" : "server", text_of(v, "service"),
                json_is_true(json_object_get(v, "healthy")) ? "healthy" : "not healthy",
-               (long long)json_integer_value(json_object_get(v, "users")));
+               count(json_integer_value(json_object_get(v, "users")), "user", users));
         if (capacity)
             printf(" of %lld", capacity);
         printf(", weight %lld, %s\n", (long long)json_integer_value(json_object_get(v, "weight")),
@@ -136,39 +146,47 @@ static void print_servers(const json_t *s)
     }
 }
 
+static void print_kind(const json_t *kind)
+{
+    char bytes[32], limit[32], records[COUNT_TEXT_MAX];
+    long long most = json_integer_value(json_object_get(kind, "memory_limit_bytes"));
+    printf("          %-9s%s, %s", text_of(kind, "name"),
+           count(json_integer_value(json_object_get(kind, "records")), "record", records),
+           cli_bytes((double)json_integer_value(json_object_get(kind, "memory_bytes")), bytes,
+                     sizeof(bytes)));
+    if (most)
+        printf(" of %s", cli_bytes((double)most, limit, sizeof(limit)));
+    long long each = json_integer_value(json_object_get(kind, "copies"));
+    printf(", %lld %s each\n", each, each == 1 ? "copy" : "copies");
+}
+
 static void print_sessions(const json_t *s)
 {
-    char bytes[32], limit[32];
+    char bytes[32], records[COUNT_TEXT_MAX];
+    long long copies = number(s, "sessions", "copies");
     size_t i;
     const json_t *v;
-    printf("sessions  %lld records: %lld owned, %lld copies for others; %s; %lld waiting\n",
-           number(s, "sessions", "records"), number(s, "sessions", "owned"),
-           number(s, "sessions", "copies"),
+    printf("sessions  %s: %lld owned, %lld %s for others; %s; %lld waiting\n",
+           count(number(s, "sessions", "records"), "record", records),
+           number(s, "sessions", "owned"), copies, copies == 1 ? "copy" : "copies",
            cli_bytes((double)number(s, "sessions", "memory_bytes"), bytes, sizeof(bytes)),
            number(s, "sessions", "waiting"));
     json_array_foreach(json_object_get(s, "kinds"), i, v)
     {
-        long long records = json_integer_value(json_object_get(v, "records"));
-        long long most = json_integer_value(json_object_get(v, "memory_limit_bytes"));
-        if (records == 0)
-            continue;
-        printf("          %-9s%lld records, %s", text_of(v, "name"), records,
-               cli_bytes((double)json_integer_value(json_object_get(v, "memory_bytes")), bytes,
-                         sizeof(bytes)));
-        if (most)
-            printf(" of %s", cli_bytes((double)most, limit, sizeof(limit)));
-        printf(", %lld copies each\n", (long long)json_integer_value(json_object_get(v, "copies")));
+        if (json_integer_value(json_object_get(v, "records")))
+            print_kind(v);
     }
 }
 
 static void print_mesh(const json_t *s)
 {
-    char in[32], out[32];
-    double frames = (double)number(s, "mesh", "frames_out");
-    double again = frames > 0 ? 100.0 * (double)number(s, "mesh", "retransmits") / frames : 0;
-    printf("mesh      %lld peers; %s in, %s out, %.2f %% sent again\n", number(s, "mesh", "peers"),
+    char in[32], out[32], peers[COUNT_TEXT_MAX], parts[COUNT_TEXT_MAX];
+    long long again = number(s, "mesh", "retransmits");
+    printf("mesh      %s; %s in, %s out; %s sent again\n",
+           count(number(s, "mesh", "peers"), "peer", peers),
            cli_bytes((double)number(s, "mesh", "bytes_in"), in, sizeof(in)),
-           cli_bytes((double)number(s, "mesh", "bytes_out"), out, sizeof(out)), again);
+           cli_bytes((double)number(s, "mesh", "bytes_out"), out, sizeof(out)),
+           count(again, "part", parts));
 }
 
 int verb_status(int argc, char **argv)
