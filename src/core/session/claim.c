@@ -106,10 +106,8 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     } else if (status == STEAD_OK) {
         unsigned lost = 0;
         struct record *r = m->record ? record_of(s, m) : NULL;
-        if (r) {
+        if (r)
             item_merge(s, item, r, &lost);
-            s->stats.values_lost += lost;
-        }
         record_free(r);
         t->answer = ANSWER_HAVE;
         t->stamp = m->stamp;

@@ -156,9 +156,10 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
     item->touched_ns = s->now_ns;
     if (newer)
         expiry_set(s, item, m->left_ms);
-    s->stats.values_lost += lost;
-    if (was_owner)
+    if (was_owner) {
+        s->stats.values_lost += lost;
         notice(s, NOTICE_FENCED, &m->key, from, lost);
+    }
     bool differs = newer && m->digest != record_digest(item->record);
     answer(s, from, m, differs && m->base ? STEAD_E_NOT_FOUND : STEAD_OK, &r->stamp);
     /* What the owner does not have, it is told: two sides of a split, or a write that never was
