@@ -17,6 +17,7 @@
 static _Atomic(enum log_level) level_now = LOG_INFO;
 static atomic_int fd_now = STDERR_FILENO;
 static char node_text[NODE_TEXT_MAX];
+static atomic_bool stamps_now;
 static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -48,6 +49,24 @@ void log_set_node(const char *name)
 void log_set_fd(int fd)
 {
     atomic_store(&fd_now, fd);
+}
+
+void log_set_stamps(bool stamps)
+{
+    atomic_store(&stamps_now, stamps);
+}
+
+/* "2026-11-21T11:34:07.123Z ", or nothing. */
+static size_t put_stamp(char *line, size_t room)
+{
+    struct timespec now;
+    struct tm utc;
+    if (!atomic_load(&stamps_now))
+        return 0;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t len = strftime(line, room, "%Y-%m-%dT%H:%M:%S", &utc);
+    return len + (size_t)snprintf(line + len, room - len, ".%03dZ ", (int)(now.tv_nsec / 1000000));
 }
 
 /* One byte as it stands inside quotes; its length. */
@@ -193,9 +212,10 @@ void log_write(struct log_site *site, const char *format, ...)
 
     const char *separator = node_text[0] ? " node=" : "";
     size_t room = LOG_LINE_MAX - strlen(tail); /* leaves the newline's place free */
-    size_t len = at_most(snprintf(line, room, "%s %s%s%s ", level_names[site->level], site->event,
-                                  separator, node_text),
-                         room);
+    size_t len = put_stamp(line, room);
+    len += at_most(snprintf(line + len, room - len, "%s %s%s%s ", level_names[site->level],
+                            site->event, separator, node_text),
+                   room - len);
     va_list args;
     va_start(args, format);
     int wanted = vsnprintf(line + len, room - len, format, args);

@@ -21,6 +21,9 @@ void log_set_node(const char *name);
 /* Lines go to this descriptor from now on; it stays the caller's. */
 void log_set_fd(int fd);
 
+/* Begin each line with the time in UTC (RFC 3339). Off at first: journald has its own. */
+void log_set_stamps(bool stamps);
+
 struct log_site {
     const char *event;
     enum log_level level;

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -203,6 +204,7 @@ int node_run(const struct config *c)
     int exit_status = 1;
     log_set_level((enum log_level)c->top.log_level);
     log_set_node(c->node.name);
+    log_set_stamps(getenv("JOURNAL_STREAM") == NULL);
     struct node *n = mem_alloc(sizeof(*n));
     if (!n)
         return exit_status;

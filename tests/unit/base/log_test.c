@@ -60,6 +60,22 @@ static void a_line_has_level_event_and_values(void **state)
     assert_string_equal(written(), "debug shown node=\"n 1\" x=1\n");
 }
 
+/* "2026-11-21T11:34:07.123Z info start": the form, whatever the clock says. */
+static void a_line_may_begin_with_its_time(void **state)
+{
+    (void)state;
+    log_set_stamps(true);
+    log_info("start", "x=%d", 1);
+    log_set_stamps(false);
+    const char *line = written(), *form = "dddd-dd-ddTdd:dd:dd.dddZ info start x=1\n";
+    assert_int_equal(strlen(line), strlen(form));
+    for (size_t i = 0; form[i]; i++)
+        if (i < 24 && form[i] == 'd')
+            assert_in_range(line[i], '0', '9');
+        else
+            assert_int_equal(line[i], form[i]);
+}
+
 static void no_value_can_start_a_line(void **state)
 {
     (void)state;
@@ -162,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_line_has_level_event_and_values, begin, finish),
+        cmocka_unit_test_setup_teardown(a_line_may_begin_with_its_time, begin, finish),
         cmocka_unit_test_setup_teardown(no_value_can_start_a_line, begin, finish),
         cmocka_unit_test_setup_teardown(a_long_line_is_cut, begin, finish),
         cmocka_unit_test_setup_teardown(a_flood_is_silenced_and_counted, begin, finish),
