@@ -118,6 +118,7 @@ struct sim {
 /* The kinds that the simulated farm keeps, by index. */
 enum sim_kind { KIND_PURCHASE, KIND_CART, KIND_APP, KIND_TRIPLE, KIND_TLS, KIND_BRIEF, KIND_COUNT };
 #define BRIEF_TTL_MS 6000
+#define BRIEF_GRACE_MS 8000
 
 /* Runs one seed to its end or to the first violation. */
 void sim_run(const struct sim_options *opt, struct sim_summary *out);

@@ -96,7 +96,10 @@ static void client_wish_fields(struct sim *s, struct model_op *o)
     o->value_len = client_value_len(st);
     for (unsigned i = 0; i < changes; i++) {
         unsigned field = (unsigned)rng_below(&st->rng, MODEL_PLAIN);
-        o->effect[field] = sim_chance(&st->rng, 250) ? EFFECT_REMOVE : EFFECT_SET;
+        /* A record that was deleted once and has no field left reads as absent: so one field stays.
+         */
+        bool remove = sim_chance(&st->rng, 250) && field > 0;
+        o->effect[field] = remove ? EFFECT_REMOVE : EFFECT_SET;
     }
     if (sim_chance(&st->rng, 150) && s->model->keys[o->key].key.kind != KIND_APP)
         o->effect[MODEL_COUNTER] = EFFECT_ADD;

@@ -50,9 +50,10 @@ void sim_nodes_free(struct sim *s)
 
 const struct record *sim_node_peek(struct sim_node *n, const struct key *key, bool *owned)
 {
-    if (owned)
-        *owned = false;
-    return sim_node_alive(n) ? session_peek(sim_node_shard(n, key), key, owned) : NULL;
+    bool ignored;
+    bool *out = owned ? owned : &ignored;
+    *out = false;
+    return sim_node_alive(n) ? session_peek(sim_node_shard(n, key), key, out) : NULL;
 }
 
 struct sim_node *sim_node_by_inc(struct sim *s, uint64_t inc)

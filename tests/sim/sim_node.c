@@ -100,7 +100,8 @@ static void node_shard_step(struct sim *s, struct sim_node *n, struct session *s
 {
     struct session_actions a;
     struct stamp before = {0};
-    const struct record *r = key ? session_peek(shard, key, NULL) : NULL;
+    bool owned;
+    const struct record *r = key ? session_peek(shard, key, &owned) : NULL;
     if (r)
         before = r->stamp;
     session_actions_init(&a);
@@ -108,8 +109,10 @@ static void node_shard_step(struct sim *s, struct sim_node *n, struct session *s
     list_splice(&n->outgoing, &a.sends);
     n->shard_deadline_ns[node_shard_index(n, shard)] = a.deadline_ns;
     node_notices(s, n, &a);
-    if (key)
+    if (key) {
         CHECK_ALL(s, stepped, s, n, key, r ? &before : NULL);
+        sim_tell_copy(s, n, key, r ? &before : NULL);
+    }
     struct list *link;
     while ((link = list_pop(&a.results))) {
         struct session_result *result = list_entry(link, struct session_result, link);
@@ -130,6 +133,7 @@ static void node_hand_view(struct sim *s, struct sim_node *n)
 static void node_deliver(struct sim *s, struct sim_node *n, const struct msg *m)
 {
     CHECK_ALL(s, message_taken, s, n, m);
+    sim_tell_message(s, n, m);
     struct key key;
     if (!session_message_key(m->bytes, m->len, &key)) {
         sim_violation(s, "nothing malformed", NULL, "%s was sent a message without a key", n->name);
@@ -409,11 +413,14 @@ static void node_make_shards(struct sim *s, struct sim_node *n)
     session_config_default(&c);
     c.kinds = &s->kinds;
     c.memory_bytes = 256u << 20;
+    c.grace_ms = BRIEF_GRACE_MS;
     farm_derive(n->farm, "placement", c.farm_secret);
     for (unsigned i = 0; i < n->shard_count; i++) {
         for (size_t b = 0; b < sizeof c.bucket_secret; b++)
             c.bucket_secret[b] = (uint8_t)rng_u64(&n->rng);
         c.seed = rng_u64(&n->rng);
+        c.shard_index = (uint8_t)i;
+        c.shard_count = (uint8_t)n->shard_count;
         n->shards[i] = session_new(&c, sim_node_clock(n, s->now_ns));
         n->shard_deadline_ns[i] = 0;
     }

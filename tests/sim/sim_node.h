@@ -90,6 +90,11 @@ struct sim_node *sim_node_by_inc(struct sim *s, uint64_t inc);
 /* Sums over the shards. */
 void sim_node_stats(const struct sim_node *n, struct session_stats *out);
 
+/* sim_tell.c: a session message that is taken in, and what a step made of a copy, in words. */
+void sim_tell_message(struct sim *s, const struct sim_node *n, const struct msg *m);
+void sim_tell_copy(struct sim *s, struct sim_node *n, const struct key *key,
+                   const struct stamp *before);
+
 /* Every started node is up, sees every other up, and nothing is below its copies: copies may be
  * lost again. */
 bool sim_farm_whole(struct sim *s);

@@ -74,7 +74,8 @@ size_t membership_contacts(const struct membership *m, struct member_contact *ou
                 .inc = c->entry.inc,
                 .node = c->entry.node,
                 .status = contact_state(c),
-                .holds = c->entry.holds,
+                /* What a replaced process kept is gone with it. */
+                .holds = c->entry.holds && c->presence != PRESENCE_REPLACED,
                 .lease_until_ns = c->lease_until_ns,
                 .counted = c->counted,
                 .granted = c->granted,

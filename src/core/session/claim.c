@@ -2,13 +2,6 @@
  * Every node that is heard is asked first; what they have is merged; the term is raised. */
 #include "core/session/session_internal.h"
 
-uint64_t item_owner(struct session *s, const struct item *item)
-{
-    uint64_t owner = item->record->stamp.inc;
-    return owner == s->self_inc && item->role != ROLE_OWNER ? hint_get(s, &item->record->key)
-                                                            : owner;
-}
-
 void claim_start(struct session *s, struct work *w, struct item *item)
 {
     w->held++;
@@ -21,7 +14,7 @@ void claim_start(struct session *s, struct work *w, struct item *item)
                         .digest = record_digest(item->record)};
     for (size_t i = 0; i < s->peer_count && !MUTANT(CLAIM_WITHOUT_ASKING); i++)
         if (peer_heard(&s->peers[i].view) && work_add_target(w, &s->peers[i]))
-            send_message(s, &m, NULL, s->peers[i].view.inc);
+            session_send(s, &m, NULL, s->peers[i].view.inc);
     claim_check(s, w);
     w->held--;
     work_release(s, w);
@@ -62,7 +55,7 @@ void claim_asked(struct session *s, uint64_t from, const struct message *m)
                record_digest(item->record) != m->digest) {
         rec = item->record;
     }
-    send_message(s, &reply, rec, from);
+    session_send(s, &reply, rec, from);
 }
 
 /* -- answered -- */
@@ -80,7 +73,7 @@ static void claim_lost(struct session *s, struct work *w, struct item *item, uin
         hint_set(s, &w->key, owner);
     if (was_owner) {
         s->stats.fenced++;
-        notice(s, NOTICE_FENCED, &w->key, owner, 0);
+        session_tell(s, NOTICE_FENCED, &w->key, owner, 0);
     }
     struct list *l;
     while ((l = list_pop(&w->queue)))
@@ -105,7 +98,7 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
         claim_lost(s, w, item, m->peer, from);
     } else if (status == STEAD_OK) {
         unsigned lost = 0;
-        struct record *r = m->record ? record_of(s, m) : NULL;
+        struct record *r = m->record ? session_record(s, m) : NULL;
         if (r)
             item_merge(s, item, r, &lost);
         record_free(r);

@@ -26,7 +26,7 @@ static void send_touch(struct session *s, struct item *item, uint64_t to)
 {
     struct message m = {.type = MESSAGE_TOUCH, .key = item->record->key};
     if (peer_is_heard(s, to))
-        send_message(s, &m, NULL, to);
+        session_send(s, &m, NULL, to);
 }
 
 static void touch_holders(struct session *s, struct item *item, uint64_t but)
@@ -73,7 +73,7 @@ static void expire_owned(struct session *s, struct item *item)
 {
     bool wait;
     struct session_state *st = item->state;
-    if (!owner_confident(s, item, &wait)) {
+    if (!item_confident(s, item, &wait)) {
         postpone(s, item, 500 * NS_PER_MS);
         return;
     }
@@ -81,7 +81,7 @@ static void expire_owned(struct session *s, struct item *item)
         .type = MESSAGE_EXPIRED, .key = item->record->key, .stamp = item->record->stamp};
     for (size_t i = 0; i < st->count; i++)
         if (peer_is_heard(s, st->copies[i].inc))
-            send_message(s, &m, NULL, st->copies[i].inc);
+            session_send(s, &m, NULL, st->copies[i].inc);
     s->stats.expired++;
     item_remove(s, item);
 }

@@ -21,7 +21,7 @@ static void announce(struct session *s, struct item *item, uint64_t to)
                         .stamp = item->record->stamp,
                         .digest = record_digest(item->record),
                         .index = is_copy(item->state, to)};
-    send_message(s, &m, NULL, to);
+    session_send(s, &m, NULL, to);
 }
 
 void heal_announce(struct session *s)
@@ -45,7 +45,7 @@ void heal_announce(struct session *s)
 void heal_offer(struct session *s, struct item *item, uint64_t to)
 {
     struct message m = {.type = MESSAGE_OFFER, .key = item->record->key, .token = ++s->next_token};
-    send_message(s, &m, item->record, to);
+    session_send(s, &m, item->record, to);
 }
 
 static void gone(struct session *s, struct item *item, uint64_t owner)
@@ -74,7 +74,7 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
             return;
         }
         s->stats.fenced++;
-        notice(s, NOTICE_FENCED, &m->key, from, 0);
+        session_tell(s, NOTICE_FENCED, &m->key, from, 0);
         item_disown(s, item);
         hint_set(s, &m->key, from);
         heal_offer(s, item, from);
@@ -106,7 +106,7 @@ static void taken(struct session *s, const struct message *m, uint64_t to, int s
                             .peer = owner};
     if (item)
         reply.stamp = item->record->stamp;
-    send_message(s, &reply, NULL, to);
+    session_send(s, &reply, NULL, to);
 }
 
 static void remember_offer(struct work *w, uint64_t from, uint64_t token)
@@ -143,17 +143,21 @@ static void take(struct session *s, uint64_t from, const struct message *m, stru
         raise_stamp(s, mine, &own, &r->stamp);
         s->stats.splits_merged++;
         s->stats.values_lost += lost;
-        notice(s, NOTICE_SPLIT_MERGED, &m->key, from, lost);
+        session_tell(s, NOTICE_SPLIT_MERGED, &m->key, from, lost);
         if (record_is_tombstone(mine))
             expiry_set(s, item, 0);
     }
     mine->holder_count = 0;
+    /* The other side's copies are nobody's now: they serve reads no more, once they are told. */
+    for (size_t i = 0; i < r->holder_count; i++)
+        if (r->holders[i] != s->self_inc)
+            round_drop(w, r->holders[i]);
     /* What came from the other side is not in a delta. */
     for (size_t i = 0; i < item->state->count && changed; i++)
         item->state->copies[i].version = 0;
     if (w->phase == WORK_ROUND) {
         remember_offer(w, from, m->token);
-        holders_choose(s, item, w);
+        item_choose_holders(s, item, w);
         round_again(s, w, item);
     } else if (w->phase == WORK_IDLE) {
         remember_offer(w, from, m->token);
@@ -171,7 +175,7 @@ void heal_offered(struct session *s, uint64_t from, const struct message *m)
         taken(s, m, from, STEAD_E_NOT_FOUND, owner == from ? 0 : owner, item);
         return;
     }
-    struct record *r = record_of(s, m);
+    struct record *r = session_record(s, m);
     struct work *w = r ? work_get(s, &m->key) : NULL;
     if (w) {
         w->held++;

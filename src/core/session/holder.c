@@ -22,68 +22,6 @@ bool holder_may_serve(struct session *s, const struct item *item)
            item->generation == p->view.granted + 1 && p->view.lease_until_ns > s->now_ns;
 }
 
-/* -- room -- */
-
-static bool evict_one(struct session *s)
-{
-    for (uint8_t k = 0; k < s->kinds.count; k++) {
-        if (s->kinds.kind[k].when_full != FULL_EVICT)
-            continue;
-        struct item *oldest = table_lru(s->table, k);
-        struct work *w = oldest ? work_find(s, &oldest->record->key) : NULL;
-        if (!oldest || w)
-            continue;
-        item_remove(s, oldest);
-        s->stats.evicted++;
-        return true;
-    }
-    return false;
-}
-
-static bool has_room(struct session *s, uint8_t kind, size_t bytes)
-{
-    uint64_t limit = s->kinds.kind[kind].memory_bytes;
-    if (limit != 0 && table_kind_memory(s->table, kind) + bytes > limit)
-        return false;
-    return table_memory(s->table) + bytes <= s->config.memory_bytes;
-}
-
-bool room_make(struct session *s, uint8_t kind, size_t bytes)
-{
-    while (!has_room(s, kind, bytes))
-        if (!evict_one(s)) {
-            s->stats.full++;
-            notice(s, NOTICE_FULL, NULL, 0, 0);
-            return false;
-        }
-    return true;
-}
-
-struct item *item_insert(struct session *s, struct record *r, enum item_role role)
-{
-    struct item *item = table_insert(s->table, r);
-    if (item)
-        item->role = (uint8_t)role;
-    return item;
-}
-
-bool item_merge(struct session *s, struct item *item, const struct record *r, unsigned *lost)
-{
-    bool changed = false;
-    int err = record_merge(item->record, r, now_s(s), &changed, lost);
-    if (err == STEAD_E_TOO_LARGE && stamp_compare(&r->stamp, &item->record->stamp) > 0) {
-        struct record *copy = record_clone(r);
-        if (copy) {
-            *lost += item->record->field_count;
-            record_free(item->record);
-            item->record = copy;
-            changed = true;
-        }
-    }
-    table_recount(s->table, item);
-    return changed;
-}
-
 /* -- REPLICATE -- */
 
 static void answer(struct session *s, uint64_t to, const struct message *m, int status,
@@ -93,7 +31,7 @@ static void answer(struct session *s, uint64_t to, const struct message *m, int 
         .type = MESSAGE_REPLICATED, .key = m->key, .token = m->token, .status = (uint8_t)-status};
     if (stamp)
         reply.stamp = *stamp;
-    send_message(s, &reply, NULL, to);
+    session_send(s, &reply, NULL, to);
 }
 
 /* May `from` write this record, as far as this node knows? */
@@ -142,6 +80,15 @@ static void take_head(struct item *item, const struct record *r)
         mine->holders[i] = r->holders[i];
 }
 
+/* Life runs here as it does at the owner, who has last told of a renewal so long ago. */
+static void keep_life(struct session *s, struct item *item, const struct message *m)
+{
+    uint32_t ttl_ms = item->record->ttl_ms;
+    uint64_t used_ns = m->left_ms < ttl_ms ? (ttl_ms - m->left_ms) * NS_PER_MS : 0;
+    item->touched_ns = s->now_ns > used_ns ? s->now_ns - used_ns : 0;
+    expiry_set(s, item, m->left_ms);
+}
+
 static void keep(struct session *s, uint64_t from, const struct message *m, struct item *item,
                  const struct record *r)
 {
@@ -153,12 +100,11 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
     item_merge(s, item, r, &lost);
     take_head(item, r);
     item->generation = m->counted + 1;
-    item->touched_ns = s->now_ns;
     if (newer)
-        expiry_set(s, item, m->left_ms);
+        keep_life(s, item, m);
     if (was_owner) {
         s->stats.values_lost += lost;
-        notice(s, NOTICE_FENCED, &m->key, from, lost);
+        session_tell(s, NOTICE_FENCED, &m->key, from, lost);
     }
     bool differs = newer && m->digest != record_digest(item->record);
     answer(s, from, m, differs && m->base ? STEAD_E_NOT_FOUND : STEAD_OK, &r->stamp);
@@ -176,14 +122,13 @@ static void keep_new(struct session *s, uint64_t from, const struct message *m, 
     struct item *item = NULL;
     if (m->base != 0) {
         answer(s, from, m, STEAD_E_NOT_FOUND, NULL);
-    } else if (!s->self_holds || !room_make(s, r->key.kind, r->memory_bytes)) {
+    } else if (!s->self_holds || !item_room_make(s, r->key.kind, r->memory_bytes)) {
         answer(s, from, m, STEAD_E_FULL, NULL);
     } else if (!(item = item_insert(s, r, ROLE_HOLDER))) {
         answer(s, from, m, STEAD_E_NOMEM, NULL);
     } else {
         item->generation = m->counted + 1;
-        item->touched_ns = s->now_ns;
-        expiry_set(s, item, m->left_ms);
+        keep_life(s, item, m);
         answer(s, from, m, STEAD_OK, &r->stamp);
         struct work *w = work_find(s, &m->key);
         if (w)
@@ -193,33 +138,15 @@ static void keep_new(struct session *s, uint64_t from, const struct message *m, 
     record_free(r);
 }
 
-struct record *record_of(struct session *s, const struct message *m)
-{
-    struct wire_reader r;
-    wire_reader_init(&r, m->record, m->record_len);
-    struct record *rec = m->record ? record_decode(&r, now_s(s)) : NULL;
-    if (rec && wire_done(&r) && key_equal(&rec->key, &m->key))
-        return rec;
-    record_free(rec);
-    return NULL;
-}
-
-/* Nothing was counted out between the sender's knowing of this node and now. */
-bool same_contact(struct session *s, uint64_t from, const struct message *m)
-{
-    struct peer *p = peer_find(s, from);
-    return p && peer_heard(&p->view) && m->granted == p->view.counted;
-}
-
 void holder_replicate(struct session *s, uint64_t from, const struct message *m)
 {
-    struct record *r = record_of(s, m);
+    struct record *r = session_record(s, m);
     if (!r || r->stamp.inc != from) {
         s->stats.malformed += r != NULL;
         record_free(r);
         return;
     }
-    if (!same_contact(s, from, m) && !MUTANT(NO_FENCING)) {
+    if (!peer_same_contact(s, from, m) && !MUTANT(NO_FENCING)) {
         answer(s, from, m, STEAD_E_DENIED, NULL);
         record_free(r);
         return;
@@ -232,7 +159,7 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
     int err = judge(s, from, item, r);
     if (!err && !base_fits(item, m, r))
         err = STEAD_E_NOT_FOUND;
-    if (!err && !room_make(s, r->key.kind, r->memory_bytes))
+    if (!err && !item_room_make(s, r->key.kind, r->memory_bytes))
         err = STEAD_E_FULL;
     if (!err && (item = table_find(s->table, &m->key)))
         keep(s, from, m, item, r);

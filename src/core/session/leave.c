@@ -1,12 +1,10 @@
-/* Leaving: records are handed over. Joining: a starting node waits until everybody has said that
- * the farm has its copies again. */
+/* Leaving: records are handed over. */
 #include "core/session/session_internal.h"
 
 #include <string.h>
 
 #define HANDOVER_BATCH 64
 #define HANDOVER_WAIT_NS (2 * NS_PER_S)
-#define SYNC_AGAIN_NS (500 * NS_PER_MS)
 
 /* -- leaving -- */
 
@@ -45,7 +43,7 @@ void leave_start(struct session *s, struct work *w, struct item *item)
                         .granted = p->view.granted,
                         .left_ms = life_left_ms(s, item)};
     if (work_add_target(w, p))
-        send_message(s, &m, item->record, p->view.inc);
+        session_send(s, &m, item->record, p->view.inc);
     else
         work_begin(s, w, WORK_IDLE);
     w->again_ns = s->now_ns + HANDOVER_WAIT_NS;
@@ -99,7 +97,7 @@ void leave_tick(struct session *s)
         if (!w)
             return;
         w->held++;
-        if (owner_confident(s, item, &wait))
+        if (item_confident(s, item, &wait))
             leave_start(s, w, item);
         else if (!wait)
             claim_start(s, w, item);
@@ -126,7 +124,7 @@ static void refuse_handover(struct session *s, uint64_t to, const struct message
 {
     struct message reply = {
         .type = MESSAGE_TAKEN, .key = m->key, .token = m->token, .status = (uint8_t)-status};
-    send_message(s, &reply, NULL, to);
+    session_send(s, &reply, NULL, to);
 }
 
 static struct item *inherit(struct session *s, struct record *r, bool *used)
@@ -149,7 +147,7 @@ static struct item *inherit(struct session *s, struct record *r, bool *used)
 
 void leave_handed(struct session *s, uint64_t from, const struct message *m)
 {
-    struct record *r = record_of(s, m);
+    struct record *r = session_record(s, m);
     struct work *w = r ? work_get(s, &m->key) : NULL;
     bool used = false;
     int status = STEAD_OK;
@@ -158,11 +156,11 @@ void leave_handed(struct session *s, uint64_t from, const struct message *m)
         return;
     }
     w->held++;
-    if (!same_contact(s, from, m))
+    if (!peer_same_contact(s, from, m))
         status = STEAD_E_DENIED;
     else if (!s->self_holds || s->self_state != PEER_UP || w->phase != WORK_IDLE)
         status = STEAD_E_BUSY;
-    else if (!room_make(s, r->key.kind, r->memory_bytes))
+    else if (!item_room_make(s, r->key.kind, r->memory_bytes))
         status = STEAD_E_FULL;
     struct item *item = status ? NULL : inherit(s, r, &used);
     if (!status && !item)
@@ -184,66 +182,4 @@ void leave_handed(struct session *s, uint64_t from, const struct message *m)
         record_free(r);
     w->held--;
     work_release(s, w);
-}
-
-/* -- joining -- */
-
-static bool must_answer(const struct peer *p)
-{
-    return p->view.holds && (p->view.state == PEER_UP || p->view.state == PEER_LEAVING);
-}
-
-void sync_tick(struct session *s)
-{
-    bool idle = repair_idle(s);
-    for (size_t i = 0; i < s->peer_count; i++) {
-        struct peer *p = &s->peers[i];
-        for (; idle && p->sync_owed_count > 0; p->sync_owed_count--) {
-            struct message m = {.type = MESSAGE_SYNCED,
-                                .token = p->sync_owed[p->sync_owed_count - 1],
-                                .index = s->config.shard_index,
-                                .count = s->config.shard_count};
-            send_message(s, &m, NULL, p->view.inc);
-        }
-        if (s->self_state != PEER_JOINING || !must_answer(p) || p->sync_done ||
-            (p->sync_asked_ns != 0 && s->now_ns < p->sync_asked_ns + SYNC_AGAIN_NS))
-            continue;
-        struct message m = {.type = MESSAGE_SYNC, .token = s->sync_nonce};
-        p->sync_asked_ns = s->now_ns;
-        send_message(s, &m, NULL, p->view.inc);
-    }
-}
-
-/* Answered when nothing here is short of copies; several shards of the asker ask, each with its own
- * nonce. */
-void sync_asked(struct session *s, uint64_t from, const struct message *m)
-{
-    struct peer *p = peer_find(s, from);
-    if (!p)
-        return;
-    for (size_t i = 0; i < p->sync_owed_count; i++)
-        if (p->sync_owed[i] == m->token)
-            return;
-    if (p->sync_owed_count < SYNC_OWED_MAX)
-        p->sync_owed[p->sync_owed_count++] = m->token;
-    sync_tick(s);
-}
-
-void sync_answered(struct session *s, uint64_t from, const struct message *m)
-{
-    struct peer *p = peer_find(s, from);
-    if (!p || m->token != s->sync_nonce || m->count == 0 || m->count > 64 || m->index >= m->count)
-        return;
-    p->sync_shards |= 1ull << m->index;
-    p->sync_done = p->sync_shards == (m->count == 64 ? UINT64_MAX : (1ull << m->count) - 1);
-}
-
-bool session_synced(const struct session *s)
-{
-    if (MUTANT(READY_TOO_EARLY))
-        return true;
-    for (size_t i = 0; i < s->peer_count && s->self_state == PEER_JOINING; i++)
-        if (must_answer(&s->peers[i]) && !s->peers[i].sync_done)
-            return false;
-    return true;
 }

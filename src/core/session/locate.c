@@ -2,27 +2,6 @@
  * answers. */
 #include "core/session/session_internal.h"
 
-static struct hint *hint_slot(struct session *s, const struct key *key, uint64_t *hash)
-{
-    *hash = (buzhash(&s->bucket_hash, key->bytes, key->len) + key->kind) | 1;
-    return &s->hints[(*hash >> 20) % HINTS];
-}
-
-uint64_t hint_get(struct session *s, const struct key *key)
-{
-    uint64_t hash;
-    struct hint *h = hint_slot(s, key, &hash);
-    return h->hash == hash ? h->inc : 0;
-}
-
-void hint_set(struct session *s, const struct key *key, uint64_t inc)
-{
-    uint64_t hash;
-    struct hint *h = hint_slot(s, key, &hash);
-    if (inc != 0 || h->hash == hash)
-        *h = (struct hint){.hash = hash, .inc = inc};
-}
-
 void locate_start(struct session *s, struct work *w)
 {
     w->held++;
@@ -31,7 +10,7 @@ void locate_start(struct session *s, struct work *w)
     struct message m = {.type = MESSAGE_LOCATE, .key = w->key, .token = w->token};
     for (size_t i = 0; i < s->peer_count; i++)
         if (peer_heard(&s->peers[i].view) && work_add_target(w, &s->peers[i]))
-            send_message(s, &m, NULL, s->peers[i].view.inc);
+            session_send(s, &m, NULL, s->peers[i].view.inc);
     locate_check(s, w);
     w->held--;
     work_release(s, w);
@@ -48,7 +27,7 @@ void locate_asked(struct session *s, uint64_t from, const struct message *m)
         reply.stamp = item->record->stamp;
         reply.peer = item->record->stamp.inc;
     }
-    send_message(s, &reply, NULL, from);
+    session_send(s, &reply, NULL, from);
 }
 
 void locate_answered(struct session *s, uint64_t from, const struct message *m)

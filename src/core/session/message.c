@@ -270,6 +270,19 @@ void message_op_free(struct message *m)
     m->op.ops = NULL;
 }
 
+struct record *message_record(const struct message *m, uint32_t now_s, int *err)
+{
+    struct wire_reader r;
+    wire_reader_init(&r, m->record, m->record_len);
+    struct record *rec = m->record ? record_decode(&r, now_s) : NULL;
+    bool whole = rec && wire_done(&r) && key_equal(&rec->key, &m->key);
+    *err = whole ? STEAD_OK : rec || !m->record || !wire_ok(&r) ? STEAD_E_PARSE : STEAD_E_NOMEM;
+    if (whole)
+        return rec;
+    record_free(rec);
+    return NULL;
+}
+
 bool session_message_key(const uint8_t *bytes, size_t len, struct key *key)
 {
     struct wire_reader r;

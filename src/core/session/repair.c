@@ -28,7 +28,7 @@ static void scan_item(struct session *s, struct item *item)
 {
     bool wait;
     if (item->role == ROLE_OWNER) {
-        bool confident = owner_confident(s, item, &wait);
+        bool confident = item_confident(s, item, &wait);
         if ((!confident && !wait) || item_needs_repair(s, item))
             repair_note(s, item);
     } else if (is_orphan(s, item) && !MUTANT(NO_RECOPY)) {
@@ -76,7 +76,7 @@ static uint64_t due_ns(struct session *s, const struct item *item)
 static void mend_owned(struct session *s, struct item *item)
 {
     bool wait;
-    bool confident = owner_confident(s, item, &wait);
+    bool confident = item_confident(s, item, &wait);
     if (confident && !item_needs_repair(s, item)) {
         item_unqueue(s, item);
         return;

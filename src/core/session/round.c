@@ -7,97 +7,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* -- items -- */
-
-static struct copy *copy_find(struct session_state *st, uint64_t inc)
-{
-    for (size_t i = 0; i < st->count; i++)
-        if (st->copies[i].inc == inc)
-            return &st->copies[i];
-    return NULL;
-}
-
-static void add_copy(struct session_state *st, uint64_t inc)
-{
-    if (st->count < RECORD_HOLDERS_MAX && !copy_find(st, inc))
-        st->copies[st->count++] = (struct copy){.inc = inc};
-}
-
-void item_unqueue(struct session *s, struct item *item)
-{
-    if (!list_linked(&item->queue))
-        return;
-    list_remove(&item->queue);
-    if (item->role == ROLE_OWNER)
-        s->repair_count--;
-    else
-        s->orphan_count--;
-}
-
-bool item_own(struct session *s, struct item *item)
-{
-    if (item->role == ROLE_OWNER)
-        return true;
-    struct session_state *state = mem_alloc(sizeof(*state));
-    if (!state)
-        return false;
-    item_unqueue(s, item);
-    item->role = ROLE_OWNER;
-    item->state = state;
-    /* Those that have a copy stay holders where they can. */
-    for (size_t i = 0; i < item->record->holder_count; i++)
-        if (item->record->holders[i] != s->self_inc)
-            add_copy(state, item->record->holders[i]);
-    s->stats.owned++;
-    return true;
-}
-
-void item_disown(struct session *s, struct item *item)
-{
-    if (item->role != ROLE_OWNER)
-        return;
-    item_unqueue(s, item);
-    mem_free(item->state);
-    item->state = NULL;
-    item->role = ROLE_HOLDER;
-    item->generation = 0;
-    s->stats.owned--;
-}
-
-void item_remove(struct session *s, struct item *item)
-{
-    s->stats.tombstones -= item->tombstone;
-    item_disown(s, item);
-    item_unqueue(s, item);
-    table_remove(s->table, item);
-}
-
-/* -- who keeps copies -- */
-
-static bool may_hold(struct session *s, uint64_t inc)
-{
-    struct peer *p = peer_find(s, inc);
-    return p && p->view.holds && p->view.state <= PEER_UP;
-}
-
-static size_t wanted_copies(struct session *s, const struct key *key)
-{
-    uint64_t order[RECORD_HOLDERS_MAX];
-    size_t copies = kind_of(s, key)->copies;
-    size_t most = copies > 0 ? copies - 1 : 0;
-    return placement_order(s, key, order, most < RECORD_HOLDERS_MAX ? most : RECORD_HOLDERS_MAX);
-}
-
-/* A copy made in a contact that was broken since is as good as none. */
-static void void_broken_copies(struct session *s, struct session_state *st)
-{
-    for (size_t i = 0; i < st->count; i++) {
-        struct peer *p = peer_find(s, st->copies[i].inc);
-        if (!p || p->view.counted != st->copies[i].counted)
-            st->copies[i].version = 0;
-    }
-}
-
 void round_drop(struct work *w, uint64_t inc)
 {
     size_t room = sizeof(w->drops) / sizeof(w->drops[0]);
@@ -108,78 +17,7 @@ void round_drop(struct work *w, uint64_t inc)
         w->drops[w->drop_count++] = inc;
 }
 
-bool holders_choose(struct session *s, struct item *item, struct work *w)
-{
-    struct session_state *st = item->state;
-    struct session_state old = *st;
-    struct record *r = item->record;
-    uint64_t order[RECORD_HOLDERS_MAX];
-    size_t wanted = wanted_copies(s, &r->key);
-    st->count = 0;
-    for (size_t i = 0; i < old.count; i++)
-        if (may_hold(s, old.copies[i].inc))
-            st->copies[st->count++] = old.copies[i];
-    size_t n = placement_order(s, &r->key, order, RECORD_HOLDERS_MAX);
-    for (size_t i = 0; i < n && st->count < wanted; i++)
-        add_copy(st, order[i]);
-    for (size_t i = 0; i < old.count; i++) {
-        if (may_hold(s, old.copies[i].inc) || !peer_is_heard(s, old.copies[i].inc))
-            continue;
-        /* A leaving holder stays one while there is nobody else. */
-        if (st->count == 0)
-            st->copies[st->count++] = old.copies[i];
-        else
-            round_drop(w, old.copies[i].inc);
-    }
-    bool changed = st->count != r->holder_count;
-    for (size_t i = 0; i < st->count; i++) {
-        changed |= i >= r->holder_count || r->holders[i] != st->copies[i].inc;
-        r->holders[i] = st->copies[i].inc;
-    }
-    r->holder_count = (uint8_t)st->count;
-    return changed;
-}
-
-bool item_needs_repair(struct session *s, struct item *item)
-{
-    struct session_state *st = item->state;
-    if (MUTANT(NO_RECOPY))
-        return false;
-    void_broken_copies(s, st);
-    size_t good = 0;
-    for (size_t i = 0; i < st->count; i++) {
-        bool kept = st->copies[i].version == item->record->stamp.version;
-        if (may_hold(s, st->copies[i].inc)) {
-            if (!kept)
-                return true;
-            good++;
-        }
-    }
-    size_t wanted = wanted_copies(s, &item->record->key);
-    return good < wanted;
-}
-
-bool owner_confident(struct session *s, struct item *item, bool *wait)
-{
-    struct session_state *st = item->state;
-    *wait = false;
-    void_broken_copies(s, st);
-    for (size_t i = 0; i < st->count; i++) {
-        struct copy *c = &st->copies[i];
-        struct peer *p = peer_find(s, c->inc);
-        if (!p || !peer_heard(&p->view) || c->version == 0)
-            continue;
-        if (p->view.granted != c->granted)
-            st->doubtful = true;
-        else if (p->view.lease_until_ns <= s->now_ns)
-            *wait = true;
-    }
-    if (st->doubtful)
-        *wait = false;
-    return !st->doubtful && !*wait;
-}
-
-/* -- rounds -- */
+/* -- asking -- */
 
 static uint32_t left_ms(struct session *s, const struct item *item)
 {
@@ -201,7 +39,7 @@ static void send_replicate(struct session *s, struct work *w, struct item *item,
                         .digest = record_digest(item->record),
                         .left_ms = left_ms(s, item)};
     t->answer = ANSWER_WAITING;
-    send_message(s, &m, item->record, t->inc);
+    session_send(s, &m, item->record, t->inc);
 }
 
 /* Asks every holder that does not have this version yet; all of them when the list of holders is
@@ -239,7 +77,7 @@ void round_start(struct session *s, struct work *w, struct item *item, bool clai
 {
     w->held++;
     bool early = !kind_of(s, &w->key)->ack || MUTANT(ACK_BEFORE_COPY);
-    bool changed = holders_choose(s, item, w);
+    bool changed = item_choose_holders(s, item, w);
     work_begin(s, w, WORK_ROUND);
     work_set_claiming(s, w, claiming);
     w->stamp = item->record->stamp;
@@ -272,7 +110,7 @@ static void tell(struct session *s, struct work *w, enum message_type type, uint
                         .peer = s->self_inc,
                         .digest = record_digest(item->record)};
     if (peer_is_heard(s, to))
-        send_message(s, &m, NULL, to);
+        session_send(s, &m, NULL, to);
 }
 
 /* Everybody who has to has this version. */
@@ -283,7 +121,7 @@ static void complete(struct session *s, struct work *w, struct item *item)
     if (w->claiming) {
         s->stats.claims++;
         if (!w->handover_from)
-            notice(s, NOTICE_CLAIMED, &w->key, 0, 0);
+            session_tell(s, NOTICE_CLAIMED, &w->key, 0, 0);
     }
     st->doubtful = false;
     answer_round(s, w, item, (uint8_t)(1 + st->count), origin);
@@ -314,7 +152,7 @@ static void fail_round(struct session *s, struct work *w, int status, uint64_t a
                             .key = w->key,
                             .token = w->handover_token,
                             .status = (uint8_t)-STEAD_E_FENCED};
-        send_message(s, &m, NULL, w->handover_from);
+        session_send(s, &m, NULL, w->handover_from);
     }
     w->drop_count = w->offer_count = 0;
     w->handover_from = 0;
@@ -334,14 +172,14 @@ void round_check(struct session *s, struct work *w)
     void_broken_copies(s, item->state);
     /* Holders that are gone are replaced, and the write waits for those; so it does for one whose
      * copy was broken. */
-    holders_choose(s, item, w);
+    item_choose_holders(s, item, w);
     ask_holders(s, w, item, false);
     if (work_waits(w))
         return;
     const struct kind *k = kind_of(s, &w->key);
     bool alone = item->state->count == 0 && k->copies > 1 && k->when_alone == ALONE_REFUSE;
     if (alone && !list_empty(&w->round))
-        work_fail(s, w, STEAD_E_ALONE, false);
+        work_fail(s, w, STEAD_E_UNKNOWN, false); /* it is done here, but not kept as promised */
     complete(s, w, item);
 }
 
@@ -350,7 +188,7 @@ static void fenced(struct session *s, struct work *w, struct item *item, const s
 {
     bool claim = w->claiming;
     s->stats.fenced++;
-    notice(s, NOTICE_FENCED, &w->key, by->inc, 0);
+    session_tell(s, NOTICE_FENCED, &w->key, by->inc, 0);
     if (claim) {
         /* Two claimants: one of them will hear of the other's success when it asks anew, after a
          * random wait. */

@@ -84,7 +84,7 @@ static int apply(struct session *s, struct waiter *w, struct item *item)
         return status_of_tombstone(r);
     if (!matches(w, r))
         return STEAD_E_CONFLICT;
-    if (!room_make(s, w->key.kind, op_bytes(&w->op)))
+    if (!item_room_make(s, w->key.kind, op_bytes(&w->op)))
         return STEAD_E_FULL;
     uint32_t split_s = (uint32_t)(s->config.split_max_ms / 1000);
     if (now_s(s) > split_s)
@@ -121,7 +121,7 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
 static void serve_owner(struct session *s, struct work *w, struct item *item)
 {
     bool wait;
-    if (!owner_confident(s, item, &wait)) {
+    if (!item_confident(s, item, &wait)) {
         if (wait)
             w->again_ns = s->now_ns + AGAIN_NS;
         else
@@ -207,7 +207,7 @@ static void create(struct session *s, struct work *w, struct waiter *next)
         err = STEAD_E_ALONE;
     else if (alone_refuses(s, &w->key))
         err = STEAD_E_ALONE;
-    else if (!room_make(s, w->key.kind, op_bytes(&next->op) + sizeof(*r)))
+    else if (!item_room_make(s, w->key.kind, op_bytes(&next->op) + sizeof(*r)))
         err = STEAD_E_FULL;
     else if (!(r = record_new(&w->key)))
         err = STEAD_E_NOMEM;
@@ -246,12 +246,18 @@ static void serve_stranger(struct session *s, struct work *w)
     while ((next = first_waiter(w))) {
         uint64_t home = 0, hint = hint_get(s, &w->key);
         bool makes = next->op.type == SESSION_CREATE_IF_ABSENT;
+        bool elsewhere = next->op.type == SESSION_CREATE && !s->self_holds && next->hops == 0;
+        if (makes || elsewhere)
+            home = home_of(s, &w->key);
+        if (elsewhere && home) {
+            list_remove(&next->link);
+            waiter_pass(s, next, home);
+            continue;
+        }
         if (next->op.type == SESSION_CREATE) {
             create(s, w, next);
             return;
         }
-        if (makes)
-            home = home_of(s, &w->key);
         if (makes && home && home != s->self_inc && next->hops == 0) {
             list_remove(&next->link);
             waiter_pass(s, next, home);

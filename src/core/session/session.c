@@ -114,7 +114,7 @@ void session_wipe(struct session *s)
     works_review(s);
 }
 
-void notice(struct session *s, enum notice_type type, const struct key *key, uint64_t peer,
+void session_tell(struct session *s, enum notice_type type, const struct key *key, uint64_t peer,
             uint32_t lost)
 {
     struct session_actions *out = s->out;
@@ -127,13 +127,21 @@ void notice(struct session *s, enum notice_type type, const struct key *key, uin
         .lost = lost};
 }
 
-void send_message(struct session *s, struct message *m, const struct record *rec, uint64_t to)
+void session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to)
 {
     struct msg *out = message_encode(m, rec, to);
     if (out)
         list_append(&s->out->sends, &out->link);
     /* Without memory the message is as good as lost, and the wait for its answer ends by its
      * deadline. */
+}
+
+struct record *session_record(struct session *s, const struct message *m)
+{
+    int err;
+    struct record *r = message_record(m, now_s(s), &err);
+    s->stats.malformed += err == STEAD_E_PARSE;
+    return r;
 }
 
 static void on_op(struct session *s, const struct session_op *op)
@@ -163,7 +171,7 @@ static void on_forward(struct session *s, uint64_t from, const struct message *m
     s->stats.busy++;
     struct message reply = {
         .type = MESSAGE_RESULT, .key = m->key, .token = m->token, .status = (uint8_t)-STEAD_E_BUSY};
-    send_message(s, &reply, NULL, from);
+    session_send(s, &reply, NULL, from);
 }
 
 typedef void message_handler(struct session *, uint64_t, const struct message *);
@@ -189,7 +197,7 @@ static void on_message(struct session *s, uint64_t from, const uint8_t *bytes, s
         return;
     if (err || (keyed && m.key.kind >= s->kinds.count)) {
         s->stats.malformed++;
-        notice(s, NOTICE_MALFORMED, NULL, from, 0);
+        session_tell(s, NOTICE_MALFORMED, NULL, from, 0);
     } else {
         handlers[m.type](s, from, &m);
     }

@@ -41,6 +41,13 @@ bool peer_is_heard(struct session *s, uint64_t inc)
     return p && peer_heard(&p->view);
 }
 
+/* Nothing was counted out between the sender's knowing of this node and now. */
+bool peer_same_contact(struct session *s, uint64_t from, const struct message *m)
+{
+    struct peer *p = peer_find(s, from);
+    return p && peer_heard(&p->view) && m->granted == p->view.counted;
+}
+
 size_t peers_missing(const struct session *s)
 {
     size_t missing = 0;
@@ -114,7 +121,7 @@ static void judge_long_split(struct session *s)
     if (away == 0 || away < with || (away == with && least_with < least_away))
         return;
     session_wipe(s);
-    notice(s, NOTICE_WIPED, NULL, 0, 0);
+    session_tell(s, NOTICE_WIPED, NULL, 0, 0);
 }
 
 void view_update(struct session *s, const struct session_view *v)

@@ -106,7 +106,7 @@ void waiter_finish(struct session *s, struct waiter *w, int status, const struct
                             .status = (uint8_t)-status,
                             .copies = copies,
                             .origin = (uint8_t)origin};
-        send_message(s, &m, wants ? rec : NULL, w->asker);
+        session_send(s, &m, wants ? rec : NULL, w->asker);
     }
     waiter_free(s, w);
 }
@@ -127,7 +127,7 @@ void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
                         .token = w->pass_token,
                         .hops = (uint8_t)(w->hops + 1),
                         .op = w->op};
-    send_message(s, &m, NULL, to);
+    session_send(s, &m, NULL, to);
     s->stats.reads_owner += w->op.type == SESSION_READ;
 }
 
@@ -186,17 +186,10 @@ void waiter_result(struct session *s, uint64_t from, const struct message *m)
         restart(s, w);
         return;
     }
-    struct record *rec = NULL;
-    if (m->record) {
-        struct wire_reader r;
-        wire_reader_init(&r, m->record, m->record_len);
-        rec = record_decode(&r, now_s(s));
-        if (!rec || !wire_done(&r) || !key_equal(&rec->key, &m->key)) {
-            status = rec || !wire_ok(&r) ? STEAD_E_PARSE : STEAD_E_NOMEM;
-            record_free(rec);
-            rec = NULL;
-        }
-    }
+    int err = STEAD_OK;
+    struct record *rec = m->record ? message_record(m, now_s(s), &err) : NULL;
+    if (err)
+        status = err;
     if (status == STEAD_E_NOT_FOUND)
         status = STEAD_E_UNREACHABLE;
     if (status == STEAD_OK)

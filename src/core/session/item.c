@@ -1,0 +1,236 @@
+/* A record at rest: whose it is, who keeps copies of it, and the room it takes. */
+#include "core/session/session_internal.h"
+
+#include "base/mem.h"
+
+/* -- items -- */
+
+static struct copy *copy_find(struct session_state *st, uint64_t inc)
+{
+    for (size_t i = 0; i < st->count; i++)
+        if (st->copies[i].inc == inc)
+            return &st->copies[i];
+    return NULL;
+}
+
+static void add_copy(struct session_state *st, uint64_t inc)
+{
+    if (st->count < RECORD_HOLDERS_MAX && !copy_find(st, inc))
+        st->copies[st->count++] = (struct copy){.inc = inc};
+}
+
+void item_unqueue(struct session *s, struct item *item)
+{
+    if (!list_linked(&item->queue))
+        return;
+    list_remove(&item->queue);
+    if (item->role == ROLE_OWNER)
+        s->repair_count--;
+    else
+        s->orphan_count--;
+}
+
+bool item_own(struct session *s, struct item *item)
+{
+    if (item->role == ROLE_OWNER)
+        return true;
+    struct session_state *state = mem_alloc(sizeof(*state));
+    if (!state)
+        return false;
+    item_unqueue(s, item);
+    item->role = ROLE_OWNER;
+    item->state = state;
+    /* Those that have a copy stay holders where they can. */
+    for (size_t i = 0; i < item->record->holder_count; i++)
+        if (item->record->holders[i] != s->self_inc)
+            add_copy(state, item->record->holders[i]);
+    s->stats.owned++;
+    return true;
+}
+
+void item_disown(struct session *s, struct item *item)
+{
+    if (item->role != ROLE_OWNER)
+        return;
+    item_unqueue(s, item);
+    mem_free(item->state);
+    item->state = NULL;
+    item->role = ROLE_HOLDER;
+    item->generation = 0;
+    s->stats.owned--;
+}
+
+void item_remove(struct session *s, struct item *item)
+{
+    s->stats.tombstones -= item->tombstone;
+    item_disown(s, item);
+    item_unqueue(s, item);
+    table_remove(s->table, item);
+}
+
+/* -- who keeps copies -- */
+
+static bool may_hold(struct session *s, uint64_t inc)
+{
+    struct peer *p = peer_find(s, inc);
+    return p && p->view.holds && p->view.state <= PEER_UP;
+}
+
+static size_t wanted_copies(struct session *s, const struct key *key)
+{
+    uint64_t order[RECORD_HOLDERS_MAX];
+    size_t copies = kind_of(s, key)->copies;
+    size_t most = copies > 0 ? copies - 1 : 0;
+    return placement_order(s, key, order, most < RECORD_HOLDERS_MAX ? most : RECORD_HOLDERS_MAX);
+}
+
+/* A copy made in a contact that was broken since is as good as none. */
+static void void_broken_copies(struct session *s, struct session_state *st)
+{
+    for (size_t i = 0; i < st->count; i++) {
+        struct peer *p = peer_find(s, st->copies[i].inc);
+        if (!p || p->view.counted != st->copies[i].counted)
+            st->copies[i].version = 0;
+    }
+}
+
+bool item_choose_holders(struct session *s, struct item *item, struct work *w)
+{
+    struct session_state *st = item->state;
+    struct session_state old = *st;
+    struct record *r = item->record;
+    uint64_t order[RECORD_HOLDERS_MAX];
+    size_t wanted = wanted_copies(s, &r->key);
+    st->count = 0;
+    for (size_t i = 0; i < old.count; i++)
+        if (may_hold(s, old.copies[i].inc))
+            st->copies[st->count++] = old.copies[i];
+    size_t n = placement_order(s, &r->key, order, RECORD_HOLDERS_MAX);
+    for (size_t i = 0; i < n && st->count < wanted; i++)
+        add_copy(st, order[i]);
+    for (size_t i = 0; i < old.count; i++) {
+        if (may_hold(s, old.copies[i].inc) || !peer_is_heard(s, old.copies[i].inc))
+            continue;
+        /* A leaving holder stays one while there is nobody else. */
+        if (st->count == 0)
+            st->copies[st->count++] = old.copies[i];
+        else
+            round_drop(w, old.copies[i].inc);
+    }
+    bool changed = st->count != r->holder_count;
+    for (size_t i = 0; i < st->count; i++) {
+        changed |= i >= r->holder_count || r->holders[i] != st->copies[i].inc;
+        r->holders[i] = st->copies[i].inc;
+    }
+    r->holder_count = (uint8_t)st->count;
+    return changed;
+}
+
+bool item_needs_repair(struct session *s, struct item *item)
+{
+    struct session_state *st = item->state;
+    if (MUTANT(NO_RECOPY))
+        return false;
+    void_broken_copies(s, st);
+    size_t good = 0;
+    for (size_t i = 0; i < st->count; i++) {
+        bool kept = st->copies[i].version == item->record->stamp.version;
+        if (may_hold(s, st->copies[i].inc)) {
+            if (!kept)
+                return true;
+            good++;
+        }
+    }
+    size_t wanted = wanted_copies(s, &item->record->key);
+    return good < wanted;
+}
+
+bool item_confident(struct session *s, struct item *item, bool *wait)
+{
+    struct session_state *st = item->state;
+    *wait = false;
+    void_broken_copies(s, st);
+    for (size_t i = 0; i < st->count; i++) {
+        struct copy *c = &st->copies[i];
+        struct peer *p = peer_find(s, c->inc);
+        if (!p || !peer_heard(&p->view) || c->version == 0)
+            continue;
+        if (p->view.granted != c->granted)
+            st->doubtful = true;
+        else if (p->view.lease_until_ns <= s->now_ns)
+            *wait = true;
+    }
+    if (st->doubtful)
+        *wait = false;
+    return !st->doubtful && !*wait;
+}
+
+uint64_t item_owner(struct session *s, const struct item *item)
+{
+    uint64_t owner = item->record->stamp.inc;
+    return owner == s->self_inc && item->role != ROLE_OWNER ? hint_get(s, &item->record->key)
+                                                            : owner;
+}
+
+/* -- room -- */
+
+static bool evict_one(struct session *s)
+{
+    for (uint8_t k = 0; k < s->kinds.count; k++) {
+        if (s->kinds.kind[k].when_full != FULL_EVICT)
+            continue;
+        struct item *oldest = table_lru(s->table, k);
+        struct work *w = oldest ? work_find(s, &oldest->record->key) : NULL;
+        if (!oldest || w)
+            continue;
+        item_remove(s, oldest);
+        s->stats.evicted++;
+        return true;
+    }
+    return false;
+}
+
+static bool has_room(struct session *s, uint8_t kind, size_t bytes)
+{
+    uint64_t limit = s->kinds.kind[kind].memory_bytes;
+    if (limit != 0 && table_kind_memory(s->table, kind) + bytes > limit)
+        return false;
+    return table_memory(s->table) + bytes <= s->config.memory_bytes;
+}
+
+bool item_room_make(struct session *s, uint8_t kind, size_t bytes)
+{
+    while (!has_room(s, kind, bytes))
+        if (!evict_one(s)) {
+            s->stats.full++;
+            session_tell(s, NOTICE_FULL, NULL, 0, 0);
+            return false;
+        }
+    return true;
+}
+
+struct item *item_insert(struct session *s, struct record *r, enum item_role role)
+{
+    struct item *item = table_insert(s->table, r);
+    if (item)
+        item->role = (uint8_t)role;
+    return item;
+}
+
+bool item_merge(struct session *s, struct item *item, const struct record *r, unsigned *lost)
+{
+    bool changed = false;
+    int err = record_merge(item->record, r, now_s(s), &changed, lost);
+    if (err == STEAD_E_TOO_LARGE && stamp_compare(&r->stamp, &item->record->stamp) > 0) {
+        struct record *copy = record_clone(r);
+        if (copy) {
+            *lost += item->record->field_count;
+            record_free(item->record);
+            item->record = copy;
+            changed = true;
+        }
+    }
+    table_recount(s->table, item);
+    return changed;
+}
+

@@ -1,0 +1,52 @@
+/* item.h - a record at rest (table.h) in the eyes of the engine: whose it is, who keeps copies.
+ *
+ * Trap: item_remove() and item_room_make(), which evicts, free items; item_disown() frees the state.
+ */
+#ifndef CORE_SESSION_ITEM_H
+#define CORE_SESSION_ITEM_H
+
+#include "core/session/session.h"
+#include "core/session/table.h"
+
+struct work;
+
+enum item_role { ROLE_NONE, ROLE_OWNER, ROLE_HOLDER };
+
+/* What an owner knows of one holder's copy. Confirmed: the holder had `version` of this term while
+ * it granted `granted`. */
+struct copy {
+    uint64_t inc;
+    uint64_t version;          /* 0: nothing confirmed yet */
+    uint64_t granted, counted; /* of the contact in which it was confirmed */
+};
+
+/* An owned record's copies; hangs on the item while this shard owns it. */
+struct session_state {
+    size_t count;
+    struct copy copies[RECORD_HOLDERS_MAX];
+    bool doubtful; /* a holder had counted us out: claim again before serving */
+};
+
+struct item *item_insert(struct session *s, struct record *r, enum item_role role);
+bool item_own(struct session *s, struct item *item); /* becomes owner; false without memory */
+void item_disown(struct session *s, struct item *item);
+void item_remove(struct session *s, struct item *item);
+void item_unqueue(struct session *s, struct item *item);
+/* Who owns it, as far as this node knows; 0 = nobody it knows. */
+uint64_t item_owner(struct session *s, const struct item *item);
+/* Merges a copy into an item; sides too large together: the greater stamp's stays. */
+bool item_merge(struct session *s, struct item *item, const struct record *r, unsigned *lost);
+bool item_room_make(struct session *s, uint8_t kind, size_t bytes); /* false: the limit is reached */
+
+/* -- owned -- */
+struct copy *item_copy(const struct item *item, uint64_t inc); /* NULL: no copy there */
+/* May it be served? If not, *wait says that a holder's lease has run out, which mends itself. */
+bool item_confident(struct session *s, struct item *item, bool *wait);
+/* Who is to keep copies from now on; those that are to drop theirs go into w. Did they change? */
+bool item_choose_holders(struct session *s, struct item *item, struct work *w);
+/* A copy made in a contact that was broken since is as good as none. */
+void item_void_broken(struct session *s, struct item *item);
+bool item_needs_repair(struct session *s, struct item *item);
+uint32_t item_left_ms(const struct session *s, const struct item *item); /* of its life; 0 = no end */
+
+#endif
