@@ -5,7 +5,9 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <time.h>
+
+#define ASKS_PER_S 5
 
 static const char drain_help[] =
     "usage: stead drain [NODE] [--wait]\n"
@@ -52,16 +54,18 @@ static bool what_is_left(const struct cli_options *o, struct left *left)
     return told;
 }
 
+/* Asks often, tells once a second. */
 static int wait_until_empty(const struct cli_options *o)
 {
     struct left left;
-    for (;;) {
+    for (unsigned asked = 0;; asked++) {
         if (!what_is_left(o, &left))
             return EXIT_FAILED;
         if (left.drained && left.users == 0)
             break;
-        fprintf(stderr, "%lld users, %lld records left\n", left.users, left.records);
-        sleep(1);
+        if (asked % ASKS_PER_S == ASKS_PER_S - 1)
+            fprintf(stderr, "%lld users, %lld records left\n", left.users, left.records);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000000l / ASKS_PER_S}, NULL);
     }
     if (!o->json)
         printf("it is safe to stop\n");

@@ -180,10 +180,9 @@ static void print_sessions(const json_t *s)
 
 static void print_mesh(const json_t *s)
 {
-    char in[32], out[32], peers[COUNT_TEXT_MAX], parts[COUNT_TEXT_MAX];
+    char in[32], out[32], parts[COUNT_TEXT_MAX];
     long long again = number(s, "mesh", "retransmits");
-    printf("mesh      %s; %s in, %s out; %s sent again\n",
-           count(number(s, "mesh", "peers"), "peer", peers),
+    printf("mesh      %s in, %s out; %s sent again\n",
            cli_bytes((double)number(s, "mesh", "bytes_in"), in, sizeof(in)),
            cli_bytes((double)number(s, "mesh", "bytes_out"), out, sizeof(out)),
            count(again, "part", parts));

@@ -14,11 +14,12 @@
 enum { READY, SYNCED, TIMEOUT, OPTION_COUNT };
 static const char *const options[] = {"ready", "synced", "t:", NULL};
 
-static const char help[] =
-    "usage: stead wait [--ready | --synced] [-t SECONDS] [NODE]\n"
-    "Returns when the node takes clients (--ready, the default), or when it does and all its\n"
-    "records have their copies (--synced). Exit status 1 when that is not so within SECONDS\n"
-    "(default 60). A node that does not answer yet is waited for.\n";
+static const char help[] = "usage: stead wait [--ready | --synced] [-t SECONDS] [NODE]\n"
+                           "Returns when the node takes clients (--ready, the default), or when it "
+                           "does, its real servers\n"
+                           "answer and all its records have their copies (--synced). Exit status 1 "
+                           "when that is not so within SECONDS\n"
+                           "(default 60). A node that does not answer yet is waited for.\n";
 
 static bool is_ready(const struct cli_options *o, char *why, size_t cap)
 {
@@ -44,10 +45,19 @@ static bool is_synced(const struct cli_options *o, char *why, size_t cap)
     bool synced = sessions != NULL;
     if (!synced)
         snprintf(why, cap, "it does not tell its status");
-    for (size_t i = 0; synced && i < 3; i++) {
+    const json_t *server;
+    size_t i;
+    for (i = 0; synced && i < 3; i++) {
         long long n = json_integer_value(json_object_get(sessions, must_be_none[i]));
         snprintf(why, cap, "%s is %lld", must_be_none[i], n);
         synced = n == 0;
+    }
+    json_array_foreach(json_object_get(s, "servers"), i, server)
+    {
+        if (synced && !json_is_true(json_object_get(server, "healthy"))) {
+            snprintf(why, cap, "its real server does not answer");
+            synced = false;
+        }
     }
     json_decref(s);
     free(body);
