@@ -6,21 +6,13 @@
 
 /* -- announcing -- */
 
-static bool is_copy(const struct session_state *st, uint64_t inc)
-{
-    for (size_t i = 0; i < st->count; i++)
-        if (st->copies[i].inc == inc)
-            return true;
-    return false;
-}
-
 static void announce(struct session *s, struct item *item, uint64_t to)
 {
     struct message m = {.type = MESSAGE_ANNOUNCE,
                         .key = item->record->key,
                         .stamp = item->record->stamp,
                         .digest = record_digest(item->record),
-                        .index = is_copy(item->state, to)};
+                        .index = item_copy(item, to) != NULL};
     session_send(s, &m, NULL, to);
 }
 

@@ -1,4 +1,5 @@
-/* Where a key was found last: a small table without chains, so a guess that may be gone or stale. */
+/* Where a key was found last: a small table without chains, so a guess that may be gone or stale.
+ */
 #include "core/session/session_internal.h"
 
 static struct hint *hint_slot(struct session *s, const struct key *key, uint64_t *hash)

@@ -5,17 +5,19 @@
 
 /* -- items -- */
 
-static struct copy *copy_find(struct session_state *st, uint64_t inc)
+struct copy *item_copy(const struct item *item, uint64_t inc)
 {
+    struct session_state *st = item->state;
     for (size_t i = 0; i < st->count; i++)
         if (st->copies[i].inc == inc)
             return &st->copies[i];
     return NULL;
 }
 
-static void add_copy(struct session_state *st, uint64_t inc)
+static void add_copy(struct item *item, uint64_t inc)
 {
-    if (st->count < RECORD_HOLDERS_MAX && !copy_find(st, inc))
+    struct session_state *st = item->state;
+    if (st->count < RECORD_HOLDERS_MAX && !item_copy(item, inc))
         st->copies[st->count++] = (struct copy){.inc = inc};
 }
 
@@ -43,7 +45,7 @@ bool item_own(struct session *s, struct item *item)
     /* Those that have a copy stay holders where they can. */
     for (size_t i = 0; i < item->record->holder_count; i++)
         if (item->record->holders[i] != s->self_inc)
-            add_copy(state, item->record->holders[i]);
+            add_copy(item, item->record->holders[i]);
     s->stats.owned++;
     return true;
 }
@@ -85,8 +87,9 @@ static size_t wanted_copies(struct session *s, const struct key *key)
 }
 
 /* A copy made in a contact that was broken since is as good as none. */
-static void void_broken_copies(struct session *s, struct session_state *st)
+void item_void_broken(struct session *s, struct item *item)
 {
+    struct session_state *st = item->state;
     for (size_t i = 0; i < st->count; i++) {
         struct peer *p = peer_find(s, st->copies[i].inc);
         if (!p || p->view.counted != st->copies[i].counted)
@@ -107,7 +110,7 @@ bool item_choose_holders(struct session *s, struct item *item, struct work *w)
             st->copies[st->count++] = old.copies[i];
     size_t n = placement_order(s, &r->key, order, RECORD_HOLDERS_MAX);
     for (size_t i = 0; i < n && st->count < wanted; i++)
-        add_copy(st, order[i]);
+        add_copy(item, order[i]);
     for (size_t i = 0; i < old.count; i++) {
         if (may_hold(s, old.copies[i].inc) || !peer_is_heard(s, old.copies[i].inc))
             continue;
@@ -131,7 +134,7 @@ bool item_needs_repair(struct session *s, struct item *item)
     struct session_state *st = item->state;
     if (MUTANT(NO_RECOPY))
         return false;
-    void_broken_copies(s, st);
+    item_void_broken(s, item);
     size_t good = 0;
     for (size_t i = 0; i < st->count; i++) {
         bool kept = st->copies[i].version == item->record->stamp.version;
@@ -149,7 +152,7 @@ bool item_confident(struct session *s, struct item *item, bool *wait)
 {
     struct session_state *st = item->state;
     *wait = false;
-    void_broken_copies(s, st);
+    item_void_broken(s, item);
     for (size_t i = 0; i < st->count; i++) {
         struct copy *c = &st->copies[i];
         struct peer *p = peer_find(s, c->inc);
@@ -234,3 +237,10 @@ bool item_merge(struct session *s, struct item *item, const struct record *r, un
     return changed;
 }
 
+uint32_t item_left_ms(const struct session *s, const struct item *item)
+{
+    if (item->expires_ns == TIME_NEVER || record_is_tombstone(item->record))
+        return 0;
+    uint64_t left = item->expires_ns > s->now_ns ? (item->expires_ns - s->now_ns) / NS_PER_MS : 0;
+    return left == 0 ? 1 : left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
+}

@@ -1,6 +1,7 @@
 /* item.h - a record at rest (table.h) in the eyes of the engine: whose it is, who keeps copies.
  *
- * Trap: item_remove() and item_room_make(), which evicts, free items; item_disown() frees the state.
+ * Trap: item_remove() and item_room_make(), which evicts, free items; item_disown() frees the
+ * state.
  */
 #ifndef CORE_SESSION_ITEM_H
 #define CORE_SESSION_ITEM_H
@@ -36,7 +37,8 @@ void item_unqueue(struct session *s, struct item *item);
 uint64_t item_owner(struct session *s, const struct item *item);
 /* Merges a copy into an item; sides too large together: the greater stamp's stays. */
 bool item_merge(struct session *s, struct item *item, const struct record *r, unsigned *lost);
-bool item_room_make(struct session *s, uint8_t kind, size_t bytes); /* false: the limit is reached */
+bool item_room_make(struct session *s, uint8_t kind,
+                    size_t bytes); /* false: the limit is reached */
 
 /* -- owned -- */
 struct copy *item_copy(const struct item *item, uint64_t inc); /* NULL: no copy there */
@@ -47,6 +49,7 @@ bool item_choose_holders(struct session *s, struct item *item, struct work *w);
 /* A copy made in a contact that was broken since is as good as none. */
 void item_void_broken(struct session *s, struct item *item);
 bool item_needs_repair(struct session *s, struct item *item);
-uint32_t item_left_ms(const struct session *s, const struct item *item); /* of its life; 0 = no end */
+uint32_t item_left_ms(const struct session *s,
+                      const struct item *item); /* of its life; 0 = no end */
 
 #endif

@@ -21,14 +21,6 @@ static struct peer *heir(struct session *s, struct item *item)
     return placement_order(s, &item->record->key, &first, 1) ? peer_find(s, first) : NULL;
 }
 
-static uint32_t life_left_ms(struct session *s, const struct item *item)
-{
-    if (item->expires_ns == TIME_NEVER || item->expires_ns <= s->now_ns)
-        return item->expires_ns == TIME_NEVER ? 0 : 1;
-    uint64_t ms = (item->expires_ns - s->now_ns) / NS_PER_MS;
-    return ms == 0 ? 1 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
-}
-
 void leave_start(struct session *s, struct work *w, struct item *item)
 {
     struct peer *p = heir(s, item);
@@ -41,7 +33,7 @@ void leave_start(struct session *s, struct work *w, struct item *item)
                         .token = w->token,
                         .counted = p->view.counted,
                         .granted = p->view.granted,
-                        .left_ms = life_left_ms(s, item)};
+                        .left_ms = item_left_ms(s, item)};
     if (work_add_target(w, p))
         session_send(s, &m, item->record, p->view.inc);
     else

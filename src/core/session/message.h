@@ -53,7 +53,8 @@ struct msg *message_encode(const struct message *m, const struct record *rec, ui
  * point into bytes. */
 int message_decode(const uint8_t *bytes, size_t len, struct message *m);
 void message_op_free(struct message *m);
-/* Its record, decoded and of its key; the caller's. NULL: *err is STEAD_E_PARSE or STEAD_E_NOMEM. */
+/* Its record, decoded and of its key; the caller's. NULL: *err is STEAD_E_PARSE or STEAD_E_NOMEM.
+ */
 struct record *message_record(const struct message *m, uint32_t now_s, int *err);
 
 #endif

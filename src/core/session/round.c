@@ -19,14 +19,6 @@ void round_drop(struct work *w, uint64_t inc)
 
 /* -- asking -- */
 
-static uint32_t left_ms(struct session *s, const struct item *item)
-{
-    if (item->expires_ns == TIME_NEVER || record_is_tombstone(item->record))
-        return 0;
-    uint64_t left = item->expires_ns > s->now_ns ? (item->expires_ns - s->now_ns) / NS_PER_MS : 0;
-    return left == 0 ? 1 : left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
-}
-
 static void send_replicate(struct session *s, struct work *w, struct item *item, struct target *t,
                            uint64_t base)
 {
@@ -37,7 +29,7 @@ static void send_replicate(struct session *s, struct work *w, struct item *item,
                         .granted = t->granted,
                         .base = base,
                         .digest = record_digest(item->record),
-                        .left_ms = left_ms(s, item)};
+                        .left_ms = item_left_ms(s, item)};
     t->answer = ANSWER_WAITING;
     session_send(s, &m, item->record, t->inc);
 }
@@ -126,7 +118,7 @@ static void complete(struct session *s, struct work *w, struct item *item)
     st->doubtful = false;
     answer_round(s, w, item, (uint8_t)(1 + st->count), origin);
     for (size_t i = 0; i < w->drop_count; i++)
-        if (!copy_find(st, w->drops[i]))
+        if (!item_copy(item, w->drops[i]))
             tell(s, w, MESSAGE_DROP, w->drops[i], 0, item);
     if (w->handover_from)
         tell(s, w, MESSAGE_TAKEN, w->handover_from, w->handover_token, item);
@@ -169,7 +161,7 @@ void round_check(struct session *s, struct work *w)
         fail_round(s, w, STEAD_E_FENCED, 0);
         return;
     }
-    void_broken_copies(s, item->state);
+    item_void_broken(s, item);
     /* Holders that are gone are replaced, and the write waits for those; so it does for one whose
      * copy was broken. */
     item_choose_holders(s, item, w);
@@ -243,7 +235,7 @@ void round_answered(struct session *s, uint64_t from, const struct message *m)
     if (m->status != 0 && !MUTANT(REFUSAL_AS_ACK)) {
         refused(s, w, item, t, m);
     } else {
-        struct copy *c = copy_find(item->state, from);
+        struct copy *c = item_copy(item, from);
         t->answer = ANSWER_KEPT;
         if (c)
             *c = (struct copy){.inc = from,

@@ -115,7 +115,7 @@ void session_wipe(struct session *s)
 }
 
 void session_tell(struct session *s, enum notice_type type, const struct key *key, uint64_t peer,
-            uint32_t lost)
+                  uint32_t lost)
 {
     struct session_actions *out = s->out;
     if (!out || out->notice_count >= SESSION_NOTICES_MAX)

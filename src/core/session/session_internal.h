@@ -1,9 +1,8 @@
-/* session_internal.h - the inside of a shard.
+/* session_internal.h - the inside of a shard: its state, its peers, and the calls of its parts.
  *
- * An *item* is a record at rest (table.h). A *work* exists while something is going on about a key:
- * operations that wait in order, and at most one round of questions to other nodes. A *waiter* is
- * one operation and who asked for it. serve_key() is the one place that decides what happens next
- * for a key; everything else feeds it.
+ * item.h has records at rest, work.h what is going on about a key. Everything that a peer says
+ * comes in through session.c's table of handlers, already decoded and authenticated, and may be a
+ * lie of an old or sick node: no byte of it reaches an assert.
  */
 #ifndef CORE_SESSION_INTERNAL_H
 #define CORE_SESSION_INTERNAL_H
@@ -12,16 +11,16 @@
 #include "base/clock.h"
 #include "base/mutant.h"
 #include "base/rng.h"
+#include "core/session/item.h"
 #include "core/session/message.h"
 #include "core/session/session.h"
 #include "core/session/table.h"
+#include "core/session/work.h"
 
 #define PEERS_MAX 1024
 #define HINTS 4096
 #define WORK_BUCKETS 1024
-#define HOPS_MAX 4
 #define SYNC_OWED_MAX 64 /* shards of a joining node */
-#define BATCH_MAX 64     /* writes of one key that go into one round */
 
 struct peer {
     struct peer_view view;
@@ -76,6 +75,8 @@ struct session {
 /* -- peers (view.c) -- */
 struct peer *peer_find(struct session *s, uint64_t inc);
 bool peer_is_heard(struct session *s, uint64_t inc);
+/* Nothing was counted out between the sender's knowing of this node and now. */
+bool peer_same_contact(struct session *s, uint64_t from, const struct message *m);
 void view_update(struct session *s, const struct session_view *v);
 /* Distinct nodes that are down and may come back with copies. */
 size_t peers_missing(const struct session *s);
@@ -88,10 +89,29 @@ size_t placement_order(struct session *s, const struct key *key, uint64_t *out, 
 uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,
                          size_t count, bool with_self);
 
-/* -- messages -- */
+/* -- the shard itself (session.c) -- */
 void session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to);
 
-/* -- claims and search (claim.c, locate.c) -- */
+/* The record of a message, of its key; NULL: malformed or no memory. The caller's. */
+struct record *session_record(struct session *s, const struct message *m);
+void session_wipe(struct session *s);
+void session_tell(struct session *s, enum notice_type type, const struct key *key, uint64_t peer,
+                  uint32_t lost);
+
+/* -- owner's rounds (round.c) -- */
+void round_start(struct session *s, struct work *w, struct item *item, bool claiming);
+void round_again(struct session *s, struct work *w, struct item *item);
+void round_answered(struct session *s, uint64_t from, const struct message *m);
+void round_check(struct session *s, struct work *w);
+/* It is told, when the round is done, that it is no holder. */
+void round_drop(struct work *w, uint64_t inc);
+
+/* -- the other side (holder.c) -- */
+void holder_replicate(struct session *s, uint64_t from, const struct message *m);
+void holder_drop(struct session *s, uint64_t from, const struct message *m);
+bool holder_may_serve(struct session *s, const struct item *item);
+
+/* -- claims and search (claim.c, locate.c, hint.c) -- */
 void claim_start(struct session *s, struct work *w, struct item *item);
 void claim_asked(struct session *s, uint64_t from, const struct message *m);
 void claim_answered(struct session *s, uint64_t from, const struct message *m);
@@ -103,8 +123,8 @@ void locate_check(struct session *s, struct work *w);
 uint64_t hint_get(struct session *s, const struct key *key);
 void hint_set(struct session *s, const struct key *key, uint64_t inc);
 
-/* -- meeting again (heal.c), leaving and joining (leave.c), background (repair.c), time (expiry.c)
- * -- */
+/* -- meeting again (heal.c), leaving (leave.c), joining (sync.c), background (repair.c), time
+ * (expiry.c) -- */
 void heal_announce(struct session *s);
 void heal_announced(struct session *s, uint64_t from, const struct message *m);
 void heal_offered(struct session *s, uint64_t from, const struct message *m);
@@ -128,9 +148,6 @@ void expiry_tick(struct session *s);
 void expiry_touched(struct session *s, uint64_t from, const struct message *m);
 void expiry_expired(struct session *s, uint64_t from, const struct message *m);
 
-void session_wipe(struct session *s);
-void session_tell(struct session *s, enum notice_type type, const struct key *key, uint64_t peer,
-            uint32_t lost);
 static inline uint32_t now_s(const struct session *s)
 {
     return (uint32_t)((s->now_ns - s->start_ns) / NS_PER_S) + 1;
