@@ -40,6 +40,7 @@ launch() {
     rm -f "$pidfile"
     # shellcheck disable=SC2016
     setsid bash -c 'echo $$ >"$0"; exec "$@"' "$pidfile" "$@" >>"$log" 2>&1 </dev/null 9>&- &
+    disown # no word from bash when it is killed
     for _ in $(seq 100); do
         [ -s "$pidfile" ] && return
         sleep 0.05
@@ -57,16 +58,33 @@ start_server() { # SERVER: without waiting
 
 says_ok() { curl -sf --noproxy '*' -m 2 -o /dev/null "http://$1"; }
 
-wait_server() { # SERVER: until the node is ready and the shop healthy; says what is not
+# seen_up SERVER: is it up as every node that runs sees it?
+seen_up() {
+    local conf name
+    for conf in "$example"/*.conf; do
+        name=$(basename "$conf" .conf)
+        if [ "$name" = services ] || ! alive "$name" node >/dev/null; then continue; fi
+        "$build/stead" roster -c "$conf" 2>/dev/null |
+            awk -v s="$1" '$1 == s && $3 == "up" { up = 1 } END { exit !up }' || return 1
+    done
+}
+
+wait_server() { # SERVER: until the node is ready, the shop healthy, and all know it; says what is not
     local missing='' end=$((SECONDS + START_S)) admin
     admin=$(value "$(conf_of "$1")" admin listen)
     while [ $SECONDS -le $end ]; do
+        # Only if it is ours that answers: another farm may have the addresses.
+        missing=node
+        alive "$1" node >/dev/null || break
+        if has_shop "$1"; then
+            missing=shop
+            alive "$1" shop >/dev/null || break
+        fi
         missing=''
         says_ok "$admin/readyz" || missing=node
         if has_shop "$1"; then says_ok "$(forward_of "$1")/health" || missing=${missing:-shop}; fi
+        if [ -z "$missing" ] && has_shop "$1"; then seen_up "$1" || missing=node; fi
         [ -z "$missing" ] && return
-        alive "$1" node >/dev/null || { missing=node; break; }
-        has_shop "$1" && { alive "$1" shop >/dev/null || { missing=shop; break; }; }
         sleep 0.1
     done
     echo "$1: its $missing is not ready; the end of $example/run/$1.$missing.log:" >&2

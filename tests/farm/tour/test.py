@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The tour that scripts/run-farm.sh prints, run line by line, word for word; the examples as they are, at their own
-addresses (so not beside a running `make run`). Then: it runs once only, and Ctrl-C ends all of it."""
+addresses (so not beside a running `make run`, unless by --block). Then: it runs once only, and Ctrl-C ends all of it."""
 import os
 import pathlib
 import shutil
@@ -8,17 +8,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from farm import CRASH, SOURCE, WAIT_S, Failed, check, eventually, options
 
 
 class Tour:
-    def __init__(self, build, example):
+    def __init__(self, build, example, block):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="stead-tour-"))
         self.example = self.dir / example
         shutil.copytree(SOURCE / "examples" / example, self.example, ignore=shutil.ignore_patterns("run"))
+        for conf in self.example.glob("*.conf"):
+            conf.write_text(conf.read_text().replace('"127.0.0.', f'"127.0.{block}.'))
         self.argv = [SOURCE / "scripts" / "run-farm.sh", build, self.example]
         self.out = self.dir / "out"
         self.process = None
@@ -58,7 +59,7 @@ class Tour:
                 os.kill(pid, signal.SIGKILL)
 
     def logs(self):
-        return "\n".join(f"--- {p.name}\n" + "\n".join(p.read_text(errors="replace").splitlines()[-20:])
+        return "\n".join(f"--- {p.name}\n" + "\n".join(p.read_text(errors="replace").splitlines()[-8:])
                          for p in sorted((self.example / "run").glob("*.log")))
 
 
@@ -71,6 +72,20 @@ def lives(pid):
 
 def run(line):
     return subprocess.run(["bash", "-c", line], cwd=SOURCE, capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+def until(line, good, what):
+    """Runs the line again until what it prints is good."""
+    said = []
+
+    def probe():
+        done = run(line)
+        said[:] = [done.stdout + done.stderr]
+        return good(done.stdout)
+    try:
+        eventually(probe, what)
+    except Failed as error:
+        raise Failed(f"{error}; {line} says: {said}") from None
 
 
 def browser(line):
@@ -97,19 +112,20 @@ def follow(tour, servers, addresses):
     after, again = lines[kill + 1:-1], lines[-1]
     check(len(after) == 5, f"the lines after the kill: {after}")
     roster, www, own, whoami, cart = after
-    eventually(lambda: addresses[1] not in run(www).stdout.split() and run(www).stdout.strip(), "the name leads past s2")
-    eventually(lambda: run(own).stdout.split() and addresses[1] not in run(own).stdout, "s2's own name leads to its backup")
-    eventually(lambda: '"user":"ann"' in run(whoami).stdout, "the login is there")
-    eventually(lambda: '"sku":5' in run(cart).stdout and '"qty":2' in run(cart).stdout, "the cart is there")
-    eventually(lambda: "down" in run(roster).stdout, "the roster says that it is down")
+    until(www, lambda out: out.split() and addresses[1] not in out.split(), "the name leads past s2")
+    until(own, lambda out: out.split() and addresses[1] not in out.split(), "s2's own name leads to its backup")
+    until(whoami, lambda out: '"user":"ann"' in out, "the login is there")
+    until(cart, lambda out: '"sku":5' in out and '"qty":2' in out, "the cart is there")
+    until(roster, lambda out: "down" in out, "the roster says that it is down")
     done = run(again)
     check(done.returncode == 0, f"{again}: {done.stdout}{done.stderr}")
-    eventually(lambda: addresses[1] in run(own).stdout.split(), "s2's own name is its own again")
+    until(own, lambda out: addresses[1] in out.split(), "s2's own name is its own again")
     check(len(servers) == 3, "three servers")
 
 
-def once(build, example, addresses):
-    tour = Tour(build, example)
+def once(args, example, hosts):
+    tour = Tour(args.build, example, args.block)
+    addresses = [f"127.0.{args.block}.{n}" for n in hosts]
     try:
         tour.start()
         follow(tour, ["s1", "s2", "s3"], addresses)
@@ -131,11 +147,14 @@ def once(build, example, addresses):
     return True
 
 
+def extra(parser):
+    parser.add_argument("--block", type=int, default=0, help="127.0.BLOCK.x instead, beside a running farm")
+
+
 def main():
-    args = options()
-    loopback = once(args.build, "loopback", [f"127.0.0.{n}" for n in (11, 12, 13)])
-    time.sleep(0.5)
-    front = once(args.build, "front", [f"127.0.0.{n}" for n in (10, 12)])
+    args = options(extra)
+    loopback = once(args, "loopback", (11, 12, 13))
+    front = once(args, "front", (10, 12))
     sys.exit(0 if loopback and front else 1)
 
 
