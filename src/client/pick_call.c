@@ -29,7 +29,7 @@ static const char *only_service(const struct roster *r)
 /* The server's scheme, host and port, the caller's path: as the director does. */
 static char *make_url(const struct ask *a, const struct server *s)
 {
-    struct http_url u, candidate;
+    struct http_url u = {0}, candidate;
     bool found = false;
     for (size_t i = 0; i < s->url_count; i++) {
         if (!http_url_parse(s->urls[i], strlen(s->urls[i]), &candidate))

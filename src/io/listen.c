@@ -65,7 +65,7 @@ int listen_udp(const struct addr *a, bool reuseport, int *out)
 
 int listen_probe_tcp(const struct addr *a)
 {
-    int fd, err = listen_tcp(a, false, &fd);
+    int fd = -1, err = listen_tcp(a, false, &fd);
     if (!err)
         close(fd);
     return err;
@@ -73,7 +73,7 @@ int listen_probe_tcp(const struct addr *a)
 
 int listen_probe_udp(const struct addr *a)
 {
-    int fd, err = listen_udp(a, false, &fd);
+    int fd = -1, err = listen_udp(a, false, &fd);
     if (!err)
         close(fd);
     return err;
