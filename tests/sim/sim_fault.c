@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define CUT_LOSS 400 /* of 1000: so much loss may cut nodes off from each other */
+#define SICK_AFTER_MS                                                                              \
+    35000 /* when nobody is new any more, so that absent is told from unreachable */
 
 struct fault_plan {
     unsigned weight[FAULT_TYPES];
@@ -60,7 +62,7 @@ static void fault_again(struct sim *s, uint64_t in_ms)
 void sim_faults_start(struct sim *s)
 {
     if (s->scenario != SCENARIO_CALM)
-        fault_again(s, 1500);
+        fault_again(s, s->scenario == SCENARIO_SICK ? SICK_AFTER_MS : 1500);
 }
 
 static struct sim_fault *fault_new(struct sim *s, enum sim_fault_type type, unsigned slot,

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define RECOPIED_NS (30 * NS_PER_S) /* by then what was lost with a node has been copied anew */
+
 const struct peer_view *view_find(const struct session_view *v, uint64_t inc)
 {
     size_t low = 0, high = v->peer_count;
@@ -48,22 +50,49 @@ bool peer_same_contact(struct session *s, uint64_t from, const struct message *m
     return p && peer_heard(&p->view) && m->granted == p->view.counted;
 }
 
+/* Is another incarnation of the same node known that may be counted instead: alive, or met before?
+ */
+static bool stands_for(const struct session *s, size_t i)
+{
+    const struct peer_view *p = &s->peers[i].view;
+    for (size_t j = 0; j < s->peer_count; j++) {
+        const struct peer_view *q = &s->peers[j].view;
+        if (q->node == p->node && j != i && (q->state != PEER_DOWN || j < i))
+            return true;
+    }
+    return false;
+}
+
+/* May come back, with what it holds. */
+static bool may_return(const struct session *s, size_t i)
+{
+    const struct peer_view *p = &s->peers[i].view;
+    return p->state == PEER_DOWN && p->holds && p->node != s->self_node && !stands_for(s, i);
+}
+
+/* Lost about when a node fell silent that may return: what these two held had no time to be copied
+ * to others. */
+static bool lost_beside(const struct session *s, uint64_t lost_ns)
+{
+    for (size_t i = 0; i < s->peer_count; i++) {
+        uint64_t down_ns = s->peers[i].down_ns;
+        uint64_t apart = down_ns > lost_ns ? down_ns - lost_ns : lost_ns - down_ns;
+        if (may_return(s, i) && apart < RECOPIED_NS)
+            return true;
+    }
+    return false;
+}
+
 size_t peers_missing(const struct session *s)
 {
     size_t missing = 0;
     for (size_t i = 0; i < s->peer_count; i++) {
-        const struct peer_view *p = &s->peers[i].view;
-        bool gone = p->state == PEER_DOWN && p->holds && p->node != s->self_node;
-        for (size_t j = 0; gone && j < s->peer_count; j++) {
-            const struct peer_view *q = &s->peers[j].view;
-            /* Another incarnation of it lives (what it held is gone for good), or was counted
-             * already. */
-            if (q->node == p->node && (q->state != PEER_DOWN || j < i))
-                gone = false;
-        }
-        missing += gone;
+        const struct peer *p = &s->peers[i];
+        bool replaced = p->view.state == PEER_DOWN && !may_return(s, i);
+        missing += may_return(s, i) || (replaced && lost_beside(s, p->down_ns));
     }
-    return missing;
+    /* A process that is new may stand where another has just been lost. */
+    return missing + lost_beside(s, s->start_ns);
 }
 
 /* Carries what this shard remembers of a peer over to the new view's entry. */
