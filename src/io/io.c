@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,10 +205,12 @@ static int sync_parent(const char *path)
 int io_write_file(const char *path, const void *bytes, size_t len, unsigned mode)
 {
     char temporary[PATH_BYTES_MAX];
-    int n = snprintf(temporary, sizeof temporary, "%s.new-XXXXXX", path);
+    uint32_t suffix;
+    io_random(&suffix, sizeof suffix);
+    int n = snprintf(temporary, sizeof temporary, "%s.new-%08" PRIx32, path, suffix);
     if (n < 0 || (size_t)n >= sizeof temporary)
         return STEAD_E_TOO_LARGE;
-    int fd = mkostemp(temporary, O_CLOEXEC);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return io_error(errno);
     int err = fchmod(fd, (mode_t)mode) == 0 ? write_all(fd, bytes, len) : io_error(errno);

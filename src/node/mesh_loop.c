@@ -206,16 +206,38 @@ static void move_phase(struct mesh_loop *m, uint64_t now)
     }
 }
 
+/* On a thread of libuv's pool: a disk may take its time, and this thread's leases may not. */
+static void save(uv_work_t *work)
+{
+    struct mesh_loop *m = work->data;
+    m->save_error = state_save_addresses(m->state, m->addresses, m->address_count);
+}
+
+static void on_saved(uv_work_t *work, int status)
+{
+    struct mesh_loop *m = work->data;
+    (void)status;
+    m->saving = false;
+    if (m->save_error)
+        log_warn("state", "file=peers error=%s", stead_error_name(m->save_error));
+}
+
 static void save_addresses(struct mesh_loop *m, uint64_t now)
 {
     struct addr addrs[JOIN_ADDRESSES_MAX];
-    if (m->phase != MESH_UP || now < m->saved_ns + SAVE_ADDRESSES_NS)
+    if (m->phase != MESH_UP || m->saving || now < m->saved_ns + SAVE_ADDRESSES_NS)
         return;
     m->saved_ns = now;
     size_t n = farm_addresses(m->farm, addrs, JOIN_ADDRESSES_MAX);
-    int err = n ? state_save_addresses(m->state, addrs, n) : STEAD_OK;
-    if (err)
-        log_warn("state", "file=peers error=%s", stead_error_name(err));
+    bool same = n == m->address_count;
+    for (size_t i = 0; same && i < n; i++)
+        same = addr_equal(&addrs[i], &m->addresses[i]);
+    if (n == 0 || same)
+        return;
+    memcpy(m->addresses, addrs, n * sizeof(*addrs));
+    m->address_count = n;
+    m->save.data = m;
+    m->saving = uv_queue_work(m->loop, &m->save, save, on_saved) == 0;
 }
 
 static void on_timer(uv_timer_t *timer)

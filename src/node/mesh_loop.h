@@ -32,8 +32,13 @@ struct mesh_loop {
     enum mesh_phase phase;
     bool stop_asked, refused;
     uint64_t leave_wait_ms, leave_by_ns, left_ns;
-    uint64_t saved_ns; /* when the farm's addresses were last saved */
-    struct list held;  /* messages that a peer's full queue did not take */
+    uint64_t saved_ns; /* when the farm's addresses were last looked at */
+    bool saving;       /* then the three below are another thread's */
+    size_t address_count;
+    struct addr addresses[JOIN_ADDRESSES_MAX]; /* as saved */
+    int save_error;
+    uv_work_t save;
+    struct list held; /* messages that a peer's full queue did not take */
     void (*gone)(
         void *context); /* called once on the loop when the node has left, or must not join */
     void (*moved)(void *context, enum mesh_phase phase); /* on the loop; may be NULL */
