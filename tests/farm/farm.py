@@ -83,9 +83,22 @@ class Process:
             raise Failed(f"{self.argv[:2]} did not end within {wait_s} s after signal {number}") from None
 
 
+def free_block(block):
+    """This block of addresses, or another when the same scenario runs elsewhere on this machine. Held by the socket."""
+    for candidate in range(block, 256, 32):
+        held = socket.socket()
+        try:
+            held.bind((f"127.0.{candidate}.1", 7299))
+            return candidate, held
+        except OSError:
+            held.close()
+    raise Failed(f"no block of addresses from {block} on is free")
+
+
 class Farm:
     def __init__(self, build, block, example="loopback"):
-        self.build, self.block = pathlib.Path(build), block
+        self.build = pathlib.Path(build)
+        self.block, self.held = free_block(block)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="stead-farm-"))
         self.run = self.dir / "run"
         self.run.mkdir(mode=0o700)

@@ -14,7 +14,7 @@ from farm import DNS, check, options, scenario
 TEXTS = (
     ("an unknown setting", 'zone    = "rack1"', 'zome    = "rack1"', 2, r"s1\.conf:\d+: .*zome.*did you mean 'zone'"),
     ("an unknown section", "dns    {", "dsn    {", 2, r"s1\.conf:\d+: .*dsn"),
-    ("a wrong address", '"127.0.26.11:8080"', '"nowhere:8080"', 2, r"s1\.conf:\d+: .*nowhere"),
+    ("a wrong address", '"127.0.BLOCK.11:8080"', '"nowhere:8080"', 2, r"s1\.conf:\d+: .*nowhere"),
     ("a number out of range", "weight   = 100", "weight   = 1000001", 2, r"s1\.conf:\d+: .*weight"),
     ("a word that is no choice", '"refuse"', '"perhaps"', 2, r"s1\.conf:\d+: .*refuse"),
     ("a duration without unit", 'interval = "1s"', 'interval = "fast"', 2, r"s1\.conf:\d+: .*interval"),
@@ -44,6 +44,7 @@ def said(done, status, pattern, what):
 
 def texts(farm, good):
     for what, old, new, status, pattern in TEXTS:
+        old = old.replace("BLOCK", str(farm.block))
         check(old in good, f"{what}: the example has changed")
         farm.conf("s1").write_text(good.replace(old, new, 1))
         for done in (run(farm), farm.cli("check", "-c", farm.conf("s1"))):
@@ -81,11 +82,11 @@ def main():
     with scenario(args.build, 26) as farm:
         texts(farm, farm.conf("s1").read_text())
         key(farm)
-        taken(farm, 8080, socket.SOCK_STREAM, r"public: listen on 127\.0\.26\.11:8080: .*in use")
-        taken(farm, DNS, socket.SOCK_DGRAM, r"dns: listen .*127\.0\.26\.11:5300: .*in use")
-        taken(farm, DNS, socket.SOCK_STREAM, r"dns: listen .*127\.0\.26\.11:5300: .*in use")
-        taken(farm, 7300, socket.SOCK_DGRAM, r"node: address 127\.0\.26\.11:7300: .*in use")
-        taken(farm, 7380, socket.SOCK_STREAM, r"admin: listen on 127\.0\.26\.11:7380: .*in use")
+        taken(farm, 8080, socket.SOCK_STREAM, r"public: listen on 127\.0\.\d+\.11:8080: .*in use")
+        taken(farm, DNS, socket.SOCK_DGRAM, r"dns: listen .*127\.0\.\d+\.11:5300: .*in use")
+        taken(farm, DNS, socket.SOCK_STREAM, r"dns: listen .*127\.0\.\d+\.11:5300: .*in use")
+        taken(farm, 7300, socket.SOCK_DGRAM, r"node: address 127\.0\.\d+\.11:7300: .*in use")
+        taken(farm, 7380, socket.SOCK_STREAM, r"admin: listen on 127\.0\.\d+\.11:7380: .*in use")
         done = farm.cli("status", "-c", farm.conf("s1"))
         check(done.returncode == 1 and "is it running" in done.stderr, f"status of nobody: {done.stderr}")
         farm.start("s1", "s2")
