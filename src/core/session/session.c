@@ -58,6 +58,7 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     list_init(&s->works);
     list_init(&s->waiters);
     list_init(&s->passed);
+    list_init(&s->later);
     list_init(&s->repair);
     list_init(&s->orphans);
     for (size_t i = 0; i < WORK_BUCKETS; i++)

@@ -56,7 +56,7 @@ struct session {
 
     struct list works, buckets[WORK_BUCKETS];
     size_t work_count, claim_count;
-    struct list waiters, passed;
+    struct list waiters, passed, later;
     size_t waiter_count;
     uint64_t next_token;
     struct hint hints[HINTS];

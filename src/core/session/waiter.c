@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define RETRY_NS (50 * NS_PER_MS)
+
 static size_t bytes_of(const struct session_op *op)
 {
     size_t size = op->op_count * sizeof(struct field_op);
@@ -111,10 +113,43 @@ void waiter_finish(struct session *s, struct waiter *w, int status, const struct
     waiter_free(s, w);
 }
 
+/* The nodes do not agree at the moment who may do it: nothing was done, and the node that the
+ * caller spoke to tries again, until the deadline. */
+static void retry_later(struct session *s, struct waiter *w)
+{
+    if (w->asker != 0) {
+        waiter_finish(s, w, STEAD_E_NOT_FOUND, NULL, 0, ORIGIN_OWNER);
+        return;
+    }
+    if (list_linked(&w->link))
+        list_remove(&w->link);
+    w->hops = 0;
+    w->searched = false;
+    w->passed_to = 0;
+    w->not_before_ns = s->now_ns + RETRY_NS;
+    list_append(&s->later, &w->link);
+}
+
+static void retry_due(struct session *s)
+{
+    struct list due;
+    list_init(&due);
+    for (struct list *l = s->later.next, *next; l != &s->later; l = next) {
+        next = l->next;
+        if (list_entry(l, struct waiter, link)->not_before_ns > s->now_ns)
+            continue;
+        list_remove(l);
+        list_append(&due, l);
+    }
+    struct list *l;
+    while ((l = list_pop(&due)))
+        serve_waiter(s, list_entry(l, struct waiter, link));
+}
+
 void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
 {
     if (w->hops >= HOPS_MAX) {
-        waiter_finish(s, w, STEAD_E_UNREACHABLE, NULL, 0, ORIGIN_OWNER);
+        retry_later(s, w);
         return;
     }
     if (list_linked(&w->link))
@@ -135,9 +170,13 @@ void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
 static void restart(struct session *s, struct waiter *w)
 {
     w->passed_to = 0;
+    w->searched = false;
     w->hops++;
     hint_set(s, &w->key, 0);
-    serve_waiter(s, w);
+    if (w->hops < HOPS_MAX)
+        serve_waiter(s, w);
+    else
+        retry_later(s, w);
 }
 
 /* A write that was passed to a node that went away may have been done there. */
@@ -156,11 +195,10 @@ void waiters_peer_gone(struct session *s, uint64_t inc)
     struct list *l;
     while ((l = list_pop(&moved))) {
         struct waiter *w = list_entry(l, struct waiter, link);
-        if (w->op.type == SESSION_READ && w->hops < HOPS_MAX)
+        if (w->op.type == SESSION_READ)
             restart(s, w);
         else
-            waiter_finish(s, w, w->op.type == SESSION_READ ? STEAD_E_UNREACHABLE : STEAD_E_UNKNOWN,
-                          NULL, 0, ORIGIN_OWNER);
+            waiter_finish(s, w, STEAD_E_UNKNOWN, NULL, 0, ORIGIN_OWNER);
     }
 }
 
@@ -181,8 +219,7 @@ void waiter_result(struct session *s, uint64_t from, const struct message *m)
     if (!w || m->origin > ORIGIN_CLAIM)
         return;
     /* NOT_FOUND: it does not own the key and did nothing. */
-    if (status == STEAD_E_NOT_FOUND && w->hops < HOPS_MAX) {
-        w->searched = false;
+    if (status == STEAD_E_NOT_FOUND) {
         restart(s, w);
         return;
     }
@@ -190,8 +227,6 @@ void waiter_result(struct session *s, uint64_t from, const struct message *m)
     struct record *rec = m->record ? message_record(m, now_s(s), &err) : NULL;
     if (err)
         status = err;
-    if (status == STEAD_E_NOT_FOUND)
-        status = STEAD_E_UNREACHABLE;
     if (status == STEAD_OK)
         hint_set(s, &w->key, from);
     enum session_origin origin = m->origin == ORIGIN_CLAIM ? ORIGIN_CLAIM : ORIGIN_OWNER;
@@ -203,6 +238,7 @@ void waiter_result(struct session *s, uint64_t from, const struct message *m)
  * been. */
 void waiters_tick(struct session *s)
 {
+    retry_due(s);
     for (struct list *l = s->waiters.next, *next; l != &s->waiters; l = next) {
         next = l->next;
         struct waiter *w = list_entry(l, struct waiter, all);

@@ -20,7 +20,7 @@ struct item;
 struct peer;
 
 struct waiter {
-    struct list link; /* in a work's queue or round, or in s->passed */
+    struct list link; /* in a work's queue or round, in s->passed or in s->later */
     struct list all;  /* in s->waiters */
     uint64_t asker;   /* incarnation; 0 = this node */
     uint64_t token;   /* the asker's */
