@@ -34,7 +34,7 @@ struct node {
     struct admin_feed feed;
     struct admin *admin;
     uint64_t started_ns;
-    bool refused, said_ready;
+    bool refused, started, said_ready;
 };
 
 static void on_gone(void *context)
@@ -50,11 +50,14 @@ static void on_phase(void *context, enum mesh_phase phase)
 {
     struct node *n = context;
     const char *reason;
+    if (!n->started)
+        return;
     uint64_t took_ms = (io_now_ns() - n->started_ns) / NS_PER_MS;
-    if (phase == MESH_UP && !n->said_ready)
+    bool first = !n->said_ready && (phase == MESH_UP || phase == MESH_DRAINING);
+    if (first)
         log_info("ready", "after_ms=%" PRIu64, took_ms);
-    n->said_ready |= phase == MESH_UP || phase == MESH_DRAINING;
-    sd_notifyf(0, "%sSTATUS=%s", n->said_ready ? "READY=1\n" : "",
+    n->said_ready |= first;
+    sd_notifyf(0, "%sSTATUS=%s", first ? "READY=1\n" : "",
                admin_feed_ready(phase, &reason) ? "up" : reason);
 }
 
@@ -192,7 +195,8 @@ static int run(struct node *n)
     if (!err) {
         log_info("started", "farm=%s address=%s version=%s", n->config->top.farm,
                  addr_format(&n->config->node.address, where), STEAD_VERSION);
-        sd_notify(0, "STATUS=joining");
+        n->started = true;
+        on_phase(n, n->mesh.phase);
         uv_run(&n->loop, UV_RUN_DEFAULT);
     }
     stop(n);
