@@ -49,4 +49,4 @@ install: build
 	@cmake --install $(BUILD)
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz examples/*/run
+	rm -rf build build-asan build-tsan build-fuzz build-soak examples/*/run
