@@ -113,6 +113,14 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     work_release(s, w);
 }
 
+/* Nobody else has it, and by what is known here it was not used for longer than it lives: it is
+ * over, and was forgotten by the others while this node was away. */
+static bool life_over(const struct session *s, const struct item *item)
+{
+    return !record_is_tombstone(item->record) && item->life_ns < s->now_ns &&
+           s->now_ns - item->life_ns > item->record->ttl_ms * NS_PER_MS / 10;
+}
+
 void claim_check(struct session *s, struct work *w)
 {
     struct item *item = table_find(s->table, &w->key);
@@ -128,6 +136,7 @@ void claim_check(struct session *s, struct work *w)
     }
     if (work_waits(w))
         return;
+    bool have = false;
     struct stamp next = item->record->stamp;
     for (size_t i = 0; i < w->target_count; i++) {
         const struct target *t = &w->targets[i];
@@ -136,6 +145,13 @@ void claim_check(struct session *s, struct work *w)
         next.term = t->stamp.term > next.term ? t->stamp.term : next.term;
         next.version = t->stamp.version > next.version ? t->stamp.version : next.version;
         round_drop(w, t->inc);
+        have = true;
+    }
+    if (!have && life_over(s, item)) {
+        work_begin(s, w, WORK_IDLE);
+        item_remove(s, item);
+        serve_key(s, w);
+        return;
     }
     next.term += MUTANT(TERM_NOT_RAISED) ? 0 : 1;
     next.version++;

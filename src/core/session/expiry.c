@@ -7,6 +7,7 @@
 void expiry_set(struct session *s, struct item *item, uint32_t left_ms)
 {
     uint64_t at = TIME_NEVER;
+    item->life_ns = left_ms ? s->now_ns + left_ms * NS_PER_MS : TIME_NEVER;
     bool tombstone = record_is_tombstone(item->record);
     s->stats.tombstones += tombstone;
     s->stats.tombstones -= item->tombstone;

@@ -80,7 +80,9 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
     if (stamp_compare(mine, &m->stamp) > 0 && peer_is_heard(s, mine->inc))
         return; /* its owner will say so itself */
     item_unqueue(s, item);
-    if (same && m->index == 0)
+    /* What was owned here may have copies elsewhere, which the new owner learns of from the offer.
+     */
+    if (same && m->index == 0 && mine->inc != s->self_inc)
         gone(s, item, from);
     else
         heal_offer(s, item, from);

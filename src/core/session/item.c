@@ -126,6 +126,10 @@ bool item_choose_holders(struct session *s, struct item *item, struct work *w)
         r->holders[i] = st->copies[i].inc;
     }
     r->holder_count = (uint8_t)st->count;
+    /* Another list is another version: what was said about an earlier one and comes late undoes
+     * nothing. Nothing was said yet about a record's first. */
+    if (changed && !(r->stamp.term == 1 && r->stamp.version == 1))
+        r->stamp.version++;
     return changed;
 }
 

@@ -164,7 +164,10 @@ void round_check(struct session *s, struct work *w)
     item_void_broken(s, item);
     /* Holders that are gone are replaced, and the write waits for those; so it does for one whose
      * copy was broken. */
-    item_choose_holders(s, item, w);
+    if (item_choose_holders(s, item, w)) {
+        round_again(s, w, item);
+        return;
+    }
     ask_holders(s, w, item, false);
     if (work_waits(w))
         return;
