@@ -28,7 +28,8 @@ struct request {
 };
 
 bool request_is_post(const struct request *r);
-/* Does the client want JSON? Scripts do, browsers do not: see the README. */
+/* Does the client want JSON? By the path (.json), else by Accept: a POST gets JSON unless text/html
+ * is accepted, another request a page unless application/json is. */
 bool request_wants_json(const struct request *r);
 /* From another site (by Origin or Sec-Fetch-Site, which browsers send with forms)? */
 bool request_is_cross_site(const struct request *r);
