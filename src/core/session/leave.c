@@ -100,14 +100,18 @@ void leave_tick(struct session *s)
     }
 }
 
+/* With one other node left, what that node owns has its copies nowhere else to go: they may go with this node. */
 bool session_drained(const struct session *s)
 {
-    bool anybody = false;
+    size_t others = 0;
     if (s->self_state != PEER_LEAVING)
         return false;
     for (size_t i = 0; i < s->peer_count; i++)
-        anybody |= s->peers[i].view.holds && s->peers[i].view.state == PEER_UP;
-    return !anybody || (table_count(s->table) == 0 && s->work_count == 0);
+        others += s->peers[i].view.holds && s->peers[i].view.state == PEER_UP;
+    if (others == 0)
+        return true;
+    bool nothing_owned = s->stats.owned == 0 && s->orphan_count == 0;
+    return s->work_count == 0 && (others == 1 ? nothing_owned : table_count(s->table) == 0);
 }
 
 /* -- the heir -- */

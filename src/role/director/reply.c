@@ -25,7 +25,7 @@ static const char *body_of(enum decide_verdict v)
     case DECIDE_FORWARD:
         break;
     }
-    assert(!"a verdict without a text");
+    assert(false && "a verdict without a text");
     return "";
 }
 
