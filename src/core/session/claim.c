@@ -34,8 +34,10 @@ static uint64_t living_owner(struct session *s, uint64_t from, const struct mess
         bool mine = m->peer == s->self_inc || stamp_compare(&item->record->stamp, &m->stamp) > 0;
         return mine ? s->self_inc : 0;
     }
+    /* A copy that is older than what the claimant has says nothing of who owns it now. */
     uint64_t owner = item->record->stamp.inc;
-    return owner != from && owner != m->peer && peer_is_heard(s, owner) ? owner : 0;
+    bool newer = stamp_compare(&item->record->stamp, &m->stamp) > 0;
+    return newer && owner != from && owner != m->peer && peer_is_heard(s, owner) ? owner : 0;
 }
 
 void claim_asked(struct session *s, uint64_t from, const struct message *m)
@@ -51,10 +53,10 @@ void claim_asked(struct session *s, uint64_t from, const struct message *m)
         reply.peer = owner;
     } else if (!item) {
         reply.status = (uint8_t)-STEAD_E_ABSENT;
-    } else if (stamp_compare(&reply.stamp, &m->stamp) != 0 ||
-               record_digest(item->record) != m->digest) {
-        rec = item->record;
     }
+    if (item && owner != s->self_inc &&
+        (stamp_compare(&reply.stamp, &m->stamp) != 0 || record_digest(item->record) != m->digest))
+        rec = item->record;
     session_send(s, &reply, rec, from);
 }
 
@@ -67,8 +69,9 @@ static void claim_lost(struct session *s, struct work *w, struct item *item, uin
     bool direct = owner == via || peer_is_heard(s, owner);
     bool was_owner = item->role == ROLE_OWNER;
     s->stats.claims_failed++;
-    work_begin(s, w, WORK_IDLE);
     item_disown(s, item);
+    item->mend_ns = s->now_ns + (50 + rng_below(&s->rng, 200)) * NS_PER_MS;
+    work_begin(s, w, WORK_IDLE);
     if (direct)
         hint_set(s, &w->key, owner);
     if (was_owner) {
@@ -94,9 +97,11 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
         return;
     w->held++;
     int status = -(int)m->status;
-    if (status == STEAD_E_EXISTS && m->peer != s->self_inc) {
+    /* An owner that was asked itself answers for itself. */
+    bool hearsay = m->peer == s->self_inc || (m->peer != from && work_target(w, m->peer));
+    if (status == STEAD_E_EXISTS && !hearsay) {
         claim_lost(s, w, item, m->peer, from);
-    } else if (status == STEAD_OK) {
+    } else if (status == STEAD_OK || m->record) {
         unsigned lost = 0;
         struct record *r = m->record ? session_record(s, m) : NULL;
         if (r)
@@ -124,7 +129,8 @@ static bool life_over(const struct session *s, const struct item *item)
 void claim_check(struct session *s, struct work *w)
 {
     struct item *item = table_find(s->table, &w->key);
-    if (item && item->role != ROLE_OWNER && peer_is_heard(s, item->record->stamp.inc)) {
+    if (item && item->role != ROLE_OWNER && item->generation != 0 &&
+        peer_is_heard(s, item->record->stamp.inc)) {
         /* Its owner is heard again. */
         item_unqueue(s, item);
         item = NULL;

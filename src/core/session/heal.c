@@ -50,6 +50,15 @@ static void gone(struct session *s, struct item *item, uint64_t owner)
         work_check(s, w);
 }
 
+void heal_rivals(struct session *s, struct work *w)
+{
+    struct item *item = w->rival_count > 0 ? table_find(s->table, &w->key) : NULL;
+    for (size_t i = 0; item && item->role == ROLE_OWNER && i < w->rival_count; i++)
+        if (peer_is_heard(s, w->rivals[i]))
+            announce(s, item, w->rivals[i]);
+    w->rival_count = 0;
+}
+
 void heal_announced(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
@@ -59,8 +68,11 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
     bool same = record_digest(item->record) == m->digest;
     if (item->role == ROLE_OWNER) {
         struct work *w = work_find(s, &m->key);
-        if (w && w->phase != WORK_IDLE)
-            return; /* a claim under way finds the other owner by itself */
+        if (w && w->phase != WORK_IDLE) {
+            if (w->rival_count < sizeof(w->rivals) / sizeof(w->rivals[0]))
+                w->rivals[w->rival_count++] = from;
+            return;
+        }
         if (stamp_compare(mine, &m->stamp) > 0) {
             announce(s, item, from);
             return;

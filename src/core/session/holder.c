@@ -138,6 +138,16 @@ static void keep_new(struct session *s, uint64_t from, const struct message *m, 
     record_free(r);
 }
 
+/* A whole record takes the place of the one that is here; a delta comes on top. */
+static size_t growth(const struct item *item, const struct message *m, const struct record *r)
+{
+    if (m->base != 0)
+        return r->memory_bytes;
+    return r->memory_bytes > item->record->memory_bytes
+               ? r->memory_bytes - item->record->memory_bytes
+               : 0;
+}
+
 void holder_replicate(struct session *s, uint64_t from, const struct message *m)
 {
     struct record *r = session_record(s, m);
@@ -159,7 +169,7 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
     int err = judge(s, from, item, r);
     if (!err && !base_fits(item, m, r))
         err = STEAD_E_NOT_FOUND;
-    if (!err && !item_room_make(s, r->key.kind, r->memory_bytes))
+    if (!err && !item_room_make(s, r->key.kind, growth(item, m, r)))
         err = STEAD_E_FULL;
     if (!err && (item = table_find(s->table, &m->key)))
         keep(s, from, m, item, r);
@@ -172,7 +182,11 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
 void holder_drop(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
-    if (!item || item->role == ROLE_OWNER)
+    if (item && item->role == ROLE_OWNER) {
+        heal_announced(s, from, m); /* whoever drops it owns it */
+        return;
+    }
+    if (!item)
         return;
     const struct stamp *mine = &item->record->stamp;
     int order = stamp_compare(mine, &m->stamp);

@@ -181,15 +181,21 @@ uint64_t item_owner(struct session *s, const struct item *item)
 
 /* -- room -- */
 
-static bool evict_one(struct session *s)
+#define EVICT_LOOKS 16
+
+/* The least recently used that may go: no tombstone, and nothing under way about it. */
+static bool evict_one(struct session *s, uint8_t kind)
 {
-    for (uint8_t k = 0; k < s->kinds.count; k++) {
-        if (s->kinds.kind[k].when_full != FULL_EVICT)
+    if (s->kinds.kind[kind].when_full != FULL_EVICT)
+        return false;
+    for (unsigned i = 0; i < EVICT_LOOKS; i++) {
+        struct item *oldest = table_lru(s->table, kind);
+        if (!oldest)
+            return false;
+        if (oldest->tombstone || work_find(s, &oldest->record->key)) {
+            table_touch(s->table, oldest);
             continue;
-        struct item *oldest = table_lru(s->table, k);
-        struct work *w = oldest ? work_find(s, &oldest->record->key) : NULL;
-        if (!oldest || w)
-            continue;
+        }
         item_remove(s, oldest);
         s->stats.evicted++;
         return true;
@@ -197,23 +203,29 @@ static bool evict_one(struct session *s)
     return false;
 }
 
-static bool has_room(struct session *s, uint8_t kind, size_t bytes)
+static bool evict_any(struct session *s)
 {
-    uint64_t limit = s->kinds.kind[kind].memory_bytes;
-    if (limit != 0 && table_kind_memory(s->table, kind) + bytes > limit)
-        return false;
-    return table_memory(s->table) + bytes <= s->config.memory_bytes;
+    for (uint8_t k = 0; k < s->kinds.count; k++)
+        if (evict_one(s, k))
+            return true;
+    return false;
 }
 
+/* Makes room within the kind's limit, then within the common one, to which all kinds that evict
+ * contribute. Nothing is evicted for what has no place anyhow. */
 bool item_room_make(struct session *s, uint8_t kind, size_t bytes)
 {
-    while (!has_room(s, kind, bytes))
-        if (!evict_one(s)) {
-            s->stats.full++;
-            session_tell(s, NOTICE_FULL, NULL, 0, 0);
-            return false;
-        }
-    return true;
+    uint64_t limit = s->kinds.kind[kind].memory_bytes, all = s->config.memory_bytes;
+    bool room = (limit == 0 || bytes <= limit) && bytes <= all;
+    while (room && limit != 0 && table_kind_memory(s->table, kind) + bytes > limit)
+        room = evict_one(s, kind);
+    while (room && table_memory(s->table) + bytes > all)
+        room = evict_any(s);
+    if (!room) {
+        s->stats.full++;
+        session_tell(s, NOTICE_FULL, NULL, 0, 0);
+    }
+    return room;
 }
 
 struct item *item_insert(struct session *s, struct record *r, enum item_role role)

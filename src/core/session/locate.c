@@ -115,11 +115,7 @@ void locate_check(struct session *s, struct work *w)
         return;
     }
     struct list *l;
-    while ((l = list_pop(&w->queue))) {
-        struct waiter *waiter = list_entry(l, struct waiter, link);
-        if (waiter->op.type == SESSION_CREATE_IF_ABSENT && waiter->hops > 0)
-            waiter_finish(s, waiter, STEAD_E_EXISTS, NULL, 0, ORIGIN_OWNER);
-        else
-            waiter_pass(s, waiter, place);
-    }
+    /* The owner knows whether it lives: what was deleted by version may be created anew. */
+    while ((l = list_pop(&w->queue)))
+        waiter_pass(s, list_entry(l, struct waiter, link), place);
 }

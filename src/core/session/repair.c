@@ -92,7 +92,7 @@ static void mend_orphan(struct session *s, struct item *item)
         item_unqueue(s, item);
         return;
     }
-    if (s->now_ns < due_ns(s, item))
+    if (s->now_ns < due_ns(s, item) || s->now_ns < item->mend_ns)
         return;
     struct work *w = work_get(s, &item->record->key);
     if (w)

@@ -126,6 +126,8 @@ void hint_set(struct session *s, const struct key *key, uint64_t inc);
 /* -- meeting again (heal.c), leaving (leave.c), joining (sync.c), background (repair.c), time
  * (expiry.c) -- */
 void heal_announce(struct session *s);
+/* Answers those who announced themselves while something else was going on about the key. */
+void heal_rivals(struct session *s, struct work *w);
 void heal_announced(struct session *s, uint64_t from, const struct message *m);
 void heal_offered(struct session *s, uint64_t from, const struct message *m);
 void heal_taken(struct session *s, uint64_t from, const struct message *m);

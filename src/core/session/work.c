@@ -61,6 +61,8 @@ void work_release(struct session *s, struct work *w)
 
 void work_begin(struct session *s, struct work *w, enum work_phase phase)
 {
+    if (phase == WORK_IDLE)
+        heal_rivals(s, w);
     set_phase(s, w, phase);
     w->token = ++s->next_token;
     w->since_ns = s->now_ns;

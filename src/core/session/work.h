@@ -74,6 +74,8 @@ struct work {
     struct target *targets;
     size_t drop_count;
     uint64_t drops[RECORD_HOLDERS_MAX * 2]; /* peers with a copy that are no holders any more */
+    size_t rival_count;
+    uint64_t rivals[8]; /* peers that say that they own it too; answered when the phase is over */
     size_t offer_count;
     struct {
         uint64_t inc, token;
