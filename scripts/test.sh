@@ -19,7 +19,7 @@ tier() { # title, folder, ctest arguments
     shift 2
     log=$(mktemp)
     echo "== $title"
-    (cd "$folder" && ctest --output-on-failure --no-tests=error "$@") >"$log" 2>&1
+    (cd "$folder" || exit 1; ctest --output-on-failure --no-tests=error "$@") >"$log" 2>&1
     local status=$?
     grep -E '^ *[0-9]+/[0-9]+ Test' "$log" | grep -v ' Passed ' || true
     local good bad
