@@ -2,20 +2,45 @@
  * Every node that is heard is asked first; what they have is merged; the term is raised. */
 #include "core/session/session_internal.h"
 
+#define AGAIN_NS (50 * NS_PER_MS)
+
+/* Without memory nothing is claimed, since what others have might be lost; it is tried again. */
+static void claim_failed(struct session *s, struct work *w, struct item *item)
+{
+    s->stats.claims_failed++;
+    work_begin(s, w, WORK_IDLE);
+    work_fail(s, w, STEAD_E_NOMEM, true);
+    repair_note(s, item);
+    w->again_ns = s->now_ns + AGAIN_NS;
+}
+
+void claim_ask(struct session *s, struct work *w)
+{
+    struct item *item = table_find(s->table, &w->key);
+    if (!item)
+        return;
+    struct message m = {.type = MESSAGE_CLAIM,
+                        .key = w->key,
+                        .token = w->token,
+                        .stamp = w->stamp,
+                        .peer = w->stamp.inc,
+                        .digest = record_digest(item->record)};
+    for (size_t i = 0; i < w->target_count; i++)
+        if (w->targets[i].answer == ANSWER_WAITING)
+            session_send(s, &m, NULL, w->targets[i].inc);
+}
+
 void claim_start(struct session *s, struct work *w, struct item *item)
 {
     w->held++;
     work_begin(s, w, WORK_CLAIM);
-    struct message m = {.type = MESSAGE_CLAIM,
-                        .key = w->key,
-                        .token = w->token,
-                        .stamp = item->record->stamp,
-                        .peer = item->record->stamp.inc,
-                        .digest = record_digest(item->record)};
-    for (size_t i = 0; i < s->peer_count && !MUTANT(CLAIM_WITHOUT_ASKING); i++)
-        if (peer_heard(&s->peers[i].view) && work_add_target(w, &s->peers[i]))
-            session_send(s, &m, NULL, s->peers[i].view.inc);
-    claim_check(s, w);
+    w->stamp = item->record->stamp;
+    if (!MUTANT(CLAIM_WITHOUT_ASKING) && !work_target_heard(s, w)) {
+        claim_failed(s, w, item);
+    } else {
+        claim_ask(s, w);
+        claim_check(s, w);
+    }
     w->held--;
     work_release(s, w);
 }
@@ -54,7 +79,7 @@ void claim_asked(struct session *s, uint64_t from, const struct message *m)
     } else if (!item) {
         reply.status = (uint8_t)-STEAD_E_ABSENT;
     }
-    if (item && owner != s->self_inc &&
+    if (item && !owner &&
         (stamp_compare(&reply.stamp, &m->stamp) != 0 || record_digest(item->record) != m->digest))
         rec = item->record;
     session_send(s, &reply, rec, from);
@@ -101,7 +126,7 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     bool hearsay = m->peer == s->self_inc || (m->peer != from && work_target(w, m->peer));
     if (status == STEAD_E_EXISTS && !hearsay) {
         claim_lost(s, w, item, m->peer, from);
-    } else if (status == STEAD_OK || m->record) {
+    } else if (status == STEAD_OK || (status == STEAD_E_EXISTS && m->stamp.term != 0)) {
         unsigned lost = 0;
         struct record *r = m->record ? session_record(s, m) : NULL;
         if (r)

@@ -2,16 +2,26 @@
  * answers. */
 #include "core/session/session_internal.h"
 
+void locate_ask(struct session *s, struct work *w)
+{
+    struct message m = {.type = MESSAGE_LOCATE, .key = w->key, .token = w->token};
+    for (size_t i = 0; i < w->target_count; i++)
+        if (w->targets[i].answer == ANSWER_WAITING)
+            session_send(s, &m, NULL, w->targets[i].inc);
+}
+
 void locate_start(struct session *s, struct work *w)
 {
     w->held++;
     s->stats.reads_missed++;
     work_begin(s, w, WORK_LOCATE);
-    struct message m = {.type = MESSAGE_LOCATE, .key = w->key, .token = w->token};
-    for (size_t i = 0; i < s->peer_count; i++)
-        if (peer_heard(&s->peers[i].view) && work_add_target(w, &s->peers[i]))
-            session_send(s, &m, NULL, s->peers[i].view.inc);
-    locate_check(s, w);
+    if (!work_target_heard(s, w)) {
+        work_begin(s, w, WORK_IDLE);
+        work_fail(s, w, STEAD_E_NOMEM, true);
+    } else {
+        locate_ask(s, w);
+        locate_check(s, w);
+    }
     w->held--;
     work_release(s, w);
 }

@@ -56,6 +56,14 @@ static void ask_holders(struct session *s, struct work *w, struct item *item, bo
     }
 }
 
+void round_ask(struct session *s, struct work *w)
+{
+    struct item *item = table_find(s->table, &w->key);
+    for (size_t i = 0; item && item->role == ROLE_OWNER && i < w->target_count; i++)
+        if (w->targets[i].answer == ANSWER_WAITING)
+            send_replicate(s, w, item, &w->targets[i], 0);
+}
+
 static void answer_round(struct session *s, struct work *w, struct item *item, uint8_t copies,
                          enum session_origin origin)
 {

@@ -102,6 +102,8 @@ void session_tell(struct session *s, enum notice_type type, const struct key *ke
 void round_start(struct session *s, struct work *w, struct item *item, bool claiming);
 void round_again(struct session *s, struct work *w, struct item *item);
 void round_answered(struct session *s, uint64_t from, const struct message *m);
+/* Those that have not answered yet are told again. */
+void round_ask(struct session *s, struct work *w);
 void round_check(struct session *s, struct work *w);
 /* It is told, when the round is done, that it is no holder. */
 void round_drop(struct work *w, uint64_t inc);
@@ -113,10 +115,12 @@ bool holder_may_serve(struct session *s, const struct item *item);
 
 /* -- claims and search (claim.c, locate.c, hint.c) -- */
 void claim_start(struct session *s, struct work *w, struct item *item);
+void claim_ask(struct session *s, struct work *w);
 void claim_asked(struct session *s, uint64_t from, const struct message *m);
 void claim_answered(struct session *s, uint64_t from, const struct message *m);
 void claim_check(struct session *s, struct work *w);
 void locate_start(struct session *s, struct work *w);
+void locate_ask(struct session *s, struct work *w);
 void locate_asked(struct session *s, uint64_t from, const struct message *m);
 void locate_answered(struct session *s, uint64_t from, const struct message *m);
 void locate_check(struct session *s, struct work *w);

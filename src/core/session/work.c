@@ -6,6 +6,8 @@
 
 #include <assert.h>
 
+#define ASK_AGAIN_NS NS_PER_S
+
 static uint64_t hash_of(const struct session *s, const struct key *key)
 {
     return buzhash(&s->bucket_hash, key->bytes, key->len) + key->kind;
@@ -65,7 +67,7 @@ void work_begin(struct session *s, struct work *w, enum work_phase phase)
         heal_rivals(s, w);
     set_phase(s, w, phase);
     w->token = ++s->next_token;
-    w->since_ns = s->now_ns;
+    w->since_ns = w->asked_ns = s->now_ns;
     w->again_ns = 0;
     w->target_count = 0;
 }
@@ -92,6 +94,14 @@ struct target *work_add_target(struct work *w, const struct peer *p)
     *t =
         (struct target){.inc = p->view.inc, .granted = p->view.granted, .counted = p->view.counted};
     return t;
+}
+
+bool work_target_heard(struct session *s, struct work *w)
+{
+    for (size_t i = 0; i < s->peer_count; i++)
+        if (peer_heard(&s->peers[i].view) && !work_add_target(w, &s->peers[i]))
+            return false;
+    return true;
 }
 
 struct target *work_target(struct work *w, uint64_t inc)
@@ -127,10 +137,30 @@ static void drop_silent_targets(struct session *s, struct work *w)
             w->targets[i].answer = ANSWER_NONE;
 }
 
+/* A question may have been lost where memory was short; whoever gets it twice answers twice. */
+static bool asks_again(const struct session *s, const struct work *w)
+{
+    return w->phase != WORK_IDLE && w->phase != WORK_HANDOVER &&
+           s->now_ns >= w->asked_ns + ASK_AGAIN_NS;
+}
+
+static void ask_again(struct session *s, struct work *w)
+{
+    w->asked_ns = s->now_ns;
+    if (w->phase == WORK_LOCATE)
+        locate_ask(s, w);
+    else if (w->phase == WORK_CLAIM)
+        claim_ask(s, w);
+    else if (w->phase == WORK_ROUND)
+        round_ask(s, w);
+}
+
 void work_check(struct session *s, struct work *w)
 {
     w->held++;
     drop_silent_targets(s, w);
+    if (asks_again(s, w))
+        ask_again(s, w);
     switch (w->phase) {
     case WORK_IDLE:
         serve_key(s, w);
@@ -152,32 +182,27 @@ void work_check(struct session *s, struct work *w)
     work_release(s, w);
 }
 
-/* The walk survives works that go away under it: the next one is looked up after each step by its
- * key. */
-void works_review(struct session *s)
+/* Each work goes to the end of the line when it is looked at: so the walk survives works that go
+ * away under it, and those that come. */
+static void review(struct session *s, bool due_only)
 {
-    size_t n = 0;
-    struct key *keys = mem_alloc((s->work_count + 1) * sizeof(*keys));
-    if (!keys)
-        return;
-    for (struct list *l = s->works.next; l != &s->works; l = l->next)
-        keys[n++] = list_entry(l, struct work, all)->key;
-    for (size_t i = 0; i < n; i++) {
-        struct work *w = work_find(s, &keys[i]);
-        if (w)
+    for (size_t n = s->work_count; n > 0 && !list_empty(&s->works); n--) {
+        struct work *w = list_entry(s->works.next, struct work, all);
+        list_remove(&w->all);
+        list_append(&s->works, &w->all);
+        bool due = w->again_ns != 0 && w->again_ns <= s->now_ns;
+        if (!due_only || due || asks_again(s, w))
             work_check(s, w);
     }
-    mem_free(keys);
 }
 
-/* Works whose time has come, and rounds that have waited long enough for a look. */
+void works_review(struct session *s)
+{
+    review(s, false);
+}
+
+/* Works whose time has come. */
 void works_tick(struct session *s)
 {
-    bool due = false;
-    for (struct list *l = s->works.next; l != &s->works && !due; l = l->next) {
-        struct work *w = list_entry(l, struct work, all);
-        due = w->again_ns != 0 && w->again_ns <= s->now_ns;
-    }
-    if (due)
-        works_review(s);
+    review(s, true);
 }

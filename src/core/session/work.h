@@ -63,13 +63,14 @@ struct work {
     uint64_t token;
     struct list queue;  /* waiters, in order */
     struct list round;  /* waiters that the round under way will answer */
-    struct stamp stamp; /* ROUND: the version on its way */
+    struct stamp stamp; /* ROUND: the version on its way; CLAIM: what is claimed */
     bool claiming;      /* ROUND: of a claim or handover */
     uint64_t handover_from,
         handover_token; /* ROUND: who handed over, told when it is kept; 0 = nobody */
     bool offer_taken;   /* ROUND: tell those in `offers` that it is kept */
     uint64_t again_ns;  /* IDLE: serve_key again then; 0 = on the next event */
     uint64_t since_ns;  /* when the phase began */
+    uint64_t asked_ns;  /* when those that have not answered were asked last */
     size_t target_count, target_cap;
     struct target *targets;
     size_t drop_count;
@@ -100,6 +101,7 @@ void work_release(struct session *s, struct work *w);            /* frees it whe
 void work_begin(struct session *s, struct work *w, enum work_phase phase);
 void work_set_claiming(struct session *s, struct work *w, bool claiming);
 struct target *work_add_target(struct work *w, const struct peer *p); /* NULL without memory */
+bool work_target_heard(struct session *s, struct work *w); /* everybody; false without memory */
 void work_check(struct session *s, struct work *w); /* after an answer, or when peers changed */
 void works_review(struct session *s);
 void works_tick(struct session *s);
