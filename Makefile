@@ -3,24 +3,32 @@ BUILD ?= build
 GENERATE = cmake -G Ninja -S .
 SEED ?= 1
 
-.PHONY: all deps build run front test sim soak bench install clean
+.PHONY: all deps build programs run front test sim soak bench install clean
 
 all: build
 
 deps:
 	@scripts/install-deps.sh build
 
+configure = $(GENERATE) -B $(BUILD) -DCMAKE_BUILD_TYPE=RelWithDebInfo >$(BUILD).log 2>&1 || \
+	{ cat $(BUILD).log; exit 1; }; rm -f $(BUILD).log
+
 build: deps
-	@$(GENERATE) -B $(BUILD) -DCMAKE_BUILD_TYPE=RelWithDebInfo >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
-	@rm -f $(BUILD).log
+	@$(configure)
 	@cmake --build $(BUILD)
 
+# What a farm needs, without the tests.
+programs:
+	@scripts/install-deps.sh run
+	@$(configure)
+	@cmake --build $(BUILD) --target stead shop
+
 # Three servers on loopback, each a node beside a shop; prints a tour. Ctrl-C stops all of it.
-run: build
+run: programs
 	@scripts/run-farm.sh $(BUILD) examples/loopback
 
 # The same with a front node that is director and name server only.
-front: build
+front: programs
 	@scripts/run-farm.sh $(BUILD) examples/front
 
 # Every tier: style, unit, sim, fuzz, farm; under ASan+UBSan, and what is threaded under TSan.
@@ -41,7 +49,7 @@ soak:
 	@scripts/soak.sh
 
 # First figures beside the peers, medians of alternated rounds.
-bench: build
+bench: programs
 	@scripts/install-deps.sh bench
 	@bench/run.sh $(BUILD)
 

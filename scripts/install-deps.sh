@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Installs what is missing to build, test or bench stead on Debian 12, and nothing when nothing is.
-# usage: install-deps.sh build|test|bench
+# Installs what is missing to build, run, test or bench stead on Debian 12, and nothing when nothing is.
+# usage: install-deps.sh build|run|test|bench
 set -euo pipefail
 
 build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libconfuse-dev libssl-dev
     libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev libsystemd-dev)
-test=(curl bind9-dnsutils knot-dnsutils iproute2 iptables python3 procps mandoc libhttp-parser-dev
-    clang libclang-rt-14-dev universal-ctags)
+run=(curl bind9-dnsutils)
+test=(knot-dnsutils python3 mandoc libhttp-parser-dev clang libclang-rt-14-dev universal-ctags)
 bench=(nginx-light haproxy gdnsd knot uthash-dev libxxhash-dev)
 
 case "${1:-build}" in
 build) wanted=("${build[@]}") ;;
-test) wanted=("${build[@]}" "${test[@]}") ;;
-bench) wanted=("${build[@]}" "${bench[@]}") ;;
-*) echo "usage: $0 build|test|bench" >&2; exit 2 ;;
+run) wanted=("${build[@]}" "${run[@]}") ;;
+test) wanted=("${build[@]}" "${run[@]}" "${test[@]}") ;;
+bench) wanted=("${build[@]}" "${run[@]}" "${bench[@]}") ;;
+*) echo "usage: $0 build|run|test|bench" >&2; exit 2 ;;
 esac
 
 missing=()
@@ -29,14 +30,19 @@ if [ "$(id -u)" != 0 ]; then
     as_root=(sudo)
 fi
 echo "installing: ${missing[*]}" >&2
-export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp) policy=/usr/sbin/policy-rc.d
 install() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        -o Dpkg::Options::=--force-confold "${missing[@]}" >/tmp/stead-install.$$ 2>&1
+        -o Dpkg::Options::=--force-confold "${missing[@]}" >"$log" 2>&1
 }
 # Servers that are only tested against must not start by themselves.
+if [ "${1:-}" = bench ] && [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
 if ! install; then
     "${as_root[@]}" apt-get update -q >/dev/null 2>&1 || true
-    install || { tail -20 /tmp/stead-install.$$ >&2; rm -f /tmp/stead-install.$$; exit 1; }
+    install || { tail -20 "$log" >&2; rm -f "$log"; exit 1; }
 fi
-rm -f /tmp/stead-install.$$
+rm -f "$log"
