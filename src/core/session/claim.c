@@ -106,10 +106,21 @@ static void claim_lost(struct session *s, struct work *w, struct item *item, uin
     struct list *l;
     while ((l = list_pop(&w->queue)))
         waiter_pass(s, list_entry(l, struct waiter, link), direct ? owner : via);
-    if (direct && item->record->stamp.inc != owner) {
-        item_unqueue(s, item);
+    if (direct && (item->record->stamp.inc != owner || item->generation == 0))
         heal_offer(s, item, owner);
-    }
+}
+
+/* False: what that node has is not known here, so nothing can be claimed. */
+static bool merge_answer(struct session *s, struct item *item, const struct message *m)
+{
+    unsigned lost;
+    bool changed;
+    if (!m->record)
+        return true;
+    struct record *r = session_record(s, m);
+    bool merged = r && item_merge(s, item, r, &changed, &lost) == STEAD_OK;
+    record_free(r);
+    return merged;
 }
 
 void claim_answered(struct session *s, uint64_t from, const struct message *m)
@@ -127,14 +138,13 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     if (status == STEAD_E_EXISTS && !hearsay) {
         claim_lost(s, w, item, m->peer, from);
     } else if (status == STEAD_OK || (status == STEAD_E_EXISTS && m->stamp.term != 0)) {
-        unsigned lost = 0;
-        struct record *r = m->record ? session_record(s, m) : NULL;
-        if (r)
-            item_merge(s, item, r, &lost);
-        record_free(r);
-        t->answer = ANSWER_HAVE;
-        t->stamp = m->stamp;
-        claim_check(s, w);
+        if (merge_answer(s, item, m)) {
+            t->answer = ANSWER_HAVE;
+            t->stamp = m->stamp;
+            claim_check(s, w);
+        } else {
+            claim_failed(s, w, item);
+        }
     } else {
         t->answer = ANSWER_NONE;
         claim_check(s, w);

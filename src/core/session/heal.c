@@ -37,7 +37,10 @@ void heal_announce(struct session *s)
 void heal_offer(struct session *s, struct item *item, uint64_t to)
 {
     struct message m = {.type = MESSAGE_OFFER, .key = item->record->key, .token = ++s->next_token};
-    session_send(s, &m, item->record, to);
+    if (session_send(s, &m, item->record, to))
+        return;
+    item->generation = UINT64_MAX; /* unsure: offered again by mending */
+    repair_note(s, item);
 }
 
 static void gone(struct session *s, struct item *item, uint64_t owner)
@@ -115,12 +118,13 @@ static void taken(struct session *s, const struct message *m, uint64_t to, int s
     session_send(s, &reply, NULL, to);
 }
 
-static void remember_offer(struct work *w, uint64_t from, uint64_t token)
+static bool remember_offer(struct work *w, uint64_t from, uint64_t token)
 {
-    if (w->offer_count < sizeof(w->offers) / sizeof(w->offers[0])) {
-        w->offers[w->offer_count].inc = from;
-        w->offers[w->offer_count++].token = token;
-    }
+    if (w->offer_count == sizeof(w->offers) / sizeof(w->offers[0]))
+        return false;
+    w->offers[w->offer_count].inc = from;
+    w->offers[w->offer_count++].token = token;
+    return true;
 }
 
 /* The owner's stamp goes on; what it learned is a new version of it. */
@@ -137,12 +141,15 @@ static void raise_stamp(struct session *s, struct record *r, const struct stamp 
 static void take(struct session *s, uint64_t from, const struct message *m, struct item *item,
                  struct work *w, const struct record *r)
 {
+    struct stamp own = item->record->stamp;
+    uint32_t ttl = item->record->ttl_ms;
+    unsigned lost;
+    bool changed;
+    if (item_merge(s, item, r, &changed, &lost)) {
+        taken(s, m, from, STEAD_E_BUSY, s->self_inc, item);
+        return;
+    }
     struct record *mine = item->record;
-    struct stamp own = mine->stamp;
-    uint32_t ttl = mine->ttl_ms;
-    unsigned lost = 0;
-    bool changed = item_merge(s, item, r, &lost);
-    mine = item->record;
     mine->ttl_ms = ttl;
     mine->stamp = own;
     if (changed || r->stamp.term > own.term) {
@@ -161,12 +168,13 @@ static void take(struct session *s, uint64_t from, const struct message *m, stru
     /* What came from the other side is not in a delta. */
     for (size_t i = 0; i < item->state->count && changed; i++)
         item->state->copies[i].version = 0;
+    if (w->phase == WORK_ROUND || w->phase == WORK_IDLE)
+        if (!remember_offer(w, from, m->token))
+            taken(s, m, from, STEAD_E_BUSY, s->self_inc, item);
     if (w->phase == WORK_ROUND) {
-        remember_offer(w, from, m->token);
         item_choose_holders(s, item, w);
         round_again(s, w, item);
     } else if (w->phase == WORK_IDLE) {
-        remember_offer(w, from, m->token);
         round_start(s, w, item, false);
     } else {
         taken(s, m, from, STEAD_E_BUSY, s->self_inc, item);
@@ -188,6 +196,8 @@ void heal_offered(struct session *s, uint64_t from, const struct message *m)
         take(s, from, m, item, w, r);
         w->held--;
         work_release(s, w);
+    } else {
+        taken(s, m, from, STEAD_E_BUSY, s->self_inc, item);
     }
     record_free(r);
 }
@@ -214,14 +224,12 @@ void heal_taken(struct session *s, uint64_t from, const struct message *m)
         return;
     int status = -(int)m->status;
     if (status == STEAD_OK) {
-        if (!listed_by(s, item, from) && stamp_compare(&item->record->stamp, &m->stamp) < 0)
+        if (!listed_by(s, item, from) && stamp_compare(&item->record->stamp, &m->stamp) <= 0)
             gone(s, item, from);
     } else if (status == STEAD_E_NOT_FOUND && m->peer != 0 && m->peer != s->self_inc &&
                peer_is_heard(s, m->peer)) {
         heal_offer(s, item, m->peer);
-    } else if (status == STEAD_E_NOT_FOUND && item->record->stamp.inc == from) {
-        gone(s, item, 0); /* its owner knows that it is over */
-    } else if (!listed_by(s, item, item->record->stamp.inc) ||
+    } else if (item->record->stamp.inc == from || !listed_by(s, item, item->record->stamp.inc) ||
                !peer_is_heard(s, item->record->stamp.inc)) {
         item->generation = 0;
         hint_set(s, &m->key, 0);

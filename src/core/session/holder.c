@@ -92,12 +92,16 @@ static void keep_life(struct session *s, struct item *item, const struct message
 static void keep(struct session *s, uint64_t from, const struct message *m, struct item *item,
                  const struct record *r)
 {
-    unsigned lost = 0;
-    bool was_owner = item->role == ROLE_OWNER;
+    unsigned lost;
+    bool changed, was_owner = item->role == ROLE_OWNER;
+    bool newer = stamp_compare(&r->stamp, &item->record->stamp) >= 0;
+    int err = item_merge(s, item, r, &changed, &lost);
+    if (err) {
+        answer(s, from, m, err, &item->record->stamp);
+        return;
+    }
     item_disown(s, item);
     item_unqueue(s, item);
-    bool newer = stamp_compare(&r->stamp, &item->record->stamp) >= 0;
-    item_merge(s, item, r, &lost);
     take_head(item, r);
     item->generation = m->counted + 1;
     if (newer)
@@ -153,6 +157,10 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
     struct record *r = session_record(s, m);
     if (!r || r->stamp.inc != from) {
         s->stats.malformed += r != NULL;
+        record_free(r);
+        return;
+    }
+    if (peer_stale_contact(s, from, m) && !MUTANT(NO_FENCING)) {
         record_free(r);
         return;
     }

@@ -60,6 +60,9 @@ void item_disown(struct session *s, struct item *item)
     item->role = ROLE_HOLDER;
     item->generation = 0;
     s->stats.owned--;
+    /* Somebody else owns it, or will: if that does not come about soon, it is claimed. */
+    item->mend_ns = s->now_ns + (20 + rng_below(&s->rng, 200)) * NS_PER_MS;
+    repair_note(s, item);
 }
 
 void item_remove(struct session *s, struct item *item)
@@ -236,21 +239,27 @@ struct item *item_insert(struct session *s, struct record *r, enum item_role rol
     return item;
 }
 
-bool item_merge(struct session *s, struct item *item, const struct record *r, unsigned *lost)
+int item_merge(struct session *s, struct item *item, const struct record *r, bool *changed,
+               unsigned *lost)
 {
-    bool changed = false;
-    int err = record_merge(item->record, r, now_s(s), &changed, lost);
-    if (err == STEAD_E_TOO_LARGE && stamp_compare(&r->stamp, &item->record->stamp) > 0) {
+    *changed = false;
+    *lost = 0;
+    int err = record_merge(item->record, r, now_s(s), changed, lost);
+    if (err == STEAD_E_TOO_LARGE) {
+        if (stamp_compare(&r->stamp, &item->record->stamp) <= 0)
+            return STEAD_OK;
         struct record *copy = record_clone(r);
-        if (copy) {
-            *lost += item->record->field_count;
-            record_free(item->record);
-            item->record = copy;
-            changed = true;
-        }
+        if (!copy)
+            return STEAD_E_NOMEM;
+        *lost = item->record->field_count;
+        *changed = true;
+        record_free(item->record);
+        item->record = copy;
+    } else if (err) {
+        return err;
     }
     table_recount(s->table, item);
-    return changed;
+    return STEAD_OK;
 }
 
 uint32_t item_left_ms(const struct session *s, const struct item *item)

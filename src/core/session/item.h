@@ -35,8 +35,10 @@ void item_remove(struct session *s, struct item *item);
 void item_unqueue(struct session *s, struct item *item);
 /* Who owns it, as far as this node knows; 0 = nobody it knows. */
 uint64_t item_owner(struct session *s, const struct item *item);
-/* Merges a copy into an item; sides too large together: the greater stamp's stays. */
-bool item_merge(struct session *s, struct item *item, const struct record *r, unsigned *lost);
+/* Merges a copy into an item; sides too large together: the greater stamp's stays. STEAD_E_NOMEM:
+ * nothing was merged, and what the copy had may be nowhere else. */
+int item_merge(struct session *s, struct item *item, const struct record *r, bool *changed,
+               unsigned *lost) __attribute__((warn_unused_result));
 bool item_room_make(struct session *s, uint8_t kind,
                     size_t bytes); /* false: the limit is reached */
 

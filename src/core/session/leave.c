@@ -100,7 +100,8 @@ void leave_tick(struct session *s)
     }
 }
 
-/* With one other node left, what that node owns has its copies nowhere else to go: they may go with this node. */
+/* With one other node left, what that node owns has its copies nowhere else to go: they may go with
+ * this node. */
 bool session_drained(const struct session *s)
 {
     size_t others = 0;
@@ -125,12 +126,14 @@ static void refuse_handover(struct session *s, uint64_t to, const struct message
 
 static struct item *inherit(struct session *s, struct record *r, bool *used)
 {
-    unsigned lost = 0;
+    unsigned lost;
+    bool changed;
     struct item *item = table_find(s->table, &r->key);
     *used = false;
     if (item) {
         struct stamp mine = item->record->stamp;
-        item_merge(s, item, r, &lost);
+        if (item_merge(s, item, r, &changed, &lost))
+            return NULL;
         struct stamp *now = &item->record->stamp;
         now->term = mine.term > r->stamp.term ? mine.term : r->stamp.term;
         now->version = mine.version > r->stamp.version ? mine.version : r->stamp.version;

@@ -5,6 +5,7 @@
 #define SCAN_BATCH 2048
 #define RANK_DELAY_NS                                                                              \
     (500 * NS_PER_MS) /* each further holder waits so much longer before it claims */
+#define UNSURE_NS (3 * NS_PER_S)
 
 void repair_note(struct session *s, struct item *item)
 {
@@ -24,6 +25,25 @@ static bool is_orphan(struct session *s, const struct item *item)
     return !peer_is_heard(s, item->record->stamp.inc);
 }
 
+/* Has its owner confirmed this copy in the present contact? */
+static bool is_confirmed(struct session *s, const struct item *item)
+{
+    struct peer *owner = peer_find(s, item->record->stamp.inc);
+    return owner && item->generation == owner->view.granted + 1;
+}
+
+/* A copy whose owner lives but said nothing of it since they met again: the owner is given time to
+ * do so, then it is asked. */
+static void scan_copy(struct session *s, struct item *item)
+{
+    if (is_orphan(s, item)) {
+        repair_note(s, item);
+    } else if (!is_confirmed(s, item) && !list_linked(&item->queue)) {
+        item->mend_ns = s->now_ns + UNSURE_NS;
+        repair_note(s, item);
+    }
+}
+
 static void scan_item(struct session *s, struct item *item)
 {
     bool wait;
@@ -31,8 +51,8 @@ static void scan_item(struct session *s, struct item *item)
         bool confident = item_confident(s, item, &wait);
         if ((!confident && !wait) || item_needs_repair(s, item))
             repair_note(s, item);
-    } else if (is_orphan(s, item) && !MUTANT(NO_RECOPY)) {
-        repair_note(s, item);
+    } else if (!MUTANT(NO_RECOPY)) {
+        scan_copy(s, item);
     }
 }
 
@@ -88,12 +108,18 @@ static void mend_owned(struct session *s, struct item *item)
 
 static void mend_orphan(struct session *s, struct item *item)
 {
-    if (!is_orphan(s, item) && item->generation != 0) {
+    bool orphan = is_orphan(s, item);
+    if (!orphan && is_confirmed(s, item)) {
         item_unqueue(s, item);
         return;
     }
-    if (s->now_ns < due_ns(s, item) || s->now_ns < item->mend_ns)
+    if (s->now_ns < item->mend_ns || (orphan && s->now_ns < due_ns(s, item)))
         return;
+    item->mend_ns = s->now_ns + UNSURE_NS;
+    if (!orphan && item->generation != 0) {
+        heal_offer(s, item, item->record->stamp.inc);
+        return;
+    }
     struct work *w = work_get(s, &item->record->key);
     if (w)
         claim_start(s, w, item);

@@ -157,9 +157,21 @@ static void fail_round(struct session *s, struct work *w, int status, uint64_t a
     w->drop_count = w->offer_count = 0;
     w->handover_from = 0;
     work_begin(s, w, WORK_IDLE);
+    struct item *item = table_find(s->table, &w->key);
+    if (item)
+        repair_note(s, item);
     w->again_ns = again_ns;
     if (!again_ns)
         serve_key(s, w);
+}
+
+/* Without memory a holder may not even have been asked. */
+static bool all_kept(const struct session_state *st, uint64_t version)
+{
+    for (size_t i = 0; i < st->count; i++)
+        if (st->copies[i].version != version)
+            return false;
+    return true;
 }
 
 void round_check(struct session *s, struct work *w)
@@ -179,6 +191,10 @@ void round_check(struct session *s, struct work *w)
     ask_holders(s, w, item, false);
     if (work_waits(w))
         return;
+    if (!all_kept(item->state, w->stamp.version)) {
+        fail_round(s, w, STEAD_E_NOMEM, s->now_ns + 20 * NS_PER_MS);
+        return;
+    }
     const struct kind *k = kind_of(s, &w->key);
     bool alone = item->state->count == 0 && k->copies > 1 && k->when_alone == ALONE_REFUSE;
     if (alone && !list_empty(&w->round))

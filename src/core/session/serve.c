@@ -188,7 +188,11 @@ static void serve_holder(struct session *s, struct work *w, struct item *item)
     }
     if (!first_waiter(w))
         return;
-    if (peer_is_heard(s, owner))
+    if (peer_is_heard(s, owner) && first_waiter(w)->asker == owner) {
+        /* Whom this copy names owner asks here: it is none, and everybody is asked. */
+        item->generation = 0;
+        claim_start(s, w, item);
+    } else if (peer_is_heard(s, owner))
         pass_queue(s, w, owner);
     else
         serve_orphan(s, w, item);

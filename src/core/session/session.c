@@ -128,13 +128,12 @@ void session_tell(struct session *s, enum notice_type type, const struct key *ke
         .lost = lost};
 }
 
-void session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to)
+bool session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to)
 {
     struct msg *out = message_encode(m, rec, to);
     if (out)
         list_append(&s->out->sends, &out->link);
-    /* Without memory the message is as good as lost, and the wait for its answer ends by its
-     * deadline. */
+    return out != NULL;
 }
 
 struct record *session_record(struct session *s, const struct message *m)

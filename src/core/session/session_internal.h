@@ -77,6 +77,8 @@ struct peer *peer_find(struct session *s, uint64_t inc);
 bool peer_is_heard(struct session *s, uint64_t inc);
 /* Nothing was counted out between the sender's knowing of this node and now. */
 bool peer_same_contact(struct session *s, uint64_t from, const struct message *m);
+/* The sender has counted this node out since: it comes late, and the sender knows. */
+bool peer_stale_contact(struct session *s, uint64_t from, const struct message *m);
 void view_update(struct session *s, const struct session_view *v);
 /* Distinct nodes that are down and may come back with copies. */
 size_t peers_missing(const struct session *s);
@@ -90,7 +92,8 @@ uint64_t placement_first(struct session *s, const struct key *key, const uint64_
                          size_t count, bool with_self);
 
 /* -- the shard itself (session.c) -- */
-void session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to);
+/* False without memory: the message is as good as lost, and who waits for its answer asks again. */
+bool session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to);
 
 /* The record of a message, of its key; NULL: malformed or no memory. The caller's. */
 struct record *session_record(struct session *s, const struct message *m);

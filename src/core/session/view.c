@@ -50,6 +50,12 @@ bool peer_same_contact(struct session *s, uint64_t from, const struct message *m
     return p && peer_heard(&p->view) && m->granted == p->view.counted;
 }
 
+bool peer_stale_contact(struct session *s, uint64_t from, const struct message *m)
+{
+    struct peer *p = peer_find(s, from);
+    return p && m->counted < p->view.granted;
+}
+
 /* Is another incarnation of the same node known that may be counted instead: alive, or met before?
  */
 static bool stands_for(const struct session *s, size_t i)

@@ -52,7 +52,8 @@ static void set_phase(struct session *s, struct work *w, enum work_phase phase)
 
 void work_release(struct session *s, struct work *w)
 {
-    if (w->held > 0 || w->phase != WORK_IDLE || !list_empty(&w->queue) || !list_empty(&w->round))
+    if (w->held > 0 || w->phase != WORK_IDLE || w->again_ns > s->now_ns || !list_empty(&w->queue) ||
+        !list_empty(&w->round))
         return;
     list_remove(&w->link);
     list_remove(&w->all);
