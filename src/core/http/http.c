@@ -91,8 +91,10 @@ static bool parse_target(struct http_head *h, bool *has_authority)
     h->host = url.host;
     h->port = url.port_given ? url.port : 0;
     split_path(h, url.path);
+    /* The slash before the authority stands for a path that is not there: like all that a head
+     * refers to it lies in the message, and can be moved with it. */
     if (h->path.len == 0)
-        h->path = (struct slice){"/", 1};
+        h->path = (struct slice){url.authority.at - 1, 1};
     return true;
 }
 

@@ -193,6 +193,18 @@ static void pipelined_requests_are_answered_in_order(void **state)
     close_bench(&b);
 }
 
+static void an_absolute_target_may_have_no_path(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    int fd = client(&b);
+    say(&b, fd, "GET http://a HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_non_null(strstr(hear(&b, fd, "\r\n\r\n/", 1), "\r\n\r\n/"));
+    close(fd);
+    close_bench(&b);
+}
+
 static void a_later_answer_holds_back_the_next_request(void **state)
 {
     struct bench b;
@@ -553,6 +565,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(an_absolute_target_may_have_no_path),
         cmocka_unit_test(a_later_answer_holds_back_the_next_request),
         cmocka_unit_test(chunked_bodies_are_joined),
         cmocka_unit_test(bodies_beyond_the_limit_are_413),
