@@ -11,6 +11,7 @@
 
 #define MEMBER_STEP_NS (100 * NS_PER_MS)  /* it is stepped at least so often */
 #define MEMBER_HELLO_NS (1 * NS_PER_S)    /* between hellos to an address */
+#define MEMBER_HELLO_JOINING_NS (200 * NS_PER_MS)
 #define MEMBER_EARLY_NS (20 * NS_PER_MS)  /* least time between heartbeats to a peer */
 #define MEMBER_GOSSIP_NS (10 * NS_PER_S)  /* between lists to some peer */
 #define MEMBER_PART_NS (2 * NS_PER_S)     /* that the mesh keeps one that left, to acknowledge */

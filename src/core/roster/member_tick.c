@@ -13,12 +13,18 @@ static void tick_beat(struct membership *m, struct contact *c, uint64_t now_ns,
     member_wake(m, c->beat_due_ns);
 }
 
+/* A node that looks for its farm asks more often: it goes on alone when nobody answers in time. */
+static uint64_t hello_pace_ns(const struct membership *m)
+{
+    return m->self.status == STATUS_JOINING ? MEMBER_HELLO_JOINING_NS : MEMBER_HELLO_NS;
+}
+
 static void tick_hello(struct membership *m, struct contact *c, uint64_t now_ns,
                        struct member_actions *out)
 {
     if (now_ns >= c->hello_due_ns) {
         (void)member_output_hello(out, &c->addr);
-        c->hello_due_ns = now_ns + MEMBER_HELLO_NS;
+        c->hello_due_ns = now_ns + hello_pace_ns(m);
     }
     member_wake(m, c->hello_due_ns);
 }
@@ -130,7 +136,7 @@ static void tick_join(struct membership *m, uint64_t now_ns, struct member_actio
         struct join_address *j = &m->join[i];
         if (now_ns < j->hello_due_ns)
             continue;
-        j->hello_due_ns = now_ns + MEMBER_HELLO_NS;
+        j->hello_due_ns = now_ns + hello_pace_ns(m);
         if (!join_in_hand(m, &j->addr))
             (void)member_output_hello(out, &j->addr);
     }

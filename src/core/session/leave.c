@@ -63,8 +63,10 @@ void leave_taken(struct session *s, struct work *w, uint64_t from, int status)
         return;
     w->held++;
     work_begin(s, w, WORK_IDLE);
-    if (status == STEAD_OK && item) {
-        item_remove(s, item);
+    if (status == STEAD_OK) {
+        /* The heir may have made this node a holder before it heard that it leaves: such a copy is counted on. */
+        if (item && item->role == ROLE_OWNER)
+            item_remove(s, item);
         hint_set(s, &w->key, from);
     } else if (item && item->role == ROLE_OWNER) {
         item->state->doubtful = true;
