@@ -193,10 +193,11 @@ static struct MHD_Daemon *open_listener(struct server *server, const struct sock
 int main(int argc, char **argv)
 {
     struct options o;
-    if (!read_options(argc, argv, &o)) {
-        fprintf(stderr, "usage: shop --listen ADDRESS:PORT --node unix:PATH --server NAME --domain "
-                        "DOMAIN\n");
-        return 2;
+    bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
+    if (help || !read_options(argc, argv, &o)) {
+        fprintf(help ? stdout : stderr, "usage: shop --listen ADDRESS:PORT --node unix:PATH "
+                                        "--server NAME --domain DOMAIN\n");
+        return help ? 0 : 2;
     }
     block_signals();
     curl_global_init(CURL_GLOBAL_DEFAULT);

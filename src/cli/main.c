@@ -49,8 +49,9 @@ static const struct verb *find_verb(const char *name)
 
 static int verb_help(int argc, char **argv)
 {
-    const struct verb *v = argc > 1 ? find_verb(argv[1]) : NULL;
-    if (argc > 1 && !v) {
+    bool named = argc > 1 && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0;
+    const struct verb *v = named ? find_verb(argv[1]) : NULL;
+    if (named && !v) {
         fprintf(stderr, "stead: there is no verb '%s'; see 'stead help'\n", argv[1]);
         return EXIT_USAGE;
     }

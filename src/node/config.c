@@ -47,6 +47,9 @@ static void complain(cfg_t *cfg, const char *format, va_list args)
     char text[512];
     struct load *l = loading;
     vsnprintf(text, sizeof(text), format, args);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || (unsigned char)*c >= 127) /* it goes to a terminal */
+            *c = '?';
     l->error_count++;
     fprintf(l->errors, "%s:%d: %s", cfg->filename ? cfg->filename : "config", cfg->line, text);
     char *name = strstr(text, "no such option '");
@@ -83,6 +86,13 @@ static bool set_twice(const cfg_t *cfg, const cfg_opt_t *opt)
     return false;
 }
 
+static const char *unit_of(enum setting_type type)
+{
+    if (type == SETTING_SIZE)
+        return " bytes";
+    return type == SETTING_DURATION ? " ms" : "";
+}
+
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     const struct setting *s = setting_find(section_name(cfg), opt->name);
@@ -95,9 +105,9 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
         return 0;
     else if (s->choices)
         mistake(cfg, "%s = \"%s\": it is not one of %s", opt->name, value, s->choices);
-    else if (s->type == SETTING_NUMBER)
-        mistake(cfg, "%s = \"%s\": %s (%llu to %llu)", opt->name, value, why,
-                (unsigned long long)s->min, (unsigned long long)s->max);
+    else if (s->type == SETTING_NUMBER || s->type == SETTING_SIZE || s->type == SETTING_DURATION)
+        mistake(cfg, "%s = \"%s\": %s (%llu to %llu%s)", opt->name, value, why,
+                (unsigned long long)s->min, (unsigned long long)s->max, unit_of(s->type));
     else
         mistake(cfg, "%s = \"%s\": %s", opt->name, value, why);
     return 0; /* go on, so that all mistakes are said at once */

@@ -240,8 +240,9 @@ static const char *escape(const char *value, char out[2 * URL_MAX_BYTES + 1])
 static void add_kinds(struct text *t, const struct admin_snapshot *s, const char *name,
                       const char *help, const uint64_t *values)
 {
-    char label[2 * URL_MAX_BYTES + 1];
+    char node[2 * URL_MAX_BYTES + 1], label[2 * URL_MAX_BYTES + 1];
     add_head(t, name, GAUGE, help);
+    escape(s->node, node);
     for (size_t i = 0; i < s->kinds.count; i++)
         text_add(t, "%s{kind=\"%s\"} %" PRIu64 "\n", name, escape(s->kinds.kind[i].name, label),
                  values[i]);
@@ -258,22 +259,24 @@ static void add_nodes(struct text *t, const struct admin_snapshot *s)
 static void add_server(struct text *t, const struct admin_snapshot *s, const char *name,
                        const char *help, size_t offset)
 {
-    char label[2 * URL_MAX_BYTES + 1];
+    char node[2 * URL_MAX_BYTES + 1], label[2 * URL_MAX_BYTES + 1];
     add_head(t, name, GAUGE, help);
+    escape(s->node, node);
     for (uint64_t i = 0; i < s->server_count && i < ENTRY_SERVERS_MAX; i++) {
         uint32_t value;
         memcpy(&value, (const char *)&s->servers[i] + offset, sizeof value);
-        text_add(t, "%s{server=\"%" PRIu64 "\",service=\"%s\"} %" PRIu32 "\n", name, i,
+        text_add(t, "%s{server=\"%s\",service=\"%s\"} %" PRIu32 "\n", name, node,
                  escape(s->servers[i].service, label), value);
     }
 }
 
 static void add_healthy(struct text *t, const struct admin_snapshot *s)
 {
-    char label[2 * URL_MAX_BYTES + 1];
+    char node[2 * URL_MAX_BYTES + 1], label[2 * URL_MAX_BYTES + 1];
+    escape(s->node, node);
     add_head(t, "stead_server_healthy", GAUGE, "Whether this node's own server answers.");
     for (uint64_t i = 0; i < s->server_count && i < ENTRY_SERVERS_MAX; i++)
-        text_add(t, "stead_server_healthy{server=\"%" PRIu64 "\",service=\"%s\"} %d\n", i,
+        text_add(t, "stead_server_healthy{server=\"%s\",service=\"%s\"} %d\n", node,
                  escape(s->servers[i].service, label), s->servers[i].healthy);
 }
 

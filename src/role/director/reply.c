@@ -6,9 +6,18 @@
 #include <string.h>
 #include <time.h>
 
-static const char *body_of(enum decide_verdict v)
+static const char *why_bad(const char *why)
 {
-    switch (v) {
+    if (strcmp(why, "no-host") == 0)
+        return "The request names no host.\n";
+    if (strcmp(why, "connect") == 0)
+        return "CONNECT is not done here.\n";
+    return "The request's path is too long for a redirect, or may not stand in one.\n";
+}
+
+static const char *body_of(const struct decision *d)
+{
+    switch (d->verdict) {
     case DECIDE_REDIRECT:
         return "The server for you is the one in Location.\n";
     case DECIDE_NOT_FOUND:
@@ -20,7 +29,7 @@ static const char *body_of(enum decide_verdict v)
     case DECIDE_NO_SERVER:
         return "No server can take you at this moment; try again soon.\n";
     case DECIDE_BAD:
-        return "The request cannot be directed.\n";
+        return why_bad(d->why);
     case DECIDE_ROSTER:
     case DECIDE_FORWARD:
         break;
@@ -33,7 +42,7 @@ void reply_make(const struct decision *d, struct reply *out)
 {
     const char *more = "";
     out->status = decide_status(d->verdict);
-    out->body = body_of(d->verdict);
+    out->body = body_of(d);
     char retry[32];
     if (d->verdict == DECIDE_METHOD)
         more = "Allow: GET, HEAD\r\n";

@@ -75,13 +75,16 @@ static void reply_failure(struct gate_call *call, int err, const char *extra)
 {
     struct gate_counters *counters = call->gate->config.counters;
     int status = status_of(err);
-    if (err == STEAD_E_INVAL && call->verb == GATE_CHANGE)
-        status = 422; /* an add to what is no integer, or beyond 64 bits */
+    const char *message = stead_error_text(err);
+    if (err == STEAD_E_INVAL && call->verb == GATE_CHANGE) {
+        status = 422;
+        message = "add: a field is no whole number, or would go beyond 64 bits";
+    }
     if (status >= 500)
         gate_count(&counters->failed);
     if (extra[0])
         gate_count(&counters->unknown);
-    reply_error(call->request, status, err, stead_error_text(err), extra, "");
+    reply_error(call->request, status, err, message, extra, "");
     gate_call_free(call);
 }
 

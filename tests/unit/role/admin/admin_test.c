@@ -150,8 +150,8 @@ static void numbers_stand_under_their_names(void **state)
         "\nstead_http_requests_total{door=\"public\"} 0\n",
         "\nstead_director_requests_total{verdict=\"redirect\"} 18446744073709551615\n",
         "\nstead_nodes{status=\"up\"} 2\n",
-        "\nstead_server_users{server=\"0\",service=\"we\\\"ird\\\\\"} 45\n",
-        "\nstead_server_healthy{server=\"0\",service=\"we\\\"ird\\\\\"} 1\n",
+        "\nstead_server_users{server=\"web1\",service=\"we\\\"ird\\\\\"} 45\n",
+        "\nstead_server_healthy{server=\"web1\",service=\"we\\\"ird\\\\\"} 1\n",
     };
     struct admin_snapshot s;
     size_t len;
