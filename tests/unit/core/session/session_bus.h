@@ -279,15 +279,17 @@ static inline void bus_view(struct bus *b, int i)
         const struct bus_contact *c = &n->contacts[j];
         if (j == i || !p->made || (c->heard_ns == 0 && c->counted == 0))
             continue;
-        peers[v.peer_count++] = (struct peer_view){.inc = p->inc,
-                                                   .node = p->id,
-                                                   .state = c->heard                ? p->state
-                                                            : p->state == PEER_LEFT ? PEER_LEFT
-                                                                                    : PEER_DOWN,
-                                                   .holds = true,
-                                                   .lease_until_ns = c->lease_ns,
-                                                   .counted = c->counted,
-                                                   .granted = c->granted};
+        struct peer_view view = {.inc = p->inc,
+                                 .node = p->id,
+                                 .state = c->heard ? p->state : PEER_DOWN,
+                                 .holds = true,
+                                 .lease_until_ns = c->lease_ns,
+                                 .counted = c->counted,
+                                 .granted = c->granted};
+        size_t at = v.peer_count++;
+        for (; at > 0 && peers[at - 1].inc > view.inc; at--)
+            peers[at] = peers[at - 1];
+        peers[at] = view;
     }
     struct session_event ev = {.type = SESSION_EV_VIEW, .view = &v};
     for (unsigned s = 0; s < n->shard_count; s++)

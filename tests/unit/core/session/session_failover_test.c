@@ -237,7 +237,7 @@ static void records_without_clients_are_claimed_and_copied(void **state)
 {
     (void)state;
     struct bus b;
-    char name[8];
+    char name[16];
     bus_init(&b);
     bus_begin(&b, 4);
     for (int i = 0; i < 100; i++) {

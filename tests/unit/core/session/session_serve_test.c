@@ -187,7 +187,7 @@ static void made_anew_though_the_home_is_a_newcomer(void **state)
 {
     (void)state;
     struct bus b;
-    char name[8];
+    char name[16];
     bus_init(&b);
     bus_begin(&b, 3);
     for (int i = 0; i < 12; i++) {
