@@ -281,9 +281,10 @@ static void step_head(struct http_conn *c)
 
 void conn_run(struct http_conn *c)
 {
+    unsigned heads = 0;
     c->running = true;
     while (c->pending_len) {
-        if (c->phase <= CONN_HEAD && c->parse_due)
+        if (c->phase <= CONN_HEAD && c->parse_due && heads++ < HTTP_REQUESTS_A_TURN)
             step_head(c);
         else if (c->phase == CONN_BODY)
             step_body(c);
@@ -291,7 +292,9 @@ void conn_run(struct http_conn *c)
             break;
     }
     c->running = false;
-    if (c->phase <= CONN_BODY)
+    if (heads > HTTP_REQUESTS_A_TURN)
+        conn_later(c);
+    else if (c->phase <= CONN_BODY)
         conn_watch(c, UV_READABLE);
 }
 

@@ -12,6 +12,8 @@
 #include "io/http_server.h"
 
 #define HTTP_READ_BYTES 65536u /* read at once, into the server's buffer */
+/* Of one connection; then the loop's other work has its turn, however much is pipelined. */
+#define HTTP_REQUESTS_A_TURN 16u
 #define HTTP_LINGER_MS 2000u
 #define HTTP_ACCEPT_PAUSE_MS 100u /* out of descriptors */
 #define HTTP_DATE_BYTES 32
@@ -30,7 +32,8 @@ enum conn_phase {
 struct http_conn {
     uv_poll_t poll;
     struct http_server *server;
-    struct list link; /* of its phase */
+    struct list link;  /* of its phase */
+    struct list later; /* has had its turn, and has more */
     uint64_t deadline_ms;
     struct http_request *request; /* being read, or not answered yet */
     char *pending;                /* read and not consumed yet: from pending_at on */
@@ -66,7 +69,8 @@ struct http_server {
     char *server_name;
     uint64_t timer_due_ms; /* TIME_NEVER: not running */
     uint64_t accept_at_ms; /* paused until; 0 = not paused */
-    struct list phases[CONN_PHASES];
+    uv_idle_t idle;        /* runs while `later` has connections */
+    struct list phases[CONN_PHASES], later;
     uint32_t connections;
     uint32_t handles; /* not closed yet; the server is freed when none is left */
     bool accepting, closing;
@@ -82,6 +86,8 @@ struct http_server {
 void conn_set_phase(struct http_conn *c, enum conn_phase phase);
 void conn_watch(struct http_conn *c, int events);
 void conn_close(struct http_conn *c);
+/* Goes on in the loop's next turn; until then nothing is read. */
+void conn_later(struct http_conn *c);
 void http_count(atomic_uint_fast64_t *counter);
 
 /* http_conn.c */

@@ -141,6 +141,8 @@ void conn_close(struct http_conn *c)
         return;
     struct http_request *r = c->request;
     c->request = NULL;
+    if (list_linked(&c->later))
+        list_remove(&c->later);
     if (r && c->phase == CONN_BODY)
         request_free(r); /* its handler does not have it yet */
     else if (r)
@@ -178,6 +180,27 @@ void conn_watch(struct http_conn *c, int events)
         uv_poll_start(&c->poll, events, conn_event);
     else
         uv_poll_stop(&c->poll);
+}
+
+static void idle_turn(uv_idle_t *idle)
+{
+    struct http_server *s = idle->data;
+    struct list due, *link;
+    list_init(&due);
+    list_splice(&due, &s->later);
+    while ((link = list_pop(&due)))
+        conn_run(list_entry(link, struct http_conn, later));
+    if (list_empty(&s->later) && !s->closing)
+        uv_idle_stop(idle);
+}
+
+void conn_later(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    conn_watch(c, 0);
+    if (!list_linked(&c->later))
+        list_append(&s->later, &c->later);
+    uv_idle_start(&s->idle, idle_turn);
 }
 
 static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_storage *peer)
@@ -253,6 +276,7 @@ int http_server_open(const struct http_server_config *config, struct http_server
     s->timer_due_ms = TIME_NEVER;
     for (int p = 0; p < CONN_PHASES; p++)
         list_init(&s->phases[p]);
+    list_init(&s->later);
     if (config->server_name && !(s->server_name = mem_strdup(config->server_name)))
         goto fail;
     int err = uv_poll_init(config->loop, &s->listener, config->fd);
@@ -262,9 +286,11 @@ int http_server_open(const struct http_server_config *config, struct http_server
         return io_error(-err);
     }
     uv_timer_init(config->loop, &s->timer);
+    uv_idle_init(config->loop, &s->idle);
     s->listener.data = s;
     s->timer.data = s;
-    s->handles = 2;
+    s->idle.data = s;
+    s->handles = 3;
     s->accepting = true;
     uv_poll_start(&s->listener, UV_READABLE, listener_event);
     *out = s;
@@ -300,4 +326,5 @@ void http_server_close(struct http_server *s, void (*closed)(void *context), voi
         while (!list_empty(&s->phases[p]))
             conn_close(list_entry(s->phases[p].next, struct http_conn, link));
     uv_close((uv_handle_t *)&s->timer, plain_handle_closed);
+    uv_close((uv_handle_t *)&s->idle, plain_handle_closed);
 }

@@ -193,6 +193,42 @@ static void pipelined_requests_are_answered_in_order(void **state)
     close_bench(&b);
 }
 
+static void a_flood_of_pipelined_requests_leaves_others_their_turn(void **state)
+{
+    static char flood[500 * sizeof "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"];
+    struct bench b;
+    (void)state;
+    flood[0] = '\0';
+    for (int i = 0; i < 500; i++)
+        strcat(flood, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_bench(&b, NULL);
+    int greedy = client(&b), modest = client(&b);
+    say(&b, greedy, flood);
+    say(&b, modest, "GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_non_null(strstr(hear(&b, modest, "\r\n\r\n/b", 1), "\r\n\r\n/b"));
+    assert_true(atomic_load(&b.counters.requests) < 250);
+    hear(&b, greedy, "\r\n\r\n/a", 500);
+    assert_int_equal(atomic_load(&b.counters.requests), 501);
+    close(greedy);
+    close(modest);
+    close_bench(&b);
+}
+
+static void a_server_may_close_amid_a_flood(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    int fd = client(&b);
+    for (int i = 0; i < 100; i++)
+        assert_true(send(fd, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n", 28, MSG_NOSIGNAL) == 28);
+    turn(&b);
+    turn(&b);
+    assert_true(atomic_load(&b.counters.requests) < 100);
+    close_bench(&b);
+    close(fd);
+}
+
 static void an_absolute_target_may_have_no_path(void **state)
 {
     struct bench b;
@@ -565,6 +601,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(a_flood_of_pipelined_requests_leaves_others_their_turn),
+        cmocka_unit_test(a_server_may_close_amid_a_flood),
         cmocka_unit_test(an_absolute_target_may_have_no_path),
         cmocka_unit_test(a_later_answer_holds_back_the_next_request),
         cmocka_unit_test(chunked_bodies_are_joined),
