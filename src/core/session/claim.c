@@ -194,6 +194,7 @@ void claim_check(struct session *s, struct work *w)
         serve_key(s, w);
         return;
     }
+    struct stamp base = next;
     next.term += MUTANT(TERM_NOT_RAISED) ? 0 : 1;
     next.version++;
     next.inc = s->self_inc;
@@ -202,6 +203,7 @@ void claim_check(struct session *s, struct work *w)
         work_fail(s, w, STEAD_E_NOMEM, true);
         return;
     }
+    item->state->base = base;
     item->record->stamp = next;
     for (size_t i = 0; i < item->state->count; i++)
         item->state->copies[i].version = 0;

@@ -2,6 +2,8 @@
  * merged at the owner. */
 #include "core/session/session_internal.h"
 
+#include <string.h>
+
 #define ANNOUNCE_BATCH 64
 
 /* -- announcing -- */
@@ -138,6 +140,22 @@ static void raise_stamp(struct session *s, struct record *r, const struct stamp 
     r->stamp = (struct stamp){term, version + 1, s->self_inc};
 }
 
+/* Live values of the other side that the merge did not keep, and that this owner never knew. */
+static uint32_t lost_there(const struct session *s, const struct record *mine,
+                           const struct record *r, const struct stamp *base)
+{
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < r->field_count; i++) {
+        const struct field *f = r->fields[i];
+        const struct field *kept = record_get(mine, field_name(f), f->name_len);
+        bool same = kept && kept->value_len == f->value_len &&
+                    memcmp(field_value(kept), field_value(f), f->value_len) == 0;
+        bool news = f->stamp.inc != s->self_inc && stamp_compare(&f->stamp, base) > 0;
+        lost += !f->removed && !same && news;
+    }
+    return lost;
+}
+
 static void take(struct session *s, uint64_t from, const struct message *m, struct item *item,
                  struct work *w, const struct record *r)
 {
@@ -154,12 +172,18 @@ static void take(struct session *s, uint64_t from, const struct message *m, stru
     mine->stamp = own;
     if (changed || r->stamp.term > own.term) {
         raise_stamp(s, mine, &own, &r->stamp);
-        s->stats.splits_merged++;
-        s->stats.values_lost += lost;
-        session_tell(s, NOTICE_SPLIT_MERGED, &m->key, from, lost);
         if (record_is_tombstone(mine))
             expiry_set(s, item, 0);
     }
+    struct stamp *base = &item->state->base;
+    lost += lost_there(s, mine, r, base);
+    if (changed || lost > 0 || r->stamp.term > own.term) {
+        s->stats.splits_merged++;
+        s->stats.values_lost += lost;
+        session_tell(s, NOTICE_SPLIT_MERGED, &m->key, from, lost);
+    }
+    if (stamp_compare(&r->stamp, base) > 0)
+        *base = r->stamp;
     mine->holder_count = 0;
     /* The other side's copies are nobody's now: they serve reads no more, once they are told. */
     for (size_t i = 0; i < r->holder_count; i++)

@@ -25,7 +25,9 @@ struct copy {
 struct session_state {
     size_t count;
     struct copy copies[RECORD_HOLDERS_MAX];
-    bool doubtful; /* a holder had counted us out: claim again before serving */
+    struct stamp base; /* all up to it that others had is merged: what they wrote since is lost if
+                          it is replaced */
+    bool doubtful;     /* a holder had counted us out: claim again before serving */
 };
 
 struct item *item_insert(struct session *s, struct record *r, enum item_role role);

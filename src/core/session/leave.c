@@ -169,6 +169,7 @@ void leave_handed(struct session *s, uint64_t from, const struct message *m)
     if (status) {
         refuse_handover(s, from, m, status);
     } else {
+        item->state->base = item->record->stamp;
         item->record->stamp.term++;
         item->record->stamp.version++;
         item->record->stamp.inc = s->self_inc;
