@@ -54,15 +54,20 @@ static void log_member(const struct farm_notice *n)
 
 static void log_sessions(struct store *s)
 {
-    static const char *const names[] = {
-        [NOTICE_CLAIMED] = "claimed",           [NOTICE_FENCED] = "fenced",
-        [NOTICE_SPLIT_MERGED] = "split-merged", [NOTICE_WIPED] = "wiped",
-        [NOTICE_MALFORMED] = "malformed",       [NOTICE_FULL] = "full"};
+    static const char *const names[] = {[NOTICE_CLAIMED] = "claimed",
+                                        [NOTICE_FENCED] = "fenced",
+                                        [NOTICE_SPLIT_MERGED] = "split-merged",
+                                        [NOTICE_WIPED] = "wiped",
+                                        [NOTICE_MALFORMED] = "malformed"};
     struct session_notice notices[NOTICES_MAX];
     size_t n = store_take_notices(s, notices, NOTICES_MAX);
     for (size_t i = 0; i < n; i++)
-        log_info("session", "what=%s key=%016" PRIx64 " peer=%016" PRIx64 " lost=%u",
-                 names[notices[i].type], notices[i].key_digest, notices[i].peer, notices[i].lost);
+        if (notices[i].type == NOTICE_FULL)
+            log_warn("session-full", "why=\"a memory limit of sessions{} is reached\"");
+        else
+            log_info("session", "what=%s key=%016" PRIx64 " peer=%016" PRIx64 " lost=%u",
+                     names[notices[i].type], notices[i].key_digest, notices[i].peer,
+                     notices[i].lost);
 }
 
 /* What the farm's step asked for. */

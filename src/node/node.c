@@ -18,7 +18,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#define SHARDS 16
+#define SHARDS_MAX 16
+/* At least, where there is so much: several records of 1 MiB fit. */
+#define SHARD_BYTES (8u << 20)
 
 struct node {
     const struct config *config;
@@ -78,13 +80,25 @@ static void on_hangup(uv_signal_t *signal, int number)
     log_warn("hangup", "why=\"the configuration is read at the start only\"");
 }
 
+/* The shards divide the limits among them, and a record must fit into one. */
+static unsigned shard_count(uint64_t memory_bytes, const struct kinds *kinds)
+{
+    uint64_t least = memory_bytes;
+    for (size_t i = 0; i < kinds->count; i++)
+        if (kinds->kind[i].memory_bytes && kinds->kind[i].memory_bytes < least)
+            least = kinds->kind[i].memory_bytes;
+    uint64_t count = least / SHARD_BYTES;
+    return count < 1 ? 1 : count > SHARDS_MAX ? SHARDS_MAX : (unsigned)count;
+}
+
 static struct store *make_store(struct node *n, uint64_t now)
 {
     const struct config *c = n->config;
-    struct store_config sc = {.shards = SHARDS, .mailboxes = c->top.workers};
+    struct store_config sc = {.mailboxes = c->top.workers};
     session_config_default(&sc.session);
     sc.session.kinds = &c->sessions.kinds;
-    sc.session.memory_bytes = c->sessions.present ? c->sessions.memory_bytes : SHARDS * (1u << 20);
+    sc.session.memory_bytes = c->sessions.present ? c->sessions.memory_bytes : 2 * SHARD_BYTES;
+    sc.shards = shard_count(sc.session.memory_bytes, sc.session.kinds);
     if (c->sessions.present)
         sc.session.split_max_ms = c->sessions.split_max_ms;
     io_random(sc.session.bucket_secret, sizeof(sc.session.bucket_secret));

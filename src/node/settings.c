@@ -92,7 +92,7 @@ const struct setting settings[] = {
         "The session API: a unix socket (mode 0660), or a loopback address with token-file."),
     ROW("sessions", "token-file", SETTING_PATH, "", 0, 0, NULL, sessions_section, token_file,
         "A file with the token that clients of a TCP listener must send (Authorization: Bearer)."),
-    ROW("sessions", "memory", SETTING_SIZE, "256m", 1 << 20, 1024 * GIB, NULL, sessions_section,
+    ROW("sessions", "memory", SETTING_SIZE, "256m", 8 << 20, 1024 * GIB, NULL, sessions_section,
         memory_bytes, "All records, tombstones and tables together."),
     ROW("sessions", "split-max", SETTING_DURATION, "1h", 1000, 30 * DAY_MS, NULL, sessions_section,
         split_max_ms,
