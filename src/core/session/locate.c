@@ -85,7 +85,7 @@ static uint64_t best_place(struct session *s, const struct work *w)
 
 static void finish_absent(struct session *s, struct work *w)
 {
-    bool lost = peers_missing(s) >= kind_of(s, &w->key)->copies;
+    bool lost = s->missing >= kind_of(s, &w->key)->copies;
     struct list again, *l;
     list_init(&again);
     while ((l = list_pop(&w->queue))) {

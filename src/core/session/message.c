@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define NUMBER_MAX (UINT64_MAX >> 1)
+
 enum part {
     PART_TOKEN = 1 << 0,
     PART_STAMP = 1 << 1,
@@ -57,12 +59,15 @@ static void put_stamp(struct wire_writer *w, const struct stamp *s)
     wire_put_u64(w, s->inc);
 }
 
+/* As in records: an owner can always count on from it. */
 static struct stamp get_stamp(struct wire_reader *r)
 {
     struct stamp s;
     s.term = wire_u64(r);
     s.version = wire_u64(r);
     s.inc = wire_u64(r);
+    if (s.term > NUMBER_MAX || s.version > NUMBER_MAX)
+        wire_fail(r);
     return s;
 }
 

@@ -159,12 +159,13 @@ static void pass_queue(struct session *s, struct work *w, uint64_t to)
     }
 }
 
-/* The owner is down: the first of the holders that are heard claims. */
+/* The owner is down: the first of the holders that are heard claims; whoever is asked for it by
+ * another node does so too, since that one may have passed it on because it has no copy. */
 static void serve_orphan(struct session *s, struct work *w, struct item *item)
 {
     uint64_t first = placement_first(s, &w->key, item->record->holders, item->record->holder_count,
                                      s->self_holds);
-    if (first == s->self_inc && s->self_holds)
+    if (s->self_holds && (first == s->self_inc || first_waiter(w)->hops > 0))
         claim_start(s, w, item);
     else if (first)
         pass_queue(s, w, first);

@@ -57,7 +57,8 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     s->sync_nonce = rng_u64(&s->rng) | 1;
     list_init(&s->works);
     list_init(&s->waiters);
-    list_init(&s->passed);
+    for (size_t i = 0; i < PASSED_BUCKETS; i++)
+        list_init(&s->passed[i]);
     list_init(&s->later);
     list_init(&s->repair);
     list_init(&s->orphans);

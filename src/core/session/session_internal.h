@@ -20,10 +20,12 @@
 #define PEERS_MAX 1024
 #define HINTS 4096
 #define WORK_BUCKETS 1024
+#define PASSED_BUCKETS 1024
 #define SYNC_OWED_MAX 64 /* shards of a joining node */
 
 struct peer {
     struct peer_view view;
+    bool may_return;  /* it is down, and may come back with what it holds */
     uint64_t down_ns; /* when it stopped being heard */
     bool long_away;   /* it is heard again just now, after longer than deletions are remembered */
     bool announcing;  /* it is heard again: told what is owned here, from `cursor` on */
@@ -53,10 +55,12 @@ struct session {
     bool self_holds;
     size_t peer_count;
     struct peer *peers; /* ordered by inc */
+    size_t missing;     /* nodes that are down and may come back with copies */
 
     struct list works, buckets[WORK_BUCKETS];
     size_t work_count, claim_count;
-    struct list waiters, passed, later;
+    struct list waiters, later;
+    struct list passed[PASSED_BUCKETS]; /* by our token */
     size_t waiter_count;
     uint64_t next_token;
     struct hint hints[HINTS];
@@ -80,8 +84,6 @@ bool peer_same_contact(struct session *s, uint64_t from, const struct message *m
 /* The sender has counted this node out since: it comes late, and the sender knows. */
 bool peer_stale_contact(struct session *s, uint64_t from, const struct message *m);
 void view_update(struct session *s, const struct session_view *v);
-/* Distinct nodes that are down and may come back with copies. */
-size_t peers_missing(const struct session *s);
 
 /* -- placement (placement.c) -- */
 uint64_t placement_score(const struct session *s, const struct key *key, uint64_t node);

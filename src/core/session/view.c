@@ -69,13 +69,6 @@ static bool stands_for(const struct session *s, size_t i)
     return false;
 }
 
-/* May come back, with what it holds. */
-static bool may_return(const struct session *s, size_t i)
-{
-    const struct peer_view *p = &s->peers[i].view;
-    return p->state == PEER_DOWN && p->holds && p->node != s->self_node && !stands_for(s, i);
-}
-
 /* Lost about when a node fell silent that may return: what these two held had no time to be copied
  * to others. */
 static bool lost_beside(const struct session *s, uint64_t lost_ns)
@@ -83,22 +76,26 @@ static bool lost_beside(const struct session *s, uint64_t lost_ns)
     for (size_t i = 0; i < s->peer_count; i++) {
         uint64_t down_ns = s->peers[i].down_ns;
         uint64_t apart = down_ns > lost_ns ? down_ns - lost_ns : lost_ns - down_ns;
-        if (may_return(s, i) && apart < RECOPIED_NS)
+        if (s->peers[i].may_return && apart < RECOPIED_NS)
             return true;
     }
     return false;
 }
 
-size_t peers_missing(const struct session *s)
+static void count_missing(struct session *s)
 {
-    size_t missing = 0;
     for (size_t i = 0; i < s->peer_count; i++) {
-        const struct peer *p = &s->peers[i];
-        bool replaced = p->view.state == PEER_DOWN && !may_return(s, i);
-        missing += may_return(s, i) || (replaced && lost_beside(s, p->down_ns));
+        const struct peer_view *p = &s->peers[i].view;
+        s->peers[i].may_return =
+            p->state == PEER_DOWN && p->holds && p->node != s->self_node && !stands_for(s, i);
     }
     /* A process that is new may stand where another has just been lost. */
-    return missing + lost_beside(s, s->start_ns);
+    s->missing = lost_beside(s, s->start_ns);
+    for (size_t i = 0; i < s->peer_count; i++) {
+        const struct peer *p = &s->peers[i];
+        bool replaced = p->view.state == PEER_DOWN && !p->may_return;
+        s->missing += p->may_return || (replaced && lost_beside(s, p->down_ns));
+    }
 }
 
 /* Carries what this shard remembers of a peer over to the new view's entry. */
@@ -115,6 +112,7 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
         to->announcing = false;
         to->sync_owed_count = 0;
         to->sync_done = false;
+        to->sync_shards = 0;
     }
     to->long_away = old && !was_heard && peer_heard(v) &&
                     s->now_ns > old->down_ns + s->config.split_max_ms * NS_PER_MS;
@@ -124,6 +122,7 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
         to->cursor = 0;
         to->sync_asked_ns = 0;
         to->sync_done = false;
+        to->sync_shards = 0;
     }
     if (old && peer_heard(v) && v->granted > old->view.granted) {
         to->announcing = true;
@@ -178,6 +177,8 @@ void view_update(struct session *s, const struct session_view *v)
     s->self_node = v->self_node;
     s->self_state = v->self_state;
     s->self_holds = v->self_holds;
+    if (any)
+        count_missing(s);
     judge_long_split(s);
     for (size_t i = 0; i < old_count; i++)
         if (peer_heard(&old[i].view) && !peer_is_heard(s, old[i].view.inc))

@@ -156,7 +156,7 @@ void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
         list_remove(&w->link);
     w->passed_to = to;
     w->pass_token = ++s->next_token;
-    list_append(&s->passed, &w->link);
+    list_append(&s->passed[w->pass_token % PASSED_BUCKETS], &w->link);
     struct message m = {.type = MESSAGE_FORWARD,
                         .key = w->key,
                         .token = w->pass_token,
@@ -184,13 +184,15 @@ void waiters_peer_gone(struct session *s, uint64_t inc)
 {
     struct list moved;
     list_init(&moved);
-    for (struct list *l = s->passed.next, *next; l != &s->passed; l = next) {
-        next = l->next;
-        struct waiter *w = list_entry(l, struct waiter, link);
-        if (w->passed_to != inc)
-            continue;
-        list_remove(l);
-        list_append(&moved, l);
+    for (size_t i = 0; i < PASSED_BUCKETS; i++) {
+        struct list *bucket = &s->passed[i];
+        for (struct list *l = bucket->next, *next; l != bucket; l = next) {
+            next = l->next;
+            if (list_entry(l, struct waiter, link)->passed_to != inc)
+                continue;
+            list_remove(l);
+            list_append(&moved, l);
+        }
     }
     struct list *l;
     while ((l = list_pop(&moved))) {
@@ -204,7 +206,8 @@ void waiters_peer_gone(struct session *s, uint64_t inc)
 
 static struct waiter *passed_find(struct session *s, uint64_t from, uint64_t token)
 {
-    for (struct list *l = s->passed.next; l != &s->passed; l = l->next) {
+    struct list *bucket = &s->passed[token % PASSED_BUCKETS];
+    for (struct list *l = bucket->next; l != bucket; l = l->next) {
         struct waiter *w = list_entry(l, struct waiter, link);
         if (w->pass_token == token && w->passed_to == from)
             return w;
@@ -225,6 +228,8 @@ void waiter_result(struct session *s, uint64_t from, const struct message *m)
     }
     int err = STEAD_OK;
     struct record *rec = m->record ? message_record(m, now_s(s), &err) : NULL;
+    if (status == STEAD_OK && !m->record && w->op.type != SESSION_END)
+        err = STEAD_E_PARSE; /* whoever asked counts on a record */
     if (err)
         status = err;
     if (status == STEAD_OK)

@@ -519,6 +519,35 @@ static void numbers_are_counted_at_the_owner(void **state)
     bus_deinit(&b);
 }
 
+/* An OK without a record, from a node that is sick: whoever asked would look into nothing. */
+static void an_answer_without_its_record_is_no_ok(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "k");
+    struct places p = made(&b, &k);
+    assert_int_equal(bus_read(&b, p.stranger, &k)->status, STEAD_OK); /* it knows where to ask */
+    bus_results_free(&b);
+    bus_pause(&b, p.owner);
+    uint64_t asked = bus_ask(&b, p.stranger, bus_op(SESSION_READ, &k));
+    struct bus_message *wire = list_entry(b.wire.next, struct bus_message, link);
+    struct message forward, lie = {.type = MESSAGE_RESULT, .key = k};
+    assert_int_equal(message_decode(wire->msg->bytes, wire->msg->len, &forward), STEAD_OK);
+    assert_int_equal(forward.type, MESSAGE_FORWARD);
+    lie.token = forward.token;
+    message_op_free(&forward);
+    struct msg *m = message_encode(&lie, NULL, b.nodes[p.stranger].inc);
+    assert_non_null(m);
+    bus_hand(&b, p.owner, p.stranger, m);
+    msg_free(m);
+    struct bus_result *r = bus_result(&b, asked);
+    assert_non_null(r);
+    assert_int_equal(r->status, STEAD_E_PARSE);
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +568,7 @@ int main(void)
         cmocka_unit_test(absent_and_unreachable_are_two_answers),
         cmocka_unit_test(a_record_ends_with_its_life),
         cmocka_unit_test(reading_a_copy_keeps_the_record_alive),
+        cmocka_unit_test(an_answer_without_its_record_is_no_ok),
         cmocka_unit_test(numbers_are_counted_at_the_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
