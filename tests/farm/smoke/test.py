@@ -26,10 +26,11 @@ def names(farm):
             check(farm.dns(f"{name}.shop.test", asked) == (0, [farm.ip(name)]), f"{name} as {asked} tells it")
     check(farm.dns("nobody.shop.test", "s1")[0] == 3, "an unknown name is NXDOMAIN")
     check(farm.dns("www.example.org", "s1")[0] == 5, "another zone is REFUSED")
-    for transport in ("+notcp", "+tcp"):
-        dig = subprocess.run(["dig", f"@{farm.ip('s1')}", "-p", str(DNS), transport, "+short", "www.shop.test"],
-                             capture_output=True, text=True, timeout=30, check=True)
-        check(set(dig.stdout.split()) == own, f"dig {transport}: {dig.stdout}")
+    for client in ("dig", "kdig"):
+        for transport in ("+notcp", "+tcp"):
+            asked = subprocess.run([client, f"@{farm.ip('s1')}", "-p", str(DNS), transport, "+short", "www.shop.test"],
+                                   capture_output=True, text=True, timeout=30, check=True)
+            check(set(asked.stdout.split()) == own, f"{client} {transport}: {asked.stdout}")
 
 
 def redirects(farm):
