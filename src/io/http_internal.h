@@ -15,6 +15,7 @@
 /* Of one connection; then the loop's other work has its turn, however much is pipelined. */
 #define HTTP_REQUESTS_A_TURN 16u
 #define HTTP_LINGER_MS 2000u
+#define HTTP_COMPLAIN_MS 10000u
 #define HTTP_ACCEPT_PAUSE_MS 100u /* out of descriptors */
 #define HTTP_DATE_BYTES 32
 
@@ -67,9 +68,10 @@ struct http_server {
     uv_timer_t timer;
     struct http_server_config config;
     char *server_name;
-    uint64_t timer_due_ms; /* TIME_NEVER: not running */
-    uint64_t accept_at_ms; /* paused until; 0 = not paused */
-    uv_idle_t idle;        /* runs while `later` has connections */
+    uint64_t timer_due_ms;   /* TIME_NEVER: not running */
+    uint64_t accept_at_ms;   /* paused until; 0 = not paused */
+    uint64_t complain_at_ms; /* not before, of refused connections */
+    uv_idle_t idle;          /* runs while `later` has connections */
     struct list phases[CONN_PHASES], later;
     uint32_t connections;
     uint32_t handles; /* not closed yet; the server is freed when none is left */

@@ -3,6 +3,7 @@
 #include "io/http_internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/io.h"
 
@@ -182,6 +183,17 @@ void conn_watch(struct http_conn *c, int events)
         uv_poll_stop(&c->poll);
 }
 
+static void refuse(struct http_server *s, const char *why)
+{
+    uint64_t now = uv_now(s->config.loop);
+    http_count(&s->config.counters->refused);
+    if (now < s->complain_at_ms)
+        return;
+    s->complain_at_ms = now + HTTP_COMPLAIN_MS;
+    log_warn("connections-refused", "door=%s why=\"%s\" open=%u", s->config.door, why,
+             s->connections);
+}
+
 static void idle_turn(uv_idle_t *idle)
 {
     struct http_server *s = idle->data;
@@ -207,7 +219,7 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
 {
     struct http_counters *counters = s->config.counters;
     if (s->connections >= s->config.limits.connections_max) {
-        http_count(&counters->refused);
+        refuse(s, "as many as this door may have");
         ssize_t sent = send(fd, server_is_full, sizeof server_is_full - 1, MSG_NOSIGNAL);
         (void)sent; /* a courtesy */
         close(fd);
@@ -215,7 +227,7 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
     }
     struct http_conn *c = mem_alloc(sizeof *c);
     if (!c || uv_poll_init(s->config.loop, &c->poll, fd) != 0) {
-        http_count(&counters->refused);
+        refuse(s, "no memory");
         mem_free(c);
         close(fd);
         return;
@@ -255,10 +267,11 @@ static void listener_event(uv_poll_t *poll, int status, int events)
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The connection stays in the backlog, and polling would spin. */
-            http_count(&s->config.counters->refused);
+            refuse(s, io_error_text(errno));
             uv_poll_stop(&s->listener);
             s->accept_at_ms = uv_now(s->config.loop) + HTTP_ACCEPT_PAUSE_MS;
             timer_at(s, s->accept_at_ms);
+            return;
         }
         if (errno != ECONNABORTED && errno != EINTR)
             return;
@@ -273,6 +286,8 @@ int http_server_open(const struct http_server_config *config, struct http_server
     if (!s)
         return STEAD_E_NOMEM;
     s->config = *config;
+    if (!config->door)
+        s->config.door = "http";
     s->timer_due_ms = TIME_NEVER;
     for (int p = 0; p < CONN_PHASES; p++)
         list_init(&s->phases[p]);

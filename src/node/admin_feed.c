@@ -62,6 +62,7 @@ static struct admin_director copy_director(const struct director_counters *d)
                                    .tunnels_reset = f->resets,
                                    .tunnels_timed_out = f->timeouts,
                                    .tunnels_busy = f->busy,
+                                   .answers_dropped = d->answers_dropped,
                                    .up_bytes = f->up_bytes,
                                    .down_bytes = f->down_bytes};
 }

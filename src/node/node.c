@@ -158,7 +158,7 @@ static int start_admin(struct node *n)
 
 static int start_threads(struct node *n)
 {
-    shared_init(&n->shared, n->config, n->store, n->setup.token);
+    shared_init(&n->shared, &n->setup, n->store);
     for (unsigned i = 0; i < n->setup.worker_count; i++) {
         int err = worker_start(&n->workers[i], i, &n->shared, &n->setup.workers[i]);
         if (err)

@@ -230,14 +230,27 @@ static int load_key(const struct config *c, struct setup *s)
     return err ? fail(err, "key-file", c->top.key_file, "") : STEAD_OK;
 }
 
-/* Every client that is forwarded takes two descriptors. */
-static void raise_limits(void)
+static int share_descriptors(struct setup *s)
 {
-    struct rlimit files;
+    char has[64];
+    struct rlimit files = {0};
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    getrlimit(RLIMIT_NOFILE, &files);
+    snprintf(has, sizeof(has), "%llu for %zu workers", (unsigned long long)files.rlim_cur,
+             s->worker_count);
+    if (!descriptors_share(files.rlim_cur, s->worker_count, &s->descriptors))
+        return fail(STEAD_E_FULL, "limit of open files", has,
+                    "raise it (LimitNOFILE, ulimit -n) or set fewer workers");
+    if (s->descriptors.public < DESCRIPTORS_EACH_MAX)
+        log_info("descriptors", "limit=%llu wanted=%llu clients=%u tunnels=%u raise=LimitNOFILE",
+                 (unsigned long long)files.rlim_cur,
+                 (unsigned long long)descriptors_wanted(s->worker_count),
+                 s->descriptors.public * (unsigned)s->worker_count,
+                 s->descriptors.tunnels * (unsigned)s->worker_count);
+    return STEAD_OK;
 }
 
 int setup_open(const struct config *c, struct setup *s)
@@ -245,12 +258,13 @@ int setup_open(const struct config *c, struct setup *s)
     *s = (struct setup){.config = c, .mesh_fd = -1, .admin_unix_fd = -1, .admin_tcp_fd = -1};
     s->state.lock_fd = -1;
     s->worker_count = c->top.workers;
-    raise_limits();
     if (!c->top.core_dumps && prctl(PR_SET_DUMPABLE, 0))
         log_warn("core-dumps", "error=%s", io_error_text(errno));
     for (size_t i = 0; i < WORKERS_MAX; i++)
         s->workers[i] = (struct worker_sockets){-1, -1, -1, -1};
-    int err = load_key(c, s);
+    int err = share_descriptors(s);
+    if (!err)
+        err = load_key(c, s);
     if (!err)
         err = open_state(c, s);
     if (!err) {

@@ -5,6 +5,7 @@
 
 #include "core/farm/farm.h"
 #include "node/config.h"
+#include "node/descriptors.h"
 #include "node/state.h"
 #include "role/director/director.h"
 #include "role/name/name.h"
@@ -24,6 +25,7 @@ struct setup {
     struct entry entry;
     int mesh_fd, admin_unix_fd, admin_tcp_fd;
     size_t worker_count;
+    struct descriptors descriptors; /* of each worker */
     struct worker_sockets workers[WORKERS_MAX];
     char *token; /* of the gate's TCP listener; NULL on a unix socket */
 };

@@ -77,11 +77,13 @@ static void init_checks(struct shared *s, const struct config *c)
     }
 }
 
-void shared_init(struct shared *s, const struct config *c, struct store *store, const char *token)
+void shared_init(struct shared *s, const struct setup *setup, struct store *store)
 {
+    const struct config *c = setup->config;
     s->config = c;
     s->store = store;
-    s->token = token;
+    s->token = setup->token;
+    s->descriptors = setup->descriptors;
     init_names(s, c);
     init_decide(s, c);
     init_checks(s, c);
@@ -133,6 +135,8 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
                                 .counters = &s->director};
     http_limits_default(&c.http);
     forward_limits_default(&c.forward);
+    c.http.connections_max = s->descriptors.public;
+    c.forward.tunnels_max = s->descriptors.tunnels;
     if (sockets->public < 0)
         return STEAD_OK;
     take(&sockets->public);
@@ -154,6 +158,7 @@ static int open_gate(struct worker *w, struct worker_sockets *sockets)
                             .http_counters = &s->gate_http,
                             .counters = &s->gate};
     http_limits_default(&c.http);
+    c.http.connections_max = s->descriptors.gate;
     if (sockets->gate < 0)
         return STEAD_OK;
     int err = gate_open(&c, &w->gate);

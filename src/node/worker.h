@@ -14,6 +14,7 @@ struct shared {
     const struct config *config;
     struct store *store;
     const char *token;
+    struct descriptors descriptors;
     struct decide_config decide;
     struct decide_service services[CONFIG_SERVICES_MAX];
     struct decide_server servers[ENTRY_SERVERS_MAX];
@@ -42,7 +43,7 @@ struct worker {
 };
 
 /* Fills in the tables. */
-void shared_init(struct shared *s, const struct config *c, struct store *store, const char *token);
+void shared_init(struct shared *s, const struct setup *setup, struct store *store);
 
 /* Opens its parts on the descriptors (taken over, set to -1) and starts the thread. */
 int worker_start(struct worker *w, unsigned index, struct shared *shared,

@@ -220,8 +220,12 @@ static int open_door(struct admin *a, struct door *d, int fd, bool local)
 {
     if (fd < 0)
         return STEAD_OK;
-    struct http_server_config http = {
-        .loop = &a->loop, .fd = fd, .counters = &a->counters, .handle = handle, .context = d};
+    struct http_server_config http = {.loop = &a->loop,
+                                      .fd = fd,
+                                      .counters = &a->counters,
+                                      .door = "admin",
+                                      .handle = handle,
+                                      .context = d};
     http_limits_default(&http.limits);
     http.limits.connections_max = ADMIN_CONNECTIONS_MAX;
     http.limits.body_max = 0;

@@ -35,7 +35,7 @@ struct admin_director {
     uint64_t roster, not_found, method, redirected, forwarded, misdirected, no_server, bad,
         not_modified;
     uint64_t tunnels_opened, tunnels_open, tunnels_refused, tunnels_reset, tunnels_timed_out,
-        tunnels_busy, up_bytes, down_bytes;
+        tunnels_busy, answers_dropped, up_bytes, down_bytes;
 };
 
 /* The node at one moment. Every number is a uint64_t, so that the table of metrics can name it by

@@ -25,7 +25,8 @@ struct answer {
 struct answers {
     uv_loop_t *loop;
     struct list list;
-    size_t count;
+    uint32_t count, max;
+    atomic_uint_fast64_t *dropped;
     uv_timer_t anchor; /* never started: lets close() be reported by the loop */
     bool closing, anchor_closed;
     void (*closed)(void *context);
@@ -101,9 +102,10 @@ static void on_written(uv_write_t *q, int status)
 void answer_last(struct answers *a, int fd, const void *bytes, size_t len)
 {
     struct answer *x = NULL;
-    if (!a->closing && a->count < ANSWERS_MAX)
+    if (!a->closing && a->count < a->max)
         x = mem_alloc(sizeof(*x) + len);
     if (!x) {
+        atomic_fetch_add_explicit(a->dropped, 1, memory_order_relaxed);
         close(fd);
         return;
     }
@@ -126,12 +128,14 @@ void answer_last(struct answers *a, int fd, const void *bytes, size_t len)
         answer_end(x);
 }
 
-int answers_open(uv_loop_t *loop, struct answers **out)
+int answers_open(uv_loop_t *loop, uint32_t max, atomic_uint_fast64_t *dropped, struct answers **out)
 {
     struct answers *a = mem_alloc(sizeof(*a));
     if (!a)
         return STEAD_E_NOMEM;
     a->loop = loop;
+    a->max = max;
+    a->dropped = dropped;
     list_init(&a->list);
     uv_timer_init(loop, &a->anchor);
     a->anchor.data = a;

@@ -7,16 +7,19 @@
 #ifndef ROLE_DIRECTOR_ANSWER_H
 #define ROLE_DIRECTOR_ANSWER_H
 
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #define ANSWER_LINGER_MS 1000
-#define ANSWERS_MAX 1024 /* at once; beyond it the connection is closed without one */
 
 struct answers;
 
-/* STEAD_E_NOMEM. */
-int answers_open(uv_loop_t *loop, struct answers **out);
+/* max: at once; beyond it a connection is closed without an answer, and `dropped` counts it.
+ * STEAD_E_NOMEM. */
+int answers_open(uv_loop_t *loop, uint32_t max, atomic_uint_fast64_t *dropped,
+                 struct answers **out);
 /* Owns fd from now on; the bytes (a whole HTTP response) are copied. */
 void answer_last(struct answers *a, int fd, const void *bytes, size_t len);
 /* Breaks off what is under way; `closed` is called on the loop when nothing is left, a is freed

@@ -283,11 +283,13 @@ int director_open(const struct director_config *c, struct director **out)
                                    .limits = c->http,
                                    .counters = &c->counters->http,
                                    .server_name = "stead",
+                                   .door = "public",
                                    .handle = on_request,
                                    .context = d};
     int e = roster_answers_new(c->decide, c->self_name, &d->rosters);
     if (e == STEAD_OK)
-        e = answers_open(c->loop, &d->answers);
+        e = answers_open(c->loop, c->forward.tunnels_max, &c->counters->answers_dropped,
+                         &d->answers);
     if (e == STEAD_OK)
         e = forwarder_open(&f, &d->forwarder);
     if (e == STEAD_OK)

@@ -24,6 +24,7 @@ struct director_counters {
     struct forward_counters forward;
     atomic_uint_fast64_t verdicts[DIRECTOR_VERDICTS]; /* by enum decide_verdict */
     atomic_uint_fast64_t not_modified;
+    atomic_uint_fast64_t answers_dropped; /* clients whose tunnel failed, closed without a word */
 };
 
 struct director_config {

@@ -99,6 +99,7 @@ int gate_open(const struct gate_config *c, struct gate **out)
                                       .fd = c->fd,
                                       .limits = c->http,
                                       .counters = c->http_counters,
+                                      .door = "gate",
                                       .handle = gate_request,
                                       .context = g};
     http.limits.body_max = GATE_BODY_MAX;

@@ -1,0 +1,45 @@
+/* descriptors.c - the sum of what is held in reserve, and the shares of the rest. */
+#include "node/descriptors.h"
+
+#include "core/roster/entry.h"
+#include "role/admin/admin.h"
+#include "role/name/name.h"
+
+#define PARTS 5u /* of a worker's part: public 1, gate 1, tunnels 2, last answers 1 */
+#define EACH_MIN 16u
+
+static uint64_t reserve(size_t workers)
+{
+    const uint64_t process = 32; /* mesh, admin, state, log, files being read */
+    const uint64_t admin = 2 * ADMIN_CONNECTIONS_MAX; /* unix and TCP */
+    const uint64_t checks = 2 * ENTRY_SERVERS_MAX;    /* one ends while the next begins */
+    const uint64_t loop = 12;                         /* a worker's listeners and its loop's own */
+    const uint64_t names = NAME_TCP_CONNECTIONS_MAX + 1;
+    return process + admin + checks + workers * (loop + names);
+}
+
+static uint64_t needed(size_t workers, uint32_t each)
+{
+    return reserve(workers) + workers * PARTS * each;
+}
+
+uint64_t descriptors_needed(size_t workers)
+{
+    return needed(workers, EACH_MIN);
+}
+
+uint64_t descriptors_wanted(size_t workers)
+{
+    return needed(workers, DESCRIPTORS_EACH_MAX);
+}
+
+bool descriptors_share(uint64_t limit, size_t workers, struct descriptors *out)
+{
+    if (limit < descriptors_needed(workers))
+        return false;
+    uint64_t each = (limit - reserve(workers)) / workers / PARTS;
+    if (each > DESCRIPTORS_EACH_MAX)
+        each = DESCRIPTORS_EACH_MAX;
+    *out = (struct descriptors){(uint32_t)each, (uint32_t)each, (uint32_t)each};
+    return true;
+}
