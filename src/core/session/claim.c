@@ -118,6 +118,7 @@ static bool merge_answer(struct session *s, struct item *item, const struct mess
     if (!m->record)
         return true;
     struct record *r = session_record(s, m);
+    item->offered = 0;
     bool merged = r && item_merge(s, item, r, &changed, &lost) == STEAD_OK;
     record_free(r);
     return merged;

@@ -39,6 +39,7 @@ void heal_announce(struct session *s)
 void heal_offer(struct session *s, struct item *item, uint64_t to)
 {
     struct message m = {.type = MESSAGE_OFFER, .key = item->record->key, .token = ++s->next_token};
+    item->offered = m.token;
     if (session_send(s, &m, item->record, to))
         return;
     item->generation = UINT64_MAX; /* unsure: offered again by mending */
@@ -247,7 +248,11 @@ void heal_taken(struct session *s, uint64_t from, const struct message *m)
     if (!item || item->role == ROLE_OWNER)
         return;
     int status = -(int)m->status;
-    if (status == STEAD_OK) {
+    if (status == STEAD_OK && item->offered != m->token) {
+        /* What is here is not what was taken; unless a later offer is on its way. */
+        if (item->offered == 0 && !listed_by(s, item, from))
+            heal_offer(s, item, from);
+    } else if (status == STEAD_OK) {
         if (!listed_by(s, item, from) && stamp_compare(&item->record->stamp, &m->stamp) <= 0)
             gone(s, item, from);
     } else if (status == STEAD_E_NOT_FOUND && m->peer != 0 && m->peer != s->self_inc &&

@@ -95,6 +95,10 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
     unsigned lost;
     bool changed, was_owner = item->role == ROLE_OWNER;
     bool newer = stamp_compare(&r->stamp, &item->record->stamp) >= 0;
+    if (was_owner)
+        heal_offer(s, item, from); /* its own holders are in it, to be told */
+    else
+        item->offered = 0;
     int err = item_merge(s, item, r, &changed, &lost);
     if (err) {
         answer(s, from, m, err, &item->record->stamp);
@@ -114,7 +118,7 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
     answer(s, from, m, differs && m->base ? STEAD_E_NOT_FOUND : STEAD_OK, &r->stamp);
     /* What the owner does not have, it is told: two sides of a split, or a write that never was
      * acknowledged. */
-    if (differs && m->base == 0)
+    if (differs && m->base == 0 && !was_owner)
         heal_offer(s, item, from);
     struct work *w = work_find(s, &m->key);
     if (w)
