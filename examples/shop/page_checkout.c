@@ -21,16 +21,19 @@ static const struct {
 };
 #define FIELD_COUNT (sizeof fields / sizeof *fields)
 
+/* A script may leave all of it out and gets an order without an address; a half one is a mistake.
+ */
 static bool read_address(const struct request *r, struct address *to)
 {
-    bool whole = true;
+    bool whole = true, any = false;
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         char *value = (char *)to + fields[i].at;
         bool good = request_form(r, fields[i].name, value, CART_TEXT_MAX + 1) &&
                     strspn(value, " ") < strlen(value);
         whole = whole && good;
+        any = any || request_has_form(r, fields[i].name);
     }
-    return whole;
+    return whole || (!any && request_wants_json(r));
 }
 
 static void add_summary(struct text *t, const struct cart *c)

@@ -49,6 +49,23 @@ static void print_choice(const struct stead_choice *c, bool verbose)
     putchar('\n');
 }
 
+/* What an error of stead_pick() means here, where there are no records. */
+static const char *reason(int err)
+{
+    switch (err) {
+    case STEAD_E_INVAL:
+        return "not an http or https URL, or an option that is not valid; see 'stead help pick'";
+    case STEAD_E_UNREACHABLE:
+        return "neither the name server nor a server of that name can be reached";
+    case STEAD_E_IO:
+        return "the name server does not answer for that name";
+    case STEAD_E_NOT_FOUND:
+        return "there is no such name, or no roster of a farm behind it";
+    default:
+        return stead_error_text(err);
+    }
+}
+
 int verb_pick(int argc, char **argv)
 {
     const char *value[OPTION_COUNT] = {NULL};
@@ -73,7 +90,7 @@ int verb_pick(int argc, char **argv)
     so.exclude_count = value[EXCLUDE] ? 1 : 0;
     int err = stead_pick(argv[o.first], &so, &choice);
     if (err) {
-        fprintf(stderr, "stead pick: %s: %s\n", argv[o.first], stead_error_text(err));
+        fprintf(stderr, "stead pick: %s: %s\n", argv[o.first], reason(err));
         return err == STEAD_E_INVAL ? EXIT_USAGE : EXIT_FAILED;
     }
     if (o.json)

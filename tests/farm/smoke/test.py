@@ -105,9 +105,14 @@ def shopping(farm):
     address = {"name": "Bob <b>", "street": "1 Main Street", "zip": "89073", "city": "Ulm"}
     first, second = shopper.ask("/checkout", address), shopper.ask("/checkout", address)
     check(first.status == 200 and first.json()["order"] == second.json()["order"], "checked out twice, charged once")
+    check(shopper.ask("/checkout", {"name": "Bob"}).json()["order"] == first.json()["order"], "no second order of nothing")
     check("Bob &lt;b&gt;" in shopper.ask("/order", accept="text/html").text, "what shoppers write is escaped")
     for form, status in (({"sku": 13, "qty": 1}, 400), ({"sku": 1, "qty": 100}, 400), ({"sku": 1, "qty": "x" * 20000}, 413)):
         check(shopper.ask("/cart", form).status == status, f"POST /cart {str(form)[:40]} is {status}")
+    check(shopper.ask("/cart", {"sku": 2, "qty": 1}).status == 200, "POST /cart after an order")
+    check(shopper.ask("/checkout", {"name": "Bob"}).status == 400, "half an address is a mistake")
+    brief = shopper.ask("/checkout", {})
+    check(brief.status == 200 and brief.json()["order"] != first.json()["order"], f"a script needs no address: {brief.text}")
     old = shopper.cookie
     check(shopper.ask("/logout", {}).status == 200, "POST /logout")
     gone = request(farm.ip("s1"), PUBLIC, "/whoami.json", host="s1.shop.test:8080", headers={"Cookie": f"sid={old}"})
