@@ -40,6 +40,7 @@ void heal_offer(struct session *s, struct item *item, uint64_t to)
 {
     struct message m = {.type = MESSAGE_OFFER, .key = item->record->key, .token = ++s->next_token};
     item->offered = m.token;
+    item->offered_ns = s->now_ns;
     if (session_send(s, &m, item->record, to))
         return;
     item->generation = UINT64_MAX; /* unsure: offered again by mending */

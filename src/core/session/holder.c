@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 
+#define OFFER_NS (2 * NS_PER_S) /* an offer is answered by then, or lost */
+
 static bool listed(const struct session *s, const struct record *r)
 {
     for (size_t i = 0; i < r->holder_count; i++)
@@ -206,7 +208,9 @@ void holder_drop(struct session *s, uint64_t from, const struct message *m)
         return; /* it was told to hold a newer version since */
     bool subsumed = mine->inc == from || record_digest(item->record) == m->digest;
     if (!subsumed) {
-        heal_offer(s, item, from);
+        /* TAKEN comes too, if it was offered just now. */
+        if (item->offered == 0 || s->now_ns > item->offered_ns + OFFER_NS)
+            heal_offer(s, item, from);
         return;
     }
     item_remove(s, item);

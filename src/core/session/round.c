@@ -113,15 +113,6 @@ static void tell(struct session *s, struct work *w, enum message_type type, uint
         session_send(s, &m, NULL, to);
 }
 
-/* Does it wait for TAKEN? That is enough for it to drop what it has. */
-static bool offered_by(const struct work *w, uint64_t inc)
-{
-    for (size_t i = 0; i < w->offer_count; i++)
-        if (w->offers[i].inc == inc)
-            return true;
-    return false;
-}
-
 /* Everybody who has to has this version. */
 static void complete(struct session *s, struct work *w, struct item *item)
 {
@@ -135,7 +126,7 @@ static void complete(struct session *s, struct work *w, struct item *item)
     st->doubtful = false;
     answer_round(s, w, item, (uint8_t)(1 + st->count), origin);
     for (size_t i = 0; i < w->drop_count; i++)
-        if (!item_copy(item, w->drops[i]) && !offered_by(w, w->drops[i]))
+        if (!item_copy(item, w->drops[i]))
             tell(s, w, MESSAGE_DROP, w->drops[i], 0, item);
     if (w->handover_from)
         tell(s, w, MESSAGE_TAKEN, w->handover_from, w->handover_token, item);

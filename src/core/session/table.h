@@ -28,6 +28,7 @@ struct item {
     uint64_t generation;         /* copy: the owner's count-out generation when it was confirmed */
     uint64_t life_ns;            /* engine's: its life ends then, as far as is known here */
     uint64_t offered;            /* engine's: token of the offer of what is here; 0: changed since */
+    uint64_t offered_ns;         /* engine's: when */
     uint64_t mend_ns;            /* engine's: no claim in the background before */
     uint64_t touched_ns;         /* when a touch was last replicated or sent on */
     uint8_t role;                /* engine's */
