@@ -94,7 +94,7 @@ static void claim_lost(struct session *s, struct work *w, struct item *item, uin
     bool direct = owner == via || peer_is_heard(s, owner);
     bool was_owner = item->role == ROLE_OWNER;
     s->stats.claims_failed++;
-    item_disown(s, item);
+    item_step_down(s, item);
     item->mend_ns = s->now_ns + (50 + rng_below(&s->rng, 200)) * NS_PER_MS;
     work_begin(s, w, WORK_IDLE);
     if (direct)

@@ -86,7 +86,7 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
         }
         s->stats.fenced++;
         session_tell(s, NOTICE_FENCED, &m->key, from, 0);
-        item_disown(s, item);
+        item_step_down(s, item);
         hint_set(s, &m->key, from);
         heal_offer(s, item, from);
         return;

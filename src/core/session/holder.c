@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+#define DISOWNED_NS (NS_PER_S)
 #define OFFER_NS (2 * NS_PER_S) /* an offer is answered by then, or lost */
 
 static bool listed(const struct session *s, const struct record *r)
@@ -106,7 +107,7 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
         answer(s, from, m, err, &item->record->stamp);
         return;
     }
-    item_disown(s, item);
+    item_step_down(s, item);
     item_unqueue(s, item);
     take_head(item, r);
     item->generation = m->counted + 1;
@@ -190,6 +191,19 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
     else
         answer(s, from, m, err ? err : STEAD_E_FULL, item ? &item->record->stamp : NULL);
     record_free(r);
+}
+
+/* Whoever owns it now will say so, or take what is here; else, after a while, everybody is asked.
+ */
+void holder_disowned(struct session *s, uint64_t from, const struct message *m)
+{
+    struct item *item = table_find(s->table, &m->key);
+    if (!item || item->role == ROLE_OWNER || item->record->stamp.inc != from ||
+        stamp_compare(&item->record->stamp, &m->stamp) > 0)
+        return;
+    item->generation = 0;
+    item->mend_ns = s->now_ns + DISOWNED_NS;
+    repair_note(s, item);
 }
 
 /* The owner has others now. What it does not know of stays until it took it. */

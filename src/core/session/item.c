@@ -65,6 +65,16 @@ void item_disown(struct session *s, struct item *item)
     repair_note(s, item);
 }
 
+void item_step_down(struct session *s, struct item *item)
+{
+    struct message m = {
+        .type = MESSAGE_DISOWN, .key = item->record->key, .stamp = item->record->stamp};
+    for (size_t i = 0; item->role == ROLE_OWNER && i < item->state->count; i++)
+        if (peer_is_heard(s, item->state->copies[i].inc))
+            session_send(s, &m, NULL, item->state->copies[i].inc);
+    item_disown(s, item);
+}
+
 void item_remove(struct session *s, struct item *item)
 {
     s->stats.tombstones -= item->tombstone;

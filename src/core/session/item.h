@@ -33,6 +33,8 @@ struct session_state {
 struct item *item_insert(struct session *s, struct record *r, enum item_role role);
 bool item_own(struct session *s, struct item *item); /* becomes owner; false without memory */
 void item_disown(struct session *s, struct item *item);
+/* As item_disown, and its holders are told: another node owns it. */
+void item_step_down(struct session *s, struct item *item);
 void item_remove(struct session *s, struct item *item);
 void item_unqueue(struct session *s, struct item *item);
 /* Who owns it, as far as this node knows; 0 = nobody it knows. */

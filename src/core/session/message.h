@@ -23,7 +23,8 @@ enum message_type {
     MESSAGE_HANDOVER,   /* own it from now on */
     MESSAGE_EXPIRED,
     MESSAGE_TOUCH,
-    MESSAGE_SYNC, /* are your copies complete? */
+    MESSAGE_DISOWN, /* I own it no more; ask around if nobody tells you who does */
+    MESSAGE_SYNC,   /* are your copies complete? */
     MESSAGE_SYNCED
 };
 

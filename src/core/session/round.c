@@ -211,11 +211,11 @@ static void fenced(struct session *s, struct work *w, struct item *item, const s
     if (claim) {
         /* Two claimants: one of them will hear of the other's success when it asks anew, after a
          * random wait. */
-        item_disown(s, item);
+        item_step_down(s, item);
         fail_round(s, w, STEAD_E_FENCED, s->now_ns + (20 + rng_below(&s->rng, 200)) * NS_PER_MS);
         return;
     }
-    item_disown(s, item);
+    item_step_down(s, item);
     hint_set(s, &w->key, by->inc);
     if (peer_is_heard(s, by->inc))
         heal_offer(s, item, by->inc);

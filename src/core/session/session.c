@@ -186,7 +186,7 @@ static message_handler *const handlers[] = {
     [MESSAGE_OFFER] = heal_offered,         [MESSAGE_TAKEN] = heal_taken,
     [MESSAGE_HANDOVER] = leave_handed,      [MESSAGE_EXPIRED] = expiry_expired,
     [MESSAGE_TOUCH] = expiry_touched,       [MESSAGE_SYNC] = sync_asked,
-    [MESSAGE_SYNCED] = sync_answered,
+    [MESSAGE_DISOWN] = holder_disowned,     [MESSAGE_SYNCED] = sync_answered,
 };
 
 static void on_message(struct session *s, uint64_t from, const uint8_t *bytes, size_t len)

@@ -115,6 +115,7 @@ void round_drop(struct work *w, uint64_t inc);
 
 /* -- the other side (holder.c) -- */
 void holder_replicate(struct session *s, uint64_t from, const struct message *m);
+void holder_disowned(struct session *s, uint64_t from, const struct message *m);
 void holder_drop(struct session *s, uint64_t from, const struct message *m);
 bool holder_may_serve(struct session *s, const struct item *item);
 
