@@ -141,6 +141,46 @@ const struct sim_checker check_one_owner = {
     .sweep = owner_sweep,
 };
 
+/* -- two copies merge to the same, whichever comes first -- */
+
+static uint64_t merge_digest(const struct record *into, const struct record *from)
+{
+    struct record *r = record_clone(into);
+    uint64_t digest = record_merge(r, from, 1, NULL, NULL) == STEAD_OK ? record_digest(r) : 0;
+    record_free(r);
+    return digest;
+}
+
+static void merge_key(struct sim *s, const struct key *key)
+{
+    const struct record *first = NULL;
+    for (unsigned i = 0; i < SIM_SLOTS; i++) {
+        const struct record *r = sim_node_peek(&s->nodes[i], key, NULL);
+        if (!r || !first || record_digest(r) == record_digest(first)) {
+            first = first ? first : r;
+            continue;
+        }
+        uint64_t one = merge_digest(first, r), other = merge_digest(r, first);
+        if (one != other && one != 0 && other != 0)
+            sim_violation(s, check_merge.name, key, "the copy of %s merges to something else",
+                          s->nodes[i].name);
+    }
+}
+
+static void merge_sweep(struct sim *s)
+{
+    if (s->now_ns / MS(40) % 10 != 0)
+        return;
+    for (size_t i = 0; i < s->model->key_count && !s->over; i++)
+        merge_key(s, &s->model->keys[i].key);
+}
+
+const struct sim_checker check_merge = {
+    .name = "merge",
+    .promise = "two copies merge to the same, whichever way",
+    .sweep = merge_sweep,
+};
+
 /* -- terms never fall at a holder -- */
 
 static void fall_step(struct sim *s, struct sim_node *n, const struct key *key,

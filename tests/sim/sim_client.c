@@ -172,9 +172,12 @@ static int client_some_node(struct sim *s)
     return count ? (int)slots[rng_below(&st->rng, count)] : -1;
 }
 
-static uint32_t client_deadline_ms(const struct sim *s)
+/* Most are in a hurry; some wait longer than a node may be silent before it is counted out and
+ * more. */
+static uint32_t client_deadline_ms(struct sim *s)
 {
-    return s->scenario == SCENARIO_SICK ? CLIENT_SICK_DEADLINE_MS : CLIENT_DEADLINE_MS;
+    bool patient = sim_chance(&client_state(s)->rng, 250);
+    return s->scenario == SCENARIO_SICK || patient ? CLIENT_PATIENT_MS : CLIENT_DEADLINE_MS;
 }
 
 static void client_due(struct sim *s, unsigned who, uint64_t in_ns)
@@ -191,7 +194,8 @@ static void client_send(struct sim *s, unsigned who, uint64_t op, unsigned slot)
     sim_model_begin(s, op, slot);
     s->model->ops[op].inc = s->nodes[slot].inc;
     sim_node_call(s, slot, op);
-    client_due(s, who, MS(client_deadline_ms(s) + PATIENCE_BEYOND_MS));
+    s->model->ops[op].deadline_ms = client_deadline_ms(s);
+    client_due(s, who, MS(s->model->ops[op].deadline_ms + PATIENCE_BEYOND_MS));
 }
 
 static void client_think(struct sim *s, unsigned who)
@@ -324,7 +328,7 @@ void sim_client_operation(struct sim *s, uint64_t op, uint64_t node_now_ns, stru
     *out = (struct session_op){.type = o->type,
                                .key = &s->model->keys[o->key].key,
                                .ops = st->ops,
-                               .deadline_ns = node_now_ns + MS(client_deadline_ms(s)),
+                               .deadline_ns = node_now_ns + MS(o->deadline_ms),
                                .request = op};
     if (o->type == SESSION_READ || o->type == SESSION_END)
         return;

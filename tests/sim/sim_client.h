@@ -8,7 +8,7 @@
 
 #define SIM_CLIENTS 5
 #define CLIENT_DEADLINE_MS 2000
-#define CLIENT_SICK_DEADLINE_MS 6000
+#define CLIENT_PATIENT_MS 6000
 
 struct sim_client {
     bool busy;

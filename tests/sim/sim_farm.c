@@ -37,6 +37,7 @@ struct sim_node *sim_nodes_new(struct sim *s)
         list_init(&n->inbox);
         list_init(&n->calls);
         list_init(&n->outgoing);
+        list_init(&n->held);
     }
     return nodes;
 }

@@ -127,7 +127,7 @@ static void fault_pause(struct sim *s, unsigned slot, uint64_t lasts_ms)
     fault_harm(s);
     s->sum.pauses++;
     fault_new(s, FAULT_PAUSE, slot, lasts_ms);
-    sim_node_pause(s, slot, true);
+    sim_node_pause(s, slot, sim_chance(&s->faults->rng, 500));
 }
 
 static void fault_clone(struct sim *s, unsigned of)
@@ -386,7 +386,7 @@ void sim_fault_mend(struct sim *s, size_t number)
     if (fault->type == FAULT_KILL || fault->type == FAULT_TERM) {
         sim_node_start(s, fault->slot);
     } else if (fault->type == FAULT_PAUSE) {
-        sim_node_pause(s, fault->slot, false);
+        sim_node_resume(s, fault->slot);
     } else {
         fault_unblock(s, fault);
         fault_mend_links(s, fault->type);

@@ -32,6 +32,7 @@ struct model_op {
     uint8_t copies;
     uint8_t effect[MODEL_FIELDS];
     uint32_t value_len; /* of every field it sets */
+    uint32_t deadline_ms;
 };
 
 struct model_key {

@@ -157,6 +157,10 @@ static void node_send_datagrams(struct sim *s, struct sim_node *n, struct farm_a
     while ((link = list_pop(&a->datagrams))) {
         struct farm_datagram *d = list_entry(link, struct farm_datagram, link);
         n->bytes_out += d->len;
+        if (n->stalls) {
+            list_append(&n->held, &d->link);
+            continue;
+        }
         sim_net_send(s, n->slot, &d->to, d->bytes, d->len, n->step_ns);
         mem_free(d);
     }
@@ -300,6 +304,8 @@ static void node_end(struct sim *s, struct sim_node *n)
     }
     while ((link = list_pop(&n->calls)))
         free(list_entry(link, struct sim_call, link));
+    while ((link = list_pop(&n->held)))
+        mem_free(list_entry(link, struct farm_datagram, link));
     msg_list_free(&n->outgoing);
     for (unsigned i = 0; i < n->shard_count; i++) {
         session_free(n->shards[i]);
@@ -308,7 +314,7 @@ static void node_end(struct sim *s, struct sim_node *n)
     farm_free(n->farm);
     n->farm = NULL;
     n->phase = PHASE_OFF;
-    n->paused = n->refused = false;
+    n->paused = n->refused = n->stalls = false;
     n->wake_ns = TIME_NEVER;
     n->inbox_bytes = 0;
     n->gone_ns = s->now_ns;
@@ -376,8 +382,14 @@ void sim_node_run(struct sim *s, unsigned slot)
     if (s->over)
         return;
     node_daemon(s, n);
-    if (sim_node_alive(n))
-        node_sleep(s, n);
+    if (!sim_node_alive(n))
+        return;
+    if (n->stalls) {
+        n->paused = true;
+        sim_trace(s, "%s stands still within a step", n->name);
+        return;
+    }
+    node_sleep(s, n);
 }
 
 /* -- the supervisor, the network and the clients -- */
@@ -472,15 +484,31 @@ void sim_node_term(struct sim *s, unsigned slot)
     node_wake_soon(s, n);
 }
 
-void sim_node_pause(struct sim *s, unsigned slot, bool pause)
+void sim_node_pause(struct sim *s, unsigned slot, bool in_step)
 {
     struct sim_node *n = &s->nodes[slot];
-    if (!sim_node_alive(n) || n->paused == pause)
+    if (!sim_node_alive(n) || n->paused)
         return;
-    sim_trace(s, "%s %s", n->name, pause ? "stands still" : "runs again");
-    n->paused = pause;
-    if (!pause)
-        node_wake_soon(s, n);
+    n->stalls = in_step;
+    n->paused = !in_step;
+    if (n->paused)
+        sim_trace(s, "%s stands still", n->name);
+}
+
+void sim_node_resume(struct sim *s, unsigned slot)
+{
+    struct sim_node *n = &s->nodes[slot];
+    if (!sim_node_alive(n) || !(n->paused || n->stalls))
+        return;
+    sim_trace(s, "%s runs again", n->name);
+    n->paused = n->stalls = false;
+    struct list *link;
+    while ((link = list_pop(&n->held))) {
+        struct farm_datagram *d = list_entry(link, struct farm_datagram, link);
+        sim_net_send(s, n->slot, &d->to, d->bytes, d->len, 0);
+        mem_free(d);
+    }
+    node_wake_soon(s, n);
 }
 
 void sim_node_frame(struct sim *s, unsigned slot, struct sim_frame *f)

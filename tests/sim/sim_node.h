@@ -52,7 +52,9 @@ struct sim_node {
     struct list outgoing; /* struct msg: session messages of this step */
     bool view_changed, refused;
     bool paused;
-    uint64_t wake_ns;                              /* TIME_NEVER: nothing is due */
+    bool stalls;      /* it is about to stand still: between deciding what to send and sending it */
+    struct list held; /* struct sim_held: what the step would have sent */
+    uint64_t wake_ns; /* TIME_NEVER: nothing is due */
     uint64_t started_ns, up_ns, gone_ns, saved_ns; /* saved: the disk's addresses */
     uint64_t leave_by_ns;
     uint64_t step_ns; /* how long the running step takes */
@@ -71,7 +73,9 @@ uint64_t sim_node_clock(const struct sim_node *n, uint64_t now_ns);
 void sim_node_start(struct sim *s, unsigned slot);
 void sim_node_kill(struct sim *s, unsigned slot); /* no word to anybody */
 void sim_node_term(struct sim *s, unsigned slot);
-void sim_node_pause(struct sim *s, unsigned slot, bool pause);
+/* It runs no more; or, in_step, after it has taken its next step but not sent what comes of it. */
+void sim_node_pause(struct sim *s, unsigned slot, bool in_step);
+void sim_node_resume(struct sim *s, unsigned slot);
 
 /* A frame at the address. */
 void sim_node_frame(struct sim *s, unsigned slot, struct sim_frame *f);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define ANNOUNCE_BATCH 64
+#define OFFER_NS (2 * NS_PER_S) /* an offer is answered by then, or lost */
 
 /* -- announcing -- */
 
@@ -41,10 +42,12 @@ void heal_offer(struct session *s, struct item *item, uint64_t to)
     struct message m = {.type = MESSAGE_OFFER, .key = item->record->key, .token = ++s->next_token};
     item->offered = m.token;
     item->offered_ns = s->now_ns;
-    if (session_send(s, &m, item->record, to))
+    if (!session_send(s, &m, item->record, to))
+        item->generation = UINT64_MAX; /* unsure: offered again by mending */
+    if (item->role == ROLE_OWNER)
         return;
-    item->generation = UINT64_MAX; /* unsure: offered again by mending */
-    repair_note(s, item);
+    item->mend_ns = s->now_ns + OFFER_NS;
+    repair_note(s, item); /* so is one that nobody answers */
 }
 
 static void gone(struct session *s, struct item *item, uint64_t owner)
@@ -98,7 +101,6 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
     }
     if (stamp_compare(mine, &m->stamp) > 0 && peer_is_heard(s, mine->inc))
         return; /* its owner will say so itself */
-    item_unqueue(s, item);
     /* What was owned here may have copies elsewhere, which the new owner learns of from the offer.
      */
     if (same && m->index == 0 && mine->inc != s->self_inc)
