@@ -216,7 +216,7 @@ static void of_many_that_create_if_absent_one_wins(void **state)
         struct bus b;
         uint64_t asked[4];
         int won = 0, winner = 0;
-        char text[4];
+        char text[16];
         bus_init(&b);
         bus_begin(&b, 4);
         b.shuffle = shuffle;
