@@ -80,8 +80,13 @@ static struct http_request *request_new(struct http_conn *c, size_t head_len)
 
 void request_free(struct http_request *r)
 {
+    struct http_server *s = r->server;
+    if (s)
+        s->held_bytes -= r->body_cap;
     mem_free(r->body);
     mem_free(r);
+    if (s)
+        server_release(s);
 }
 
 const struct http_head *http_request_head(const struct http_request *r)
@@ -164,20 +169,35 @@ static void body_done(struct http_conn *c)
     (void)v;
 }
 
-static int body_append(struct http_request *r, struct slice data, uint64_t max)
+static bool body_reserve(struct http_server *s, struct http_request *r, size_t len)
 {
-    if (data.len > max - r->body_len)
-        return 413;
-    if (r->body_len + data.len > r->body_cap) {
-        size_t cap = r->body_cap ? r->body_cap * 2 : 1024;
-        while (cap < r->body_len + data.len)
-            cap *= 2;
-        char *more = mem_realloc(r->body, cap);
-        if (!more)
-            return 503;
-        r->body = more;
-        r->body_cap = cap;
+    size_t cap = r->body_cap ? r->body_cap * 2 : 1024;
+    if (len <= r->body_cap)
+        return true;
+    while (cap < len)
+        cap *= 2;
+    if (!server_hold(s, cap - r->body_cap))
+        return false;
+    char *more = mem_realloc(r->body, cap);
+    if (!more) {
+        s->held_bytes -= cap - r->body_cap;
+        return false;
     }
+    if (!r->server) {
+        r->server = s;
+        s->handles++;
+    }
+    r->body = more;
+    r->body_cap = cap;
+    return true;
+}
+
+static int body_append(struct http_server *s, struct http_request *r, struct slice data)
+{
+    if (data.len > s->config.limits.body_max - r->body_len)
+        return 413;
+    if (!body_reserve(s, r, r->body_len + data.len))
+        return 503;
     memcpy(r->body + r->body_len, data.at, data.len);
     r->body_len += data.len;
     return 0;
@@ -194,7 +214,7 @@ static bool chunked_input(struct http_conn *c, int *status)
         if (step < 0)
             *status = -step;
         else if (data.len)
-            *status = body_append(c->request, data, c->server->config.limits.body_max);
+            *status = body_append(c->server, c->request, data);
     } while (step == 1 && !*status);
     assert(step != 0 || in.len == 0); /* else conn_run() would come here for ever */
     conn_consume(c, c->pending_len - in.len);
@@ -206,7 +226,7 @@ static bool length_input(struct http_conn *c, int *status)
     struct slice in = {c->pending + c->pending_at, c->pending_len};
     if (in.len > c->body_left)
         in.len = (size_t)c->body_left;
-    *status = body_append(c->request, in, c->server->config.limits.body_max);
+    *status = body_append(c->server, c->request, in);
     c->body_left -= in.len;
     conn_consume(c, in.len);
     return c->body_left == 0;
@@ -217,7 +237,10 @@ static void step_body(struct http_conn *c)
     int status = 0;
     bool whole = c->request->head.chunked ? chunked_input(c, &status) : length_input(c, &status);
     if (status)
-        conn_fail(c, status, status == 413 ? "the body is too large" : "malformed body");
+        conn_fail(c, status,
+                  status == 413   ? "the body is too large"
+                  : status == 503 ? "too much is held for other clients"
+                                  : "malformed body");
     else if (whole)
         body_done(c);
 }

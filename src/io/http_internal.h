@@ -59,6 +59,7 @@ struct http_request {
     char *body;
     size_t body_len, body_cap;
     bool body_read;
+    struct http_server *server; /* kept as long as this has a body; NULL: it has none */
     size_t head_len;
     char bytes[];
 };
@@ -73,6 +74,7 @@ struct http_server {
     uint64_t complain_at_ms; /* not before, of refused connections */
     uv_idle_t idle;          /* runs while `later` has connections */
     struct list phases[CONN_PHASES], later;
+    uint64_t held_bytes;
     uint32_t connections;
     uint32_t handles; /* not closed yet; the server is freed when none is left */
     bool accepting, closing;
@@ -91,6 +93,10 @@ void conn_close(struct http_conn *c);
 /* Goes on in the loop's next turn; until then nothing is read. */
 void conn_later(struct http_conn *c);
 void http_count(atomic_uint_fast64_t *counter);
+/* Takes account of bytes that are kept for a client. False: too many. */
+bool server_hold(struct http_server *s, uint64_t bytes);
+/* One thing less that the server must outlive. */
+void server_release(struct http_server *s);
 
 /* http_conn.c */
 void conn_readable(struct http_conn *c);

@@ -39,6 +39,7 @@ static const char *date_now(struct http_server *s)
 /* The answer is on its way: reads on, or closes when both sides have said all. */
 static void conn_sent(struct http_conn *c)
 {
+    c->server->held_bytes -= c->out_len;
     mem_free(c->out);
     c->out = NULL;
     c->out_at = c->out_len = 0;
@@ -67,9 +68,13 @@ static bool keep_rest(struct http_conn *c, const struct iovec *iov, size_t count
     size_t total = 0;
     for (size_t i = 0; i < count; i++)
         total += iov[i].iov_len;
-    c->out = mem_alloc(total - sent);
-    if (!c->out)
+    if (!server_hold(c->server, total - sent))
         return false;
+    c->out = mem_alloc(total - sent);
+    if (!c->out) {
+        c->server->held_bytes -= total - sent;
+        return false;
+    }
     for (size_t i = 0; i < count; i++) {
         size_t skip = sent < iov[i].iov_len ? sent : iov[i].iov_len;
         sent -= skip;
@@ -99,6 +104,7 @@ static void conn_send(struct http_conn *c, struct iovec *iov, size_t count)
         conn_set_phase(c, CONN_WRITE);
         conn_watch(c, UV_WRITABLE);
     } else {
+        http_count(&c->server->config.counters->busy);
         conn_close(c);
     }
 }
@@ -208,8 +214,9 @@ void conn_fail(struct http_conn *c, int status, const char *why)
     char body[ERROR_BYTES_MAX];
     struct answer a = {.status = status, .content_type = "application/json", .body = body};
     a.len = error_json(body, status_error_name(status), why);
+    struct http_counters *counters = c->server->config.counters;
     if (status != 408)
-        http_count(&c->server->config.counters->bad);
+        http_count(status == 503 ? &counters->busy : &counters->bad);
     if (c->request)
         request_free(c->request);
     c->request = NULL;

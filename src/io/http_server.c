@@ -29,7 +29,8 @@ void http_limits_default(struct http_limits *l)
                               .head_ms = 10000,
                               .body_ms = 30000,
                               .idle_ms = 60000,
-                              .body_max = 2u << 20};
+                              .body_max = 2u << 20,
+                              .held_max = 64u << 20};
 }
 
 /* -- the timer -- */
@@ -115,7 +116,15 @@ static void timer_fired(uv_timer_t *timer)
 
 /* -- connections -- */
 
-static void server_handle_closed(struct http_server *s)
+bool server_hold(struct http_server *s, uint64_t bytes)
+{
+    if (bytes > s->config.limits.held_max - s->held_bytes)
+        return false;
+    s->held_bytes += bytes;
+    return true;
+}
+
+void server_release(struct http_server *s)
 {
     if (--s->handles || !s->closing)
         return;
@@ -129,10 +138,11 @@ static void conn_closed(uv_handle_t *handle)
 {
     struct http_conn *c = handle->data;
     struct http_server *s = c->server;
+    s->held_bytes -= c->out_len;
     mem_free(c->pending);
     mem_free(c->out);
     mem_free(c);
-    server_handle_closed(s);
+    server_release(s);
 }
 
 void conn_close(struct http_conn *c)
@@ -317,7 +327,7 @@ fail:
 
 static void plain_handle_closed(uv_handle_t *handle)
 {
-    server_handle_closed(handle->data);
+    server_release(handle->data);
 }
 
 void http_server_stop_accepting(struct http_server *s)

@@ -37,10 +37,12 @@ struct http_limits {
     uint32_t body_ms;    /* a body, and a client's taking of an answer; default 30 s */
     uint32_t idle_ms;    /* between requests; default 60 s */
     uint64_t body_max;   /* bytes; default 2 MiB */
+    uint64_t held_max; /* bytes of bodies, and of answers that are not taken, of all clients; beyond
+                          it 503, and answers are broken off; default 64 MiB */
 };
 
 struct http_counters {
-    atomic_uint_fast64_t accepted, refused, requests, bad, timeouts, open;
+    atomic_uint_fast64_t accepted, refused, requests, bad, timeouts, busy, open;
 };
 
 struct http_server_config {

@@ -14,6 +14,7 @@ static struct admin_http copy_http(const struct http_counters *c)
                                .requests = c->requests,
                                .bad = c->bad,
                                .timeouts = c->timeouts,
+                               .busy = c->busy,
                                .open = c->open};
 }
 

@@ -42,6 +42,7 @@ static struct admin_http plain_counters(const struct http_counters *c)
                                .requests = c->requests,
                                .bad = c->bad,
                                .timeouts = c->timeouts,
+                               .busy = c->busy,
                                .open = c->open};
 }
 

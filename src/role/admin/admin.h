@@ -19,7 +19,7 @@
 #define ADMIN_CONNECTIONS_MAX 64
 
 struct admin_http {
-    uint64_t accepted, refused, requests, bad, timeouts, open;
+    uint64_t accepted, refused, requests, bad, timeouts, busy, open;
 };
 
 struct admin_dns {

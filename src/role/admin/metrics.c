@@ -131,6 +131,8 @@ static const struct metric metrics[] = {
     HTTP_ROWS(COUNTER, "stead_http_bad_total", bad, "Requests that broke the rules or a limit."),
     HTTP_ROWS(COUNTER, "stead_http_timeouts_total", timeouts,
               "Connections closed by a slow client."),
+    HTTP_ROWS(COUNTER, "stead_http_busy_total", busy,
+              "Requests and answers given up: too many bytes held for clients, or no memory."),
 
     ROW(COUNTER, "stead_dns_queries_total", "transport=\"udp\"", dns.udp, "DNS queries."),
     ROW(COUNTER, "stead_dns_queries_total", "transport=\"tcp\"", dns.tcp, ""),

@@ -301,6 +301,66 @@ static void bodies_beyond_the_limit_are_413(void **state)
     close_bench(&b);
 }
 
+static void what_is_held_for_clients_is_bounded(void **state)
+{
+    struct http_limits limits;
+    struct bench b;
+    (void)state;
+    http_limits_default(&limits);
+    limits.held_max = 4096;
+    open_bench(&b, &limits);
+    const char *half = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n";
+    char most[3000] = "";
+    memset(most, 'x', sizeof most - 1);
+    int first = client(&b), second = client(&b);
+    say(&b, first, half);
+    say(&b, first, most);
+    say(&b, second, half);
+    say(&b, second, most);
+    assert_has(hear_end(&b, second), "HTTP/1.1 503 ");
+    assert_int_equal(atomic_load(&b.counters.busy), 1);
+    close(second);
+    say(&b, first, most + 1998);
+    assert_has(hear(&b, first, "HTTP/1.1 200", 1), "HTTP/1.1 200");
+    /* What was held is free again, also when its client has gone. */
+    say(&b, first, half);
+    say(&b, first, most);
+    close(first);
+    for (int i = 0; i < 3; i++)
+        turn(&b);
+    int third = client(&b);
+    say(&b, third, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2999\r\n\r\n");
+    say(&b, third, most);
+    assert_has(hear(&b, third, "HTTP/1.1 200", 1), "HTTP/1.1 200");
+    close(third);
+    close_bench(&b);
+}
+
+static void answers_that_nobody_takes_are_broken_off(void **state)
+{
+    struct http_limits limits;
+    struct bench b;
+    int fds[64];
+    (void)state;
+    http_limits_default(&limits);
+    limits.held_max = 1000000;
+    open_bench(&b, &limits);
+    for (int i = 0; i < 64; i++) {
+        fds[i] = client(&b);
+        for (int n = 0; n < 40; n++)
+            assert_true(send(fds[i], "GET /large HTTP/1.1\r\nHost: a\r\n\r\n", 32, MSG_NOSIGNAL) ==
+                        32);
+        turn(&b);
+    }
+    for (int i = 0; i < 50; i++)
+        turn(&b);
+    assert_true(atomic_load(&b.counters.busy) > 40);
+    assert_true(atomic_load(&b.counters.open) <= 24);
+    for (int i = 0; i < 64; i++)
+        close(fds[i]);
+    close_bench(&b);
+}
+
 static void a_head_without_end_is_431(void **state)
 {
     struct bench b;
@@ -607,6 +667,8 @@ int main(void)
         cmocka_unit_test(a_later_answer_holds_back_the_next_request),
         cmocka_unit_test(chunked_bodies_are_joined),
         cmocka_unit_test(bodies_beyond_the_limit_are_413),
+        cmocka_unit_test(what_is_held_for_clients_is_bounded),
+        cmocka_unit_test(answers_that_nobody_takes_are_broken_off),
         cmocka_unit_test(a_head_without_end_is_431),
         cmocka_unit_test(slow_clients_are_408_and_idle_ones_are_closed),
         cmocka_unit_test(expect_continue_is_answered_before_the_body),
