@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Many shoppers at once, while the servers are killed in turn at random moments and started again: nothing that was
-acknowledged is lost, nothing that was taken out comes back.
+"""Many shoppers at once, while the servers are killed in turn at random moments and started again, or stand still for
+a while: nothing that was acknowledged is lost, nothing that was taken out comes back.
 
 Every answer carries the whole cart, so every answer is checked. A shopper names the version that it has seen
 (optimistic locking), so that a write of its own that was given up cannot come through later and undo a newer one.
 
-usage: test.py --build DIR [--seconds 40] [--shoppers 200] [--seed N]
+usage: test.py --build DIR [--seconds 40] [--shoppers 200] [--seed N] [--ways kill,term,node,shop,pause]
 """
 import http.client
 import pathlib
 import random
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from client import Lost, Shopper
 from farm import PUBLIC, Failed, check, eventually, options, request, scenario
 
 SKUS = range(1, 13)
+PAUSES_S = (0.5, 2, 5, 10)  # shorter and longer than a lease; long enough for others to claim and to forget it
+WAYS = ("kill", "kill", "term", "term", "node", "shop", "pause", "pause")
 GIVE_UP_S = 90  # for one change, after the farm is whole again
 
 
@@ -106,26 +109,38 @@ class Buyer(threading.Thread):
         self.version = body["version"]
 
 
-def strike(farm, name, chance):
+def pause(farm, name, chance):
+    """It does not run for a while and does not know it. Its shop goes on asking, or stands still as well."""
+    still = farm.parts(name, chance.choice((["node"], ["node", "shop"])))
+    for process in still:
+        process.send(signal.SIGSTOP)
+    time.sleep(chance.choice(PAUSES_S))
+    for process in still:
+        process.send(signal.SIGCONT)
+
+
+def strike(farm, name, ways, chance):
     """One server goes away in one of the ways that servers do."""
-    how = chance.choice(("kill", "kill", "term", "term", "node", "shop"))
+    how = chance.choice(ways)
     if how == "kill":
         farm.kill(name)
     elif how == "term":
         farm.term(name)
+    elif how == "pause":
+        pause(farm, name, chance)
     else:
         farm.kill(name, [how])
     return how
 
 
-def disturb(farm, seconds, seed):
+def disturb(farm, seconds, ways, seed):
     chance, told, turn = random.Random(seed), [], 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(chance.uniform(0.5, 3))
         name = farm.servers[turn % len(farm.servers)]
         turn += 1
-        how = strike(farm, name, chance)
+        how = strike(farm, name, ways, chance)
         time.sleep(chance.uniform(0, 4))
         farm.start(name)
         farm.wait_ready(*farm.names)
@@ -152,6 +167,7 @@ def extra(parser):
     parser.add_argument("--seconds", type=float, default=40)
     parser.add_argument("--shoppers", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--ways", type=lambda text: tuple(text.split(",")), default=WAYS)
 
 
 def main():
@@ -165,7 +181,7 @@ def main():
         for b in buyers:
             b.start()
         try:
-            told = disturb(farm, args.seconds, args.seed)
+            told = disturb(farm, args.seconds, args.ways, args.seed)
         finally:
             stop.set()
         farm.wait_up(*farm.servers)
