@@ -70,7 +70,7 @@ static struct sim_fault *fault_new(struct sim *s, enum sim_fault_type type, unsi
 {
     struct sim_faults *f = s->faults;
     struct sim_fault *fault = &f->faults[f->count];
-    *fault = (struct sim_fault){.type = type, .on = true, .slot = slot};
+    *fault = (struct sim_fault){.type = type, .on = true, .slot = slot, .start_ns = s->now_ns};
     sim_post(s, s->now_ns + MS(lasts_ms), SIM_EV_MEND, 0, f->count, NULL);
     f->count++;
     return fault;
@@ -159,6 +159,20 @@ static void fault_block(struct sim *s, struct sim_fault *fault, const uint8_t si
             }
 }
 
+/* Since when the node that stands still now does, or did until a moment ago; now, if there is none.
+ */
+static uint64_t fault_pause_start(const struct sim *s)
+{
+    uint64_t start_ns = s->now_ns;
+    for (size_t i = 0; i < s->faults->count; i++) {
+        const struct sim_fault *f = &s->faults->faults[i];
+        bool recent = f->on || s->now_ns < f->end_ns + MS(3000);
+        if (f->type == FAULT_PAUSE && recent && f->start_ns < start_ns)
+            start_ns = f->start_ns;
+    }
+    return start_ns;
+}
+
 static void fault_partition(struct sim *s, bool one_way)
 {
     struct rng *r = &s->faults->rng;
@@ -176,7 +190,7 @@ static void fault_partition(struct sim *s, bool one_way)
     struct sim_fault *fault =
         fault_new(s, one_way ? FAULT_ONE_WAY : FAULT_PARTITION, first, lasts_ms);
     fault->cuts = true;
-    fault->epoch = sim_model_cut(s, !one_way, side);
+    fault->epoch = sim_model_cut(s, fault_pause_start(s), !one_way, side);
     fault_block(s, fault, side, one_way);
     char text[SIM_SLOTS + 1] = {0};
     for (unsigned i = 0; i < s->node_count; i++)
@@ -203,7 +217,7 @@ static void fault_loss(struct sim *s)
     fault_harm(s);
     if (loss >= CUT_LOSS) {
         fault->cuts = true;
-        fault->epoch = sim_model_cut(s, false, NULL);
+        fault->epoch = sim_model_cut(s, fault_pause_start(s), false, NULL);
     }
     fault_all_links(s, loss, 0, 0);
     sim_trace(s, "the network loses %u of 1000", loss);
@@ -382,6 +396,7 @@ void sim_fault_mend(struct sim *s, size_t number)
         return;
     }
     fault->on = false;
+    fault->end_ns = s->now_ns;
     fault_harm(s);
     if (fault->type == FAULT_KILL || fault->type == FAULT_TERM) {
         sim_node_start(s, fault->slot);

@@ -24,6 +24,7 @@ struct sim_fault {
     bool on;
     unsigned slot;
     bool blocks[SIM_SLOTS][SIM_SLOTS];
+    uint64_t start_ns, end_ns;
     bool cuts; /* an epoch of the model */
     size_t epoch;
 };

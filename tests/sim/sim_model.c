@@ -132,12 +132,12 @@ const char *sim_model_field(unsigned field)
 
 /* -- epochs -- */
 
-size_t sim_model_cut(struct sim *s, bool sided, const uint8_t side[SIM_SLOTS])
+size_t sim_model_cut(struct sim *s, uint64_t start_ns, bool sided, const uint8_t side[SIM_SLOTS])
 {
     struct sim_model *m = s->model;
     m->epochs = model_room(m->epochs, m->epoch_count, &m->epoch_cap, sizeof *m->epochs);
     struct model_epoch *e = &m->epochs[m->epoch_count];
-    *e = (struct model_epoch){.start_ns = s->now_ns, .sided = sided};
+    *e = (struct model_epoch){.start_ns = start_ns, .cut_ns = s->now_ns, .sided = sided};
     if (side)
         memcpy(e->side, side, sizeof e->side);
     return m->epoch_count++;
@@ -170,7 +170,7 @@ static bool model_unordered(const struct sim *s, const struct model_op *a, const
         const struct model_epoch *e = &s->model->epochs[i];
         if (!epoch_touches(e, a->start_ns, a->end_ns) || !epoch_touches(e, b->start_ns, b->end_ns))
             continue;
-        bool inside = a->start_ns > e->start_ns && b->start_ns > e->start_ns &&
+        bool inside = a->start_ns > e->cut_ns && b->start_ns > e->cut_ns &&
                       (e->heal_ns == 0 || (a->end_ns < e->heal_ns && b->end_ns < e->heal_ns));
         if (!(e->sided && inside && e->side[a->slot] == e->side[b->slot]))
             return true;

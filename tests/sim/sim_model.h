@@ -44,7 +44,8 @@ struct model_key {
 };
 
 struct model_epoch {
-    uint64_t start_ns, heal_ns; /* heal 0: still cut */
+    uint64_t start_ns;        /* of the cut, or of a pause before it: see sim_model_cut */
+    uint64_t cut_ns, heal_ns; /* heal 0: still cut */
     bool sided;
     uint8_t side[SIM_SLOTS];
 };
@@ -75,8 +76,10 @@ void sim_model_value(uint64_t op, uint8_t *out, size_t len);
 bool sim_model_parse(const struct sim *s, const uint8_t *value, size_t len, uint64_t *op);
 const char *sim_model_field(unsigned field);
 
-size_t sim_model_cut(struct sim *s, bool sided,
-                     const uint8_t side[SIM_SLOTS]); /* an epoch begins */
+/* An epoch begins. A node that stood still since start_ns, and now is all that one side has of a
+ * record, brings an old state back there: what others acknowledged since then is not known on its
+ * side. */
+size_t sim_model_cut(struct sim *s, uint64_t start_ns, bool sided, const uint8_t side[SIM_SLOTS]);
 void sim_model_heal(struct sim *s, size_t epoch);
 /* Does start..end touch an epoch? */
 bool sim_model_in_epoch(const struct sim *s, uint64_t start_ns, uint64_t end_ns);
