@@ -222,6 +222,25 @@ static void fenced(struct session *s, struct work *w, struct item *item, const s
     fail_round(s, w, STEAD_E_FENCED, 0);
 }
 
+/* The first version of a record, which its maker is told was refused: nobody knows its key, so it
+ * goes at once. */
+static bool is_unmade(const struct work *w)
+{
+    if (w->stamp.term != 1 || w->stamp.version != 1 || list_empty(&w->round))
+        return false;
+    const struct waiter *first = list_entry(w->round.next, struct waiter, link);
+    return first->op.type == SESSION_CREATE;
+}
+
+static void unmake(struct session *s, struct work *w, struct item *item)
+{
+    struct message m = {.type = MESSAGE_EXPIRED, .key = w->key, .stamp = w->stamp};
+    for (size_t i = 0; i < w->target_count; i++)
+        if (w->targets[i].answer != ANSWER_REFUSED)
+            session_send(s, &m, NULL, w->targets[i].inc);
+    item_remove(s, item);
+}
+
 static void refused(struct session *s, struct work *w, struct item *item, struct target *t,
                     const struct message *m)
 {
@@ -243,9 +262,12 @@ static void refused(struct session *s, struct work *w, struct item *item, struct
     } else if (status == STEAD_E_FENCED) {
         fenced(s, w, item, &m->stamp);
     } else {
-        repair_note(s, item);
-        fail_round(s, w, status == STEAD_E_FULL ? status : STEAD_E_FENCED,
-                   s->now_ns + 200 * NS_PER_MS);
+        uint64_t again_ns = s->now_ns + 200 * NS_PER_MS;
+        if (is_unmade(w))
+            unmake(s, w, item);
+        else
+            repair_note(s, item);
+        fail_round(s, w, status == STEAD_E_FULL ? status : STEAD_E_FENCED, again_ns);
     }
 }
 

@@ -31,12 +31,23 @@ static int status_of_tombstone(const struct record *r)
 
 /* -- at the owner -- */
 
+static bool copy_is_enough(const struct waiter *w, const struct record *r)
+{
+    return r->stamp.term > w->op.min_term ||
+           (r->stamp.term == w->op.min_term && r->stamp.version >= w->op.min_version);
+}
+
 static void answer_read(struct session *s, struct waiter *w, struct item *item,
                         enum session_origin origin)
 {
     table_touch(s->table, item);
     if (record_is_tombstone(item->record)) {
         waiter_finish(s, w, status_of_tombstone(item->record), NULL, 0, origin);
+        return;
+    }
+    if (!copy_is_enough(w, item->record)) {
+        waiter_finish(s, w, STEAD_E_CONFLICT, NULL, 0,
+                      origin); /* the owner itself has no such version */
         return;
     }
     expiry_touch(s, item);
@@ -66,7 +77,7 @@ static int apply(struct session *s, struct waiter *w, struct item *item)
     struct stamp next = {r->stamp.term, r->stamp.version + 1, s->self_inc};
     if (w->op.type == SESSION_END) {
         if (record_is_tombstone(r))
-            return STEAD_E_ABSENT;
+            return status_of_tombstone(r);
         if (!matches(w, r))
             return STEAD_E_CONFLICT;
         if (kind_of(s, &w->key)->deletion == DELETE_FINAL)
@@ -143,12 +154,6 @@ static void serve_owner(struct session *s, struct work *w, struct item *item)
 }
 
 /* -- at a holder -- */
-
-static bool copy_is_enough(const struct waiter *w, const struct record *r)
-{
-    return r->stamp.term > w->op.min_term ||
-           (r->stamp.term == w->op.min_term && r->stamp.version >= w->op.min_version);
-}
 
 static void pass_queue(struct session *s, struct work *w, uint64_t to)
 {

@@ -104,6 +104,23 @@ static void a_holder_asks_when_a_later_version_is_named(void **state)
     bus_deinit(&b);
 }
 
+static void a_version_that_nobody_has_is_a_conflict(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "purchase", "cart");
+    assert_answer(bus_create(&b, 0, &k, "one"), STEAD_OK, "one");
+    for (int at = 0; at < 3; at++) {
+        struct session_op op = bus_op(SESSION_READ, &k);
+        op.min_term = 1;
+        op.min_version = 9;
+        assert_int_equal(bus_do(&b, at, op)->status, STEAD_E_CONFLICT);
+    }
+    bus_deinit(&b);
+}
+
 static void a_version_that_is_not_there_any_more_is_a_conflict(void **state)
 {
     (void)state;
@@ -150,6 +167,7 @@ static void what_is_ended_for_good_is_never_made_again(void **state)
         assert_int_equal(bus_read(&b, i, &k)->status, STEAD_E_ENDED);
         assert_int_equal(bus_change(&b, i, &k, "x")->status, STEAD_E_ENDED);
         assert_int_equal(bus_set(&b, i, SESSION_CREATE_IF_ABSENT, &k, "x")->status, STEAD_E_ENDED);
+        assert_int_equal(bus_end(&b, i, &k)->status, STEAD_E_ENDED);
     }
     bus_assert_settled(&b, &k, 2);
     bus_deinit(&b);
@@ -337,6 +355,28 @@ static void a_kind_that_is_full_refuses(void **state)
     }
     struct key again = bus_key(&b, "auth", "again");
     assert_int_equal(bus_create(&b, 0, &again, value)->status, STEAD_OK);
+    bus_deinit(&b);
+}
+
+/* Nobody knows the key of a record that its maker was refused: it must not take up room till its life is over. */
+static void what_a_full_holder_refuses_is_not_made(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 2);
+    bus_kill(&b, 1);
+    bus_kind(&b, "auth")->memory_bytes = 400; /* of the node that starts now */
+    bus_start(&b, 1, 77, 1, PEER_UP);
+    bus_run(&b, 3000);
+    struct key k = bus_key(&b, "auth", "k");
+    assert_int_equal(bus_create(&b, 0, &k, "value")->status, STEAD_E_FULL);
+    bus_run(&b, 1000);
+    for (int i = 0; i < 2; i++) {
+        bool owned;
+        assert_null(bus_peek(&b, i, &k, &owned));
+    }
+    assert_int_equal(bus_stats(&b, 0).below_copies, 0);
     bus_deinit(&b);
 }
 
@@ -555,6 +595,7 @@ int main(void)
         cmocka_unit_test(a_write_at_any_node_is_read_at_any_other),
         cmocka_unit_test(a_holder_serves_its_copy_unasked),
         cmocka_unit_test(a_holder_asks_when_a_later_version_is_named),
+        cmocka_unit_test(a_version_that_nobody_has_is_a_conflict),
         cmocka_unit_test(a_version_that_is_not_there_any_more_is_a_conflict),
         cmocka_unit_test(what_is_ended_for_good_is_never_made_again),
         cmocka_unit_test(what_is_deleted_by_version_is_made_anew_from_any_node),
@@ -563,6 +604,7 @@ int main(void)
         cmocka_unit_test(alone_it_refuses_or_accepts_and_says_so),
         cmocka_unit_test(what_is_too_large_leaves_the_old),
         cmocka_unit_test(a_kind_that_is_full_refuses),
+        cmocka_unit_test(what_a_full_holder_refuses_is_not_made),
         cmocka_unit_test(a_kind_that_evicts_takes_the_new_and_keeps_tombstones),
         cmocka_unit_test(a_deadline_is_kept_and_what_waits_is_bounded),
         cmocka_unit_test(absent_and_unreachable_are_two_answers),
