@@ -146,7 +146,10 @@ void member_admit_proven(struct membership *m, uint64_t inc, uint64_t node, cons
         refuse(m, &e, from, STEAD_E_CLOSED, out);
         return;
     }
-    if (!member_admit_claim(m, &e, from, now_ns, out)) {
+    /* Down for good: a proof of it is a late copy of one that it gave while it lived, or it was
+     * away too long. */
+    bool replaced = c != NULL && c->presence == PRESENCE_REPLACED;
+    if (replaced || !member_admit_claim(m, &e, from, now_ns, out)) {
         refuse(m, &e, from, STEAD_E_NAME_TAKEN, out);
         return;
     }
