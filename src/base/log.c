@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -19,6 +20,8 @@ static atomic_int fd_now = STDERR_FILENO;
 static char node_text[NODE_TEXT_MAX];
 static atomic_bool stamps_now;
 static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_ulong lost_now, lost_told;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -187,9 +190,8 @@ static size_t at_most(int wanted, size_t room)
     return (size_t)wanted < room ? (size_t)wanted : room - 1;
 }
 
-static void write_all(const char *bytes, size_t len)
+static void write_all(int fd, const char *bytes, size_t len)
 {
-    int fd = atomic_load(&fd_now);
     while (len > 0) {
         ssize_t n = write(fd, bytes, len);
         if (n < 0 && errno == EINTR)
@@ -199,6 +201,47 @@ static void write_all(const char *bytes, size_t len)
         bytes += n;
         len -= (size_t)n;
     }
+}
+
+/* Not taken at once: whoever reads the log stands still. A pipe or socket that can be written has
+ * room for more than a line. */
+static bool would_block(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return poll(&p, 1, 0) == 0;
+}
+
+/* In front of the first line that is taken again. */
+static void tell_lost(int fd)
+{
+    char line[128 + NODE_TEXT_MAX];
+    unsigned long lost = atomic_load(&lost_now), told = atomic_exchange(&lost_told, lost);
+    if (lost == told)
+        return;
+    size_t len = put_stamp(line, sizeof line);
+    len += at_most(snprintf(line + len, sizeof line - len, "%s log-lost%s%s lines=%lu\n",
+                            level_names[LOG_WARN], node_text[0] ? " node=" : "", node_text,
+                            lost - told),
+                   sizeof line - len);
+    write_all(fd, line, len);
+}
+
+static void write_line(const char *line, size_t len)
+{
+    int fd = atomic_load(&fd_now);
+    pthread_mutex_lock(&write_lock);
+    if (would_block(fd)) {
+        atomic_fetch_add(&lost_now, 1);
+    } else {
+        tell_lost(fd);
+        write_all(fd, line, len);
+    }
+    pthread_mutex_unlock(&write_lock);
+}
+
+unsigned long log_lost(void)
+{
+    return atomic_load(&lost_now);
 }
 
 void log_write(struct log_site *site, const char *format, ...)
@@ -230,5 +273,5 @@ void log_write(struct log_site *site, const char *format, ...)
     len += strlen(tail);
     blank_controls(line, len);
     line[len++] = '\n';
-    write_all(line, len);
+    write_line(line, len);
 }

@@ -18,8 +18,10 @@ void log_set_level(enum log_level level);
 bool log_level_parse(const char *text, enum log_level *out);
 /* Put after each line's event as node=NAME; NULL for none. Copied. Call before threads start. */
 void log_set_node(const char *name);
-/* Lines go to this descriptor from now on; it stays the caller's. */
+/* Lines go to this descriptor from now on; it stays the caller's. Nobody waits for its reader: a line
+ * that is not taken at once is lost, counted, and told of when lines are taken again. */
 void log_set_fd(int fd);
+unsigned long log_lost(void);
 
 /* Begin each line with the time in UTC (RFC 3339). Off at first: journald has its own. */
 void log_set_stamps(bool stamps);

@@ -1,6 +1,7 @@
 /* Copies plain numbers from the parts of the node into the admin role's snapshot. */
 #include "node/admin_feed.h"
 
+#include "base/log.h"
 #include "io/io.h"
 
 #include <stdio.h>
@@ -124,6 +125,7 @@ static void collect(void *context, struct admin_snapshot *out)
     mesh_loop_stats(f->mesh, &out->mesh, &out->members);
     tell_phase(f, out);
     tell_servers(f, out);
+    out->log_lost = log_lost();
     out->public_http = copy_http(&f->shared->director.http);
     out->gate_http = copy_http(&f->shared->gate_http);
     out->dns = copy_dns(&f->shared->name);

@@ -56,6 +56,7 @@ struct admin_snapshot {
     struct admin_dns dns;
     struct admin_gate gate;
     struct admin_director director;
+    uint64_t log_lost;
     uint64_t loop_turn_max_ns; /* of the mesh thread: in a snapshot since the last one, shown since
                                   the last scrape */
     uint64_t server_count;

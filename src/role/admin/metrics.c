@@ -33,6 +33,8 @@ static const struct metric metrics[] = {
      PLACE(uptime_ns)},
     {"stead_loop_turn_max_seconds", "Longest turn of the mesh thread's loop since the last scrape.",
      NULL, GAUGE, SECONDS, PLACE(loop_turn_max_ns)},
+    ROW(COUNTER, "stead_log_lost_total", NULL, log_lost,
+        "Lines of the log that its reader did not take."),
     ROW(GAUGE, "stead_roster_revision", NULL, roster_revision, "Revision of the roster snapshot."),
 
     ROW(GAUGE, "stead_session_owned_records", NULL, store.sessions.owned,

@@ -132,6 +132,33 @@ static void a_flood_is_silenced_and_counted(void **state)
     assert_string_equal(written(), "info flood i=0 hushed=30\ninfo flood i=1\n");
 }
 
+static void a_reader_that_stands_still_holds_up_nobody(void **state)
+{
+    static struct log_site sites[10];
+    char filler[900];
+    unsigned long before = log_lost();
+    (void)state;
+    memset(filler, 'x', sizeof filler - 1);
+    filler[sizeof filler - 1] = 0;
+    alarm(10); /* for a log that waits */
+    for (size_t i = 0; i < sizeof sites / sizeof *sites; i++) {
+        sites[i] = (struct log_site){.event = "much", .level = LOG_INFO};
+        for (int n = 0; n < LOG_BURST; n++)
+            log_write(&sites[i], "%s", filler);
+    }
+    alarm(0);
+    unsigned long lost = log_lost() - before;
+    assert_true(lost > 0 && lost < 10 * LOG_BURST);
+    while (*written())
+        ;
+    char expected[96];
+    snprintf(expected, sizeof expected, "warn log-lost lines=%lu\ninfo again x=1\n", lost);
+    log_info("again", "x=%d", 1);
+    assert_string_equal(written(), expected);
+    log_info("more", "x=%d", 2);
+    assert_string_equal(written(), "info more x=2\n");
+}
+
 static void levels_have_names(void **state)
 {
     (void)state;
@@ -182,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_value_can_start_a_line, begin, finish),
         cmocka_unit_test_setup_teardown(a_long_line_is_cut, begin, finish),
         cmocka_unit_test_setup_teardown(a_flood_is_silenced_and_counted, begin, finish),
+        cmocka_unit_test_setup_teardown(a_reader_that_stands_still_holds_up_nobody, begin, finish),
         cmocka_unit_test(levels_have_names),
         cmocka_unit_test(values_are_quoted_when_they_must),
     };
