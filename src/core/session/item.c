@@ -96,7 +96,7 @@ static size_t wanted_copies(struct session *s, const struct key *key)
     uint64_t order[RECORD_HOLDERS_MAX];
     size_t copies = kind_of(s, key)->copies;
     size_t most = copies > 0 ? copies - 1 : 0;
-    return placement_order(s, key, order, most < RECORD_HOLDERS_MAX ? most : RECORD_HOLDERS_MAX);
+    return placement_roomy(s, key, order, most < RECORD_HOLDERS_MAX ? most : RECORD_HOLDERS_MAX);
 }
 
 /* A copy made in a contact that was broken since is as good as none. */
@@ -110,6 +110,24 @@ void item_void_broken(struct session *s, struct item *item)
     }
 }
 
+void item_forget_copy(struct item *item, uint64_t inc)
+{
+    struct session_state *st = item->state;
+    struct copy *c = item_copy(item, inc);
+    if (c)
+        *c = st->copies[--st->count];
+}
+
+bool item_has_candidate(struct session *s, const struct item *item)
+{
+    uint64_t order[RECORD_HOLDERS_MAX];
+    size_t n = placement_roomy(s, &item->record->key, order, RECORD_HOLDERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (!item_copy(item, order[i]))
+            return true;
+    return false;
+}
+
 bool item_choose_holders(struct session *s, struct item *item, struct work *w)
 {
     struct session_state *st = item->state;
@@ -121,7 +139,7 @@ bool item_choose_holders(struct session *s, struct item *item, struct work *w)
     for (size_t i = 0; i < old.count; i++)
         if (may_hold(s, old.copies[i].inc))
             st->copies[st->count++] = old.copies[i];
-    size_t n = placement_order(s, &r->key, order, RECORD_HOLDERS_MAX);
+    size_t n = placement_roomy(s, &r->key, order, RECORD_HOLDERS_MAX);
     for (size_t i = 0; i < n && st->count < wanted; i++)
         add_copy(item, order[i]);
     for (size_t i = 0; i < old.count; i++) {
@@ -155,11 +173,11 @@ bool item_needs_repair(struct session *s, struct item *item)
     size_t good = 0;
     for (size_t i = 0; i < st->count; i++) {
         bool kept = st->copies[i].version == item->record->stamp.version;
-        if (may_hold(s, st->copies[i].inc)) {
-            if (!kept)
-                return true;
-            good++;
-        }
+        struct peer *p = may_hold(s, st->copies[i].inc) ? peer_find(s, st->copies[i].inc) : NULL;
+        bool full = p && (p->full_kinds >> item->record->key.kind & 1);
+        if (p && !kept && !full)
+            return true;
+        good += p && kept;
     }
     size_t wanted = wanted_copies(s, &item->record->key);
     return good < wanted;

@@ -50,6 +50,10 @@ bool item_room_make(struct session *s, uint8_t kind,
 struct copy *item_copy(const struct item *item, uint64_t inc); /* NULL: no copy there */
 /* May it be served? If not, *wait says that a holder's lease has run out, which mends itself. */
 bool item_confident(struct session *s, struct item *item, bool *wait);
+/* A peer that may hold it, has room, and does not yet: is there one? */
+bool item_has_candidate(struct session *s, const struct item *item);
+/* The owner counts on that peer's copy no more. */
+void item_forget_copy(struct item *item, uint64_t inc);
 /* Who is to keep copies from now on; those that are to drop theirs go into w. Did they change? */
 bool item_choose_holders(struct session *s, struct item *item, struct work *w);
 /* A copy made in a contact that was broken since is as good as none. */

@@ -18,7 +18,7 @@ static struct peer *heir(struct session *s, struct item *item)
         if (p && p->view.state <= PEER_UP && st->copies[i].version == item->record->stamp.version)
             return p;
     }
-    return placement_order(s, &item->record->key, &first, 1) ? peer_find(s, first) : NULL;
+    return placement_roomy(s, &item->record->key, &first, 1) ? peer_find(s, first) : NULL;
 }
 
 void leave_start(struct session *s, struct work *w, struct item *item)
@@ -64,7 +64,8 @@ void leave_taken(struct session *s, struct work *w, uint64_t from, int status)
     w->held++;
     work_begin(s, w, WORK_IDLE);
     if (status == STEAD_OK) {
-        /* The heir may have made this node a holder before it heard that it leaves: such a copy is counted on. */
+        /* The heir may have made this node a holder before it heard that it leaves: such a copy is
+         * counted on. */
         if (item && item->role == ROLE_OWNER)
             item_remove(s, item);
         hint_set(s, &w->key, from);

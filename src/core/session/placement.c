@@ -32,7 +32,8 @@ static bool before(const struct ranked *a, const struct ranked *b)
     return a->score != b->score ? a->score > b->score : a->inc > b->inc;
 }
 
-size_t placement_order(struct session *s, const struct key *key, uint64_t *out, size_t max)
+static size_t order(struct session *s, const struct key *key, bool with_full, uint64_t *out,
+                    size_t max)
 {
     struct ranked best[RECORD_HOLDERS_MAX * 2];
     size_t count = 0;
@@ -40,7 +41,8 @@ size_t placement_order(struct session *s, const struct key *key, uint64_t *out, 
         max = RECORD_HOLDERS_MAX * 2;
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct peer_view *p = &s->peers[i].view;
-        if (!p->holds || p->state > PEER_UP)
+        bool full = s->peers[i].full_kinds >> key->kind & 1;
+        if (!p->holds || p->state > PEER_UP || (full && !with_full))
             continue;
         struct ranked r = {.inc = p->inc,
                            .score = placement_score(s, key, p->node),
@@ -57,6 +59,16 @@ size_t placement_order(struct session *s, const struct key *key, uint64_t *out, 
     for (size_t i = 0; i < count; i++)
         out[i] = best[i].inc;
     return count;
+}
+
+size_t placement_order(struct session *s, const struct key *key, uint64_t *out, size_t max)
+{
+    return order(s, key, true, out, max);
+}
+
+size_t placement_roomy(struct session *s, const struct key *key, uint64_t *out, size_t max)
+{
+    return order(s, key, false, out, max);
 }
 
 uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,

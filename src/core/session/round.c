@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define FULL_NS (5 * NS_PER_S) /* a holder that was full is asked again after */
+
 void round_drop(struct work *w, uint64_t inc)
 {
     size_t room = sizeof(w->drops) / sizeof(w->drops[0]);
@@ -241,6 +243,25 @@ static void unmake(struct session *s, struct work *w, struct item *item)
     item_remove(s, item);
 }
 
+/* A holder is full: it gets no new copies of this kind for a while, and another takes its place.
+ * False: there is none. */
+static bool pass_over(struct session *s, struct work *w, struct item *item, const struct target *t)
+{
+    struct peer *p = peer_find(s, t->inc);
+    if (p) {
+        p->full_kinds |= 1u << w->key.kind;
+        p->full_until_ns = s->now_ns + FULL_NS;
+    }
+    /* What it holds of an earlier version is better than nothing. */
+    if (!item_has_candidate(s, item))
+        return false;
+    item_forget_copy(item, t->inc);
+    item_choose_holders(s, item, w);
+    round_drop(w, t->inc);
+    round_again(s, w, item);
+    return true;
+}
+
 static void refused(struct session *s, struct work *w, struct item *item, struct target *t,
                     const struct message *m)
 {
@@ -261,7 +282,7 @@ static void refused(struct session *s, struct work *w, struct item *item, struct
         fail_round(s, w, STEAD_E_FENCED, s->now_ns + 20 * NS_PER_MS);
     } else if (status == STEAD_E_FENCED) {
         fenced(s, w, item, &m->stamp);
-    } else {
+    } else if (status != STEAD_E_FULL || !pass_over(s, w, item, t)) {
         uint64_t again_ns = s->now_ns + 200 * NS_PER_MS;
         if (is_unmade(w))
             unmake(s, w, item);

@@ -56,11 +56,13 @@ static void answer_read(struct session *s, struct waiter *w, struct item *item,
 }
 
 /* Is there somebody to keep a copy, or does the kind do without? */
-static bool alone_refuses(struct session *s, const struct key *key)
+static int may_write(struct session *s, const struct key *key)
 {
     const struct kind *k = kind_of(s, key);
     uint64_t any;
-    return k->copies > 1 && k->when_alone == ALONE_REFUSE && placement_order(s, key, &any, 1) == 0;
+    if (k->copies <= 1 || k->when_alone == ALONE_ACCEPT || placement_roomy(s, key, &any, 1) > 0)
+        return STEAD_OK;
+    return placement_order(s, key, &any, 1) > 0 ? STEAD_E_FULL : STEAD_E_ALONE;
 }
 
 static size_t op_bytes(const struct session_op *op)
@@ -118,7 +120,9 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
     struct waiter *next;
     for (int n = 0; n < BATCH_MAX && (next = first_waiter(w)) && !is_read(next); n++) {
         list_remove(&next->link);
-        int err = alone_refuses(s, &w->key) ? STEAD_E_ALONE : apply(s, next, item);
+        int err = may_write(s, &w->key);
+        if (!err || next->op.type == SESSION_END)
+            err = err == STEAD_E_ALONE ? err : apply(s, next, item);
         if (err) {
             waiter_finish(s, next, err, NULL, 0, ORIGIN_LOCAL);
             continue;
@@ -215,8 +219,8 @@ static void create(struct session *s, struct work *w, struct waiter *next)
     struct item *item = NULL;
     if (!s->self_holds)
         err = STEAD_E_ALONE;
-    else if (alone_refuses(s, &w->key))
-        err = STEAD_E_ALONE;
+    else if ((err = may_write(s, &w->key)))
+        ;
     else if (!item_room_make(s, w->key.kind, op_bytes(&next->op) + sizeof(*r)))
         err = STEAD_E_FULL;
     else if (!(r = record_new(&w->key)))

@@ -25,6 +25,8 @@
 
 struct peer {
     struct peer_view view;
+    uint32_t full_kinds; /* bits of the kinds that it refused to hold more of, lately */
+    uint64_t full_until_ns;
     bool may_return;  /* it is down, and may come back with what it holds */
     uint64_t down_ns; /* when it stopped being heard */
     bool long_away;   /* it is heard again just now, after longer than deletions are remembered */
@@ -89,6 +91,8 @@ void view_update(struct session *s, const struct session_view *v);
 uint64_t placement_score(const struct session *s, const struct key *key, uint64_t node);
 /* Fills `out` with peers that may hold a copy, best first (up, then joining); returns how many. */
 size_t placement_order(struct session *s, const struct key *key, uint64_t *out, size_t max);
+/* The same without those that are full: who gets new copies. */
+size_t placement_roomy(struct session *s, const struct key *key, uint64_t *out, size_t max);
 /* Is this node the first in order among itself and the incarnations given that are heard? */
 uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,
                          size_t count, bool with_self);

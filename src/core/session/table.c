@@ -68,7 +68,8 @@ static struct bucket *bucket_at(const struct table *t, uint64_t index)
     return t->segments[s].first + (s == 0 ? index : index - (FIRST_BUCKETS << (s - 1)));
 }
 
-/* How many low bits of a hash tell its bucket apart: one more for buckets that are split already. */
+/* How many low bits of a hash tell its bucket apart: one more for buckets that are split already.
+ */
 static unsigned bits_of(const struct table *t, uint64_t hash)
 {
     unsigned bits = log2_floor(t->buckets);

@@ -158,6 +158,20 @@ static void judge_long_split(struct session *s)
     session_tell(s, NOTICE_WIPED, NULL, 0, 0);
 }
 
+/* Those that were full a while ago may have room again. */
+static bool forget_full(struct session *s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        struct peer *p = &s->peers[i];
+        if (p->full_kinds == 0 || s->now_ns < p->full_until_ns)
+            continue;
+        p->full_kinds = 0;
+        any = true;
+    }
+    return any;
+}
+
 void view_update(struct session *s, const struct session_view *v)
 {
     size_t count = v->peer_count < PEERS_MAX ? v->peer_count : PEERS_MAX;
@@ -184,6 +198,7 @@ void view_update(struct session *s, const struct session_view *v)
         if (peer_heard(&old[i].view) && !peer_is_heard(s, old[i].view.inc))
             waiters_peer_gone(s, old[i].view.inc);
     mem_free(old);
+    s->scan_again |= forget_full(s);
     if (any) {
         s->scan_again = true;
         works_review(s);

@@ -380,6 +380,32 @@ static void what_a_full_holder_refuses_is_not_made(void **state)
     bus_deinit(&b);
 }
 
+/* One node's memory is full: the others take its place, and nobody asks it over and over. */
+static void a_full_holder_is_passed_over(void **state)
+{
+    (void)state;
+    struct bus b;
+    char name[16];
+    bus_init(&b);
+    bus_begin(&b, 3);
+    bus_kill(&b, 1);
+    bus_kind(&b, "auth")->memory_bytes = 400;
+    bus_start(&b, 1, 77, 1, PEER_UP);
+    bus_run(&b, 3000);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "k%d", i);
+        struct key k = bus_key(&b, "auth", name);
+        struct bus_result *r = bus_create(&b, 0, &k, "value");
+        assert_int_equal(r->status, STEAD_OK);
+        assert_int_equal(r->copies, 2);
+        bus_assert_settled(&b, &k, 2);
+    }
+    bus_run(&b, 20000);
+    assert_in_range(bus_stats(&b, 0).refused, 1, 10);
+    assert_int_equal(bus_stats(&b, 0).below_copies, 0);
+    bus_deinit(&b);
+}
+
 static void a_kind_that_evicts_takes_the_new_and_keeps_tombstones(void **state)
 {
     (void)state;
@@ -605,6 +631,7 @@ int main(void)
         cmocka_unit_test(what_is_too_large_leaves_the_old),
         cmocka_unit_test(a_kind_that_is_full_refuses),
         cmocka_unit_test(what_a_full_holder_refuses_is_not_made),
+        cmocka_unit_test(a_full_holder_is_passed_over),
         cmocka_unit_test(a_kind_that_evicts_takes_the_new_and_keeps_tombstones),
         cmocka_unit_test(a_deadline_is_kept_and_what_waits_is_bounded),
         cmocka_unit_test(absent_and_unreachable_are_two_answers),
