@@ -289,10 +289,18 @@ void session_stats(const struct session *s, struct session_stats *out)
     }
 }
 
+/* A claimant owns nothing before its claim is settled: two may claim at once, and one of them yields. */
+static bool owns(struct session *s, const struct item *item)
+{
+    const struct work *w = work_find(s, &item->record->key);
+    bool claims = w && (w->phase == WORK_CLAIM || (w->phase == WORK_ROUND && w->claiming));
+    return item->role == ROLE_OWNER && !claims;
+}
+
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned)
 {
     struct item *item = table_find(s->table, key);
     if (owned)
-        *owned = item && item->role == ROLE_OWNER;
+        *owned = item && owns(s, item);
     return item ? item->record : NULL;
 }
