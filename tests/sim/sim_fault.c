@@ -312,7 +312,7 @@ static void fault_pick(struct sim *s)
 static void fault_roll(struct sim *s)
 {
     struct sim_faults *f = s->faults;
-    fault_again(s, sim_between(&f->rng, 10, 200));
+    fault_again(s, sim_between(&f->rng, 2, 40));
     if (!sim_farm_up(s))
         return;
     if (f->rolling_next == s->node_count) {
@@ -320,7 +320,7 @@ static void fault_roll(struct sim *s)
         return;
     }
     unsigned slot = f->rolling_next++;
-    uint64_t away_ms = sim_between(&f->rng, 20, 2500);
+    uint64_t away_ms = sim_between(&f->rng, 5, sim_chance(&f->rng, 600) ? 100 : 2500);
     if (sim_chance(&f->rng, 500))
         fault_kill(s, slot, away_ms);
     else

@@ -128,12 +128,15 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
         work_check(s, w);
 }
 
+/* A leaving node takes no copy: it may have been told already to drop this one, by a message that
+ * overtook. */
 static void keep_new(struct session *s, uint64_t from, const struct message *m, struct record *r)
 {
     struct item *item = NULL;
     if (m->base != 0) {
         answer(s, from, m, STEAD_E_NOT_FOUND, NULL);
-    } else if (!s->self_holds || !item_room_make(s, r->key.kind, r->memory_bytes)) {
+    } else if (s->self_state == PEER_LEAVING || !s->self_holds ||
+               !item_room_make(s, r->key.kind, r->memory_bytes)) {
         answer(s, from, m, STEAD_E_FULL, NULL);
     } else if (!(item = item_insert(s, r, ROLE_HOLDER))) {
         answer(s, from, m, STEAD_E_NOMEM, NULL);

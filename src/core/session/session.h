@@ -150,7 +150,8 @@ void session_stats(const struct session *s, struct session_stats *out);
 bool session_synced(const struct session *s);
 /* Leaving: nothing is left here that others should have. */
 bool session_drained(const struct session *s);
-/* For the simulator's checkers: the stored record for a key, or NULL, and whether this shard owns it. */
+/* For the simulator's checkers: the stored record for a key, or NULL, and whether this shard owns it
+ * (NULL: not asked): for certain, with no claim under way. */
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned);
 
 #endif
