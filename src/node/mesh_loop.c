@@ -131,23 +131,18 @@ static void take_doubts(struct mesh_loop *m, uint64_t now)
     }
 }
 
-/* Messages of the shards to the mesh. What a peer's full queue does not take is held, in order, and
- * with it what comes after: the outbox fills and says BUSY to those who write. True if any was
- * sent. */
+/* Messages of the shards to the mesh. What a peer's full queue does not take is lost, or one peer
+ * that takes nothing would hold up all others; shards ask again. True if any was sent. */
 static bool send_messages(struct mesh_loop *m, uint64_t now)
 {
+    struct list messages, *link;
     bool sent = false;
-    if (list_empty(&m->held))
-        store_take_sends(m->store, &m->held);
-    struct list *link;
-    while ((link = list_pop(&m->held))) {
+    list_init(&messages);
+    store_take_sends(m->store, &messages);
+    while ((link = list_pop(&messages))) {
         struct msg *message = list_entry(link, struct msg, link);
-        if (farm_send(m->farm, message, now) == STEAD_E_BUSY) {
-            list_prepend(&m->held, link);
-            break;
-        }
+        sent |= farm_send(m->farm, message, now) == STEAD_OK;
         msg_free(message);
-        sent = true;
     }
     return sent;
 }
@@ -337,7 +332,6 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
     m->state = state;
     m->leave_wait_ms = leave_wait_ms;
     m->self = *farm_self(farm);
-    list_init(&m->held);
     pthread_mutex_init(&m->stats_lock, NULL);
     m->socket.data = m->wake.data = m->timer.data = m;
     if (uv_poll_init(loop, &m->socket, fd) || uv_async_init(loop, &m->wake, on_wake) ||
@@ -356,7 +350,6 @@ void mesh_loop_close(struct mesh_loop *m)
     uv_close((uv_handle_t *)&m->socket, NULL);
     uv_close((uv_handle_t *)&m->wake, NULL);
     uv_close((uv_handle_t *)&m->timer, NULL);
-    msg_list_free(&m->held);
 }
 
 void mesh_loop_stop(struct mesh_loop *m)

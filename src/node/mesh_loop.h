@@ -38,7 +38,6 @@ struct mesh_loop {
     struct addr addresses[JOIN_ADDRESSES_MAX]; /* as saved */
     int save_error;
     uv_work_t save;
-    struct list held; /* messages that a peer's full queue did not take */
     void (*gone)(
         void *context); /* called once on the loop when the node has left, or must not join */
     void (*moved)(void *context, enum mesh_phase phase); /* on the loop; may be NULL */

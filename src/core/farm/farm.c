@@ -203,6 +203,8 @@ static void take_member_output(struct farm *f, const struct member_output *o, ui
         mesh_remove(f->mesh, o->inc);
         break;
     case MEMBER_OUT_NOTICE:
+        if (o->notice == MEMBER_DOWN)
+            mesh_drop_waiting(f->mesh, o->inc);
         put_notice(o, out);
         break;
     }

@@ -91,6 +91,9 @@ void mesh_refuse(struct mesh *m, uint64_t inc, const struct addr *addr, int reas
  * time, what was sent and not acknowledged by then is lost, and what the other side had not begun
  * to send still comes. */
 void mesh_remove(struct mesh *m, uint64_t inc);
+/* Drops what waits for the peer and was not begun: it was counted out, and nothing that was said to
+ * it before holds. What was begun goes on, so that numbers have no gap. */
+void mesh_drop_waiting(struct mesh *m, uint64_t inc);
 /* Queues a message; it is packed and sent at once as far as the window allows. STEAD_E_NOT_FOUND
  * (no such peer), BUSY (queue full), TOO_LARGE (MESH_MESSAGE_MAX, MESH_FLEETING_BYTES_MAX), NOMEM.
  * A fleeting message is sent once, by the next flush at which the link is up. */
@@ -104,6 +107,7 @@ struct mesh_stats {
     uint64_t frames_in, frames_out, bytes_in, bytes_out;
     uint64_t dropped_auth, dropped_replay, dropped_malformed, dropped_stranger, dropped_version,
         dropped_limit;
+    uint64_t unsent_full, unsent_void; /* messages: the queue was full; the peer was counted out */
     uint64_t retransmits, messages_in, messages_out, queued_bytes, peers;
 };
 

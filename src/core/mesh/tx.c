@@ -109,6 +109,21 @@ void tx_restart(struct tx *t, const struct mesh_config *c)
     t->var_ns = kept.var_ns;
 }
 
+void mesh_drop_waiting(struct mesh *m, uint64_t inc)
+{
+    struct peer *p = mesh_peer(m, inc);
+    struct list *link = p ? p->tx.waiting.next : NULL;
+    while (p && link != &p->tx.waiting) {
+        struct tx_message *message = list_entry(link, struct tx_message, link);
+        link = link->next;
+        if (message->next_index > 0)
+            continue;
+        list_remove(&message->link);
+        message_free_if_done(&p->tx, message);
+        m->stats.unsent_void++;
+    }
+}
+
 static void fleeting_drop(struct mesh *m, struct tx *t, uint32_t keep)
 {
     while (t->fleeting_count > keep) {
@@ -128,8 +143,10 @@ int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool relia
     if (len > (reliable ? MESH_MESSAGE_MAX : MESH_FLEETING_BYTES_MAX))
         return STEAD_E_TOO_LARGE;
     struct tx *t = &p->tx;
-    if (reliable && t->queued_bytes + sizeof(struct tx_message) + len > m->config.queue_bytes)
+    if (reliable && t->queued_bytes + sizeof(struct tx_message) + len > m->config.queue_bytes) {
+        m->stats.unsent_full++;
         return STEAD_E_BUSY;
+    }
     struct tx_message *message = mem_alloc(sizeof *message + len);
     if (!message)
         return STEAD_E_NOMEM;

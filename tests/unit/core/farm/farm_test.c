@@ -577,6 +577,28 @@ static void test_session_messages_pass(void **state)
     net_deinit(&n);
 }
 
+static void test_nothing_waits_for_one_that_is_down(void **state)
+{
+    (void)state;
+    struct net n;
+    struct mesh_stats mesh;
+    struct member_stats members;
+    struct msg *m = msg_new(0, 1u << 20);
+    grow(&n, 2);
+    m->peer = n.nodes[1].inc;
+    stop(&n, 1);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(farm_send(n.nodes[0].farm, m, n.now_ns), STEAD_OK);
+    msg_free(m);
+    n.nodes[0].deadline_ns = n.now_ns;
+    run_ms(&n, 3000);
+    farm_stats(n.nodes[0].farm, &mesh, &members);
+    assert_int_equal(members.counted_out, 1);
+    assert_true(mesh.queued_bytes < 2u << 20);
+    assert_int_equal(mesh.unsent_void, 19);
+    net_deinit(&n);
+}
+
 /* A whole farm goes down and comes back: a node that knows the others only from its disk finds
  * them. */
 static void test_cold_start_in_any_order(void **state)
@@ -680,6 +702,7 @@ int main(void)
         cmocka_unit_test(test_wrong_key_gets_nowhere),
         cmocka_unit_test(test_doubt_until_heard_after),
         cmocka_unit_test(test_session_messages_pass),
+        cmocka_unit_test(test_nothing_waits_for_one_that_is_down),
         cmocka_unit_test(test_cold_start_in_any_order),
         cmocka_unit_test(test_newcomer_knows_the_dead),
         cmocka_unit_test(test_loss_counts_nobody_out),

@@ -191,6 +191,29 @@ static void the_queue_is_bounded(void **state)
     net_free(net);
 }
 
+static void what_waits_can_be_dropped(void **state)
+{
+    (void)state;
+    struct net *net = net_pair(6);
+    struct mesh_stats stats;
+    net->cut = true;
+    for (uint32_t i = 0; i < 10; i++)
+        assert_int_equal(net_send(net, 0, 1, i, 1u << 20, true), STEAD_OK);
+    net_run(net, 100 * NS_PER_MS);
+    mesh_drop_waiting(net->nodes[0].mesh, net->nodes[1].inc);
+    mesh_drop_waiting(net->nodes[0].mesh, 4711);
+    mesh_stats(net->nodes[0].mesh, &stats);
+    assert_int_equal(stats.unsent_void, 9); /* the first was begun */
+    assert_true(stats.queued_bytes < 2u << 20);
+    net->cut = false;
+    assert_int_equal(net_send(net, 0, 1, 10, 3000, true), STEAD_OK);
+    net_run(net, 10 * NS_PER_S);
+    assert_int_equal(net->nodes[1].messages, 2);
+    net_expect_all(net, 0, 1, 0, 1);
+    net_expect_all(net, 0, 1, 10, 1);
+    net_free(net);
+}
+
 static void fleeting_is_sent_once(void **state)
 {
     (void)state;
@@ -272,6 +295,7 @@ int main(void)
         cmocka_unit_test(the_first_sign_of_life_after_a_cut_ends_the_wait),
         cmocka_unit_test(single_messages_wait_little_under_heavy_loss),
         cmocka_unit_test(the_queue_is_bounded),
+        cmocka_unit_test(what_waits_can_be_dropped),
         cmocka_unit_test(fleeting_is_sent_once),
         cmocka_unit_test(without_memory_messages_only_come_later),
         cmocka_unit_test(receiver_without_memory_gets_it_again),
