@@ -1,5 +1,5 @@
-/* The shards behind their locks: routing by key, and where a step's actions go. The state that is no session (roster,
- * own servers, doubts) is in store_state.c. */
+/* The shards behind their locks: routing by key, and where a step's actions go. The state that is
+ * no session (roster, own servers, doubts) is in store_state.c. */
 #include "store/store.h"
 
 #include "base/buzhash.h"
@@ -9,7 +9,8 @@
 
 #include <assert.h>
 
-/* A local request's token carries its mailbox, so that a result that a later step brings finds its way. */
+/* A local request's token carries its mailbox, so that a result that a later step brings finds its
+ * way. */
 #define TOKEN_SLOTS 65536u
 
 static struct shard *shard_of(struct store *s, const struct key *key)
@@ -18,7 +19,8 @@ static struct shard *shard_of(struct store *s, const struct key *key)
     return &s->shards[(h >> 32) % s->shard_count];
 }
 
-/* Called with the shard's lock held; empties the actions. `own` and its request get their result directly. */
+/* Called with the shard's lock held; empties the actions. `own` and its request get their result
+ * directly. */
 static void take_actions(struct store *s, struct shard *shard, struct session_actions *a,
                          uint64_t own_token, struct session_result **own)
 {
@@ -140,7 +142,7 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
     assert(mailbox < s->mailbox_count);
     *out = NULL;
     /* The other half of the outbox is left to what other nodes ask of this one. */
-    if (atomic_load_explicit(&s->outbox_count, memory_order_relaxed) > STORE_OUTBOX_MAX / 2) {
+    if (store_outbox_fills(s)) {
         atomic_fetch_add(&s->busy, 1);
         return STEAD_E_BUSY;
     }

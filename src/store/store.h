@@ -17,6 +17,7 @@
 #define STORE_SHARDS_MAX 64
 #define STORE_MAILBOXES_MAX 64
 #define STORE_OUTBOX_MAX 65536 /* messages that wait for the mesh thread */
+#define STORE_OUTBOX_BYTES_MAX (256u << 20)
 
 struct store;
 
@@ -83,7 +84,7 @@ bool store_drained(struct store *s);
 
 struct store_stats {
     struct session_stats sessions; /* summed over the shards */
-    uint64_t outbox, outbox_full, notices_dropped;
+    uint64_t outbox, outbox_bytes, outbox_full, notices_dropped;
 };
 void store_stats(struct store *s, struct store_stats *out);
 

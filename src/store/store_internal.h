@@ -43,7 +43,7 @@ struct store {
     struct store_wake mesh_wake;
     struct roster *roster;
     struct list outbox;
-    atomic_size_t outbox_count; /* changed under state_lock, read without it */
+    atomic_size_t outbox_count, outbox_bytes; /* changed under state_lock, read without it */
     uint64_t outbox_full, notices_dropped;
     size_t doubt_count;
     uint64_t doubts[STORE_DOUBTS_MAX];
@@ -58,6 +58,8 @@ void store_state_init(struct store *s);
 void store_state_deinit(struct store *s);
 void store_state_stats(struct store *s, struct store_stats *out);
 void store_wake_mesh(struct store *s);
+/* Is more than half of it taken? */
+bool store_outbox_fills(struct store *s);
 /* Moves a step's sends to the outbox and its notices to the log's queue. */
 void store_outbox_put(struct store *s, struct session_actions *a);
 void store_notices_put(struct store *s, const struct session_actions *a);

@@ -1,4 +1,5 @@
-/* What the threads share beside the shards: the roster snapshot, the outbox, notices, doubts, own servers. */
+/* What the threads share beside the shards: the roster snapshot, the outbox, notices, doubts, own
+ * servers. */
 #include "base/mem.h"
 #include "store/store_internal.h"
 
@@ -38,6 +39,13 @@ void store_wake_mesh(struct store *s)
     pthread_mutex_unlock(&s->state_lock);
 }
 
+bool store_outbox_fills(struct store *s)
+{
+    return atomic_load_explicit(&s->outbox_count, memory_order_relaxed) > STORE_OUTBOX_MAX / 2 ||
+           atomic_load_explicit(&s->outbox_bytes, memory_order_relaxed) >
+               STORE_OUTBOX_BYTES_MAX / 2;
+}
+
 void store_outbox_put(struct store *s, struct session_actions *a)
 {
     if (list_empty(&a->sends))
@@ -45,14 +53,18 @@ void store_outbox_put(struct store *s, struct session_actions *a)
     pthread_mutex_lock(&s->state_lock);
     struct list *link;
     while ((link = list_pop(&a->sends))) {
+        struct msg *m = list_entry(link, struct msg, link);
+        size_t bytes = sizeof(*m) + m->len;
         /* A message that is dropped here costs its operation the deadline, never a false answer. */
-        if (s->outbox_count >= STORE_OUTBOX_MAX) {
-            msg_free(list_entry(link, struct msg, link));
+        if (s->outbox_count >= STORE_OUTBOX_MAX ||
+            s->outbox_bytes + bytes > STORE_OUTBOX_BYTES_MAX) {
+            msg_free(m);
             s->outbox_full++;
             continue;
         }
         list_append(&s->outbox, link);
         s->outbox_count++;
+        s->outbox_bytes += bytes;
     }
     wake_locked(s);
     pthread_mutex_unlock(&s->state_lock);
@@ -78,6 +90,7 @@ void store_take_sends(struct store *s, struct list *out)
     pthread_mutex_lock(&s->state_lock);
     list_splice(out, &s->outbox);
     s->outbox_count = 0;
+    s->outbox_bytes = 0;
     pthread_mutex_unlock(&s->state_lock);
 }
 
@@ -174,6 +187,7 @@ void store_state_stats(struct store *s, struct store_stats *out)
 {
     pthread_mutex_lock(&s->state_lock);
     out->outbox = s->outbox_count;
+    out->outbox_bytes = s->outbox_bytes;
     out->outbox_full = s->outbox_full;
     out->notices_dropped = s->notices_dropped;
     pthread_mutex_unlock(&s->state_lock);

@@ -83,6 +83,7 @@ static const struct metric metrics[] = {
         "Messages that no correct node sends."),
     ROW(GAUGE, "stead_store_outbox_messages", NULL, store.outbox,
         "Messages that wait for the mesh thread."),
+    ROW(GAUGE, "stead_store_outbox_bytes", NULL, store.outbox_bytes, "Bytes of these messages."),
     ROW(COUNTER, "stead_store_outbox_full_total", NULL, store.outbox_full,
         "Messages dropped by the full outbox."),
     ROW(COUNTER, "stead_store_notices_dropped_total", NULL, store.notices_dropped,

@@ -1,5 +1,5 @@
-/* The store under threads: every operation gets exactly one result, whoever steps the shard; snapshots may be swapped while
- * they are read; what is full says so. Run under TSan too. */
+/* The store under threads: every operation gets exactly one result, whoever steps the shard;
+ * snapshots may be swapped while they are read; what is full says so. Run under TSan too. */
 #include "base/clock.h"
 #include "store/store.h"
 
@@ -33,7 +33,7 @@ static struct store *new_store(enum when_alone alone, uint32_t waiting_max)
         kinds.kind[i].when_alone = alone;
     session_config_default(&c.session);
     c.session.kinds = &kinds;
-    c.session.memory_bytes = 64 << 20;
+    c.session.memory_bytes = 1u << 30;
     c.session.waiting_max = waiting_max;
     memset(c.session.bucket_secret, 7, sizeof(c.session.bucket_secret));
     memset(c.session.farm_secret, 9, sizeof(c.session.farm_secret));
@@ -59,6 +59,9 @@ static void set_view(struct store *s, bool silent_peer)
     store_set_view(s, &v, clock_ns());
 }
 
+static uint8_t value[900000];
+static size_t value_len; /* 0: the key's name is the value */
+
 static int submit(struct store *s, unsigned mailbox, enum session_op_type type, unsigned id,
                   uint64_t request, uint64_t deadline_ns, struct session_result **out)
 {
@@ -68,8 +71,8 @@ static int submit(struct store *s, unsigned mailbox, enum session_op_type type, 
     struct field_op set = {.type = FIELD_SET,
                            .name = (const uint8_t *)"n",
                            .name_len = 1,
-                           .value = (const uint8_t *)name,
-                           .value_len = (size_t)len};
+                           .value = value_len ? value : (const uint8_t *)name,
+                           .value_len = value_len ? value_len : (size_t)len};
     assert_true(key_set(&key, (uint8_t)kinds_find(store_kinds(s), "purchase"), name, (size_t)len));
     struct session_op op = {.type = type,
                             .key = &key,
@@ -157,7 +160,8 @@ static struct session_result *collect_soon(struct store *s, unsigned mailbox)
     return NULL;
 }
 
-/* A holder that never answers: the result comes to the mailbox that asked, with its own token, at the deadline. */
+/* A holder that never answers: the result comes to the mailbox that asked, with its own token, at
+ * the deadline. */
 static void late_results_come_to_who_asked(void **state)
 {
     (void)state;
@@ -222,6 +226,36 @@ static void a_full_outbox_refuses_new_work(void **state)
     store_free(s);
 }
 
+static void an_outbox_of_large_messages_too(void **state)
+{
+    (void)state;
+    struct store *s = new_store(ALONE_ACCEPT, 16384);
+    struct store_stats stats;
+    int err = STEAD_OK;
+    unsigned i = 0;
+    set_view(s, true);
+    value_len = sizeof value;
+    for (; i < 1000 && err != STEAD_E_BUSY; i++) {
+        struct session_result *r = NULL;
+        err = submit(s, 0, SESSION_CREATE, i, i, clock_ns() + 1, &r);
+        session_result_free(r);
+        store_tick(s, clock_ns() + 20 * NS_PER_MS);
+        while ((r = store_collect(s, 0)))
+            session_result_free(r);
+    }
+    value_len = 0;
+    store_stats(s, &stats);
+    assert_int_equal(err, STEAD_E_BUSY);
+    assert_true(stats.outbox < 300 && stats.outbox_bytes <= STORE_OUTBOX_BYTES_MAX);
+    struct list sends;
+    list_init(&sends);
+    store_take_sends(s, &sends);
+    msg_list_free(&sends);
+    store_stats(s, &stats);
+    assert_int_equal(stats.outbox_bytes, 0);
+    store_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +263,7 @@ int main(void)
         cmocka_unit_test(late_results_come_to_who_asked),
         cmocka_unit_test(too_many_waiting_is_busy),
         cmocka_unit_test(a_full_outbox_refuses_new_work),
+        cmocka_unit_test(an_outbox_of_large_messages_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
