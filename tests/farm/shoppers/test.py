@@ -53,7 +53,8 @@ class Buyer(threading.Thread):
             check(time.monotonic() - began < GIVE_UP_S, f"item {sku} = {qty}: never acknowledged")
             had_session = self.client.cookie
             reply = self.attempt("/cart", self.form(sku, qty))
-            if reply is None or reply.status >= 500:
+            # 421: the name still led to a stand-in of a server that is back; the client asks the name again.
+            if reply is None or reply.status >= 500 or reply.status == 421:
                 maybe.add(qty)
                 self.failures += 1
                 time.sleep(self.random.uniform(0.05, 0.5))
