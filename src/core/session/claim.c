@@ -154,12 +154,16 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     work_release(s, w);
 }
 
-/* Nobody else has it, and by what is known here it was not used for longer than it lives: it is
- * over, and was forgotten by the others while this node was away. */
-static bool life_over(const struct session *s, const struct item *item)
+/* Nobody else has it; and by what is known here it was not used for longer than it lives, or its
+ * owner is alive and has forgotten it: it is over, and this node was away then. */
+static bool life_over(struct session *s, const struct item *item, struct work *w)
 {
-    return !record_is_tombstone(item->record) && item->life_ns < s->now_ns &&
-           s->now_ns - item->life_ns > item->record->ttl_ms * NS_PER_MS / 10;
+    uint64_t ttl_ns = item->record->ttl_ms * NS_PER_MS;
+    if (record_is_tombstone(item->record) || ttl_ns == 0)
+        return false;
+    const struct target *owner = work_target(w, item->record->stamp.inc);
+    return (owner && owner->answer == ANSWER_NONE && peer_is_heard(s, owner->inc)) ||
+           (item->life_ns < s->now_ns && s->now_ns - item->life_ns > ttl_ns / 10);
 }
 
 void claim_check(struct session *s, struct work *w)
@@ -189,7 +193,7 @@ void claim_check(struct session *s, struct work *w)
         round_drop(w, t->inc);
         have = true;
     }
-    if (!have && life_over(s, item)) {
+    if (!have && life_over(s, item, w)) {
         work_begin(s, w, WORK_IDLE);
         item_remove(s, item);
         serve_key(s, w);

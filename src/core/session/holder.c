@@ -15,6 +15,14 @@ static bool listed(const struct session *s, const struct record *r)
     return false;
 }
 
+/* Is the record's end so near that only the owner can say whether it is over? Renewals are told
+ * with a delay. */
+static bool life_ends(const struct session *s, const struct item *item)
+{
+    uint64_t delay_ns = item->record->ttl_ms * NS_PER_MS / 10;
+    return item->life_ns != TIME_NEVER && item->life_ns < s->now_ns + delay_ns;
+}
+
 bool holder_may_serve(struct session *s, const struct item *item)
 {
     const struct record *r = item->record;
@@ -22,7 +30,8 @@ bool holder_may_serve(struct session *s, const struct item *item)
     if (MUTANT(READ_WITHOUT_LEASE))
         return true;
     return p && peer_heard(&p->view) && listed(s, r) && item->generation != 0 &&
-           item->generation == p->view.granted + 1 && p->view.lease_until_ns > s->now_ns;
+           item->generation == p->view.granted + 1 && p->view.lease_until_ns > s->now_ns &&
+           !life_ends(s, item);
 }
 
 /* -- REPLICATE -- */

@@ -83,14 +83,18 @@ static uint64_t best_place(struct session *s, const struct work *w)
     return placement_first(s, &w->key, have, count, false);
 }
 
-static void finish_absent(struct session *s, struct work *w)
+/* asked_ns: when the others were asked. */
+static void finish_absent(struct session *s, struct work *w, uint64_t asked_ns)
 {
     bool lost = s->missing >= kind_of(s, &w->key)->copies;
     struct list again, *l;
     list_init(&again);
     while ((l = list_pop(&w->queue))) {
         struct waiter *waiter = list_entry(l, struct waiter, link);
-        if (waiter->op.type == SESSION_CREATE_IF_ABSENT && !lost) {
+        if (waiter->queued_ns > asked_ns) {
+            /* It came when others had been asked: the record may have been made since. */
+            list_append(&again, l);
+        } else if (waiter->op.type == SESSION_CREATE_IF_ABSENT && !lost) {
             waiter->searched = true;
             list_append(&again, l);
         } else {
@@ -113,14 +117,14 @@ void locate_check(struct session *s, struct work *w)
         ended |= w->targets[i].answer == ANSWER_REFUSED;
     if (work_waits(w) && !ended)
         return;
-    uint64_t place = best_place(s, w);
+    uint64_t place = best_place(s, w), asked_ns = w->since_ns;
     work_begin(s, w, WORK_IDLE);
     if (ended) {
         work_fail(s, w, STEAD_E_ENDED, true);
         return;
     }
     if (!place) {
-        finish_absent(s, w);
+        finish_absent(s, w, asked_ns);
         serve_key(s, w);
         return;
     }

@@ -325,6 +325,7 @@ void serve_waiter(struct session *s, struct waiter *w)
     }
     if (list_linked(&w->link))
         list_remove(&w->link);
+    w->queued_ns = s->now_ns;
     list_append(&work->queue, &w->link);
     serve_key(s, work);
 }

@@ -31,6 +31,7 @@ struct waiter {
     uint64_t passed_to; /* in s->passed: who does it, and our own token for it */
     uint64_t pass_token;
     uint64_t not_before_ns;
+    uint64_t queued_ns; /* when it came to its work's queue */
     struct field_op ops[]; /* then names and values */
 };
 
