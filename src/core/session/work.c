@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #define ASK_AGAIN_NS NS_PER_S
+#define ASK_AGAIN_MAX_NS (4 * NS_PER_S) /* the longest that one who is well again is left out */
 
 static uint64_t hash_of(const struct session *s, const struct key *key)
 {
@@ -138,11 +139,18 @@ static void drop_silent_targets(struct session *s, struct work *w)
             w->targets[i].answer = ANSWER_NONE;
 }
 
-/* A question may have been lost where memory was short; whoever gets it twice answers twice. */
+/* A question may have been lost where memory was short, or a queue full; whoever gets it twice
+ * answers twice. The pause grows: many records that wait for one sick node must not keep this one
+ * busy. */
 static bool asks_again(const struct session *s, const struct work *w)
 {
+    uint64_t pause_ns = w->asked_ns - w->since_ns;
+    if (pause_ns < ASK_AGAIN_NS)
+        pause_ns = ASK_AGAIN_NS;
+    if (pause_ns > ASK_AGAIN_MAX_NS)
+        pause_ns = ASK_AGAIN_MAX_NS;
     return w->phase != WORK_IDLE && w->phase != WORK_HANDOVER &&
-           s->now_ns >= w->asked_ns + ASK_AGAIN_NS;
+           s->now_ns >= w->asked_ns + pause_ns;
 }
 
 static void ask_again(struct session *s, struct work *w)

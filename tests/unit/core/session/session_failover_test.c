@@ -271,6 +271,33 @@ static bool loses_some(struct bus *b, int from, int to, const struct msg *m)
     return b->lost < 12 && rng_below(&b->rng, 4) == 0;
 }
 
+static bool loses_all_of_one(struct bus *b, int from, int to, const struct msg *m)
+{
+    (void)b;
+    (void)m;
+    return from == 1 || to == 1;
+}
+
+/* It is heard and takes nothing: with many records that wait for it, whoever asks it again and
+ * again would do nothing else. */
+static void a_sick_holder_is_asked_ever_more_seldom(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 2);
+    struct key k = made(&b, "auth", "alice");
+    b.loses = loses_all_of_one;
+    bus_ask_set(&b, 0, SESSION_CHANGE, &k, "two");
+    bus_run(&b, 60000);
+    assert_in_range(b.lost, 10, 20);
+    b.loses = NULL;
+    bus_run(&b, 4000);
+    assert_answer(bus_change(&b, 0, &k, "three"), STEAD_OK, "three");
+    assert_answer(bus_read(&b, 1, &k), STEAD_OK, "three");
+    bus_deinit(&b);
+}
+
 /* What a sender had no memory for, or the mesh gave up. */
 static void a_lost_message_holds_nobody_up_for_long(void **state)
 {
@@ -313,6 +340,7 @@ int main(void)
         cmocka_unit_test(a_field_deleted_stays_deleted_after_the_owner),
         cmocka_unit_test(two_claim_at_once_and_one_owns),
         cmocka_unit_test(records_without_clients_are_claimed_and_copied),
+        cmocka_unit_test(a_sick_holder_is_asked_ever_more_seldom),
         cmocka_unit_test(a_lost_message_holds_nobody_up_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
