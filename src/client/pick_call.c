@@ -18,7 +18,7 @@ static const char *only_service(const struct roster *r)
 {
     const char *service = NULL;
     for (size_t i = 0; i < r->count; i++) {
-        const char *own = r->nodes[i].entry.servers[0].service;
+        const char *own = r->nodes[i].entry->servers[0].service;
         if (service && strcmp(service, own) != 0)
             return NULL;
         service = own;
@@ -59,7 +59,7 @@ static int list_candidates(struct stead_choice *c, const struct pick_filter *f)
     c->count = pick_candidates(c->roster, f, true, list, c->roster->count);
     c->names = mem_alloc(c->count * sizeof *c->names);
     for (size_t i = 0; c->names && i < c->count; i++)
-        c->names[i] = list[i].node->entry.name;
+        c->names[i] = list[i].node->entry->name;
     mem_free(list);
     return c->names ? STEAD_OK : STEAD_E_NOMEM;
 }
@@ -113,7 +113,7 @@ const char *stead_choice_url(const struct stead_choice *choice)
 
 const char *stead_choice_server(const struct stead_choice *choice)
 {
-    return choice->chosen.node->entry.name;
+    return choice->chosen.node->entry->name;
 }
 
 const char *stead_choice_first(const struct stead_choice *choice)

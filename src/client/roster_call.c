@@ -19,12 +19,12 @@ static int keep(const struct ask *a, struct roster *r, const struct addr *first,
     addr_format(first, kept->first);
     for (size_t i = 0; i < r->count; i++) {
         const struct roster_node *n = &r->nodes[i];
-        const struct server *s = &n->entry.servers[0];
+        const struct server *s = &n->entry->servers[0];
         kept->servers[i] = (struct stead_server){
-            .name = n->entry.name,
+            .name = n->entry->name,
             .service = s->service,
             .status = status_name(roster_server_status(n, s)),
-            .zone = n->entry.zone,
+            .zone = n->entry->zone,
             .url = s->url_count ? s->urls[0] : "",
             .users = s->users,
             .weight = s->weight,

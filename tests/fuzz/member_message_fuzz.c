@@ -33,7 +33,7 @@ static void check(struct membership *m, uint64_t now_ns)
     struct roster *r = membership_roster(m, now_ns);
     CHECK(r != NULL && r->count >= 1);
     for (size_t i = 1; i < r->count; i++)
-        CHECK(strcmp(r->nodes[i - 1].entry.name, r->nodes[i].entry.name) < 0);
+        CHECK(strcmp(r->nodes[i - 1].entry->name, r->nodes[i].entry->name) < 0);
     roster_unref(r);
 }
 

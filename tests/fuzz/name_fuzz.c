@@ -10,10 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct roster *make_roster(void)
 {
-    struct roster *r = roster_new(12);
+    struct roster *r = roster_blank(12, ENTRY_SERVERS_MAX);
     CHECK(r);
     for (size_t i = 0; i < r->count; i++) {
-        struct entry *e = &r->nodes[i].entry;
+        struct entry *e = r->nodes[i].entry;
         r->nodes[i].status = (enum status)(i % 7);
         snprintf(e->name, sizeof e->name, "s%zu", i);
         e->public.family = i % 3 ? 4 : 6;

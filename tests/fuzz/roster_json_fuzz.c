@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *again = roster_json(back, NULL);
     CHECK(again != NULL && strcmp(text, again) == 0);
     if (r->count > 0) {
-        struct pick_filter f = {.service = r->nodes[0].entry.servers[0].service};
+        struct pick_filter f = {.service = r->nodes[0].entry->servers[0].service};
         struct pick_choice c;
         (void)pick(r, &f, POLICY_TWO_CHOICES, true, size, &c);
     }

@@ -326,6 +326,7 @@ static enum peer_state peer_state_of(enum status s)
         return PEER_JOINING;
     case STATUS_UP:
     case STATUS_FULL:
+    case STATUS_MAINT:
     case STATUS_SUSPECT:
         return PEER_UP;
     case STATUS_DRAINING:

@@ -9,8 +9,10 @@
 
 void contacts_deinit(struct contacts *t)
 {
-    for (size_t i = 0; i < t->count; i++)
+    for (size_t i = 0; i < t->count; i++) {
+        entry_unref(t->items[i]->entry);
         mem_free(t->items[i]);
+    }
     mem_free(t->items);
     memset(t, 0, sizeof *t);
 }
@@ -21,7 +23,7 @@ static size_t place(const struct contacts *t, uint64_t inc)
     size_t low = 0, high = t->count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (t->items[mid]->entry.inc < inc)
+        if (t->items[mid]->entry->inc < inc)
             low = mid + 1;
         else
             high = mid;
@@ -32,7 +34,7 @@ static size_t place(const struct contacts *t, uint64_t inc)
 struct contact *contacts_find(const struct contacts *t, uint64_t inc)
 {
     size_t at = place(t, inc);
-    return at < t->count && t->items[at]->entry.inc == inc ? t->items[at] : NULL;
+    return at < t->count && t->items[at]->entry->inc == inc ? t->items[at] : NULL;
 }
 
 static bool reserve(struct contacts *t)
@@ -58,12 +60,16 @@ struct contact *contacts_add(struct contacts *t, const struct entry *e, const st
     struct contact *c = mem_alloc(sizeof *c);
     if (c == NULL)
         return NULL;
-    c->entry = *e;
+    c->entry = entry_new(e);
+    if (c->entry == NULL) {
+        mem_free(c);
+        return NULL;
+    }
     c->addr = *addr;
     c->since_ns = now_ns;
     c->counted = t->counted_floor;
     size_t at = place(t, e->inc);
-    assert(at == t->count || t->items[at]->entry.inc != e->inc);
+    assert(at == t->count || t->items[at]->entry->inc != e->inc);
     memmove(&t->items[at + 1], &t->items[at], (t->count - at) * sizeof(struct contact *));
     t->items[at] = c;
     t->count++;
@@ -72,12 +78,13 @@ struct contact *contacts_add(struct contacts *t, const struct entry *e, const st
 
 void contacts_forget(struct contacts *t, struct contact *c)
 {
-    size_t at = place(t, c->entry.inc);
+    size_t at = place(t, c->entry->inc);
     assert(at < t->count && t->items[at] == c);
     if (c->counted > t->counted_floor)
         t->counted_floor = c->counted;
     t->count--;
     memmove(&t->items[at], &t->items[at + 1], (t->count - at) * sizeof(struct contact *));
+    entry_unref(c->entry);
     mem_free(c);
 }
 
@@ -87,9 +94,9 @@ struct contact *contacts_claimed(const struct contacts *t, const struct entry *e
     while (*at < t->count) {
         struct contact *c = t->items[(*at)++];
         if (c->presence == PRESENCE_REPLACED || c->presence == PRESENCE_LEFT ||
-            c->entry.inc == e->inc)
+            c->entry->inc == e->inc)
             continue;
-        if (c->entry.node == e->node || strcmp(c->entry.name, e->name) == 0 ||
+        if (c->entry->node == e->node || strcmp(c->entry->name, e->name) == 0 ||
             addr_equal(&c->addr, addr))
             return c;
     }
@@ -107,6 +114,16 @@ struct contact *contacts_oldest_gone(const struct contacts *t)
             oldest = c;
     }
     return oldest;
+}
+
+bool contact_set_entry(struct contact *c, const struct entry *e)
+{
+    struct entry *next = entry_new(e);
+    if (next == NULL)
+        return false;
+    entry_unref(c->entry);
+    c->entry = next;
+    return true;
 }
 
 void contact_become(struct contact *c, enum presence p, uint64_t now_ns)
@@ -131,7 +148,7 @@ enum status contact_state(const struct contact *c)
 {
     switch (c->presence) {
     case PRESENCE_HEARD:
-        return c->beating ? c->entry.status : STATUS_JOINING;
+        return c->beating ? c->entry->status : STATUS_JOINING;
     case PRESENCE_LEFT:
         return STATUS_LEFT;
     case PRESENCE_TOLD:

@@ -22,7 +22,7 @@ enum presence {
 };
 
 struct contact {
-    struct entry entry;
+    struct entry *entry; /* shared */
     struct addr addr;
     enum presence presence;
     bool admitted;   /* the mesh has it */
@@ -66,6 +66,8 @@ struct contact *contacts_claimed(const struct contacts *t, const struct entry *e
  * longest so. */
 struct contact *contacts_oldest_gone(const struct contacts *t);
 
+/* It says this of itself now. Without memory it keeps what it said before: false. */
+bool contact_set_entry(struct contact *c, const struct entry *e);
 void contact_become(struct contact *c, enum presence p, uint64_t now_ns);
 /* Down from now on, with `counted` grown. */
 void contact_count_out(struct contact *c, enum presence p, uint64_t now_ns);

@@ -7,9 +7,9 @@
 #include <strings.h>
 
 static const char *const status_names[] = {
-    [STATUS_JOINING] = "joining",   [STATUS_UP] = "up",           [STATUS_FULL] = "full",
-    [STATUS_DRAINING] = "draining", [STATUS_SUSPECT] = "suspect", [STATUS_DOWN] = "down",
-    [STATUS_LEFT] = "left",
+    [STATUS_JOINING] = "joining",   [STATUS_UP] = "up",       [STATUS_FULL] = "full",
+    [STATUS_DRAINING] = "draining", [STATUS_MAINT] = "maint", [STATUS_SUSPECT] = "suspect",
+    [STATUS_DOWN] = "down",         [STATUS_LEFT] = "left",
 };
 
 #define STATUS_COUNT (sizeof status_names / sizeof status_names[0])
@@ -33,7 +33,8 @@ bool status_parse(const char *text, enum status *out)
 /* What a node may say of itself; the rest is for others to judge. */
 static bool own_status(enum status s)
 {
-    return s == STATUS_JOINING || s == STATUS_UP || s == STATUS_DRAINING || s == STATUS_LEFT;
+    return s == STATUS_JOINING || s == STATUS_UP || s == STATUS_DRAINING || s == STATUS_MAINT ||
+           s == STATUS_LEFT;
 }
 
 bool entry_name_valid(const char *name, size_t len, bool empty)
@@ -164,6 +165,17 @@ static void put_text(struct wire_writer *w, const char *text)
     wire_put_str8(w, text, strlen(text));
 }
 
+enum { SERVER_HEALTHY = 1, SERVER_MAINT = 2 };
+
+static void counts_encode(const struct server *s, struct wire_writer *w)
+{
+    wire_put_u32(w, s->weight);
+    wire_put_u32(w, s->capacity);
+    wire_put_u32(w, s->users);
+    wire_put_u16(w, s->load);
+    wire_put_u8(w, (uint8_t)((s->healthy ? SERVER_HEALTHY : 0) | (s->maint ? SERVER_MAINT : 0)));
+}
+
 static void server_encode(const struct server *s, struct wire_writer *w)
 {
     put_text(w, s->service);
@@ -171,29 +183,36 @@ static void server_encode(const struct server *s, struct wire_writer *w)
     for (size_t i = 0; i < s->url_count; i++)
         put_text(w, s->urls[i]);
     put_text(w, s->backup);
-    wire_put_u32(w, s->weight);
-    wire_put_u32(w, s->capacity);
-    wire_put_u32(w, s->users);
-    wire_put_u8(w, s->healthy);
+    counts_encode(s, w);
 }
 
 void entry_encode(const struct entry *e, struct wire_writer *w)
 {
-    assert(e->group_count <= ENTRY_GROUPS_MAX && e->server_count <= ENTRY_SERVERS_MAX);
+    assert(e->group_count <= ENTRY_GROUPS_MAX && e->server_count <= ENTRY_SERVERS_MAX &&
+           e->address_count <= ENTRY_ADDRESSES_MAX);
     wire_put_u64(w, e->node);
     wire_put_u64(w, e->inc);
     wire_put_u64(w, e->boot);
     wire_put_u64(w, e->revision);
+    wire_put_u64(w, e->shape);
+    wire_put_u32(w, e->life);
     wire_put_u8(w, (uint8_t)e->status);
     put_text(w, e->name);
     put_text(w, e->zone);
     put_text(w, e->version);
     entry_encode_addr(&e->address, w);
     entry_encode_addr(&e->public, w);
+    wire_put_u8(w, e->address_count);
+    for (size_t i = 0; i < e->address_count; i++) {
+        wire_put_u8(w, (uint8_t)e->addresses[i].network);
+        entry_encode_addr(&e->addresses[i].addr, w);
+    }
     wire_put_u8(w, e->holds);
     wire_put_u8(w, e->group_count);
-    for (size_t i = 0; i < e->group_count; i++)
+    for (size_t i = 0; i < e->group_count; i++) {
         put_text(w, e->groups[i]);
+        wire_put_u32(w, e->group_users[i]);
+    }
     wire_put_u8(w, e->server_count);
     for (size_t i = 0; i < e->server_count; i++)
         server_encode(&e->servers[i], w);
@@ -240,6 +259,19 @@ static uint8_t get_count(struct wire_reader *r, uint8_t max)
     return wire_ok(r) ? n : 0;
 }
 
+static void counts_decode(struct wire_reader *r, struct server *s)
+{
+    s->weight = wire_u32(r);
+    s->capacity = wire_u32(r);
+    s->users = wire_u32(r);
+    s->load = wire_u16(r);
+    uint8_t flags = wire_u8(r);
+    if ((s->load > LOAD_MAX && s->load != LOAD_UNKNOWN) || flags > (SERVER_HEALTHY | SERVER_MAINT))
+        wire_fail(r);
+    s->healthy = flags & SERVER_HEALTHY;
+    s->maint = flags & SERVER_MAINT;
+}
+
 static void server_decode(struct wire_reader *r, struct server *s)
 {
     get_name(r, s->service, NAME_MAX_BYTES, false);
@@ -247,10 +279,21 @@ static void server_decode(struct wire_reader *r, struct server *s)
     for (size_t i = 0; i < s->url_count; i++)
         get_url(r, s->urls[i]);
     get_name(r, s->backup, NAME_MAX_BYTES, true);
-    s->weight = wire_u32(r);
-    s->capacity = wire_u32(r);
-    s->users = wire_u32(r);
-    s->healthy = get_bool(r);
+    counts_decode(r, s);
+}
+
+static void addresses_decode(struct wire_reader *r, struct entry *e)
+{
+    e->address_count = get_count(r, ENTRY_ADDRESSES_MAX);
+    for (size_t i = 0; i < e->address_count; i++) {
+        uint8_t network = wire_u8(r);
+        if (network > NETWORK_OUTSIDE)
+            wire_fail(r);
+        e->addresses[i].network = (enum network)network;
+        entry_decode_addr(r, &e->addresses[i].addr);
+        if (e->addresses[i].addr.family == 0)
+            wire_fail(r);
+    }
 }
 
 bool entry_decode(struct wire_reader *r, struct entry *out)
@@ -260,22 +303,138 @@ bool entry_decode(struct wire_reader *r, struct entry *out)
     out->inc = wire_u64(r);
     out->boot = wire_u64(r);
     out->revision = wire_u64(r);
+    out->shape = wire_u64(r);
+    out->life = wire_u32(r);
     out->status = (enum status)wire_u8(r);
-    if (!own_status(out->status) || out->node == 0 || out->inc == 0)
+    if (!own_status(out->status) || out->node == 0 || out->inc == 0 || out->shape > out->revision)
         wire_fail(r);
     get_name(r, out->name, NAME_MAX_BYTES, false);
     get_name(r, out->zone, NAME_MAX_BYTES, true);
     get_name(r, out->version, sizeof out->version - 1, true);
     entry_decode_addr(r, &out->address);
     entry_decode_addr(r, &out->public);
+    addresses_decode(r, out);
     out->holds = get_bool(r);
     out->group_count = get_count(r, ENTRY_GROUPS_MAX);
-    for (size_t i = 0; i < out->group_count; i++)
+    for (size_t i = 0; i < out->group_count; i++) {
         get_name(r, out->groups[i], NAME_MAX_BYTES, false);
+        out->group_users[i] = wire_u32(r);
+    }
     out->server_count = get_count(r, ENTRY_SERVERS_MAX);
     for (size_t i = 0; i < out->server_count; i++)
         server_decode(r, &out->servers[i]);
     return wire_ok(r);
+}
+
+void entry_encode_counts(const struct entry *e, struct wire_writer *w)
+{
+    wire_put_u64(w, e->inc);
+    wire_put_u64(w, e->revision);
+    wire_put_u64(w, e->shape);
+    wire_put_u32(w, e->life);
+    wire_put_u8(w, (uint8_t)e->status);
+    wire_put_u8(w, e->group_count);
+    for (size_t i = 0; i < e->group_count; i++)
+        wire_put_u32(w, e->group_users[i]);
+    wire_put_u8(w, e->server_count);
+    for (size_t i = 0; i < e->server_count; i++)
+        counts_encode(&e->servers[i], w);
+}
+
+/* Reads what follows the identity into e, which is of the right shape when `e` is to be kept. */
+static bool counts_body(struct wire_reader *r, struct entry *e)
+{
+    e->life = wire_u32(r);
+    e->status = (enum status)wire_u8(r);
+    if (!own_status(e->status))
+        wire_fail(r);
+    e->group_count = get_count(r, ENTRY_GROUPS_MAX);
+    for (size_t i = 0; i < e->group_count; i++)
+        e->group_users[i] = wire_u32(r);
+    e->server_count = get_count(r, ENTRY_SERVERS_MAX);
+    for (size_t i = 0; i < e->server_count; i++)
+        counts_decode(r, &e->servers[i]);
+    return wire_ok(r);
+}
+
+bool entry_decode_counts(struct wire_reader *r, struct entry_counts *out)
+{
+    struct entry scratch = {0};
+    out->inc = wire_u64(r);
+    out->revision = wire_u64(r);
+    out->shape = wire_u64(r);
+    out->body = *r;
+    if (out->inc == 0 || out->shape > out->revision)
+        wire_fail(r);
+    return counts_body(r, &scratch);
+}
+
+bool entry_apply_counts(struct entry *e, const struct entry_counts *c)
+{
+    struct entry next = *e;
+    struct wire_reader body = c->body;
+    if (e->inc != c->inc || e->shape != c->shape || e->revision >= c->revision ||
+        !counts_body(&body, &next) || next.group_count != e->group_count ||
+        next.server_count != e->server_count)
+        return false;
+    next.revision = c->revision;
+    *e = next;
+    return true;
+}
+
+static void drop_counts(const struct entry *e, struct entry *out)
+{
+    *out = *e;
+    out->revision = out->shape = 0;
+    out->life = 0;
+    out->status = STATUS_UP;
+    memset(out->group_users, 0, sizeof out->group_users);
+    for (size_t i = 0; i < out->server_count; i++) {
+        struct server *s = &out->servers[i];
+        s->weight = s->capacity = s->users = 0;
+        s->load = 0;
+        s->healthy = s->maint = false;
+    }
+}
+
+bool entry_same_shape(const struct entry *a, const struct entry *b)
+{
+    uint8_t bytes[2][ENTRY_BYTES_MAX];
+    size_t len[2];
+    const struct entry *of[2] = {a, b};
+    for (size_t i = 0; i < 2; i++) {
+        struct entry bare;
+        struct wire_writer w;
+        drop_counts(of[i], &bare);
+        wire_writer_init(&w, bytes[i], sizeof bytes[i]);
+        entry_encode(&bare, &w);
+        len[i] = wire_written(&w);
+    }
+    return len[0] == len[1] && memcmp(bytes[0], bytes[1], len[0]) == 0;
+}
+
+static size_t collect_public(const struct entry *e, bool any, enum network n, uint8_t family,
+                             const struct addr *out[1 + ENTRY_ADDRESSES_MAX])
+{
+    size_t count = 0;
+    if (e->public.family != 0 && (any || n == NETWORK_INSIDE) &&
+        (family == 0 || e->public.family == family))
+        out[count++] = &e->public;
+    for (size_t i = 0; i < e->address_count; i++) {
+        const struct entry_address *a = &e->addresses[i];
+        if ((any || a->network == n) && (family == 0 || a->addr.family == family))
+            out[count++] = &a->addr;
+    }
+    return count;
+}
+
+size_t entry_public(const struct entry *e, enum network n, uint8_t family,
+                    const struct addr *out[1 + ENTRY_ADDRESSES_MAX])
+{
+    /* An address of the other network may still be reached; one of the other family cannot. */
+    if (collect_public(e, false, n, 0, out) > 0)
+        return collect_public(e, false, n, family, out);
+    return collect_public(e, true, n, family, out);
 }
 
 bool entry_valid(const struct entry *e)
@@ -284,7 +443,8 @@ bool entry_valid(const struct entry *e)
     struct wire_writer w;
     struct wire_reader r;
     struct entry copy;
-    if (e->group_count > ENTRY_GROUPS_MAX || e->server_count > ENTRY_SERVERS_MAX)
+    if (e->group_count > ENTRY_GROUPS_MAX || e->server_count > ENTRY_SERVERS_MAX ||
+        e->address_count > ENTRY_ADDRESSES_MAX)
         return false;
     wire_writer_init(&w, bytes, sizeof bytes);
     entry_encode(e, &w);

@@ -45,6 +45,7 @@ struct membership *membership_new(const struct member_config *c, const struct en
     m->self = *self;
     if (m->self.revision == 0)
         m->self.revision = 1; /* 0 marks a card that was cut short */
+    m->self.shape = m->self.revision;
     for (size_t i = 0; i < c->join_count; i++) {
         if (!addr_equal(&c->join[i], &self->address))
             m->join[m->join_count++] =
@@ -87,7 +88,7 @@ static bool join_settled(const struct membership *m, const struct addr *addr)
     for (size_t i = 0; i < m->contacts.count; i++) {
         const struct contact *c = m->contacts.items[i];
         if (c->presence != PRESENCE_TOLD &&
-            (addr_equal(&c->addr, addr) || addr_equal(&c->entry.address, addr)))
+            (addr_equal(&c->addr, addr) || addr_equal(&c->entry->address, addr)))
             return true;
     }
     return false;
@@ -163,7 +164,7 @@ static struct contact *hear(struct membership *m, uint64_t inc, uint64_t now_ns,
     } else if (c->suspect) {
         c->suspect = false;
         m->roster_dirty = true;
-        member_output_notice(out, MEMBER_HEARD_AGAIN, inc, &c->addr, c->entry.name, 0);
+        member_output_notice(out, MEMBER_HEARD_AGAIN, inc, &c->addr, c->entry->name, 0);
     }
     return c;
 }
@@ -235,7 +236,7 @@ void membership_refused(struct membership *m, uint64_t by, int reason, uint64_t 
         const struct contact *c = contacts_find(&m->contacts, by);
         m->refused_told_ns = now_ns;
         member_output_notice(out, MEMBER_REFUSED_HERE, by, c != NULL ? &c->addr : &m->self.address,
-                             c != NULL ? c->entry.name : "", reason);
+                             c != NULL ? c->entry->name : "", reason);
     }
     member_finish(m, now_ns, out);
 }
@@ -254,9 +255,13 @@ void membership_set_self(struct membership *m, const struct entry *self, uint64_
     m->self.inc = before.inc;
     m->self.boot = before.boot;
     m->self.revision = before.revision;
+    m->self.shape = before.shape;
+    m->self.life = before.life;
     encode_self(m);
     if (m->self_len != old_len || memcmp(old, m->self_bytes, old_len) != 0) {
         m->self.revision++;
+        if (!entry_same_shape(&before, &m->self))
+            m->self.shape = m->self.revision;
         encode_self(m);
         m->roster_dirty = true;
         m->view_dirty = true;
@@ -274,7 +279,7 @@ void membership_doubt(struct membership *m, uint64_t node, uint64_t now_ns,
     member_step(m, now_ns, out);
     for (size_t i = 0; i < m->contacts.count; i++) {
         struct contact *c = m->contacts.items[i];
-        if (c->entry.node != node || c->presence != PRESENCE_HEARD)
+        if (c->entry->node != node || c->presence != PRESENCE_HEARD)
             continue;
         /* What echoes a later stamp than this was sent after it. */
         c->doubt_stamp = member_stamp(m, now_ns);
@@ -310,7 +315,7 @@ size_t membership_card(const struct membership *m, uint8_t *out, size_t max)
     }
     struct entry brief = m->self;
     struct wire_writer w;
-    brief.revision = 0;
+    brief.revision = brief.shape = 0;
     brief.group_count = 0;
     brief.server_count = 0;
     wire_writer_init(&w, out, max);

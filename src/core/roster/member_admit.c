@@ -16,13 +16,13 @@ static bool makes_way(const struct contact *c, const struct entry *e, const stru
         return true;
     if (!addr_equal(&c->addr, addr))
         return false;
-    return c->entry.node != e->node || e->boot > c->entry.boot || c->presence == PRESENCE_TOLD;
+    return c->entry->node != e->node || e->boot > c->entry->boot || c->presence == PRESENCE_TOLD;
 }
 
 static void replace(struct membership *m, struct contact *c, uint64_t now_ns,
                     struct member_actions *out)
 {
-    member_output_notice(out, MEMBER_REPLACED, c->entry.inc, &c->addr, c->entry.name, 0);
+    member_output_notice(out, MEMBER_REPLACED, c->entry->inc, &c->addr, c->entry->name, 0);
     contact_count_out(c, PRESENCE_REPLACED, now_ns);
     m->roster_dirty = m->view_dirty = true;
     /* Should its process live on elsewhere it is a stranger now, and is refused when it proves
@@ -37,8 +37,8 @@ static void supersede(struct membership *m, const struct entry *e)
 {
     for (size_t i = 0; i < m->contacts.count; i++) {
         struct contact *c = m->contacts.items[i];
-        if (c->presence == PRESENCE_LEFT && c->entry.inc != e->inc &&
-            (c->entry.node == e->node || strcmp(c->entry.name, e->name) == 0))
+        if (c->presence == PRESENCE_LEFT && c->entry->inc != e->inc &&
+            (c->entry->node == e->node || strcmp(c->entry->name, e->name) == 0))
             c->superseded = true;
     }
 }
@@ -88,8 +88,8 @@ void member_admit_heard(struct membership *m, struct contact *c, uint64_t now_ns
     c->list_due = true;
     c->told_left = false;
     m->roster_dirty = m->view_dirty = true;
-    member_output_notice(out, again ? MEMBER_HEARD_AGAIN : MEMBER_JOINED, c->entry.inc, &c->addr,
-                         c->entry.name, 0);
+    member_output_notice(out, again ? MEMBER_HEARD_AGAIN : MEMBER_JOINED, c->entry->inc, &c->addr,
+                         c->entry->name, 0);
     member_beat_hurry(m, c, now_ns);
 }
 
@@ -101,7 +101,7 @@ void member_admit_part(struct membership *m, struct contact *c, uint64_t now_ns,
     contact_become(c, PRESENCE_LEFT, now_ns);
     c->stamp = 0;
     m->roster_dirty = m->view_dirty = true;
-    member_output_notice(out, MEMBER_LEFT, c->entry.inc, &c->addr, c->entry.name, 0);
+    member_output_notice(out, MEMBER_LEFT, c->entry->inc, &c->addr, c->entry->name, 0);
     member_wake(m, now_ns + MEMBER_PART_NS);
 }
 
@@ -124,8 +124,8 @@ static void refuse(struct membership *m, const struct entry *e, const struct add
 /* An incarnation that is known already has proved itself, or proved itself anew. */
 static struct contact *renew(struct contact *c, const struct entry *e, const struct addr *from)
 {
-    if (e->revision >= c->entry.revision)
-        c->entry = *e;
+    if (e->revision >= c->entry->revision)
+        (void)contact_set_entry(c, e); /* without memory heartbeats bring it */
     c->addr = *from;
     return c;
 }

@@ -31,7 +31,7 @@ void member_beat_send(struct membership *m, struct contact *c, uint64_t now_ns,
         .echo = c->presence == PRESENCE_HEARD ? c->stamp : 0,
         .counted = c->counted,
         .revision = m->self.revision,
-        .confirmed = c->entry.revision,
+        .confirmed = c->entry->revision,
     };
     bool stale = c->confirmed < m->self.revision;
     bool carried = stale && m->self_len <= HEARTBEAT_ENTRY_MAX;
@@ -59,12 +59,13 @@ void member_beat_hurry(struct membership *m, struct contact *c, uint64_t now_ns)
 bool member_beat_entry(struct membership *m, struct contact *c, const struct entry *e,
                        uint64_t now_ns, struct member_actions *out)
 {
-    if (e->inc != c->entry.inc || e->node != c->entry.node || e->boot != c->entry.boot ||
-        strcmp(e->name, c->entry.name) != 0)
+    if (e->inc != c->entry->inc || e->node != c->entry->node || e->boot != c->entry->boot ||
+        strcmp(e->name, c->entry->name) != 0)
         return false;
-    if (e->revision <= c->entry.revision)
+    if (e->revision <= c->entry->revision)
         return true;
-    c->entry = *e;
+    if (!contact_set_entry(c, e))
+        return true; /* no memory: it is not confirmed, so it comes again */
     m->roster_dirty = true;
     m->view_dirty = true;
     if (e->status == STATUS_LEFT)
@@ -76,7 +77,7 @@ static bool believable(const struct membership *m, const struct contact *c,
                        const struct heartbeat *h, uint64_t now_ns)
 {
     return h->echo <= member_stamp(m, now_ns) && h->confirmed <= m->self.revision &&
-           (!h->has_entry || h->entry.inc == c->entry.inc);
+           (!h->has_entry || h->entry.inc == c->entry->inc);
 }
 
 static void take_lease(struct membership *m, struct contact *c, const struct heartbeat *h)

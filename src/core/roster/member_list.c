@@ -15,7 +15,7 @@ static bool record_of(const struct contact *c, uint64_t now_ns, struct list_reco
         return false;
     out->status = contact_state(c);
     out->addr = c->addr;
-    out->entry = c->entry;
+    entry_copy(c->entry, &out->entry);
     out->age_ms = 0;
     if (c->presence != PRESENCE_HEARD) {
         uint64_t age = (now_ns - c->since_ns) / NS_PER_MS;
@@ -99,12 +99,10 @@ static void take_known(struct membership *m, struct contact *c, const struct lis
             member_admit_part(m, c, now_ns, out);
         return;
     }
-    if (!silent || c->entry.node != r->entry.node || c->entry.boot != r->entry.boot)
+    if (!silent || c->entry->node != r->entry.node || c->entry->boot != r->entry.boot)
         return;
-    if (r->entry.revision > c->entry.revision) {
-        c->entry = r->entry;
+    if (r->entry.revision > c->entry->revision && contact_set_entry(c, &r->entry))
         m->roster_dirty = true;
-    }
     if (c->presence == PRESENCE_TOLD && r->status == STATUS_DOWN) {
         contact_count_out(c, PRESENCE_OUT, now_ns);
         m->roster_dirty = m->view_dirty = true;

@@ -58,6 +58,7 @@ bool member_message_get_record(struct wire_reader *r, struct list_record *out)
     case STATUS_JOINING:
     case STATUS_UP:
     case STATUS_DRAINING:
+    case STATUS_MAINT:
     case STATUS_DOWN:
     case STATUS_LEFT:
         return out->addr.family != 0;

@@ -39,7 +39,7 @@ bool member_output_send(struct member_actions *a, const struct contact *c, bool 
                         const uint8_t *bytes, size_t len)
 {
     struct member_output *o =
-        output(a, MEMBER_OUT_SEND, c->entry.inc, c->entry.node, &c->addr, len);
+        output(a, MEMBER_OUT_SEND, c->entry->inc, c->entry->node, &c->addr, len);
     if (o == NULL)
         return false;
     o->reliable = reliable;
@@ -54,7 +54,7 @@ bool member_output_hello(struct member_actions *a, const struct addr *to)
 
 bool member_output_admit(struct member_actions *a, const struct contact *c)
 {
-    return output(a, MEMBER_OUT_ADMIT, c->entry.inc, c->entry.node, &c->addr, 0) != NULL;
+    return output(a, MEMBER_OUT_ADMIT, c->entry->inc, c->entry->node, &c->addr, 0) != NULL;
 }
 
 void member_output_refuse(struct member_actions *a, uint64_t inc, uint64_t node,
@@ -67,7 +67,7 @@ void member_output_refuse(struct member_actions *a, uint64_t inc, uint64_t node,
 
 void member_output_remove(struct member_actions *a, const struct contact *c)
 {
-    (void)output(a, MEMBER_OUT_REMOVE, c->entry.inc, c->entry.node, &c->addr, 0);
+    (void)output(a, MEMBER_OUT_REMOVE, c->entry->inc, c->entry->node, &c->addr, 0);
 }
 
 void member_output_notice(struct member_actions *a, enum member_notice what, uint64_t inc,

@@ -10,12 +10,12 @@
 static int compare_shown(const void *a, const void *b)
 {
     const struct roster_node *x = a, *y = b;
-    int order = strcmp(x->entry.name, y->entry.name);
+    int order = strcmp(x->entry->name, y->entry->name);
     if (order != 0)
         return order;
     if (x->status != y->status)
         return x->status < y->status ? -1 : 1;
-    return -entry_compare(&x->entry, &y->entry);
+    return -entry_compare(x->entry, y->entry);
 }
 
 static bool in_roster(const struct contact *c)
@@ -27,8 +27,10 @@ static size_t drop_same_names(struct roster_node *nodes, size_t count)
 {
     size_t kept = 1;
     for (size_t i = 1; i < count; i++) {
-        if (strcmp(nodes[i].entry.name, nodes[kept - 1].entry.name) != 0)
+        if (strcmp(nodes[i].entry->name, nodes[kept - 1].entry->name) != 0)
             nodes[kept++] = nodes[i];
+        else
+            entry_unref(nodes[i].entry);
     }
     return kept;
 }
@@ -39,20 +41,23 @@ struct roster *membership_roster(struct membership *m, uint64_t now_ns)
     for (size_t i = 0; i < m->contacts.count; i++)
         count += in_roster(m->contacts.items[i]);
     struct roster *r = roster_new(count);
-    if (r == NULL) {
+    struct entry *self = entry_new(&m->self);
+    if (r == NULL || self == NULL) {
         m->roster_dirty = true;
+        entry_unref(self);
+        roster_unref(r);
         return NULL;
     }
     r->revision = ++m->roster_revision;
     memcpy(r->farm, m->farm, sizeof r->farm);
-    r->nodes[0] = (struct roster_node){.entry = m->self, .status = m->self.status, .self = true};
+    r->nodes[0] = (struct roster_node){.entry = self, .status = m->self.status, .self = true};
     size_t n = 1;
     for (size_t i = 0; i < m->contacts.count; i++) {
         const struct contact *c = m->contacts.items[i];
         if (!in_roster(c))
             continue;
         r->nodes[n++] = (struct roster_node){
-            .entry = c->entry,
+            .entry = entry_ref(c->entry),
             .status = contact_status(c),
             .heard_ms = (now_ns - (c->heard_ns == 0 ? m->start_ns : c->heard_ns)) / NS_PER_MS,
         };
@@ -71,11 +76,11 @@ size_t membership_contacts(const struct membership *m, struct member_contact *ou
             continue;
         if (n < max)
             out[n] = (struct member_contact){
-                .inc = c->entry.inc,
-                .node = c->entry.node,
+                .inc = c->entry->inc,
+                .node = c->entry->node,
                 .status = contact_state(c),
                 /* What a replaced process kept is gone with it. */
-                .holds = c->entry.holds && c->presence != PRESENCE_REPLACED,
+                .holds = c->entry->holds && c->presence != PRESENCE_REPLACED,
                 .lease_until_ns = c->lease_until_ns,
                 .counted = c->counted,
                 .granted = c->granted,

@@ -40,15 +40,15 @@ static void tick_heard(struct membership *m, struct contact *c, uint64_t now_ns,
         c->hello_due_ns = now_ns;
         m->stats.counted_out++;
         m->roster_dirty = m->view_dirty = true;
-        member_output_notice(out, c->told_left ? MEMBER_LEFT : MEMBER_DOWN, c->entry.inc, &c->addr,
-                             c->entry.name, 0);
+        member_output_notice(out, c->told_left ? MEMBER_LEFT : MEMBER_DOWN, c->entry->inc, &c->addr,
+                             c->entry->name, 0);
         member_wake(m, now_ns);
         return;
     }
     if (now_ns >= suspect_at && !c->suspect) {
         c->suspect = true;
         m->roster_dirty = true;
-        member_output_notice(out, MEMBER_SUSPECT, c->entry.inc, &c->addr, c->entry.name, 0);
+        member_output_notice(out, MEMBER_SUSPECT, c->entry->inc, &c->addr, c->entry->name, 0);
     }
     member_wake(m, c->suspect ? out_at : suspect_at);
     tick_beat(m, c, now_ns, out);
@@ -93,7 +93,7 @@ static void tick_told(struct membership *m, struct contact *c, uint64_t now_ns,
     if (now_ns - c->since_ns >= member_ns(m->timing.out_ms)) {
         contact_count_out(c, PRESENCE_OUT, now_ns);
         m->roster_dirty = m->view_dirty = true;
-        member_output_notice(out, MEMBER_DOWN, c->entry.inc, &c->addr, c->entry.name, 0);
+        member_output_notice(out, MEMBER_DOWN, c->entry->inc, &c->addr, c->entry->name, 0);
     }
     tick_hello(m, c, now_ns, out);
 }
@@ -124,7 +124,7 @@ static bool join_in_hand(const struct membership *m, const struct addr *addr)
         const struct contact *c = m->contacts.items[i];
         if (c->presence != PRESENCE_LEFT && c->presence != PRESENCE_REPLACED &&
             (addr_equal(&c->addr, addr) ||
-             (c->presence == PRESENCE_HEARD && addr_equal(&c->entry.address, addr))))
+             (c->presence == PRESENCE_HEARD && addr_equal(&c->entry->address, addr))))
             return true;
     }
     return false;

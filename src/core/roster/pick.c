@@ -50,12 +50,12 @@ static bool in_group(const struct entry *e, const char *group)
 
 static bool node_passes(const struct pick_filter *f, const struct roster_node *n)
 {
-    if (f->group != NULL && !in_group(&n->entry, f->group))
+    if (f->group != NULL && !in_group(n->entry, f->group))
         return false;
-    if (f->zone != NULL && strcmp(n->entry.zone, f->zone) != 0)
+    if (f->zone != NULL && strcmp(n->entry->zone, f->zone) != 0)
         return false;
     for (size_t i = 0; i < f->exclude_count; i++) {
-        if (strcmp(n->entry.name, f->exclude[i]) == 0)
+        if (strcmp(n->entry->name, f->exclude[i]) == 0)
             return false;
     }
     return true;
@@ -79,8 +79,8 @@ static bool walk_next(struct walk *w, struct pick_choice *out)
         const struct roster_node *n = &w->roster->nodes[w->node];
         if (w->server == 0 && !node_passes(w->filter, n))
             continue;
-        while (w->server < n->entry.server_count) {
-            const struct server *s = &n->entry.servers[w->server++];
+        while (w->server < n->entry->server_count) {
+            const struct server *s = &n->entry->servers[w->server++];
             if (!server_passes(w, n, s))
                 continue;
             *out = (struct pick_choice){.node = n, .server = s};

@@ -18,6 +18,19 @@ struct roster *roster_new(size_t count)
     return r;
 }
 
+struct roster *roster_blank(size_t count, size_t servers)
+{
+    struct roster *r = roster_new(count);
+    for (size_t i = 0; r != NULL && i < count; i++) {
+        r->nodes[i].entry = entry_blank(servers);
+        if (r->nodes[i].entry == NULL) {
+            roster_unref(r);
+            r = NULL;
+        }
+    }
+    return r;
+}
+
 struct roster *roster_ref(struct roster *r)
 {
     unsigned before = atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
@@ -32,8 +45,11 @@ void roster_unref(struct roster *r)
         return;
     unsigned before = atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel);
     assert(before > 0);
-    if (before == 1)
-        mem_free(r);
+    if (before != 1)
+        return;
+    for (size_t i = 0; i < r->count; i++)
+        entry_unref(r->nodes[i].entry);
+    mem_free(r);
 }
 
 const struct roster_node *roster_find(const struct roster *r, const char *name)
@@ -41,21 +57,21 @@ const struct roster_node *roster_find(const struct roster *r, const char *name)
     size_t low = 0, high = r->count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (strcmp(r->nodes[mid].entry.name, name) < 0)
+        if (strcmp(r->nodes[mid].entry->name, name) < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    if (low < r->count && strcmp(r->nodes[low].entry.name, name) == 0)
+    if (low < r->count && strcmp(r->nodes[low].entry->name, name) == 0)
         return &r->nodes[low];
     return NULL;
 }
 
 const struct server *roster_server(const struct roster_node *n, const char *service)
 {
-    for (size_t i = 0; i < n->entry.server_count; i++) {
-        if (strcmp(n->entry.servers[i].service, service) == 0)
-            return &n->entry.servers[i];
+    for (size_t i = 0; i < n->entry->server_count; i++) {
+        if (strcmp(n->entry->servers[i].service, service) == 0)
+            return &n->entry->servers[i];
     }
     return NULL;
 }
@@ -64,6 +80,8 @@ enum status roster_server_status(const struct roster_node *n, const struct serve
 {
     if (n->status != STATUS_UP)
         return n->status;
+    if (s->maint)
+        return STATUS_MAINT;
     if (!s->healthy)
         return STATUS_SUSPECT;
     if (s->capacity != 0 && s->users >= s->capacity)
@@ -96,11 +114,11 @@ bool roster_by_host(const struct roster *r, const char *host, size_t host_len, u
     }
     for (size_t i = 0; i < r->count; i++) {
         const struct roster_node *n = &r->nodes[i];
-        for (size_t j = 0; j < n->entry.server_count; j++) {
-            if (!server_has_host(&n->entry.servers[j], host, host_len, port))
+        for (size_t j = 0; j < n->entry->server_count; j++) {
+            if (!server_has_host(&n->entry->servers[j], host, host_len, port))
                 continue;
             *node = n;
-            *server = &n->entry.servers[j];
+            *server = &n->entry->servers[j];
             return true;
         }
     }
@@ -109,5 +127,5 @@ bool roster_by_host(const struct roster *r, const char *host, size_t host_len, u
 
 bool roster_is_director(const struct roster_node *n)
 {
-    return n->entry.server_count == 0;
+    return n->entry->server_count == 0;
 }

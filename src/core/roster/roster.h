@@ -4,7 +4,7 @@
 #ifndef CORE_ROSTER_H
 #define CORE_ROSTER_H
 
-#include "core/roster/entry.h"
+#include "core/roster/entry_share.h"
 
 #include <stdatomic.h>
 
@@ -12,7 +12,7 @@
  * was heard (suspect, down). Of a server: also full (users >= capacity) and suspect when not
  * healthy. */
 struct roster_node {
-    struct entry entry;
+    struct entry *entry; /* shared; each node of a snapshot has a reference */
     enum status status;
     uint64_t heard_ms; /* ms since it was last heard when the snapshot was made; 0 for this node */
     bool self;
@@ -26,8 +26,10 @@ struct roster {
     struct roster_node nodes[]; /* ordered by name */
 };
 
-/* count nodes, zeroed, one reference. */
+/* count nodes without entries, one reference. Dropping it drops its nodes' entries. */
 struct roster *roster_new(size_t count) __attribute__((warn_unused_result));
+/* The same with blank entries of room for `servers` each, to be filled in. */
+struct roster *roster_blank(size_t count, size_t servers) __attribute__((warn_unused_result));
 struct roster *roster_ref(struct roster *r);
 void roster_unref(struct roster *r); /* takes NULL */
 

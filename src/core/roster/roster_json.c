@@ -24,7 +24,7 @@ static json_t *strings_json(const char *first, size_t size, size_t count)
 
 static json_t *server_json(const struct roster_node *n, const struct server *s)
 {
-    const struct entry *e = &n->entry;
+    const struct entry *e = n->entry;
     char node[17], address[ADDR_TEXT_MAX];
     snprintf(node, sizeof node, "%016" PRIx64, e->node);
     if (e->public.family != 0)
@@ -45,8 +45,8 @@ char *roster_json(const struct roster *r, const char *service)
     json_t *servers = json_array();
     for (size_t i = 0; i < r->count; i++) {
         const struct roster_node *n = &r->nodes[i];
-        for (size_t j = 0; j < n->entry.server_count; j++) {
-            const struct server *s = &n->entry.servers[j];
+        for (size_t j = 0; j < n->entry->server_count; j++) {
+            const struct server *s = &n->entry->servers[j];
             if (service != NULL && strcmp(s->service, service) != 0)
                 continue;
             if (json_array_append_new(servers, server_json(n, s)) != 0) {
@@ -156,7 +156,7 @@ static uint64_t node_at(const json_t *o, bool *ok)
 
 static bool server_parse(const json_t *o, struct roster_node *n)
 {
-    struct entry *e = &n->entry;
+    struct entry *e = n->entry;
     struct server *s = &e->servers[0];
     bool ok = json_is_object(o);
     name_at(o, "name", e->name, NAME_MAX_BYTES, true, &ok);
@@ -178,6 +178,7 @@ static bool server_parse(const json_t *o, struct roster_node *n)
     e->server_count = 1;
     /* The status that was told is the effective one and says already what health would. */
     s->healthy = true;
+    s->load = LOAD_UNKNOWN;
     e->status = n->status == STATUS_FULL || n->status == STATUS_SUSPECT ? STATUS_UP : n->status;
     return ok;
 }
@@ -185,11 +186,14 @@ static bool server_parse(const json_t *o, struct roster_node *n)
 static int compare_nodes(const void *a, const void *b)
 {
     const struct roster_node *x = a, *y = b;
-    int order = strcmp(x->entry.name, y->entry.name);
+    int order = strcmp(x->entry->name, y->entry->name);
     if (order == 0)
-        order = strcmp(x->entry.servers[0].service, y->entry.servers[0].service);
+        order = strcmp(x->entry->servers[0].service, y->entry->servers[0].service);
+    if (order == 0)
+        order = (x->status > y->status) - (x->status < y->status);
     /* Zeroed before they were filled, so bytes compare; equal input shall give equal order. */
-    return order != 0 ? order : memcmp(x, y, sizeof *x);
+    size_t len = offsetof(struct entry, servers) + sizeof(struct server);
+    return order != 0 ? order : memcmp(x->entry, y->entry, len);
 }
 
 static int whole_parse(const json_t *o, struct roster **out)
@@ -204,7 +208,7 @@ static int whole_parse(const json_t *o, struct roster **out)
     size_t count = json_array_size(servers);
     if (count > ROSTER_JSON_SERVERS_MAX)
         return STEAD_E_TOO_LARGE;
-    struct roster *r = roster_new(count);
+    struct roster *r = roster_blank(count, 1);
     if (r == NULL)
         return STEAD_E_NOMEM;
     r->revision = (uint64_t)json_integer_value(revision);

@@ -253,6 +253,7 @@ static void decide_other(const struct decide_config *c, const struct decide_view
 {
     out->service = s->service;
     switch (roster_server_status(n, s)) {
+    case STATUS_MAINT:
     case STATUS_SUSPECT:
     case STATUS_DOWN:
     case STATUS_LEFT:

@@ -62,9 +62,9 @@ static void log_decision(const struct decision *n, const struct http_head *h,
         log_info("redirect",
                  "client=%s method=%s host=%s path=%s service=%s server=%s policy=%s why=%s "
                  "users=%u",
-                 ip, method, host, path, service, n->chosen.node ? n->chosen.node->entry.name : "-",
-                 n->policy ? n->policy : "-", n->why,
-                 n->chosen.server ? n->chosen.server->users : 0);
+                 ip, method, host, path, service,
+                 n->chosen.node ? n->chosen.node->entry->name : "-", n->policy ? n->policy : "-",
+                 n->why, n->chosen.server ? n->chosen.server->users : 0);
     else if (n->verdict == DECIDE_FORWARD)
         log_info("forward", "client=%s method=%s host=%s path=%s service=%s why=%s", ip, method,
                  host, path, service, n->why);

@@ -140,8 +140,8 @@ int roster_answers_get(struct roster_answers *a, const struct roster *r, const s
     if (!service_parameter(h->query, name, &given))
         return STEAD_E_INVAL;
     const struct roster_node *self = roster_find(r, a->self_name);
-    snprintf(etag, sizeof(etag), "\"%llx-%llu\"", self ? (unsigned long long)self->entry.inc : 0ull,
-             (unsigned long long)r->revision);
+    snprintf(etag, sizeof(etag), "\"%llx-%llu\"",
+             self ? (unsigned long long)self->entry->inc : 0ull, (unsigned long long)r->revision);
     snprintf(out->headers, sizeof(out->headers), "ETag: %s\r\nCache-Control: no-cache\r\n", etag);
     out->not_modified = matches(h, etag);
     return out->not_modified ? STEAD_OK : find_json(a, r, given ? name : NULL, out);

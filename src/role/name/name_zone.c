@@ -9,7 +9,7 @@ enum grade { GRADE_UP, GRADE_DOUBTFUL, GRADE_KNOWN, GRADE_NONE };
 
 const struct addr *name_node_address(const struct roster_node *n)
 {
-    return n->entry.public.family ? &n->entry.public : &n->entry.address;
+    return n->entry->public.family ? &n->entry->public : &n->entry->address;
 }
 
 /* Is `name` below `parent`? */
@@ -46,7 +46,7 @@ static enum grade grade_server(const struct roster_node *n, const char *service)
 
 static enum grade grade_director(const struct roster_node *n)
 {
-    if (!roster_is_director(n) || n->entry.public.family == 0)
+    if (!roster_is_director(n) || n->entry->public.family == 0)
         return GRADE_NONE;
     return grade_status(n->status);
 }
@@ -127,8 +127,8 @@ static struct host_match match_host(const struct roster *r, const char *name)
 {
     struct host_match m = {0};
     for (size_t i = 0; i < r->count; i++)
-        for (size_t k = 0; k < r->nodes[i].entry.server_count; k++)
-            match_server(&m, &r->nodes[i], &r->nodes[i].entry.servers[k], name);
+        for (size_t k = 0; k < r->nodes[i].entry->server_count; k++)
+            match_server(&m, &r->nodes[i], &r->nodes[i].entry->servers[k], name);
     return m;
 }
 

@@ -506,13 +506,13 @@ static void test_entry_change_spreads_fast(void **state)
         run_ms(&n, 50);
         for (unsigned i = 0; i < 4; i++) {
             const struct roster_node *r = roster_find(n.nodes[i].roster, "n3");
-            assert_int_equal(r->entry.server_count, ENTRY_SERVERS_MAX);
-            assert_int_equal(r->entry.servers[3].users, users);
+            assert_int_equal(r->entry->server_count, ENTRY_SERVERS_MAX);
+            assert_int_equal(r->entry->servers[3].users, users);
         }
     }
     start(&n, 4, 1, 0); /* its card does not fit: heartbeats bring the rest */
     run_ms(&n, 500);
-    assert_int_equal(roster_find(n.nodes[4].roster, "n3")->entry.servers[3].users, 3);
+    assert_int_equal(roster_find(n.nodes[4].roster, "n3")->entry->servers[3].users, 3);
     net_deinit(&n);
 }
 

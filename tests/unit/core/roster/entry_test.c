@@ -6,7 +6,8 @@
 
 #include <cmocka.h>
 
-#include "core/roster/entry.h"
+#include "base/mem.h"
+#include "core/roster/entry_share.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -183,6 +184,79 @@ static void test_compare(void **state)
     assert_true(entry_compare(&a, &b) < 0);
 }
 
+static void test_counts_alone(void **state)
+{
+    (void)state;
+    struct entry old = sample(), now = sample();
+    uint8_t bytes[ENTRY_COUNTS_BYTES_MAX];
+    struct wire_writer w;
+    struct wire_reader r;
+    struct entry_counts counts;
+    now.revision = 9;
+    now.life = 2;
+    now.status = STATUS_MAINT;
+    now.group_users[1] = 7;
+    now.servers[0].users = 77;
+    now.servers[0].load = 500;
+    now.servers[0].maint = true;
+    assert_true(entry_same_shape(&old, &now));
+    wire_writer_init(&w, bytes, sizeof bytes);
+    entry_encode_counts(&now, &w);
+    assert_true(wire_put_ok(&w));
+    for (size_t len = 0; len < wire_written(&w); len++) {
+        wire_reader_init(&r, bytes, len);
+        assert_false(entry_decode_counts(&r, &counts));
+    }
+    wire_reader_init(&r, bytes, wire_written(&w));
+    assert_true(entry_decode_counts(&r, &counts) && wire_done(&r));
+    assert_true(entry_apply_counts(&old, &counts));
+    assert_memory_equal(&old, &now, sizeof old);
+    assert_false(entry_apply_counts(&old, &counts)); /* no older than what is there */
+
+    struct entry other = sample();
+    other.shape = other.revision = 4;
+    assert_false(entry_apply_counts(&other, &counts));
+    other = sample();
+    other.server_count = 0;
+    assert_false(entry_apply_counts(&other, &counts));
+    strcpy(now.servers[0].backup, "beta");
+    assert_false(entry_same_shape(&old, &now));
+}
+
+static void test_shared(void **state)
+{
+    (void)state;
+    struct entry e = sample(), back;
+    struct entry *shared = entry_new(&e);
+    assert_non_null(shared);
+    assert_ptr_equal(entry_ref(shared), shared);
+    entry_unref(shared);
+    entry_copy(shared, &back);
+    assert_memory_equal(&back, &e, sizeof e);
+    entry_unref(shared);
+    entry_unref(NULL);
+    mem_fail_after(1); /* the next one */
+    assert_null(entry_new(&e));
+}
+
+static void test_addresses_by_network(void **state)
+{
+    (void)state;
+    struct entry e = sample();
+    const struct addr *a[1 + ENTRY_ADDRESSES_MAX];
+    e.public.family = 4;
+    assert_int_equal(entry_public(&e, NETWORK_OUTSIDE, 0, a), 1); /* there is no other */
+    assert_int_equal(entry_public(&e, NETWORK_INSIDE, 6, a), 0);
+    e.address_count = 2;
+    e.addresses[0] = (struct entry_address){.addr = {.family = 4}, .network = NETWORK_OUTSIDE};
+    e.addresses[1] = (struct entry_address){.addr = {.family = 6}, .network = NETWORK_OUTSIDE};
+    assert_int_equal(entry_public(&e, NETWORK_OUTSIDE, 4, a), 1);
+    assert_ptr_equal(a[0], &e.addresses[0].addr);
+    assert_int_equal(entry_public(&e, NETWORK_OUTSIDE, 0, a), 2);
+    assert_int_equal(entry_public(&e, NETWORK_INSIDE, 0, a), 1);
+    assert_ptr_equal(a[0], &e.public);
+}
+
 static void test_status_names(void **state)
 {
     (void)state;
@@ -201,7 +275,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_largest_fits), cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_urls),         cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_status_names),
+        cmocka_unit_test(test_status_names), cmocka_unit_test(test_counts_alone),
+        cmocka_unit_test(test_shared),       cmocka_unit_test(test_addresses_by_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,16 +15,16 @@
 
 static struct roster *farm_of(size_t count)
 {
-    struct roster *r = roster_new(count);
+    struct roster *r = roster_blank(count, ENTRY_SERVERS_MAX);
     assert_non_null(r);
     for (size_t i = 0; i < count; i++) {
         struct roster_node *n = &r->nodes[i];
-        snprintf(n->entry.name, sizeof n->entry.name, "s%zu", i);
+        snprintf(n->entry->name, sizeof n->entry->name, "s%zu", i);
         n->status = STATUS_UP;
-        n->entry.server_count = 1;
-        strcpy(n->entry.servers[0].service, "shop");
-        n->entry.servers[0].weight = 10;
-        n->entry.servers[0].healthy = true;
+        n->entry->server_count = 1;
+        strcpy(n->entry->servers[0].service, "shop");
+        n->entry->servers[0].weight = 10;
+        n->entry->servers[0].healthy = true;
     }
     return r;
 }
@@ -63,8 +63,8 @@ static void test_weights(void **state)
     (void)state;
     unsigned hits[3];
     struct roster *r = farm_of(3);
-    r->nodes[0].entry.servers[0].weight = 60;
-    r->nodes[1].entry.servers[0].weight = 30;
+    r->nodes[0].entry->servers[0].weight = 60;
+    r->nodes[1].entry->servers[0].weight = 30;
     draw(r, POLICY_WEIGHTED, &shop, false, hits);
     near(hits[0], 0.6);
     near(hits[1], 0.3);
@@ -80,15 +80,15 @@ static void test_two_choices_prefer_less_load(void **state)
     (void)state;
     unsigned hits[3];
     struct roster *r = farm_of(3);
-    r->nodes[0].entry.servers[0].users = 30;
-    r->nodes[1].entry.servers[0].users = 20;
-    r->nodes[2].entry.servers[0].users = 10;
+    r->nodes[0].entry->servers[0].users = 30;
+    r->nodes[1].entry->servers[0].users = 20;
+    r->nodes[2].entry->servers[0].users = 10;
     draw(r, POLICY_TWO_CHOICES, &shop, false, hits);
     /* Of three pairs the least loaded is in two, the most loaded never wins. */
     assert_int_equal(hits[0], 0);
     near(hits[1], 1.0 / 3);
     near(hits[2], 2.0 / 3);
-    r->nodes[0].entry.servers[0].weight = 100; /* 30 users on 100 are few */
+    r->nodes[0].entry->servers[0].weight = 100; /* 30 users on 100 are few */
     draw(r, POLICY_TWO_CHOICES, &shop, false, hits);
     assert_true(hits[0] > hits[1] && hits[0] > hits[2]);
     roster_unref(r);
@@ -100,12 +100,12 @@ static void test_least_users(void **state)
     unsigned hits[4];
     struct roster *r = farm_of(4);
     for (size_t i = 0; i < 4; i++)
-        r->nodes[i].entry.servers[0].users = 8;
-    r->nodes[1].entry.servers[0].users = 6;
+        r->nodes[i].entry->servers[0].users = 8;
+    r->nodes[1].entry->servers[0].users = 6;
     draw(r, POLICY_LEAST_USERS, &shop, false, hits);
     assert_int_equal(hits[1], DRAWS);
-    r->nodes[3].entry.servers[0].users = 60;
-    r->nodes[3].entry.servers[0].weight = 100;
+    r->nodes[3].entry->servers[0].users = 60;
+    r->nodes[3].entry->servers[0].weight = 100;
     draw(r, POLICY_LEAST_USERS, &shop, false, hits);
     near(hits[1], 0.5);
     near(hits[3], 0.5);
@@ -122,11 +122,11 @@ static void test_who_is_left_out(void **state)
     r->nodes[0].status = STATUS_DOWN;
     r->nodes[1].status = STATUS_DRAINING;
     r->nodes[2].status = STATUS_JOINING;
-    r->nodes[3].entry.servers[0].weight = 0;
-    r->nodes[4].entry.servers[0].capacity = r->nodes[4].entry.servers[0].users = 5;
-    strcpy(r->nodes[5].entry.servers[0].service, "chat");
+    r->nodes[3].entry->servers[0].weight = 0;
+    r->nodes[4].entry->servers[0].capacity = r->nodes[4].entry->servers[0].users = 5;
+    strcpy(r->nodes[5].entry->servers[0].service, "chat");
     /* s6 is excluded by name */
-    r->nodes[7].entry.servers[0].healthy = false;
+    r->nodes[7].entry->servers[0].healthy = false;
     assert_int_equal(pick_candidates(r, &f, true, out, 9), 1);
     assert_ptr_equal(out[0].node, &r->nodes[8]);
     for (int p = POLICY_TWO_CHOICES; p <= POLICY_LEAST_USERS; p++) {
@@ -149,9 +149,9 @@ static void test_group_and_zone(void **state)
     (void)state;
     struct pick_choice c, out[2];
     struct roster *r = farm_of(3);
-    strcpy(r->nodes[1].entry.groups[0], "blue");
-    r->nodes[1].entry.group_count = 1;
-    strcpy(r->nodes[2].entry.zone, "north");
+    strcpy(r->nodes[1].entry->groups[0], "blue");
+    r->nodes[1].entry->group_count = 1;
+    strcpy(r->nodes[2].entry->zone, "north");
     struct pick_filter blue = {.service = "shop", .group = "blue"};
     struct pick_filter north = {.service = "shop", .zone = "north"};
     struct pick_filter both = {.service = "shop", .group = "blue", .zone = "north"};

@@ -15,13 +15,13 @@
 
 static struct roster *sample(void)
 {
-    struct roster *r = roster_new(2);
+    struct roster *r = roster_blank(2, ENTRY_SERVERS_MAX);
     assert_non_null(r);
     strcpy(r->farm, "shop");
     r->revision = 17;
     for (size_t i = 0; i < 2; i++) {
         struct roster_node *n = &r->nodes[i];
-        struct entry *e = &n->entry;
+        struct entry *e = n->entry;
         n->status = STATUS_UP;
         e->node = 0xabc0 + i;
         snprintf(e->name, sizeof e->name, "s%zu", i);
@@ -57,16 +57,16 @@ static void test_round_trip(void **state)
     assert_int_equal(back->revision, 17);
     assert_int_equal(back->count, 3);
     const struct roster_node *n = &back->nodes[1]; /* s1, chat.example: by name, then service */
-    assert_string_equal(n->entry.name, "s1");
-    assert_string_equal(n->entry.servers[0].service, "chat.example");
-    assert_int_equal(n->entry.node, 0xabc1);
+    assert_string_equal(n->entry->name, "s1");
+    assert_string_equal(n->entry->servers[0].service, "chat.example");
+    assert_int_equal(n->entry->node, 0xabc1);
     assert_int_equal(n->status, STATUS_FULL);
-    assert_int_equal(roster_server_status(n, &n->entry.servers[0]), STATUS_FULL);
-    assert_int_equal(n->entry.servers[0].users, 5);
-    assert_int_equal(n->entry.servers[0].weight, 10);
-    assert_string_equal(n->entry.groups[0], "blue");
-    assert_true(addr_equal(&n->entry.public, &r->nodes[1].entry.public));
-    assert_string_equal(n->entry.servers[0].backup, "primary");
+    assert_int_equal(roster_server_status(n, &n->entry->servers[0]), STATUS_FULL);
+    assert_int_equal(n->entry->servers[0].users, 5);
+    assert_int_equal(n->entry->servers[0].weight, 10);
+    assert_string_equal(n->entry->groups[0], "blue");
+    assert_true(addr_equal(&n->entry->public, &r->nodes[1].entry->public));
+    assert_string_equal(n->entry->servers[0].backup, "primary");
     char *again = roster_json(back, NULL);
     assert_non_null(strstr(again, "\"status\":\"full\""));
     free(again);

@@ -13,12 +13,12 @@
 
 static void set_node(struct roster_node *n, const char *name, const char *url)
 {
-    strcpy(n->entry.name, name);
+    strcpy(n->entry->name, name);
     n->status = STATUS_UP;
     if (url == NULL)
         return;
-    n->entry.server_count = 1;
-    struct server *s = &n->entry.servers[0];
+    n->entry->server_count = 1;
+    struct server *s = &n->entry->servers[0];
     strcpy(s->service, "shop");
     s->url_count = 1;
     strcpy(s->urls[0], url);
@@ -28,7 +28,7 @@ static void set_node(struct roster_node *n, const char *name, const char *url)
 
 static struct roster *three(void)
 {
-    struct roster *r = roster_new(3);
+    struct roster *r = roster_blank(3, ENTRY_SERVERS_MAX);
     assert_non_null(r);
     set_node(&r->nodes[0], "a", "https://A.example/");
     set_node(&r->nodes[1], "b", "http://b.example:8080/");
@@ -56,7 +56,7 @@ static bool by_host(const struct roster *r, const char *host, uint16_t port, con
     const struct roster_node *n;
     const struct server *s;
     return roster_by_host(r, host, strlen(host), port, &n, &s) &&
-           strcmp(n->entry.name, expected) == 0 && s == &n->entry.servers[0];
+           strcmp(n->entry->name, expected) == 0 && s == &n->entry->servers[0];
 }
 
 static void test_by_host(void **state)
@@ -69,7 +69,7 @@ static void test_by_host(void **state)
     assert_true(by_host(r, "b.example", 8080, "b"));
     assert_false(by_host(r, "b.exampl", 0, "b"));
     assert_false(by_host(r, "b.example.org", 0, "b"));
-    strcpy(r->nodes[1].entry.servers[0].urls[0], "http://[fe80::1]/");
+    strcpy(r->nodes[1].entry->servers[0].urls[0], "http://[fe80::1]/");
     assert_true(by_host(r, "[FE80::1]", 80, "b"));
     assert_true(by_host(r, "fe80::1", 0, "b"));
     roster_unref(r);
@@ -80,7 +80,7 @@ static void test_server_status(void **state)
     (void)state;
     struct roster *r = three();
     struct roster_node *n = &r->nodes[0];
-    struct server *s = &n->entry.servers[0];
+    struct server *s = &n->entry->servers[0];
     assert_int_equal(roster_server_status(n, s), STATUS_UP);
     s->users = 10;
     s->capacity = 10;

@@ -246,9 +246,9 @@ static void open_bench(struct bench *b)
     socklen_t len = sizeof sa;
     assert_int_equal(getsockname(c.tcp_fd, (struct sockaddr *)&sa, &len), 0);
     assert_true(io_from_sockaddr((struct sockaddr *)&sa, &b->address));
-    b->roster = roster_new(1);
+    b->roster = roster_blank(1, ENTRY_SERVERS_MAX);
     b->roster->revision = 42;
-    snprintf(b->roster->nodes[0].entry.name, sizeof b->roster->nodes[0].entry.name, "web1");
+    snprintf(b->roster->nodes[0].entry->name, sizeof b->roster->nodes[0].entry->name, "web1");
     b->roster->nodes[0].status = STATUS_UP;
     assert_int_equal(admin_start(&c, &b->admin), STEAD_OK);
 }

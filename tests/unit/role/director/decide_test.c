@@ -29,11 +29,11 @@ struct farm {
 
 static void add(struct roster_node *n, const char *name, enum status status, uint32_t users)
 {
-    struct server *s = &n->entry.servers[0];
-    snprintf(n->entry.name, sizeof(n->entry.name), "%s", name);
-    n->status = n->entry.status = status;
+    struct server *s = &n->entry->servers[0];
+    snprintf(n->entry->name, sizeof(n->entry->name), "%s", name);
+    n->status = n->entry->status = status;
     n->self = strcmp(name, "a") == 0;
-    n->entry.server_count = 1;
+    n->entry->server_count = 1;
     snprintf(s->service, sizeof(s->service), "shop");
     s->url_count = 2;
     snprintf(s->urls[0], sizeof(s->urls[0]), "https://%s.example", name);
@@ -49,13 +49,13 @@ static int setup(void **state)
     memset(&f, 0, sizeof(f));
     f.own = own[0];
     f.config = (struct decide_config){services, 2, &f.own, 1, 8080, false};
-    f.roster = roster_new(4);
+    f.roster = roster_blank(4, ENTRY_SERVERS_MAX);
     assert_non_null(f.roster);
     add(&f.roster->nodes[0], "a", STATUS_UP, 5);
     add(&f.roster->nodes[1], "b", STATUS_UP, 9);
     add(&f.roster->nodes[2], "c", STATUS_DOWN, 0);
     add(&f.roster->nodes[3], "d", STATUS_UP, 3);
-    f.roster->nodes[3].entry.servers[0].capacity = 3;
+    f.roster->nodes[3].entry->servers[0].capacity = 3;
     f.view = (struct decide_view){.roster = f.roster, .self_name = "a", .healthy = {true}};
     *state = &f;
     return 0;
@@ -93,10 +93,10 @@ static void test_primary_balances_and_keeps_path_and_query(void **state)
     /* c is gone, d is full: a has the fewest users. Its own server is redirected to as any other.
      */
     assert_redirect(f, "/cart?x=1&y=%0d%0a", "shop.example", "http://a.example/cart?x=1&y=%0d%0a");
-    assert_string_equal(f->d.chosen.node->entry.name, "a");
+    assert_string_equal(f->d.chosen.node->entry->name, "a");
     assert_string_equal(f->d.policy, "least-users");
     assert_string_equal(f->d.service, "shop");
-    f->roster->nodes[0].entry.servers[0].users = 20;
+    f->roster->nodes[0].entry->servers[0].users = 20;
     assert_redirect(f, "/?", "SHOP.example.", "http://b.example/?");
     assert_int_equal(ask(f, "POST", "/buy", "shop.example"), DECIDE_REDIRECT);
     assert_int_equal(decide_status(f->d.verdict), 307);
@@ -116,9 +116,9 @@ static void test_primary_keeps_the_scheme_where_it_can(void **state)
     f->config.tls = true;
     assert_redirect(f, "/", "shop.example", "https://a.example/");
     f->config.tls = false;
-    f->roster->nodes[0].entry.servers[0].url_count = 1;
+    f->roster->nodes[0].entry->servers[0].url_count = 1;
     assert_redirect(f, "/", "shop.example", "https://a.example/");
-    f->roster->nodes[0].entry.servers[0].url_count = 0;
+    f->roster->nodes[0].entry->servers[0].url_count = 0;
     assert_int_equal(ask(f, "GET", "/", "shop.example"), DECIDE_NO_SERVER);
 }
 
@@ -147,7 +147,7 @@ static void test_one_host_many_ports(void **state)
     const char *urls[] = {"http://127.0.0.1:8001", "http://127.0.0.1:8002",
                           "http://127.0.0.1:8003"};
     for (int i = 0; i < 3; i++)
-        strcpy(f->roster->nodes[i].entry.servers[0].urls[1], urls[i]);
+        strcpy(f->roster->nodes[i].entry->servers[0].urls[1], urls[i]);
     assert_redirect(f, "/", "127.0.0.1:8000", "http://127.0.0.1:8001/");
     assert_int_equal(ask(f, "GET", "/", "127.0.0.1:8001"), DECIDE_FORWARD);
     assert_int_equal(ask(f, "GET", "/", "127.0.0.1:8002"), DECIDE_MISDIRECTED);
@@ -201,7 +201,7 @@ static void test_the_longest_target_fits(void **state)
     static char target[HTTP_TARGET_MAX + 1];
     memset(target, 'a', HTTP_TARGET_MAX);
     target[0] = '/';
-    char *url = f->roster->nodes[0].entry.servers[0].urls[1];
+    char *url = f->roster->nodes[0].entry->servers[0].urls[1];
     assert_int_equal(ask(f, "GET", target, "shop.example"), DECIDE_REDIRECT);
     assert_int_equal(strlen(f->d.location), strlen(url) + HTTP_TARGET_MAX);
 }
@@ -246,7 +246,7 @@ static void test_secondary_out_goes_to_a_named_backup(void **state)
     f->view.healthy[0] = false;
     f->own.backup = "b";
     assert_redirect(f, "/p", "a.example", "http://b.example/p");
-    assert_string_equal(f->d.chosen.node->entry.name, "b");
+    assert_string_equal(f->d.chosen.node->entry->name, "b");
     static const char *const others[] = {"c", "d", "a", "nobody", "", "primary"};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         f->own.backup = others[i];
@@ -292,7 +292,7 @@ static void test_ipv6_literals(void **state)
     struct farm *f = *state;
     f->own.urls[1] = "http://[2001:db8::1]:8080";
     assert_int_equal(ask(f, "GET", "/", "[2001:DB8::1]:8080"), DECIDE_FORWARD);
-    strcpy(f->roster->nodes[2].entry.servers[0].urls[1], "http://[2001:db8::3]");
+    strcpy(f->roster->nodes[2].entry->servers[0].urls[1], "http://[2001:db8::3]");
     assert_redirect(f, "/", "[2001:db8::3]", "http://shop.example/");
 }
 
@@ -319,13 +319,13 @@ static void test_a_shared_name_does_not_loop(void **state)
     struct farm *f = *state;
     f->own.urls[1] = "http://shop.example";
     for (int i = 0; i < 4; i++)
-        strcpy(f->roster->nodes[i].entry.servers[0].urls[1], "http://shop.example:80");
+        strcpy(f->roster->nodes[i].entry->servers[0].urls[1], "http://shop.example:80");
     assert_int_equal(ask(f, "GET", "/", "shop.example"), DECIDE_FORWARD);
     f->view.healthy[0] = false;
     assert_int_equal(ask(f, "GET", "/", "shop.example"), DECIDE_NO_SERVER);
     f->own.urls[1] = "http://a.example";
     f->own.backup = "b";
-    strcpy(f->roster->nodes[1].entry.servers[0].urls[1], "http://a.example");
+    strcpy(f->roster->nodes[1].entry->servers[0].urls[1], "http://a.example");
     assert_redirect(f, "/", "a.example", "http://shop.example/");
 }
 
@@ -336,7 +336,7 @@ static void test_following_redirects_ends(void **state)
     for (unsigned mask = 0; mask < 16; mask++) {
         for (int i = 0; i < 4; i++) {
             f->roster->nodes[i].status = mask >> i & 1 ? STATUS_UP : STATUS_DOWN;
-            f->roster->nodes[i].entry.servers[0].capacity = 0;
+            f->roster->nodes[i].entry->servers[0].capacity = 0;
         }
         f->view.healthy[0] = mask & 1;
         char host[64] = "c.example";

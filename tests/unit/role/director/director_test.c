@@ -112,18 +112,18 @@ static void spin(struct rig *r)
 static void set_roster(struct rig *r, uint64_t revision, enum status b_status)
 {
     static const char *const names[] = {"a", "b", "c"};
-    struct roster *roster = roster_new(3);
+    struct roster *roster = roster_blank(3, ENTRY_SERVERS_MAX);
     assert_non_null(roster);
     roster->revision = revision;
     snprintf(roster->farm, sizeof(roster->farm), "farm");
     for (uint32_t i = 0; i < 3; i++) {
         struct roster_node *n = &roster->nodes[i];
-        struct server *s = &n->entry.servers[0];
-        snprintf(n->entry.name, sizeof(n->entry.name), "%s", names[i]);
-        n->entry.inc = i + 1;
-        n->entry.server_count = 1;
+        struct server *s = &n->entry->servers[0];
+        snprintf(n->entry->name, sizeof(n->entry->name), "%s", names[i]);
+        n->entry->inc = i + 1;
+        n->entry->server_count = 1;
         n->self = i == 0;
-        n->status = n->entry.status = i == 0 ? STATUS_UP : i == 1 ? b_status : STATUS_DOWN;
+        n->status = n->entry->status = i == 0 ? STATUS_UP : i == 1 ? b_status : STATUS_DOWN;
         snprintf(s->service, sizeof(s->service), "shop");
         snprintf(s->urls[0], sizeof(s->urls[0]), "http://%s.example", names[i]);
         s->url_count = 1;

@@ -37,17 +37,17 @@ struct farm {
 static struct roster_node *node(struct roster *r, size_t i, const char *name, const char *public)
 {
     struct roster_node *n = &r->nodes[i];
-    *n = (struct roster_node){.status = STATUS_UP};
-    strcpy(n->entry.name, name);
-    assert_true(addr_parse("192.0.2.250:7000", 1, &n->entry.address));
+    n->status = STATUS_UP;
+    strcpy(n->entry->name, name);
+    assert_true(addr_parse("192.0.2.250:7000", 1, &n->entry->address));
     if (public)
-        assert_true(addr_parse(public, 80, &n->entry.public));
+        assert_true(addr_parse(public, 80, &n->entry->public));
     return n;
 }
 
 static struct server *serve(struct roster_node *n, const char *url, const char *backup)
 {
-    struct server *s = &n->entry.servers[n->entry.server_count++];
+    struct server *s = &n->entry->servers[n->entry->server_count++];
     *s = (struct server){.url_count = 1, .weight = 10, .healthy = true};
     strcpy(s->service, "shop");
     strcpy(s->urls[0], url);
@@ -58,7 +58,7 @@ static struct server *serve(struct roster_node *n, const char *url, const char *
 static int setup(void **state)
 {
     static struct farm f;
-    f.r = roster_new(6);
+    f.r = roster_blank(6, ENTRY_SERVERS_MAX);
     if (!f.r)
         return -1;
     memset(&stats, 0, sizeof stats);
@@ -133,9 +133,9 @@ static void test_service_avoids_who_cannot_take_clients(void **state)
 {
     struct roster *r = farm(state);
     r->nodes[2].status = STATUS_DRAINING;
-    r->nodes[3].entry.servers[0].healthy = false;
+    r->nodes[3].entry->servers[0].healthy = false;
     assert_string_equal(addresses(r, "www.shop.test", DNS_A, 0), "3");
-    r->nodes[4].entry.servers[0].weight = 0;
+    r->nodes[4].entry->servers[0].weight = 0;
     /* s4 is up still, but has no IPv4 address */
     assert_string_equal(addresses(r, "www.shop.test", DNS_A, 0), "");
     assert_int_equal(be16(8), 1); /* NODATA comes with the SOA */
@@ -164,7 +164,7 @@ static void test_directors_and_both(void **state)
     r->nodes[0].status = r->nodes[1].status = STATUS_SUSPECT;
     assert_string_equal(addresses(r, "go.shop.test", DNS_A, 0), "1 2 3");
     r->nodes[0].status = STATUS_UP;
-    r->nodes[0].entry.public.family = 0; /* it directs nobody without a public listener */
+    r->nodes[0].entry->public.family = 0; /* it directs nobody without a public listener */
     assert_string_equal(addresses(r, "go.shop.test", DNS_A, 0), "1 2 3");
 }
 
@@ -177,7 +177,7 @@ static void test_own_name_of_a_server(void **state)
         r->nodes[2].status = serving[i];
         assert_string_equal(addresses(r, "s1.SHOP.test", DNS_A, 0), "1");
     }
-    r->nodes[2].entry.servers[0].healthy = false;
+    r->nodes[2].entry->servers[0].healthy = false;
     assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "1");
     r->nodes[2].status = STATUS_DOWN;
     assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "2"); /* its backup */
@@ -191,10 +191,10 @@ static void test_own_name_of_a_server(void **state)
 static void test_renamed_node(void **state)
 {
     struct roster *r = farm(state);
-    strcpy(r->nodes[3].entry.servers[0].urls[0], "http://s1.shop.test:8080");
+    strcpy(r->nodes[3].entry->servers[0].urls[0], "http://s1.shop.test:8080");
     assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "1");
     r->nodes[2].status = STATUS_DOWN;
-    strcpy(r->nodes[2].entry.servers[0].backup, "d1");
+    strcpy(r->nodes[2].entry->servers[0].backup, "d1");
     assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "2");
 }
 
@@ -258,7 +258,7 @@ static void test_refused(void **state)
 static void test_many_nodes(void **state)
 {
     (void)state;
-    struct roster *r = roster_new(300);
+    struct roster *r = roster_blank(300, ENTRY_SERVERS_MAX);
     unsigned seen[3] = {0};
     assert_non_null(r);
     for (size_t i = 0; i < 300; i++) {
@@ -275,7 +275,7 @@ static void test_many_nodes(void **state)
     }
     assert_true(seen[0] == 100 && seen[1] == 100 && seen[2] == 100);
     for (size_t i = 0; i < 300; i++)
-        r->nodes[i].entry.public.ip[2] = (uint8_t)i;
+        r->nodes[i].entry->public.ip[2] = (uint8_t)i;
     ask(r, "www.shop.test", DNS_A, UINT64_MAX);
     assert_int_equal(be16(6), NAME_ADDRESSES_MAX);
     roster_unref(r);
