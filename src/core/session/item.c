@@ -292,8 +292,8 @@ int item_merge(struct session *s, struct item *item, const struct record *r, boo
 
 uint32_t item_left_ms(const struct session *s, const struct item *item)
 {
-    if (item->expires_ns == TIME_NEVER || record_is_tombstone(item->record))
+    if (item->life_ns == TIME_NEVER || record_is_tombstone(item->record))
         return 0;
-    uint64_t left = item->expires_ns > s->now_ns ? (item->expires_ns - s->now_ns) / NS_PER_MS : 0;
+    uint64_t left = item->life_ns > s->now_ns ? (item->life_ns - s->now_ns) / NS_PER_MS : 0;
     return left == 0 ? 1 : left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
 }

@@ -98,8 +98,7 @@ static void finish_absent(struct session *s, struct work *w, uint64_t asked_ns)
             waiter->searched = true;
             list_append(&again, l);
         } else {
-            waiter_finish(s, waiter, lost ? STEAD_E_UNREACHABLE : STEAD_E_ABSENT, NULL, 0,
-                          ORIGIN_OWNER);
+            waiter_fail(s, waiter, lost ? STEAD_E_UNREACHABLE : STEAD_E_ABSENT);
         }
     }
     list_splice(&w->queue, &again);

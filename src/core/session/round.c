@@ -71,8 +71,7 @@ static void answer_round(struct session *s, struct work *w, struct item *item, u
 {
     struct list *l;
     while ((l = list_pop(&w->round)))
-        waiter_finish(s, list_entry(l, struct waiter, link), STEAD_OK, item->record, copies,
-                      origin);
+        waiter_done(s, list_entry(l, struct waiter, link), item, copies, origin);
 }
 
 void round_start(struct session *s, struct work *w, struct item *item, bool claiming)

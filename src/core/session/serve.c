@@ -42,17 +42,16 @@ static void answer_read(struct session *s, struct waiter *w, struct item *item,
 {
     table_touch(s->table, item);
     if (record_is_tombstone(item->record)) {
-        waiter_finish(s, w, status_of_tombstone(item->record), NULL, 0, origin);
+        waiter_fail(s, w, status_of_tombstone(item->record));
         return;
     }
     if (!copy_is_enough(w, item->record)) {
-        waiter_finish(s, w, STEAD_E_CONFLICT, NULL, 0,
-                      origin); /* the owner itself has no such version */
+        waiter_fail(s, w, STEAD_E_CONFLICT); /* the owner itself has no such version */
         return;
     }
     expiry_touch(s, item);
     s->stats.reads_local += origin == ORIGIN_LOCAL;
-    waiter_finish(s, w, STEAD_OK, item->record, 0, origin);
+    waiter_done(s, w, item, 0, origin);
 }
 
 /* Is there somebody to keep a copy, or does the kind do without? */
@@ -124,7 +123,7 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
         if (!err || next->op.type == SESSION_END)
             err = err == STEAD_E_ALONE ? err : apply(s, next, item);
         if (err) {
-            waiter_finish(s, next, err, NULL, 0, ORIGIN_LOCAL);
+            waiter_fail(s, next, err);
             continue;
         }
         list_append(&w->round, &next->link);
@@ -194,7 +193,7 @@ static void serve_holder(struct session *s, struct work *w, struct item *item)
     /* A final end is the same everywhere, whoever says it. */
     while (item->record->ended && (next = first_waiter(w))) {
         list_remove(&next->link);
-        waiter_finish(s, next, STEAD_E_ENDED, NULL, 0, ORIGIN_LOCAL);
+        waiter_fail(s, next, STEAD_E_ENDED);
     }
     if (!first_waiter(w))
         return;
@@ -237,7 +236,7 @@ static void create(struct session *s, struct work *w, struct waiter *next)
             item_remove(s, item);
         else
             record_free(r);
-        waiter_finish(s, next, err, NULL, 0, ORIGIN_LOCAL);
+        waiter_fail(s, next, err);
         w->again = true;
         return;
     }
@@ -320,7 +319,7 @@ void serve_waiter(struct session *s, struct waiter *w)
 {
     struct work *work = work_get(s, &w->key);
     if (!work) {
-        waiter_finish(s, w, STEAD_E_NOMEM, NULL, 0, ORIGIN_LOCAL);
+        waiter_fail(s, w, STEAD_E_NOMEM);
         return;
     }
     if (list_linked(&w->link))

@@ -64,6 +64,7 @@ struct session_result {
     uint64_t request;
     int status;
     struct record *record; /* a copy for the receiver, who frees it; NULL for END and errors */
+    uint32_t left_ms;      /* of the record's life; 0: it has no end */
     uint8_t copies;        /* nodes that have this version, the owner's included; writes only */
     enum session_origin origin;
 };

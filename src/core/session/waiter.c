@@ -75,7 +75,7 @@ static int shown_status(const struct session *s, const struct waiter *w, int sta
 }
 
 static void answer_local(struct session *s, struct waiter *w, int status, struct record *copy,
-                         uint8_t copies, enum session_origin origin)
+                         const struct outcome *o)
 {
     struct session_result *r = mem_alloc(sizeof(*r));
     if (!r) {
@@ -86,31 +86,52 @@ static void answer_local(struct session *s, struct waiter *w, int status, struct
     r->request = w->token;
     r->status = status;
     r->record = copy;
-    r->copies = copies;
-    r->origin = origin;
+    r->left_ms = o->left_ms;
+    r->copies = o->copies;
+    r->origin = o->origin;
     list_append(&s->out->results, &r->link);
 }
 
-void waiter_finish(struct session *s, struct waiter *w, int status, const struct record *rec,
-                   uint8_t copies, enum session_origin origin)
+static void answer_peer(struct session *s, struct waiter *w, int status, const struct record *rec,
+                        const struct outcome *o)
 {
-    status = shown_status(s, w, status);
-    bool wants = status == STEAD_OK && w->op.type != SESSION_END && rec;
+    struct message m = {.type = MESSAGE_RESULT,
+                        .key = w->key,
+                        .token = w->token,
+                        .status = (uint8_t)-status,
+                        .left_ms = o->left_ms,
+                        .copies = o->copies,
+                        .origin = (uint8_t)o->origin};
+    session_send(s, &m, rec, w->asker);
+}
+
+void waiter_finish(struct session *s, struct waiter *w, const struct outcome *o)
+{
+    int status = shown_status(s, w, o->status);
+    bool shows = status == STEAD_OK && w->op.type != SESSION_END && o->record;
     if (w->asker == 0) {
-        struct record *copy = wants ? record_clone(rec) : NULL;
-        if (wants && !copy)
-            status = STEAD_E_NOMEM;
-        answer_local(s, w, status, copy, copies, origin);
+        struct record *copy = shows ? record_clone(o->record) : NULL;
+        answer_local(s, w, shows && !copy ? STEAD_E_NOMEM : status, copy, o);
     } else {
-        struct message m = {.type = MESSAGE_RESULT,
-                            .key = w->key,
-                            .token = w->token,
-                            .status = (uint8_t)-status,
-                            .copies = copies,
-                            .origin = (uint8_t)origin};
-        session_send(s, &m, wants ? rec : NULL, w->asker);
+        answer_peer(s, w, status, shows ? o->record : NULL, o);
     }
     waiter_free(s, w);
+}
+
+void waiter_fail(struct session *s, struct waiter *w, int status)
+{
+    struct outcome o = {.status = status};
+    waiter_finish(s, w, &o);
+}
+
+void waiter_done(struct session *s, struct waiter *w, const struct item *item, uint8_t copies,
+                 enum session_origin origin)
+{
+    struct outcome o = {.record = item->record,
+                        .left_ms = item_left_ms(s, item),
+                        .copies = copies,
+                        .origin = origin};
+    waiter_finish(s, w, &o);
 }
 
 /* The nodes do not agree at the moment who may do it: nothing was done, and the node that the
@@ -118,7 +139,7 @@ void waiter_finish(struct session *s, struct waiter *w, int status, const struct
 static void retry_later(struct session *s, struct waiter *w)
 {
     if (w->asker != 0) {
-        waiter_finish(s, w, STEAD_E_NOT_FOUND, NULL, 0, ORIGIN_OWNER);
+        waiter_fail(s, w, STEAD_E_NOT_FOUND);
         return;
     }
     if (list_linked(&w->link))
@@ -200,7 +221,7 @@ void waiters_peer_gone(struct session *s, uint64_t inc)
         if (w->op.type == SESSION_READ)
             restart(s, w);
         else
-            waiter_finish(s, w, STEAD_E_UNKNOWN, NULL, 0, ORIGIN_OWNER);
+            waiter_fail(s, w, STEAD_E_UNKNOWN);
     }
 }
 
@@ -230,12 +251,14 @@ void waiter_result(struct session *s, uint64_t from, const struct message *m)
     struct record *rec = m->record ? message_record(m, now_s(s), &err) : NULL;
     if (status == STEAD_OK && !m->record && w->op.type != SESSION_END)
         err = STEAD_E_PARSE; /* whoever asked counts on a record */
-    if (err)
-        status = err;
-    if (status == STEAD_OK)
+    struct outcome o = {.status = err ? err : status,
+                        .record = rec,
+                        .left_ms = m->left_ms,
+                        .copies = m->copies,
+                        .origin = m->origin == ORIGIN_CLAIM ? ORIGIN_CLAIM : ORIGIN_OWNER};
+    if (o.status == STEAD_OK)
         hint_set(s, &w->key, from);
-    enum session_origin origin = m->origin == ORIGIN_CLAIM ? ORIGIN_CLAIM : ORIGIN_OWNER;
-    waiter_finish(s, w, status, rec, m->copies, origin);
+    waiter_finish(s, w, &o);
     record_free(rec);
 }
 
@@ -250,7 +273,7 @@ void waiters_tick(struct session *s)
         if (w->op.deadline_ns > s->now_ns)
             continue;
         struct work *work = work_find(s, &w->key);
-        waiter_finish(s, w, STEAD_E_DEADLINE, NULL, 0, ORIGIN_LOCAL);
+        waiter_fail(s, w, STEAD_E_DEADLINE);
         if (work)
             work_release(s, work);
     }

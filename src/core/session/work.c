@@ -126,9 +126,9 @@ void work_fail(struct session *s, struct work *w, int status, bool queue_too)
 {
     struct list *l;
     while ((l = list_pop(&w->round)))
-        waiter_finish(s, list_entry(l, struct waiter, link), status, NULL, 0, ORIGIN_LOCAL);
+        waiter_fail(s, list_entry(l, struct waiter, link), status);
     while (queue_too && (l = list_pop(&w->queue)))
-        waiter_finish(s, list_entry(l, struct waiter, link), status, NULL, 0, ORIGIN_LOCAL);
+        waiter_fail(s, list_entry(l, struct waiter, link), status);
 }
 
 /* A target that is heard no more will not answer. */

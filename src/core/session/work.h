@@ -35,6 +35,15 @@ struct waiter {
     struct field_op ops[]; /* then names and values */
 };
 
+/* What became of an operation. */
+struct outcome {
+    int status;
+    const struct record *record; /* NULL: an error, or nothing to show */
+    uint32_t left_ms;            /* of the record's life; 0: it has no end */
+    uint8_t copies;
+    enum session_origin origin;
+};
+
 enum work_phase {
     WORK_IDLE,
     WORK_LOCATE,  /* who has the key? */
@@ -87,9 +96,12 @@ struct work {
 /* -- waiters (waiter.c) -- */
 struct waiter *waiter_new(struct session *s, const struct session_op *op, uint64_t asker,
                           uint64_t token, uint8_t hops, uint64_t deadline_ns);
-/* Ends it: an answer to whoever asked. rec may be NULL. */
-void waiter_finish(struct session *s, struct waiter *w, int status, const struct record *rec,
-                   uint8_t copies, enum session_origin origin);
+/* Ends it: an answer to whoever asked. */
+void waiter_finish(struct session *s, struct waiter *w, const struct outcome *o);
+void waiter_fail(struct session *s, struct waiter *w, int status);
+/* Done here, and the record is as it is now. */
+void waiter_done(struct session *s, struct waiter *w, const struct item *item, uint8_t copies,
+                 enum session_origin origin);
 void waiter_pass(struct session *s, struct waiter *w, uint64_t to);
 void waiters_tick(struct session *s);
 void waiters_peer_gone(struct session *s, uint64_t inc);

@@ -64,7 +64,10 @@ void gate_call_result(struct gate_call *call, struct session_result *r)
     const struct http_head *h = http_request_head(call->request);
     if (call->step != STEP_ONLY) {
         gate_renew_result(call, r);
-    } else if (r->status != STEAD_OK) {
+        return;
+    }
+    call->left_ms = r->left_ms;
+    if (r->status != STEAD_OK) {
         gate_reply_status(call, r->status);
     } else if (call->verb == GATE_END) {
         gate_reply_empty(call, 204);

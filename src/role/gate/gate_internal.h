@@ -58,6 +58,7 @@ struct gate_call {
     struct stamp old;      /* the version that was read */
     struct record *record; /* the new one */
     unsigned copies, tries;
+    uint32_t left_ms; /* of the life of the record that is answered */
     int status;
 };
 

@@ -314,14 +314,14 @@ bool gate_version_parse(const char *text, size_t len, uint64_t *term, uint64_t *
            at == end;
 }
 
+/* Whole seconds, rounded up: what has just been made has its ttl, and what lives never has 0. */
 static json_t *seconds_json(uint32_t ms)
 {
-    if (!ms)
-        return json_null();
-    return ms % 1000 ? json_real((double)ms / 1000.0) : json_integer(ms / 1000);
+    return ms ? json_integer((json_int_t)ms / 1000 + (ms % 1000 > 0)) : json_null();
 }
 
-static json_t *record_tree(const struct record *r, const char *kind, unsigned copies)
+static json_t *record_tree(const struct record *r, uint32_t left_ms, const char *kind,
+                           unsigned copies)
 {
     char version[GATE_VERSION_MAX];
     gate_version_text(r, version);
@@ -336,7 +336,7 @@ static json_t *record_tree(const struct record *r, const char *kind, unsigned co
             json_object_set_new(j, "id", json_stringn((const char *)r->key.bytes, r->key.len));
         failed |= json_object_set_new(j, "kind", json_string(kind));
         failed |= json_object_set_new(j, "version", json_string(version));
-        failed |= json_object_set_new(j, "expires_in", seconds_json(r->ttl_ms));
+        failed |= json_object_set_new(j, "expires_in", seconds_json(left_ms));
         failed |= json_object_set(j, "fields", fields);
         if (json_object_size(binary))
             failed |= json_object_set(j, "binary_fields", binary);
@@ -352,9 +352,9 @@ static json_t *record_tree(const struct record *r, const char *kind, unsigned co
     return j;
 }
 
-char *gate_record_json(const struct record *r, const char *kind, unsigned copies)
+char *gate_record_json(const struct record *r, uint32_t left_ms, const char *kind, unsigned copies)
 {
-    json_t *j = record_tree(r, kind, copies);
+    json_t *j = record_tree(r, left_ms, kind, copies);
     char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
     json_decref(j);
     size_t len = text ? strlen(text) : 0;

@@ -38,9 +38,10 @@ int gate_change_parse(struct gate_change *out, enum gate_form form, const char *
                       const char **why);
 void gate_change_deinit(struct gate_change *c);
 
-/* The record as the API shows it, on one line with a newline at its end; copies 0 = not said. NULL
- * without memory; freed with free(). The key must be of URL characters. */
-char *gate_record_json(const struct record *r, const char *kind, unsigned copies);
+/* The record as the API shows it, on one line with a newline at its end; left_ms: of its life, 0 =
+ * no end; copies 0 = not said. NULL without memory; freed with free(). The key must be of URL
+ * characters. */
+char *gate_record_json(const struct record *r, uint32_t left_ms, const char *kind, unsigned copies);
 /* The version as in an ETag, without quotes. */
 #define GATE_VERSION_MAX 48
 void gate_version_text(const struct record *r, char out[GATE_VERSION_MAX]);

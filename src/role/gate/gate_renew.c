@@ -89,6 +89,7 @@ static void created(struct gate_call *call, struct session_result *r)
     call->record = r->record;
     r->record = NULL;
     call->copies = r->copies;
+    call->left_ms = r->left_ms;
     call->step = STEP_END_OLD;
     submit_end(call, &call->key, &call->old);
 }

@@ -55,6 +55,7 @@ struct bus_result {
     uint64_t request;
     int status;
     uint8_t copies;
+    uint32_t left_ms;
     enum session_origin origin;
     struct stamp stamp;
     size_t value_len;
@@ -121,6 +122,7 @@ static inline void bus_keep_result(struct bus *b, struct session_result *r)
     *kept = (struct bus_result){.request = r->request,
                                 .status = r->status,
                                 .copies = r->copies,
+                                .left_ms = r->left_ms,
                                 .origin = r->origin,
                                 .record = r->record};
     if (r->record) {

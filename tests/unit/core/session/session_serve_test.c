@@ -527,6 +527,34 @@ static void a_record_ends_with_its_life(void **state)
     bus_deinit(&b);
 }
 
+static void an_answer_says_what_is_left_of_the_life(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_kind(&b, "auth")->sliding = false;
+    bus_kind(&b, "auth")->ttl_ms = 10000;
+    bus_kind(&b, "app")->ttl_ms = 0;
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice"), forever = bus_key(&b, "app", "conf");
+    struct places p = made(&b, &k);
+    bus_run(&b, 4000);
+    const int places[] = {p.owner, p.holder, p.stranger};
+    for (size_t i = 0; i < 3; i++) {
+        struct bus_result *r = bus_read(&b, places[i], &k);
+        assert_answer(r, STEAD_OK, "one");
+        assert_in_range(r->left_ms, 5900, 6000);
+    }
+    /* A change that gives no life of its own leaves it; one that does begins it anew. */
+    assert_in_range(bus_change(&b, p.stranger, &k, "two")->left_ms, 5900, 6000);
+    struct session_op op = bus_op(SESSION_CHANGE, &k);
+    op.ttl_ms = 20000;
+    assert_in_range(bus_do(&b, p.owner, op)->left_ms, 19900, 20000);
+    assert_int_equal(bus_create(&b, 0, &forever, "v")->left_ms, 0);
+    assert_int_equal(bus_read(&b, 1, &forever)->left_ms, 0);
+    bus_deinit(&b);
+}
+
 static void reading_a_copy_keeps_the_record_alive(void **state)
 {
     (void)state;
@@ -636,6 +664,7 @@ int main(void)
         cmocka_unit_test(a_deadline_is_kept_and_what_waits_is_bounded),
         cmocka_unit_test(absent_and_unreachable_are_two_answers),
         cmocka_unit_test(a_record_ends_with_its_life),
+        cmocka_unit_test(an_answer_says_what_is_left_of_the_life),
         cmocka_unit_test(reading_a_copy_keeps_the_record_alive),
         cmocka_unit_test(an_answer_without_its_record_is_no_ok),
         cmocka_unit_test(numbers_are_counted_at_the_owner),
