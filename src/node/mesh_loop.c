@@ -40,6 +40,7 @@ static const char *notice_event(enum member_notice n)
         [MEMBER_SELF_PAUSED] = "self-paused",
         [MEMBER_ALONE] = "alone",
         [MEMBER_REFUSED_HERE] = "refused",
+        [MEMBER_FOREIGN_KEY] = "foreign-key",
     };
     return names[n];
 }
@@ -47,9 +48,15 @@ static const char *notice_event(enum member_notice n)
 static void log_member(const struct farm_notice *n)
 {
     char where[ADDR_TEXT_MAX];
-    log_info("member", "what=%s name=%s address=%s%s%s", notice_event(n->what),
-             *n->name ? n->name : "-", n->addr.family ? addr_format(&n->addr, where) : "-",
-             n->reason ? " reason=" : "", n->reason ? stead_error_name(n->reason) : "");
+    if (n->what == MEMBER_FOREIGN_KEY)
+        log_warn("foreign-key",
+                 "address=%s why=\"it speaks for this farm with another key; see "
+                 "key-file\"",
+                 addr_format(&n->addr, where));
+    else
+        log_info("member", "what=%s name=%s address=%s%s%s", notice_event(n->what),
+                 *n->name ? n->name : "-", n->addr.family ? addr_format(&n->addr, where) : "-",
+                 n->reason ? " reason=" : "", n->reason ? stead_error_name(n->reason) : "");
 }
 
 static void log_sessions(struct store *s)

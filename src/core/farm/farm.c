@@ -161,6 +161,9 @@ static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64
         membership_refused(f->members, o->inc, o->len > 0 ? -(int)o->bytes[0] : 0, now_ns,
                            &f->member_out);
         break;
+    case MESH_OUT_FOREIGN:
+        membership_foreign(f->members, &o->addr, now_ns, &f->member_out);
+        break;
     case MESH_OUT_MOVED:
         membership_moved(f->members, o->inc, &o->addr, now_ns, &f->member_out);
         break;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WINDOW_MIN (4u * MESH_FRAME_MIN)
+#define FOREIGN_TOLD_NS (1 * NS_PER_S)
 
 void mesh_config_default(struct mesh_config *c)
 {
@@ -278,6 +279,19 @@ static void count_unopened(struct mesh *m, int err)
         m->stats.dropped_limit++;
 }
 
+static void tell_foreign(struct mesh *m, const struct addr *from, uint64_t now_ns,
+                         struct mesh_actions *out)
+{
+    if (now_ns < m->foreign_next_ns)
+        return;
+    struct mesh_output *o = mesh_output_new(MESH_OUT_FOREIGN, 0, 0, 0);
+    if (!o)
+        return;
+    m->foreign_next_ns = now_ns + FOREIGN_TOLD_NS;
+    o->addr = *from;
+    mesh_output_add(out, o);
+}
+
 /* What an opened frame says, by whom it is from. */
 static void frame_in(struct mesh *m, const struct addr *from, const struct frame_header *h,
                      const uint8_t *body, size_t body_len, uint64_t now_ns,
@@ -332,7 +346,9 @@ void mesh_datagram(struct mesh *m, const struct addr *from, const uint8_t *bytes
     int err = seal_open(m->config.seal, bytes, len, &h, body, &body_len);
     if (err)
         count_unopened(m, err);
-    else
+    if (err == STEAD_E_AUTH)
+        tell_foreign(m, from, now_ns, out);
+    if (!err)
         frame_in(m, from, &h, body, body_len, now_ns, out);
 }
 

@@ -44,6 +44,8 @@ enum mesh_output_type {
     MESH_OUT_PROVEN, /* an incarnation unknown so far is alive: bytes = its card; admit or refuse it
                       */
     MESH_OUT_REFUSED, /* a peer refuses this node: bytes = one byte reason (positive stead_error) */
+    MESH_OUT_FOREIGN, /* addr sends frames of another farm or under another key; told once a second
+                       */
     MESH_OUT_MOVED    /* an admitted peer now sends from addr (proved by its seal) */
 };
 

@@ -123,6 +123,7 @@ struct mesh {
         uint64_t inc, next_ns;
     } strangers[STRANGERS_MAX];
     uint64_t stranger_next_ns;
+    uint64_t foreign_next_ns;
     struct mesh_stats stats;
 };
 

@@ -111,6 +111,8 @@ static void look_for_farm(struct membership *m, uint64_t now_ns, struct member_a
     bool over = now_ns - m->start_ns >= member_ns(m->timing.join_wait_ms);
     if (!over && (heard == 0 || !settled))
         return;
+    if (heard == 0 && m->foreign_ns != 0 && now_ns - m->foreign_ns < MEMBER_FOREIGN_NS)
+        return; /* it would call itself ready and be of no farm */
     m->found = true;
     m->alone = heard == 0;
     if (m->alone)
@@ -237,6 +239,29 @@ void membership_refused(struct membership *m, uint64_t by, int reason, uint64_t 
         m->refused_told_ns = now_ns;
         member_output_notice(out, MEMBER_REFUSED_HERE, by, c != NULL ? &c->addr : &m->self.address,
                              c != NULL ? c->entry->name : "", reason);
+    }
+    member_finish(m, now_ns, out);
+}
+
+static bool shall_join(const struct membership *m, const struct addr *a)
+{
+    for (size_t i = 0; i < m->join_count; i++) {
+        if (addr_equal(&m->join[i].addr, a))
+            return true;
+    }
+    return false;
+}
+
+void membership_foreign(struct membership *m, const struct addr *from, uint64_t now_ns,
+                        struct member_actions *out)
+{
+    member_step(m, now_ns, out);
+    if (shall_join(m, from)) {
+        m->foreign_ns = now_ns;
+        if (m->foreign_told_ns == 0 || now_ns - m->foreign_told_ns >= MEMBER_REFUSED_NS) {
+            m->foreign_told_ns = now_ns;
+            member_output_notice(out, MEMBER_FOREIGN_KEY, 0, from, "", 0);
+        }
     }
     member_finish(m, now_ns, out);
 }

@@ -55,7 +55,8 @@ enum member_notice {
     MEMBER_CLAIMANT_REFUSED,
     MEMBER_SELF_PAUSED,
     MEMBER_ALONE,
-    MEMBER_REFUSED_HERE
+    MEMBER_REFUSED_HERE,
+    MEMBER_FOREIGN_KEY /* a node that this one shall join has another key */
 };
 
 struct member_output {
@@ -102,6 +103,11 @@ void membership_moved(struct membership *m, uint64_t inc, const struct addr *to,
 /* a roster message from an admitted peer (which is heard by it); */
 void membership_message(struct membership *m, uint64_t from, const uint8_t *bytes, size_t len,
                         uint64_t now_ns, struct member_actions *out);
+/* somebody at `from` sends frames that do not open. From an address that this node shall join it
+ * means that one of the two has the wrong key or farm name: a node that finds nobody else stays
+ * joining while that lasts; */
+void membership_foreign(struct membership *m, const struct addr *from, uint64_t now_ns,
+                        struct member_actions *out);
 /* a peer refuses this node (same name elsewhere): fatal for joining; */
 void membership_refused(struct membership *m, uint64_t by, int reason, uint64_t now_ns,
                         struct member_actions *out);

@@ -9,12 +9,13 @@
 #include "core/roster/contact.h"
 #include "core/roster/member_message.h"
 
-#define MEMBER_STEP_NS (100 * NS_PER_MS)  /* it is stepped at least so often */
-#define MEMBER_HELLO_NS (1 * NS_PER_S)    /* between hellos to an address */
+#define MEMBER_STEP_NS (100 * NS_PER_MS) /* it is stepped at least so often */
+#define MEMBER_HELLO_NS (1 * NS_PER_S)   /* between hellos to an address */
 #define MEMBER_HELLO_JOINING_NS (200 * NS_PER_MS)
 #define MEMBER_EARLY_NS (20 * NS_PER_MS)  /* least time between heartbeats to a peer */
 #define MEMBER_GOSSIP_NS (10 * NS_PER_S)  /* between lists to some peer */
 #define MEMBER_PART_NS (2 * NS_PER_S)     /* that the mesh keeps one that left, to acknowledge */
+#define MEMBER_FOREIGN_NS (5 * NS_PER_S)  /* a foreign key is believed so long */
 #define MEMBER_REFUSED_NS (10 * NS_PER_S) /* between notices that somebody refuses this node */
 
 struct join_address {
@@ -36,6 +37,8 @@ struct membership {
     uint64_t step_ns;   /* when it last ran */
     uint64_t listen_ns; /* nobody's silence began before */
     uint64_t gossip_due_ns, refused_told_ns, deadline_ns;
+    uint64_t foreign_ns,
+        foreign_told_ns; /* when a foreign key was last seen, and said; 0 = never */
     uint64_t roster_revision, roster_told_ns, view_told_ns;
     bool roster_dirty, view_dirty;
     bool found, alone, left;

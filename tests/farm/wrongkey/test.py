@@ -25,6 +25,8 @@ def main():
             check(farm.dns("s3.shop.test", name)[0] == 3, f"{name} knows no such name")
             check(farm.ready(name), f"{name} is well")
         check({s["name"] for s in farm.roster("s3")["servers"]} <= {"s3"}, "the stranger learns of nobody")
+        eventually(lambda: "foreign-key" in farm.log("s3").read_text(), "it says that the others have another key")
+        check(not farm.ready("s3"), "of no farm, it does not call itself ready")
         check(farm.cli("keygen", farm.run / "farm.key").returncode == 1, "a key is not overwritten")
 
 

@@ -32,7 +32,7 @@ struct node {
     struct roster *roster;
     uint64_t deadline_ns, inc;
     bool paused, refused;
-    unsigned notices[MEMBER_REFUSED_HERE + 1];
+    unsigned notices[MEMBER_FOREIGN_KEY + 1];
     unsigned delivered;
 };
 
@@ -537,6 +537,29 @@ static void test_wrong_key_gets_nowhere(void **state)
     net_deinit(&n);
 }
 
+/* The others ask for it, and it cannot read them: it is of no farm, and does not say it is ready.
+ */
+static void test_wrong_key_is_not_ready(void **state)
+{
+    (void)state;
+    struct net n;
+    unsigned join[2] = {0, 1}, stranger = 2;
+    bool alone = false;
+    net_init(&n);
+    start_as(&n, 0, 100, 1, "n0", &stranger, 1, 1);
+    start_as(&n, 1, 101, 1, "n1", join, 1, 1);
+    start_as(&n, 2, 900, 1, "n9", join, 2, 2);
+    run_ms(&n, 8000);
+    assert_false(farm_found(n.nodes[2].farm, &alone));
+    assert_int_equal(n.nodes[2].notices[MEMBER_ALONE], 0);
+    assert_int_equal(n.nodes[2].notices[MEMBER_FOREIGN_KEY], 1);
+    assert_true(farm_found(n.nodes[0].farm, &alone) && !alone);
+    stop(&n, 0); /* nobody else is there any more who contradicts it */
+    run_ms(&n, 8000);
+    assert_true(farm_found(n.nodes[2].farm, &alone) && alone);
+    net_deinit(&n);
+}
+
 static void test_doubt_until_heard_after(void **state)
 {
     (void)state;
@@ -700,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_split_heals_with_greater_generations),
         cmocka_unit_test(test_entry_change_spreads_fast),
         cmocka_unit_test(test_wrong_key_gets_nowhere),
+        cmocka_unit_test(test_wrong_key_is_not_ready),
         cmocka_unit_test(test_doubt_until_heard_after),
         cmocka_unit_test(test_session_messages_pass),
         cmocka_unit_test(test_nothing_waits_for_one_that_is_down),
