@@ -19,6 +19,7 @@ CORE = {
     "core/farm": ["base", "core/mesh", "core/roster", "core/session", "core/record"],
     "core/dns": ["base"],
     "core/http": ["base"],
+    "core/token": ["base"],
 }
 ROLES = ["role/name", "role/director", "role/gate", "role/admin"]
 ROOMS = {
