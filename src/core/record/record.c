@@ -31,6 +31,18 @@ int stamp_compare(const struct stamp *a, const struct stamp *b)
     return order;
 }
 
+static bool number_is_near(uint64_t from, uint64_t to)
+{
+    return to <= from || to - from <= STAMP_JUMP_MAX;
+}
+
+bool stamp_is_near(const struct stamp *from, const struct stamp *to)
+{
+    if (!from)
+        return to->term <= STAMP_FIRST_MAX && to->version <= STAMP_FIRST_MAX;
+    return number_is_near(from->term, to->term) && number_is_near(from->version, to->version);
+}
+
 bool key_equal(const struct key *a, const struct key *b)
 {
     return a->kind == b->kind && a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;

@@ -47,6 +47,12 @@ struct stamp {
     uint64_t term, version, inc;
 };
 
+/* Two honest copies of a record are never more terms, or versions, apart than STAMP_JUMP_MAX: of
+ * two that are, the greater is false. None is ever above STAMP_FIRST_MAX, half of what a message
+ * may say. So no word of a sick node brings a record to the end of the numbers. */
+#define STAMP_JUMP_MAX (1ull << 32)
+#define STAMP_FIRST_MAX (1ull << 62)
+
 enum field_op_type { FIELD_SET, FIELD_DELETE, FIELD_ADD };
 
 /* One change to a field. ADD adds amount to a decimal integer (absent counts as 0). */
@@ -84,6 +90,8 @@ struct record {
 };
 
 int stamp_compare(const struct stamp *a, const struct stamp *b); /* <0, 0, >0 */
+/* Can an honest node say `to` of a record that is known by `from` (NULL: not known)? */
+bool stamp_is_near(const struct stamp *from, const struct stamp *to);
 bool key_equal(const struct key *a, const struct key *b);
 /* False when len is 0 or over KEY_BYTES_MAX. */
 bool key_set(struct key *k, uint8_t kind, const void *bytes, size_t len);

@@ -111,13 +111,14 @@ static void claim_lost(struct session *s, struct work *w, struct item *item, uin
 }
 
 /* False: what that node has is not known here, so nothing can be claimed. */
-static bool merge_answer(struct session *s, struct item *item, const struct message *m)
+static bool merge_answer(struct session *s, uint64_t from, struct item *item,
+                         const struct message *m)
 {
     unsigned lost;
     bool changed;
     if (!m->record)
         return true;
-    struct record *r = session_record(s, m);
+    struct record *r = session_record(s, from, m);
     item->offered = 0;
     bool merged = r && item_merge(s, item, r, &changed, &lost) == STEAD_OK;
     record_free(r);
@@ -139,7 +140,7 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     if (status == STEAD_E_EXISTS && !hearsay) {
         claim_lost(s, w, item, m->peer, from);
     } else if (status == STEAD_OK || (status == STEAD_E_EXISTS && m->stamp.term != 0)) {
-        if (merge_answer(s, item, m)) {
+        if (merge_answer(s, from, item, m)) {
             t->answer = ANSWER_HAVE;
             t->stamp = m->stamp;
             claim_check(s, w);

@@ -217,7 +217,7 @@ void heal_offered(struct session *s, uint64_t from, const struct message *m)
         taken(s, m, from, STEAD_E_NOT_FOUND, owner == from ? 0 : owner, item);
         return;
     }
-    struct record *r = session_record(s, m);
+    struct record *r = session_record(s, from, m);
     struct work *w = r ? work_get(s, &m->key) : NULL;
     if (w) {
         w->held++;

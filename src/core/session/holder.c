@@ -173,7 +173,7 @@ static size_t growth(const struct item *item, const struct message *m, const str
 
 void holder_replicate(struct session *s, uint64_t from, const struct message *m)
 {
-    struct record *r = session_record(s, m);
+    struct record *r = session_record(s, from, m);
     if (!r || r->stamp.inc != from) {
         s->stats.malformed += r != NULL;
         record_free(r);
@@ -188,6 +188,7 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
         record_free(r);
         return;
     }
+    session_drop_false(s, &m->key, &r->stamp);
     struct item *item = table_find(s->table, &m->key);
     if (!item) {
         keep_new(s, from, m, r);

@@ -149,7 +149,7 @@ static struct item *inherit(struct session *s, struct record *r, bool *used)
 
 void leave_handed(struct session *s, uint64_t from, const struct message *m)
 {
-    struct record *r = session_record(s, m);
+    struct record *r = session_record(s, from, m);
     struct work *w = r ? work_get(s, &m->key) : NULL;
     bool used = false;
     int status = STEAD_OK;

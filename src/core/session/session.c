@@ -137,12 +137,52 @@ bool session_send(struct session *s, struct message *m, const struct record *rec
     return out != NULL;
 }
 
-struct record *session_record(struct session *s, const struct message *m)
+static void count_malformed(struct session *s, uint64_t from)
+{
+    s->stats.malformed++;
+    session_tell(s, NOTICE_MALFORMED, NULL, from, 0);
+}
+
+/* Is what a peer says of a record false? Then it is told what is known here, so that its copy goes
+ * (session_drop_false). */
+static bool is_false(struct session *s, uint64_t from, const struct key *key,
+                     const struct stamp *told)
+{
+    struct item *item = table_find(s->table, key);
+    if (stamp_is_near(item ? &item->record->stamp : NULL, told))
+        return false;
+    count_malformed(s, from);
+    if (item) {
+        struct message m = {.type = MESSAGE_LOCATED,
+                            .key = *key,
+                            .stamp = item->record->stamp,
+                            .peer = item->record->stamp.inc};
+        session_send(s, &m, NULL, from);
+    }
+    return true;
+}
+
+void session_drop_false(struct session *s, const struct key *key, const struct stamp *told)
+{
+    struct item *item = table_find(s->table, key);
+    if (!item || stamp_is_near(told, &item->record->stamp))
+        return;
+    item_remove(s, item);
+    struct work *w = work_find(s, key);
+    if (w)
+        work_check(s, w);
+}
+
+struct record *session_record(struct session *s, uint64_t from, const struct message *m)
 {
     int err;
     struct record *r = message_record(m, now_s(s), &err);
-    s->stats.malformed += err == STEAD_E_PARSE;
-    return r;
+    if (err == STEAD_E_PARSE)
+        count_malformed(s, from);
+    if (!r || !is_false(s, from, &m->key, &r->stamp))
+        return r;
+    record_free(r);
+    return NULL;
 }
 
 static void on_op(struct session *s, const struct session_op *op)
@@ -189,6 +229,16 @@ static message_handler *const handlers[] = {
     [MESSAGE_DISOWN] = holder_disowned,     [MESSAGE_SYNCED] = sync_answered,
 };
 
+static void hand(struct session *s, uint64_t from, const struct message *m)
+{
+    if (m->stamp.term != 0) {
+        session_drop_false(s, &m->key, &m->stamp);
+        if (is_false(s, from, &m->key, &m->stamp))
+            return;
+    }
+    handlers[m->type](s, from, m);
+}
+
 static void on_message(struct session *s, uint64_t from, const uint8_t *bytes, size_t len)
 {
     struct message m;
@@ -196,12 +246,10 @@ static void on_message(struct session *s, uint64_t from, const uint8_t *bytes, s
     bool keyed = !err && m.key.len > 0;
     if (err == STEAD_E_NOMEM)
         return;
-    if (err || (keyed && m.key.kind >= s->kinds.count)) {
-        s->stats.malformed++;
-        session_tell(s, NOTICE_MALFORMED, NULL, from, 0);
-    } else {
-        handlers[m.type](s, from, &m);
-    }
+    if (err || (keyed && m.key.kind >= s->kinds.count))
+        count_malformed(s, from);
+    else
+        hand(s, from, &m);
     if (!err)
         message_op_free(&m);
 }

@@ -101,8 +101,11 @@ uint64_t placement_first(struct session *s, const struct key *key, const uint64_
 /* False without memory: the message is as good as lost, and who waits for its answer asks again. */
 bool session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to);
 
-/* The record of a message, of its key; NULL: malformed or no memory. The caller's. */
-struct record *session_record(struct session *s, const struct message *m);
+/* The record of a message, of its key; NULL: malformed, false or no memory. The caller's. */
+struct record *session_record(struct session *s, uint64_t from, const struct message *m);
+/* Of two stamps of a record that lie too far apart the greater is false: a copy here goes that is
+ * so by what was told. */
+void session_drop_false(struct session *s, const struct key *key, const struct stamp *told);
 void session_wipe(struct session *s);
 void session_tell(struct session *s, enum notice_type type, const struct key *key, uint64_t peer,
                   uint32_t lost);
