@@ -20,6 +20,8 @@ CORE = {
     "core/dns": ["base"],
     "core/http": ["base"],
     "core/token": ["base"],
+    "core/resp": ["base"],
+    "core/memcache": ["base"],
 }
 ROLES = ["role/name", "role/director", "role/gate", "role/admin"]
 ROOMS = {

@@ -7,6 +7,8 @@
 #ifndef CORE_HTTP_H
 #define CORE_HTTP_H
 
+#include "base/slice.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,14 +16,6 @@
 #define HTTP_HEADERS_MAX 100
 #define HTTP_HEAD_MAX 16384 /* bytes of a head: beyond it 431 */
 #define HTTP_TARGET_MAX 8192
-
-struct slice {
-    const char *at;
-    size_t len;
-};
-
-bool slice_is(struct slice s, const char *text);        /* exact */
-bool slice_is_nocase(struct slice s, const char *text); /* ASCII case-insensitive */
 
 struct http_header {
     struct slice name, value; /* value trimmed */

@@ -5,16 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-bool slice_is(struct slice s, const char *text)
-{
-    return s.len == strlen(text) && (s.len == 0 || memcmp(s.at, text, s.len) == 0);
-}
-
-bool slice_is_nocase(struct slice s, const char *text)
-{
-    return s.len == strlen(text) && (s.len == 0 || strncasecmp(s.at, text, s.len) == 0);
-}
-
 const struct http_header *http_find(const struct http_header *headers, size_t count,
                                     const char *name)
 {
