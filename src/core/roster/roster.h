@@ -45,10 +45,8 @@ bool roster_by_host(const struct roster *r, const char *host, size_t host_len, u
 /* Does the node serve no service itself: a director only. */
 bool roster_is_director(const struct roster_node *n);
 
-/* JSON as at /.well-known/stead/roster:
- * {"farm","revision","servers":[{"name","service","status","users",
- * "groups","weight","capacity","urls","zone","node","address","backup","version"}]}, one a server;
- * service NULL = all. Malloc'ed, caller frees with free(); NULL without memory. */
+/* All that there is to know as JSON, as at /.well-known/stead/roster (roster_show.h); service NULL
+ * = all. Caller frees with free(); NULL without memory. */
 char *roster_json(const struct roster *r, const char *service);
 #define ROSTER_JSON_BYTES_MAX (16u << 20)
 #define ROSTER_JSON_SERVERS_MAX 10000u

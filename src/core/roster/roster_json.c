@@ -1,68 +1,12 @@
-/* roster_json.c - the snapshot as JSON for clients, and back. Keys are sorted and servers stand in
- * roster order, so equal snapshots give equal bytes. */
+/* roster_json.c - the snapshot as clients read it from JSON. How it is written is roster_show.c's.
+ */
 #include "core/roster/roster.h"
 
 #include "stead/error.h"
 
-#include <inttypes.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static json_t *strings_json(const char *first, size_t size, size_t count)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; list != NULL && i < count; i++) {
-        if (json_array_append_new(list, json_string(first + i * size)) != 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
-static json_t *server_json(const struct roster_node *n, const struct server *s)
-{
-    const struct entry *e = n->entry;
-    char node[17], address[ADDR_TEXT_MAX];
-    snprintf(node, sizeof node, "%016" PRIx64, e->node);
-    if (e->public.family != 0)
-        addr_format(&e->public, address);
-    else
-        address[0] = '\0';
-    return json_pack("{s:s, s:s, s:s, s:I, s:o, s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:s}", "name",
-                     e->name, "service", s->service, "status",
-                     status_name(roster_server_status(n, s)), "users", (json_int_t)s->users,
-                     "groups", strings_json(e->groups[0], sizeof e->groups[0], e->group_count),
-                     "weight", (json_int_t)s->weight, "capacity", (json_int_t)s->capacity, "urls",
-                     strings_json(s->urls[0], sizeof s->urls[0], s->url_count), "zone", e->zone,
-                     "node", node, "address", address, "backup", s->backup, "version", e->version);
-}
-
-char *roster_json(const struct roster *r, const char *service)
-{
-    json_t *servers = json_array();
-    for (size_t i = 0; i < r->count; i++) {
-        const struct roster_node *n = &r->nodes[i];
-        for (size_t j = 0; j < n->entry->server_count; j++) {
-            const struct server *s = &n->entry->servers[j];
-            if (service != NULL && strcmp(s->service, service) != 0)
-                continue;
-            if (json_array_append_new(servers, server_json(n, s)) != 0) {
-                json_decref(servers);
-                return NULL;
-            }
-        }
-    }
-    json_t *whole = json_pack("{s:s, s:I, s:o}", "farm", r->farm, "revision",
-                              (json_int_t)r->revision, "servers", servers);
-    if (whole == NULL)
-        return NULL;
-    char *text = json_dumps(whole, JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(whole);
-    return text;
-}
 
 /* The value's text when it is a string of at most max bytes; an absent one is "" unless it must be
  * there. */
@@ -122,6 +66,53 @@ static void groups_at(const json_t *o, struct entry *e, bool *ok)
     }
 }
 
+/* After the groups. */
+static void group_users_at(const json_t *o, struct entry *e, bool *ok)
+{
+    const json_t *counts = json_object_get(o, "group_users");
+    if (counts == NULL)
+        return;
+    if (!json_is_object(counts))
+        *ok = false;
+    for (size_t i = 0; i < e->group_count; i++)
+        e->group_users[i] = u32_at(counts, e->groups[i], 0, ok);
+}
+
+static uint16_t load_at(const json_t *o, bool *ok)
+{
+    const json_t *v = json_object_get(o, "load");
+    if (v == NULL || json_is_null(v))
+        return LOAD_UNKNOWN;
+    uint32_t load = u32_at(o, "load", 0, ok);
+    if (load > LOAD_MAX)
+        *ok = false;
+    return (uint16_t)load;
+}
+
+/* `address` is the first; the client's network is inside for itself. */
+static void addresses_at(const json_t *o, struct entry *e, bool *ok)
+{
+    const json_t *list = json_object_get(o, "addresses");
+    if (list == NULL)
+        return;
+    if (!json_is_array(list) || json_array_size(list) > 1 + ENTRY_ADDRESSES_MAX) {
+        *ok = false;
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        struct addr a;
+        if (text == NULL || !addr_parse(text, 0, &a)) {
+            *ok = false;
+            return;
+        }
+        if (e->public.family == 0)
+            e->public = a;
+        else if (!addr_equal(&a, &e->public) && e->address_count < ENTRY_ADDRESSES_MAX)
+            e->addresses[e->address_count++] = (struct entry_address){a, NETWORK_INSIDE};
+    }
+}
+
 static void urls_at(const json_t *o, struct server *s, bool *ok)
 {
     const json_t *list = json_object_get(o, "urls");
@@ -169,16 +160,18 @@ static bool server_parse(const json_t *o, struct roster_node *n)
     const char *address = text_at(o, "address", ADDR_TEXT_MAX - 1, false, &ok);
     if (address[0] != '\0' && !addr_parse(address, 0, &e->public))
         ok = false;
+    addresses_at(o, e, &ok);
     s->users = u32_at(o, "users", 0, &ok);
     s->weight = u32_at(o, "weight", 1, &ok);
     s->capacity = u32_at(o, "capacity", 0, &ok);
     e->node = node_at(o, &ok);
     groups_at(o, e, &ok);
+    group_users_at(o, e, &ok);
     urls_at(o, s, &ok);
     e->server_count = 1;
     /* The status that was told is the effective one and says already what health would. */
     s->healthy = true;
-    s->load = LOAD_UNKNOWN;
+    s->load = load_at(o, &ok);
     e->status = n->status == STATUS_FULL || n->status == STATUS_SUSPECT ? STATUS_UP : n->status;
     return ok;
 }

@@ -29,6 +29,10 @@ static struct roster *sample(void)
         strcpy(e->version, "0.1.0");
         e->group_count = 1;
         strcpy(e->groups[0], "blue");
+        e->group_users[0] = 2;
+        e->address_count = 1;
+        e->addresses[0].network = NETWORK_INSIDE;
+        e->addresses[0].addr = (struct addr){.family = 6, .port = 443, .ip = {0xfd, [15] = 7}};
         e->public = (struct addr){.family = 4, .port = 443, .ip = {192, 0, 2, (uint8_t)i}};
         e->server_count = (uint8_t)(i + 1);
         for (size_t j = 0; j <= i; j++) {
@@ -40,6 +44,7 @@ static struct roster *sample(void)
             s->weight = 10;
             s->capacity = 5;
             s->users = j == 0 ? 3 : 5;
+            s->load = j == 0 ? 310 : LOAD_UNKNOWN;
             s->healthy = true;
         }
     }
@@ -65,10 +70,16 @@ static void test_round_trip(void **state)
     assert_int_equal(n->entry->servers[0].users, 5);
     assert_int_equal(n->entry->servers[0].weight, 10);
     assert_string_equal(n->entry->groups[0], "blue");
+    assert_int_equal(n->entry->group_users[0], 2);
+    assert_int_equal(n->entry->servers[0].load, LOAD_UNKNOWN);
+    assert_int_equal(back->nodes[0].entry->servers[0].load, 310);
+    assert_int_equal(n->entry->address_count, 1);
+    assert_true(addr_equal(&n->entry->addresses[0].addr, &r->nodes[1].entry->addresses[0].addr));
     assert_true(addr_equal(&n->entry->public, &r->nodes[1].entry->public));
     assert_string_equal(n->entry->servers[0].backup, "primary");
     char *again = roster_json(back, NULL);
     assert_non_null(strstr(again, "\"status\":\"full\""));
+    assert_int_equal(strlen(again), strlen(text)); /* only the order is another */
     free(again);
     free(text);
     roster_unref(back);
@@ -87,7 +98,8 @@ static void test_stable_and_by_service(void **state)
     free(one);
     free(two);
     one = roster_json(r, "nobody");
-    assert_string_equal(one, "{\"farm\":\"shop\",\"revision\":17,\"servers\":[]}");
+    assert_string_equal(one, "{\"farm\":\"shop\",\"revision\":17,\"retry_window_ms\":200,"
+                             "\"servers\":[]}");
     free(one);
     roster_unref(r);
 }
@@ -127,6 +139,15 @@ static void test_strict_and_tolerant(void **state)
         SERVER(",\"users\":1.5"),
         SERVER(",\"node\":\"xyz\""),
         SERVER(",\"address\":\"nowhere\""),
+        SERVER(",\"addresses\":\"192.0.2.1:80\""),
+        SERVER(",\"addresses\":[\"nowhere\"]"),
+        SERVER(",\"addresses\":[1]"),
+        SERVER(",\"addresses\":[\"1.2.3.4:1\",\"1.2.3.4:2\",\"1.2.3.4:3\",\"1.2.3.4:4\",\"1.2.3.4:"
+               "5\"]"),
+        SERVER(",\"load\":1001"),
+        SERVER(",\"load\":\"1\""),
+        SERVER(",\"group_users\":[]"),
+        SERVER(",\"groups\":[\"a\"],\"group_users\":{\"a\":-1}"),
         SERVER(",\"groups\":\"g\""),
         SERVER(",\"groups\":[\"a\",\"b\",\"c\",\"d\",\"e\"]"),
         SERVER(",\"groups\":[1]"),
