@@ -4,35 +4,75 @@
 
 #include <string.h>
 
-#define ANNOUNCE_BATCH 64
-#define OFFER_NS (2 * NS_PER_S) /* an offer is answered by then, or lost */
+#define ANNOUNCE_BATCH 64  /* owned records; the last of them is answered by HEARD */
+#define ANNOUNCE_FLIGHT 16 /* batches to a peer that are not answered yet */
+#define ANNOUNCE_LOOKS 4096
+#define ANNOUNCE_LOST_NS NS_PER_S /* by then a batch is answered, or its last one lost */
+#define OFFER_NS (2 * NS_PER_S)   /* an offer is answered by then, or lost */
 
 /* -- announcing -- */
 
-static void announce(struct session *s, struct item *item, uint64_t to)
+static void announce(struct session *s, struct item *item, uint64_t to, bool asks)
 {
     struct message m = {.type = MESSAGE_ANNOUNCE,
                         .key = item->record->key,
                         .stamp = item->record->stamp,
                         .digest = record_digest(item->record),
-                        .index = item_copy(item, to) != NULL};
+                        .index = item_copy(item, to) != NULL,
+                        .count = asks};
     session_send(s, &m, NULL, to);
+}
+
+/* Returns how many items were looked at; 0: the end. */
+static size_t announce_batch(struct session *s, struct peer *p)
+{
+    struct item *items[ANNOUNCE_BATCH], *last = NULL;
+    size_t n = table_walk(s->table, &p->cursor, items, ANNOUNCE_BATCH);
+    for (size_t i = 0; i < n; i++) {
+        if (items[i]->role != ROLE_OWNER)
+            continue;
+        if (last)
+            announce(s, last, p->view.inc, false);
+        last = items[i];
+    }
+    if (last) {
+        announce(s, last, p->view.inc, true);
+        p->unheard++;
+    }
+    if (n == 0 || p->cursor == 0)
+        p->announcing = false;
+    return n;
+}
+
+static void announce_to(struct session *s, struct peer *p)
+{
+    size_t looks = 0;
+    while (p->announcing && peer_heard(&p->view) && p->unheard < ANNOUNCE_FLIGHT &&
+           looks < ANNOUNCE_LOOKS)
+        looks += announce_batch(s, p);
 }
 
 void heal_announce(struct session *s)
 {
-    struct item *items[ANNOUNCE_BATCH];
     for (size_t i = 0; i < s->peer_count; i++) {
         struct peer *p = &s->peers[i];
-        if (!p->announcing || !peer_heard(&p->view))
-            continue;
-        size_t n = table_walk(s->table, &p->cursor, items, ANNOUNCE_BATCH);
-        for (size_t j = 0; j < n; j++)
-            if (items[j]->role == ROLE_OWNER)
-                announce(s, items[j], p->view.inc);
-        if (n == 0 || p->cursor == 0)
-            p->announcing = false;
+        if (p->unheard == 0 || s->now_ns >= p->announce_heard_ns + ANNOUNCE_LOST_NS) {
+            p->unheard = 0;
+            p->announce_heard_ns = s->now_ns;
+        }
+        announce_to(s, p);
     }
+}
+
+void heal_heard(struct session *s, uint64_t from, const struct message *m)
+{
+    struct peer *p = peer_find(s, from);
+    (void)m;
+    if (!p || p->unheard == 0)
+        return;
+    p->unheard--;
+    p->announce_heard_ns = s->now_ns;
+    announce_to(s, p);
 }
 
 /* -- announced to -- */
@@ -65,13 +105,16 @@ void heal_rivals(struct session *s, struct work *w)
     struct item *item = w->rival_count > 0 ? table_find(s->table, &w->key) : NULL;
     for (size_t i = 0; item && item->role == ROLE_OWNER && i < w->rival_count; i++)
         if (peer_is_heard(s, w->rivals[i]))
-            announce(s, item, w->rivals[i]);
+            announce(s, item, w->rivals[i], false);
     w->rival_count = 0;
 }
 
 void heal_announced(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
+    struct message heard = {.type = MESSAGE_HEARD, .key = m->key};
+    if (m->count)
+        session_send(s, &heard, NULL, from);
     if (!item || !peer_is_heard(s, from))
         return;
     const struct stamp *mine = &item->record->stamp;
@@ -84,7 +127,7 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
             return;
         }
         if (stamp_compare(mine, &m->stamp) > 0) {
-            announce(s, item, from);
+            announce(s, item, from, false);
             return;
         }
         s->stats.fenced++;
@@ -264,6 +307,8 @@ void heal_taken(struct session *s, uint64_t from, const struct message *m)
     } else if (item->record->stamp.inc == from || !listed_by(s, item, item->record->stamp.inc) ||
                !peer_is_heard(s, item->record->stamp.inc)) {
         item->generation = 0;
+        if (item->record->stamp.inc == from && m->stamp.term == 0)
+            item->life_ns = 0; /* its owner has forgotten it: if nobody else has it, it is over */
         hint_set(s, &m->key, 0);
         repair_note(s, item); /* a claim asks everybody */
     }

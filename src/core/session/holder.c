@@ -179,7 +179,8 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
         record_free(r);
         return;
     }
-    if (peer_stale_contact(s, from, m) && !MUTANT(NO_FENCING)) {
+    bool late = peer_stale_contact(s, from, m) || peer_lapsed(s, from);
+    if (late && !MUTANT(NO_FENCING)) {
         record_free(r);
         return;
     }
@@ -231,8 +232,8 @@ void holder_drop(struct session *s, uint64_t from, const struct message *m)
         return;
     const struct stamp *mine = &item->record->stamp;
     int order = stamp_compare(mine, &m->stamp);
-    if (mine->inc == from && order > 0)
-        return; /* it was told to hold a newer version since */
+    if (order > 0 && (mine->inc == from || peer_is_heard(s, mine->inc)))
+        return; /* it was told to hold a newer version since, by this owner or the next */
     bool subsumed = mine->inc == from || record_digest(item->record) == m->digest;
     if (!subsumed) {
         /* TAKEN comes too, if it was offered just now. */

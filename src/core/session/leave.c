@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define HANDOVER_BATCH 64
+#define HANDOVER_LOOKS 4096
 #define HANDOVER_WAIT_NS (2 * NS_PER_S)
 
 /* -- leaving -- */
@@ -77,29 +78,45 @@ void leave_taken(struct session *s, struct work *w, uint64_t from, int status)
     work_release(s, w);
 }
 
-void leave_tick(struct session *s)
+static void hand_over(struct session *s, struct item *item)
+{
+    bool wait;
+    struct work *w = work_get(s, &item->record->key);
+    if (!w)
+        return;
+    pace_begin(s, w, item);
+    if (item_confident(s, item, &wait))
+        leave_start(s, w, item);
+    else if (!wait)
+        claim_start(s, w, item);
+    pace_begun(s, w);
+}
+
+/* A batch, as far as there is room; what is left of it is walked again. Starting one never removes
+ * another item at once, so the rest of the batch is still there. */
+static size_t hand_over_batch(struct session *s)
 {
     struct item *items[HANDOVER_BATCH];
-    if (s->self_state != PEER_LEAVING)
-        return;
+    uint64_t begin = s->handover_cursor;
     size_t n = table_walk(s->table, &s->handover_cursor, items, HANDOVER_BATCH);
     for (size_t i = 0; i < n; i++) {
-        struct item *item = items[i];
-        bool wait;
-        if (item->role != ROLE_OWNER || work_find(s, &item->record->key))
+        if (items[i]->role != ROLE_OWNER || work_find(s, &items[i]->record->key))
             continue;
-        struct work *w = work_get(s, &item->record->key);
-        if (!w)
-            return;
-        w->held++;
-        if (item_confident(s, item, &wait))
-            leave_start(s, w, item);
-        else if (!wait)
-            claim_start(s, w, item);
-        w->held--;
-        work_release(s, w);
-        /* Starting one never removes another item at once, so the rest of the batch is still there.
-         */
+        if (!pace_room(s)) {
+            s->handover_cursor = begin;
+            return 0;
+        }
+        hand_over(s, items[i]);
+    }
+    return n;
+}
+
+void leave_go(struct session *s)
+{
+    size_t looks = 0, n = 1;
+    while (s->self_state == PEER_LEAVING && n > 0 && looks < HANDOVER_LOOKS) {
+        n = hand_over_batch(s);
+        looks += n;
     }
 }
 

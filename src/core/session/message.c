@@ -36,7 +36,8 @@ static const unsigned parts_of[] = {
         PART_TOKEN | PART_CONTACT | PART_BASE | PART_LIFE | PART_DIGEST | PART_RECORD,
     [MESSAGE_REPLICATED] = PART_TOKEN | PART_STATUS | PART_STAMP,
     [MESSAGE_DROP] = PART_STAMP | PART_DIGEST,
-    [MESSAGE_ANNOUNCE] = PART_STAMP | PART_DIGEST | PART_SHARD, /* index 1: you hold a copy */
+    /* index 1: you hold a copy; count 1: say HEARD */
+    [MESSAGE_ANNOUNCE] = PART_STAMP | PART_DIGEST | PART_SHARD,
     [MESSAGE_OFFER] = PART_TOKEN | PART_LIFE | PART_RECORD,
     [MESSAGE_TAKEN] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER,
     [MESSAGE_HANDOVER] = PART_TOKEN | PART_CONTACT | PART_LIFE | PART_RECORD,
@@ -45,6 +46,7 @@ static const unsigned parts_of[] = {
     [MESSAGE_DISOWN] = PART_STAMP,
     [MESSAGE_SYNC] = PART_TOKEN,
     [MESSAGE_SYNCED] = PART_TOKEN | PART_SHARD,
+    [MESSAGE_HEARD] = 0,
 };
 #define TYPE_COUNT (sizeof(parts_of) / sizeof(parts_of[0]))
 

@@ -25,7 +25,8 @@ enum message_type {
     MESSAGE_TOUCH,
     MESSAGE_DISOWN, /* I own it no more; ask around if nobody tells you who does */
     MESSAGE_SYNC,   /* are your copies complete? */
-    MESSAGE_SYNCED
+    MESSAGE_SYNCED,
+    MESSAGE_HEARD /* your announcements up to this one's key, about: go on */
 };
 
 /* Only the parts of its type mean anything. */

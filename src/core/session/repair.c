@@ -2,7 +2,8 @@
  * them, paced. */
 #include "core/session/session_internal.h"
 
-#define SCAN_BATCH 2048
+#define SCAN_BATCH 4096
+#define MEND_LOOKS 512
 #define RANK_DELAY_NS                                                                              \
     (500 * NS_PER_MS) /* each further holder waits so much longer before it claims */
 #define UNSURE_NS (3 * NS_PER_S)
@@ -102,8 +103,11 @@ static void mend_owned(struct session *s, struct item *item)
         return;
     }
     struct work *w = wait ? NULL : work_get(s, &item->record->key);
-    if (w)
-        serve_key(s, w);
+    if (!w)
+        return;
+    pace_begin(s, w, item);
+    serve_key(s, w);
+    pace_begun(s, w);
 }
 
 static void mend_orphan(struct session *s, struct item *item)
@@ -113,23 +117,30 @@ static void mend_orphan(struct session *s, struct item *item)
         item_unqueue(s, item);
         return;
     }
-    if (s->now_ns < item->mend_ns || (orphan && s->now_ns < due_ns(s, item)))
+    bool offers = !orphan && item->generation != 0;
+    if (s->now_ns < item->mend_ns || (orphan && s->now_ns < due_ns(s, item)) ||
+        (offers && s->offer_budget == 0))
         return;
     item->mend_ns = s->now_ns + UNSURE_NS;
-    if (!orphan && item->generation != 0) {
+    if (offers) {
+        s->offer_budget--;
         heal_offer(s, item, item->record->stamp.inc);
         return;
     }
     struct work *w = work_get(s, &item->record->key);
-    if (w)
-        claim_start(s, w, item);
+    if (!w)
+        return;
+    pace_begin(s, w, item);
+    claim_start(s, w, item);
+    pace_begun(s, w);
 }
 
-/* Looks once at each of the first `budget` in line; those that stay go to its end. */
+/* Looks once at each of the first in line, as far as there is room; those that stay go to its end.
+ */
 static void mend(struct session *s, struct list *line, size_t count)
 {
-    size_t budget = count < s->config.repair_max ? count : s->config.repair_max;
-    while (budget-- > 0 && !list_empty(line)) {
+    size_t looks = count < MEND_LOOKS ? count : MEND_LOOKS;
+    while (looks-- > 0 && !list_empty(line) && pace_room(s)) {
         struct item *item = list_entry(line->next, struct item, queue);
         struct work *w = work_find(s, &item->record->key);
         list_remove(&item->queue);
@@ -138,12 +149,12 @@ static void mend(struct session *s, struct list *line, size_t count)
             continue;
         if (item->role == ROLE_OWNER)
             mend_owned(s, item);
-        else if (s->claim_count < s->config.repair_max)
+        else
             mend_orphan(s, item);
     }
 }
 
-void repair_tick(struct session *s)
+void repair_go(struct session *s)
 {
     mend(s, &s->repair, s->repair_count);
     mend(s, &s->orphans, s->orphan_count);

@@ -15,7 +15,7 @@ void session_config_default(struct session_config *c)
     *c = (struct session_config){.split_max_ms = 3600 * 1000,
                                  .grace_ms = 60 * 1000,
                                  .waiting_max = 16384,
-                                 .repair_max = 64,
+                                 .flight_max = 512,
                                  .shard_count = 1};
 }
 
@@ -56,7 +56,9 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     rng_init(&s->rng, c->seed);
     s->sync_nonce = rng_u64(&s->rng) | 1;
     list_init(&s->works);
+    wheel_init(&s->timers, now_ns);
     list_init(&s->waiters);
+    wheel_init(&s->deadlines, now_ns);
     for (size_t i = 0; i < PASSED_BUCKETS; i++)
         list_init(&s->passed[i]);
     list_init(&s->later);
@@ -227,6 +229,7 @@ static message_handler *const handlers[] = {
     [MESSAGE_HANDOVER] = leave_handed,      [MESSAGE_EXPIRED] = expiry_expired,
     [MESSAGE_TOUCH] = expiry_touched,       [MESSAGE_SYNC] = sync_asked,
     [MESSAGE_DISOWN] = holder_disowned,     [MESSAGE_SYNCED] = sync_answered,
+    [MESSAGE_HEARD] = heal_heard,
 };
 
 static void hand(struct session *s, uint64_t from, const struct message *m)
@@ -275,9 +278,8 @@ static void tick(struct session *s)
     waiters_tick(s);
     works_tick(s);
     repair_scan(s);
-    repair_tick(s);
+    pace_tick(s);
     heal_announce(s);
-    leave_tick(s);
     sync_tick(s);
 }
 
@@ -292,6 +294,7 @@ void session_step(struct session *s, const struct session_event *ev, uint64_t no
         break;
     case SESSION_EV_MESSAGE:
         on_message(s, ev->message.from, ev->message.bytes, ev->message.len);
+        pace_step(s);
         break;
     case SESSION_EV_VIEW:
         view_update(s, ev->view);
@@ -337,7 +340,8 @@ void session_stats(const struct session *s, struct session_stats *out)
     }
 }
 
-/* A claimant owns nothing before its claim is settled: two may claim at once, and one of them yields. */
+/* A claimant owns nothing before its claim is settled: two may claim at once, and one of them
+ * yields. */
 static bool owns(struct session *s, const struct item *item)
 {
     const struct work *w = work_find(s, &item->record->key);

@@ -1,11 +1,12 @@
 /* session.h - one shard of the session store: ownership, copies, claims, misses, handover, expiry.
  *
- * A function of (state, event, now) -> (actions, next deadline). It knows no socket, clock or thread; a
- * whole farm of them runs in the simulator. docs/protocol.md is the protocol, and this its only home.
+ * A function of (state, event, now) -> (actions, next deadline). It knows no socket, clock or
+ * thread; a whole farm of them runs in the simulator. docs/protocol.md is the protocol, and this
+ * its only home.
  *
- * Records are routed to shards by key, the same number on one node only: another node may have another
- * number of shards, so every message carries its key. Memory of events is the caller's and read during the
- * call only; memory of actions is the caller's after the call.
+ * Records are routed to shards by key, the same number on one node only: another node may have
+ * another number of shards, so every message carries its key. Memory of events is the caller's and
+ * read during the call only; memory of actions is the caller's after the call.
  */
 #ifndef CORE_SESSION_H
 #define CORE_SESSION_H
@@ -26,7 +27,7 @@ struct session_config {
     uint64_t split_max_ms;     /* longest split: tombstones live that long */
     uint64_t grace_ms;         /* holders keep a record so long beyond its ttl */
     uint32_t waiting_max;      /* operations that may wait at once */
-    uint32_t repair_max;       /* claims and copies made anew at once */
+    uint32_t flight_max;       /* claims, copies and handovers that no client waits for, at once */
     uint64_t seed;             /* for jitter */
     uint8_t shard_index, shard_count; /* of this node's shards; default 0 of 1 */
 };
@@ -49,7 +50,8 @@ struct session_op {
     const struct field_op *ops;
     size_t op_count;
     bool has_match;
-    struct stamp match; /* CHANGE, END: only if the record has this (term, version); else CONFLICT */
+    struct stamp
+        match; /* CHANGE, END: only if the record has this (term, version); else CONFLICT */
     uint64_t min_term, min_version; /* READ: a copy older than this is not good enough */
     uint64_t deadline_ns;
     uint64_t request; /* given back in the result */
@@ -57,8 +59,8 @@ struct session_op {
 
 enum session_origin { ORIGIN_LOCAL, ORIGIN_OWNER, ORIGIN_CLAIM };
 
-/* status: STEAD_OK, or ABSENT, ENDED, EXISTS, CONFLICT, TOO_LARGE, INVAL, FULL, ALONE, UNREACHABLE, DEADLINE
- * (nothing was done, or it is not known to be kept), UNKNOWN, BUSY, FENCED, NOMEM. */
+/* status: STEAD_OK, or ABSENT, ENDED, EXISTS, CONFLICT, TOO_LARGE, INVAL, FULL, ALONE, UNREACHABLE,
+ * DEADLINE (nothing was done, or it is not known to be kept), UNKNOWN, BUSY, FENCED, NOMEM. */
 struct session_result {
     struct list link;
     uint64_t request;
@@ -74,8 +76,9 @@ void session_result_free(struct session_result *r);
 enum session_event_type {
     SESSION_EV_OP,      /* from a role on this node */
     SESSION_EV_MESSAGE, /* from another node's session shard, authenticated */
-    SESSION_EV_VIEW,    /* the other nodes, whenever something changed and every 100 ms for the leases */
-    SESSION_EV_TICK     /* the deadline given before has come */
+    SESSION_EV_VIEW, /* the other nodes, whenever something changed and every 100 ms for the leases
+                      */
+    SESSION_EV_TICK  /* the deadline given before has come */
 };
 
 struct session_event {
@@ -109,8 +112,8 @@ struct session_notice {
 
 #define SESSION_NOTICES_MAX 16
 
-/* What a step wants done. The caller empties the lists (sends: struct msg with peer = receiver; results:
- * struct session_result) and owns what it took. */
+/* What a step wants done. The caller empties the lists (sends: struct msg with peer = receiver;
+ * results: struct session_result) and owns what it took. */
 struct session_actions {
     struct list sends;
     struct list results;
@@ -129,8 +132,8 @@ void session_free(struct session *s);
 void session_step(struct session *s, const struct session_event *ev, uint64_t now_ns,
                   struct session_actions *out);
 
-/* The key that a message is about, so that the store can find its shard. False: malformed. A message that is
- * about no key in particular (SYNC) has key->len 0 and goes to every shard. */
+/* The key that a message is about, so that the store can find its shard. False: malformed. A
+ * message that is about no key in particular (SYNC) has key->len 0 and goes to every shard. */
 bool session_message_key(const uint8_t *bytes, size_t len, struct key *key);
 
 struct session_stats {
@@ -147,12 +150,13 @@ struct session_stats {
 };
 
 void session_stats(const struct session *s, struct session_stats *out);
-/* Every peer that is up has its copies again and has said so to this starting shard, or there is none. */
+/* Every peer that is up has its copies again and has said so to this starting shard, or there is
+ * none. */
 bool session_synced(const struct session *s);
 /* Leaving: nothing is left here that others should have. */
 bool session_drained(const struct session *s);
-/* For the simulator's checkers: the stored record for a key, or NULL, and whether this shard owns it
- * (NULL: not asked): for certain, with no claim under way. */
+/* For the simulator's checkers: the stored record for a key, or NULL, and whether this shard owns
+ * it (NULL: not asked): for certain, with no claim under way. */
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned);
 
 #endif

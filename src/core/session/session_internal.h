@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "core/session/item.h"
 #include "core/session/message.h"
+#include "core/session/pace.h"
 #include "core/session/session.h"
 #include "core/session/table.h"
 #include "core/session/work.h"
@@ -22,6 +23,7 @@
 #define WORK_BUCKETS 1024
 #define PASSED_BUCKETS 1024
 #define SYNC_OWED_MAX 64 /* shards of a joining node */
+#define OFFER_BUDGET 64  /* a tick */
 
 struct peer {
     struct peer_view view;
@@ -32,6 +34,8 @@ struct peer {
     bool long_away;   /* it is heard again just now, after longer than deletions are remembered */
     bool announcing;  /* it is heard again: told what is owned here, from `cursor` on */
     uint64_t cursor;
+    unsigned unheard; /* batches of announcements that it has not answered */
+    uint64_t announce_heard_ns;
     uint64_t sync_shards; /* joining: shards of it that have said they are complete */
     bool sync_done;
     uint64_t sync_asked_ns;
@@ -60,9 +64,11 @@ struct session {
     size_t missing;     /* nodes that are down and may come back with copies */
 
     struct list works, buckets[WORK_BUCKETS];
+    struct wheel timers; /* of works */
     size_t work_count, claim_count;
     struct list waiters, later;
     struct list passed[PASSED_BUCKETS]; /* by our token */
+    struct wheel deadlines;             /* of waiters */
     size_t waiter_count;
     uint64_t next_token;
     struct hint hints[HINTS];
@@ -72,6 +78,11 @@ struct session {
     size_t repair_count, orphan_count;
     bool scanning, scan_again;
     uint64_t scan_cursor, next_tick_ns;
+
+    size_t flight_count; /* works that pace.c counts */
+    uint64_t flight_bytes, flight_begun;
+    bool flight_rests;
+    unsigned offer_budget; /* copies that may still be offered by mending, until the next tick */
 
     uint64_t handover_cursor;
     uint64_t sync_nonce;
@@ -85,6 +96,8 @@ bool peer_is_heard(struct session *s, uint64_t inc);
 bool peer_same_contact(struct session *s, uint64_t from, const struct message *m);
 /* The sender has counted this node out since: it comes late, and the sender knows. */
 bool peer_stale_contact(struct session *s, uint64_t from, const struct message *m);
+/* It was not heard for so long that what it says may have waited here since. */
+bool peer_lapsed(struct session *s, uint64_t from);
 void view_update(struct session *s, const struct session_view *v);
 
 /* -- placement (placement.c) -- */
@@ -146,10 +159,11 @@ void heal_announce(struct session *s);
 /* Answers those who announced themselves while something else was going on about the key. */
 void heal_rivals(struct session *s, struct work *w);
 void heal_announced(struct session *s, uint64_t from, const struct message *m);
+void heal_heard(struct session *s, uint64_t from, const struct message *m);
 void heal_offered(struct session *s, uint64_t from, const struct message *m);
 void heal_taken(struct session *s, uint64_t from, const struct message *m);
 void heal_offer(struct session *s, struct item *item, uint64_t to);
-void leave_tick(struct session *s);
+void leave_go(struct session *s);
 void leave_handed(struct session *s, uint64_t from, const struct message *m);
 void leave_start(struct session *s, struct work *w, struct item *item);
 void leave_check(struct session *s, struct work *w);
@@ -159,7 +173,7 @@ void sync_asked(struct session *s, uint64_t from, const struct message *m);
 void sync_answered(struct session *s, uint64_t from, const struct message *m);
 bool repair_idle(const struct session *s);
 void repair_scan(struct session *s);
-void repair_tick(struct session *s);
+void repair_go(struct session *s);
 void repair_note(struct session *s, struct item *item);
 void expiry_set(struct session *s, struct item *item, uint32_t left_ms);
 void expiry_touch(struct session *s, struct item *item);

@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "core/session/wheel.h"
 
 #include <assert.h>
 
@@ -318,7 +317,7 @@ struct item *table_insert(struct table *t, struct record *record)
     }
     push(head, item, &spare);
     item->record = record;
-    item->expires_ns = TIME_NEVER;
+    item->expiry.at_ns = TIME_NEVER;
     struct kind_use *use = &t->kinds[record->key.kind];
     list_append(&use->lru, &item->lru);
     use->count++;
@@ -358,7 +357,7 @@ void table_remove(struct table *t, struct item *item)
 {
     assert(!item->state && !list_linked(&item->queue));
     unlink_item(t, item);
-    wheel_cancel(&t->wheel, item);
+    wheel_cancel(&t->wheel, &item->expiry);
     list_remove(&item->lru);
     struct kind_use *use = &t->kinds[item->record->key.kind];
     use->count--;
@@ -386,12 +385,13 @@ void table_touch(struct table *t, struct item *item)
 
 void table_expire_at(struct table *t, struct item *item, uint64_t expires_ns)
 {
-    wheel_set(&t->wheel, item, expires_ns);
+    wheel_set(&t->wheel, &item->expiry, expires_ns);
 }
 
 struct item *table_expired(struct table *t, uint64_t now_ns)
 {
-    return wheel_expired(&t->wheel, now_ns);
+    struct timer *timer = wheel_expired(&t->wheel, now_ns);
+    return timer ? list_entry(timer, struct item, expiry) : NULL;
 }
 
 uint64_t table_next_expiry(const struct table *t)

@@ -56,6 +56,12 @@ bool peer_stale_contact(struct session *s, uint64_t from, const struct message *
     return p && m->counted < p->view.granted;
 }
 
+bool peer_lapsed(struct session *s, uint64_t from)
+{
+    struct peer *p = peer_find(s, from);
+    return p && p->view.lease_until_ns != 0 && p->view.lease_until_ns <= s->now_ns;
+}
+
 /* Is another incarnation of the same node known that may be counted instead: alive, or met before?
  */
 static bool stands_for(const struct session *s, size_t i)
@@ -110,6 +116,7 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
     if (was_heard && !peer_heard(v)) {
         to->down_ns = s->now_ns;
         to->announcing = false;
+        to->unheard = 0;
         to->sync_owed_count = 0;
         to->sync_done = false;
         to->sync_shards = 0;

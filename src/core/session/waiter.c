@@ -53,6 +53,7 @@ struct waiter *waiter_new(struct session *s, const struct session_op *op, uint64
     w->hops = hops;
     copy_ops(w, op);
     list_append(&s->waiters, &w->all);
+    wheel_set(&s->deadlines, &w->deadline, deadline_ns);
     s->waiter_count++;
     return w;
 }
@@ -62,6 +63,7 @@ static void waiter_free(struct session *s, struct waiter *w)
     if (list_linked(&w->link))
         list_remove(&w->link);
     list_remove(&w->all);
+    wheel_cancel(&s->deadlines, &w->deadline);
     s->waiter_count--;
     mem_free(w);
 }
@@ -151,20 +153,15 @@ static void retry_later(struct session *s, struct waiter *w)
     list_append(&s->later, &w->link);
 }
 
+/* They are in the order of their times, since all wait equally long. */
 static void retry_due(struct session *s)
 {
-    struct list due;
-    list_init(&due);
-    for (struct list *l = s->later.next, *next; l != &s->later; l = next) {
-        next = l->next;
-        if (list_entry(l, struct waiter, link)->not_before_ns > s->now_ns)
-            continue;
-        list_remove(l);
-        list_append(&due, l);
+    while (!list_empty(&s->later)) {
+        struct waiter *w = list_entry(s->later.next, struct waiter, link);
+        if (w->not_before_ns > s->now_ns)
+            return;
+        serve_waiter(s, w);
     }
-    struct list *l;
-    while ((l = list_pop(&due)))
-        serve_waiter(s, list_entry(l, struct waiter, link));
 }
 
 void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
@@ -267,11 +264,9 @@ void waiter_result(struct session *s, uint64_t from, const struct message *m)
 void waiters_tick(struct session *s)
 {
     retry_due(s);
-    for (struct list *l = s->waiters.next, *next; l != &s->waiters; l = next) {
-        next = l->next;
-        struct waiter *w = list_entry(l, struct waiter, all);
-        if (w->op.deadline_ns > s->now_ns)
-            continue;
+    struct timer *timer;
+    while ((timer = wheel_expired(&s->deadlines, s->now_ns))) {
+        struct waiter *w = list_entry(timer, struct waiter, deadline);
         struct work *work = work_find(s, &w->key);
         waiter_fail(s, w, STEAD_E_DEADLINE);
         if (work)

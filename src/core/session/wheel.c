@@ -3,7 +3,6 @@
 #include "core/session/wheel.h"
 
 #include "base/clock.h"
-#include "core/session/table.h"
 
 #include <string.h>
 
@@ -25,9 +24,9 @@ void wheel_init(struct wheel *w, uint64_t now_ns)
     list_init(&w->due);
 }
 
-static struct item *item_of(struct list *link)
+static struct timer *timer_of(struct list *link)
 {
-    return list_entry(link, struct item, wheel);
+    return list_entry(link, struct timer, link);
 }
 
 static unsigned slot_at(const struct level *l, uint64_t tick)
@@ -44,11 +43,11 @@ static void mark(struct wheel *w, unsigned slot, bool filled)
         w->filled[slot / 64] &= ~bit;
 }
 
-static void place(struct wheel *w, struct item *item)
+static void place(struct wheel *w, struct timer *timer)
 {
-    uint64_t tick = item->expires_ns >> WHEEL_TICK_SHIFT;
+    uint64_t tick = timer->at_ns >> WHEEL_TICK_SHIFT;
     if (tick < w->tick) {
-        list_append(&w->due, &item->wheel);
+        list_append(&w->due, &timer->link);
         return;
     }
     if (tick - w->tick >= TICKS_MAX)
@@ -58,29 +57,29 @@ static void place(struct wheel *w, struct item *item)
     while (ahead >= (uint64_t)l->slots << l->shift)
         l++;
     unsigned slot = slot_at(l, tick);
-    list_append(&w->slots[slot], &item->wheel);
+    list_append(&w->slots[slot], &timer->link);
     mark(w, slot, true);
 }
 
-void wheel_cancel(struct wheel *w, struct item *item)
+void wheel_cancel(struct wheel *w, struct timer *timer)
 {
-    item->expires_ns = TIME_NEVER;
-    if (!list_linked(&item->wheel))
+    timer->at_ns = TIME_NEVER;
+    if (!list_linked(&timer->link))
         return;
-    struct list *before = item->wheel.prev;
-    bool last = before == item->wheel.next; /* then both are the list's head */
-    list_remove(&item->wheel);
+    struct list *before = timer->link.prev;
+    bool last = before == timer->link.next; /* then both are the list's head */
+    list_remove(&timer->link);
     if (last && before != &w->due)
         mark(w, (unsigned)(before - w->slots), false);
 }
 
-void wheel_set(struct wheel *w, struct item *item, uint64_t expires_ns)
+void wheel_set(struct wheel *w, struct timer *timer, uint64_t at_ns)
 {
-    wheel_cancel(w, item);
-    if (expires_ns == TIME_NEVER)
+    wheel_cancel(w, timer);
+    if (at_ns == TIME_NEVER)
         return;
-    item->expires_ns = expires_ns;
-    place(w, item);
+    timer->at_ns = at_ns;
+    place(w, timer);
 }
 
 /* How many slots after the one at `tick` the next filled one of that level comes: 1 to its number
@@ -127,7 +126,7 @@ static void cascade(struct wheel *w, const struct level *l)
     list_init(&moving);
     empty_slot(w, slot_at(l, w->tick), &moving);
     while ((link = list_pop(&moving)))
-        place(w, item_of(link));
+        place(w, timer_of(link));
 }
 
 static void advance(struct wheel *w, uint64_t tick)
@@ -147,7 +146,7 @@ static void gather_due(struct wheel *w, uint64_t now_ns)
     struct list *slot = &w->slots[slot_at(&levels[0], w->tick)];
     for (struct list *link = slot->next, *next; link != slot; link = next) {
         next = link->next;
-        if (item_of(link)->expires_ns > now_ns)
+        if (timer_of(link)->at_ns > now_ns)
             continue;
         list_remove(link);
         list_append(&w->due, link);
@@ -156,7 +155,7 @@ static void gather_due(struct wheel *w, uint64_t now_ns)
         mark(w, (unsigned)(slot - w->slots), false);
 }
 
-struct item *wheel_expired(struct wheel *w, uint64_t now_ns)
+struct timer *wheel_expired(struct wheel *w, uint64_t now_ns)
 {
     advance(w, now_ns >> WHEEL_TICK_SHIFT);
     if (list_empty(&w->due))
@@ -164,8 +163,8 @@ struct item *wheel_expired(struct wheel *w, uint64_t now_ns)
     struct list *link = list_pop(&w->due);
     if (!link)
         return NULL;
-    item_of(link)->expires_ns = TIME_NEVER;
-    return item_of(link);
+    timer_of(link)->at_ns = TIME_NEVER;
+    return timer_of(link);
 }
 
 uint64_t wheel_next(const struct wheel *w)
@@ -178,7 +177,7 @@ uint64_t wheel_next(const struct wheel *w)
      * time. */
     const struct list *slot = &w->slots[slot_at(&levels[0], w->tick)];
     for (struct list *link = slot->next; link != slot; link = link->next)
-        if (item_of(link)->expires_ns < first)
-            first = item_of(link)->expires_ns;
+        if (timer_of(link)->at_ns < first)
+            first = timer_of(link)->at_ns;
     return first;
 }

@@ -38,6 +38,7 @@ struct work *work_get(struct session *s, const struct key *key)
     w->hash = hash_of(s, key);
     list_init(&w->queue);
     list_init(&w->round);
+    w->timer.at_ns = TIME_NEVER;
     list_append(&s->buckets[w->hash % WORK_BUCKETS], &w->link);
     list_append(&s->works, &w->all);
     s->work_count++;
@@ -51,22 +52,12 @@ static void set_phase(struct session *s, struct work *w, enum work_phase phase)
     s->claim_count += phase == WORK_CLAIM || (phase == WORK_ROUND && w->claiming);
 }
 
-void work_release(struct session *s, struct work *w)
-{
-    if (w->held > 0 || w->phase != WORK_IDLE || w->again_ns > s->now_ns || !list_empty(&w->queue) ||
-        !list_empty(&w->round))
-        return;
-    list_remove(&w->link);
-    list_remove(&w->all);
-    s->work_count--;
-    mem_free(w->targets);
-    mem_free(w);
-}
-
 void work_begin(struct session *s, struct work *w, enum work_phase phase)
 {
-    if (phase == WORK_IDLE)
+    if (phase == WORK_IDLE) {
         heal_rivals(s, w);
+        pace_end(s, w);
+    }
     set_phase(s, w, phase);
     w->token = ++s->next_token;
     w->since_ns = w->asked_ns = s->now_ns;
@@ -139,23 +130,52 @@ static void drop_silent_targets(struct session *s, struct work *w)
             w->targets[i].answer = ANSWER_NONE;
 }
 
-/* A question may have been lost where memory was short, or a queue full; whoever gets it twice
- * answers twice. The pause grows: many records that wait for one sick node must not keep this one
- * busy. */
-static bool asks_again(const struct session *s, const struct work *w)
+/* When those that have not answered are asked again. A question may have been lost where memory was
+ * short, or a queue full; whoever gets it twice answers twice. The pause grows: many records that
+ * wait for one sick node must not keep this one busy. */
+static uint64_t ask_again_ns(const struct work *w)
 {
     uint64_t pause_ns = w->asked_ns - w->since_ns;
+    if (w->phase == WORK_IDLE || w->phase == WORK_HANDOVER)
+        return TIME_NEVER;
     if (pause_ns < ASK_AGAIN_NS)
         pause_ns = ASK_AGAIN_NS;
     if (pause_ns > ASK_AGAIN_MAX_NS)
         pause_ns = ASK_AGAIN_MAX_NS;
-    return w->phase != WORK_IDLE && w->phase != WORK_HANDOVER &&
-           s->now_ns >= w->asked_ns + pause_ns;
+    return w->asked_ns + pause_ns;
 }
 
+static void set_timer(struct session *s, struct work *w)
+{
+    uint64_t at_ns = ask_again_ns(w);
+    if (w->again_ns != 0 && w->again_ns < at_ns)
+        at_ns = w->again_ns;
+    if (at_ns != w->timer.at_ns)
+        wheel_set(&s->timers, &w->timer, at_ns);
+}
+
+void work_release(struct session *s, struct work *w)
+{
+    if (w->held > 0)
+        return;
+    if (w->phase != WORK_IDLE || w->again_ns > s->now_ns || !list_empty(&w->queue) ||
+        !list_empty(&w->round)) {
+        set_timer(s, w);
+        return;
+    }
+    wheel_cancel(&s->timers, &w->timer);
+    list_remove(&w->link);
+    list_remove(&w->all);
+    s->work_count--;
+    mem_free(w->targets);
+    mem_free(w);
+}
+
+/* Whoever is slow to answer does not hold up what goes on with others. */
 static void ask_again(struct session *s, struct work *w)
 {
     w->asked_ns = s->now_ns;
+    pace_end(s, w);
     if (w->phase == WORK_LOCATE)
         locate_ask(s, w);
     else if (w->phase == WORK_CLAIM)
@@ -168,7 +188,7 @@ void work_check(struct session *s, struct work *w)
 {
     w->held++;
     drop_silent_targets(s, w);
-    if (asks_again(s, w))
+    if (ask_again_ns(w) <= s->now_ns)
         ask_again(s, w);
     switch (w->phase) {
     case WORK_IDLE:
@@ -193,25 +213,23 @@ void work_check(struct session *s, struct work *w)
 
 /* Each work goes to the end of the line when it is looked at: so the walk survives works that go
  * away under it, and those that come. */
-static void review(struct session *s, bool due_only)
+void works_review(struct session *s)
 {
     for (size_t n = s->work_count; n > 0 && !list_empty(&s->works); n--) {
         struct work *w = list_entry(s->works.next, struct work, all);
         list_remove(&w->all);
         list_append(&s->works, &w->all);
-        bool due = w->again_ns != 0 && w->again_ns <= s->now_ns;
-        if (!due_only || due || asks_again(s, w))
-            work_check(s, w);
+        work_check(s, w);
     }
-}
-
-void works_review(struct session *s)
-{
-    review(s, false);
 }
 
 /* Works whose time has come. */
 void works_tick(struct session *s)
 {
-    review(s, true);
+    struct timer *timer;
+    for (size_t n = s->work_count; n > 0; n--) {
+        if (!(timer = wheel_expired(&s->timers, s->now_ns)))
+            return;
+        work_check(s, list_entry(timer, struct work, timer));
+    }
 }

@@ -22,8 +22,9 @@ struct peer;
 struct waiter {
     struct list link; /* in a work's queue or round, in s->passed or in s->later */
     struct list all;  /* in s->waiters */
-    uint64_t asker;   /* incarnation; 0 = this node */
-    uint64_t token;   /* the asker's */
+    struct timer deadline;
+    uint64_t asker; /* incarnation; 0 = this node */
+    uint64_t token; /* the asker's */
     struct session_op op;
     struct key key;
     uint8_t hops;
@@ -31,7 +32,7 @@ struct waiter {
     uint64_t passed_to; /* in s->passed: who does it, and our own token for it */
     uint64_t pass_token;
     uint64_t not_before_ns;
-    uint64_t queued_ns; /* when it came to its work's queue */
+    uint64_t queued_ns;    /* when it came to its work's queue */
     struct field_op ops[]; /* then names and values */
 };
 
@@ -65,8 +66,12 @@ struct target {
 struct work {
     struct list link; /* in its bucket */
     struct list all;
+    struct timer timer;  /* when works_tick() is to look at it */
     bool serving, again; /* serve_key() is at work, and shall look once more */
-    unsigned held;       /* by callers on the stack: it stays until they are done */
+    bool in_flight;      /* the next two are pace.c's */
+    uint32_t flight_bytes;
+    uint64_t flight_token;
+    unsigned held; /* by callers on the stack: it stays until they are done */
     struct key key;
     uint64_t hash;
     enum work_phase phase;

@@ -75,7 +75,7 @@ static struct msg *encoded(enum message_type type)
 static void what_is_said_is_understood(void **state)
 {
     (void)state;
-    for (int type = MESSAGE_FORWARD; type <= MESSAGE_SYNCED; type++) {
+    for (int type = MESSAGE_FORWARD; type <= MESSAGE_HEARD; type++) {
         struct msg *out = encoded((enum message_type)type);
         struct message m;
         struct key key;
@@ -120,7 +120,7 @@ static void an_operation_arrives_whole(void **state)
 static void what_ends_early_or_late_is_refused(void **state)
 {
     (void)state;
-    for (int type = MESSAGE_FORWARD; type <= MESSAGE_SYNCED; type++) {
+    for (int type = MESSAGE_FORWARD; type <= MESSAGE_HEARD; type++) {
         struct msg *out = encoded((enum message_type)type);
         struct message m;
         for (size_t len = 0; len < out->len; len++) {
@@ -153,7 +153,7 @@ static void changed_bytes_are_refused_or_harmless(void **state)
     (void)state;
     struct rng rng;
     rng_init(&rng, 3);
-    for (int type = MESSAGE_FORWARD; type <= MESSAGE_SYNCED; type++) {
+    for (int type = MESSAGE_FORWARD; type <= MESSAGE_HEARD; type++) {
         struct msg *out = encoded((enum message_type)type);
         for (int i = 0; i < 2000; i++) {
             uint8_t *bytes = mem_dup(out->bytes, out->len);

@@ -65,7 +65,7 @@ static void insert(struct model *m, unsigned n)
     m->items[n] = table_insert(m->table, r);
     assert_non_null(m->items[n]);
     assert_ptr_equal(m->items[n]->record, r);
-    assert_true(m->items[n]->expires_ns == TIME_NEVER);
+    assert_true(m->items[n]->expiry.at_ns == TIME_NEVER);
     m->expires[n] = TIME_NEVER;
     m->used[n] = ++m->uses;
     m->count++;

@@ -8,32 +8,31 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
-#include "core/session/table.h"
 #include "core/session/wheel.h"
 
 #include <string.h>
 
-#define ITEMS 400
+#define TIMERS 400
 #define HOUR (3600 * NS_PER_S)
 
 struct fixture {
     struct wheel wheel;
-    struct item items[ITEMS];
-    uint64_t expected[ITEMS]; /* when each is to expire */
+    struct timer timers[TIMERS];
+    uint64_t expected[TIMERS]; /* when each is to expire */
 };
 
 static void set_up(struct fixture *f, uint64_t now_ns)
 {
     memset(f, 0, sizeof *f);
     wheel_init(&f->wheel, now_ns);
-    for (unsigned i = 0; i < ITEMS; i++)
-        f->items[i].expires_ns = f->expected[i] = TIME_NEVER;
+    for (unsigned i = 0; i < TIMERS; i++)
+        f->timers[i].at_ns = f->expected[i] = TIME_NEVER;
 }
 
 static uint64_t first_expected(const struct fixture *f)
 {
     uint64_t first = TIME_NEVER;
-    for (unsigned i = 0; i < ITEMS; i++)
+    for (unsigned i = 0; i < TIMERS; i++)
         if (f->expected[i] < first)
             first = f->expected[i];
     return first;
@@ -43,12 +42,12 @@ static uint64_t first_expected(const struct fixture *f)
 static unsigned drain(struct fixture *f, uint64_t now_ns)
 {
     unsigned count = 0;
-    struct item *item;
-    while ((item = wheel_expired(&f->wheel, now_ns))) {
-        unsigned i = (unsigned)(item - f->items);
+    struct timer *timer;
+    while ((timer = wheel_expired(&f->wheel, now_ns))) {
+        unsigned i = (unsigned)(timer - f->timers);
         assert_true(f->expected[i] <= now_ns);
-        assert_true(item->expires_ns == TIME_NEVER);
-        assert_false(list_linked(&item->wheel));
+        assert_true(timer->at_ns == TIME_NEVER);
+        assert_false(list_linked(&timer->link));
         f->expected[i] = TIME_NEVER;
         count++;
     }
@@ -76,17 +75,17 @@ static void expiry_is_exact(void **state)
         uint64_t now = rng_u64(&rng) >> 8;
         set_up(&f, now);
         for (unsigned step = 0; step < 1500; step++) {
-            unsigned i = (unsigned)rng_below(&rng, ITEMS);
+            unsigned i = (unsigned)rng_below(&rng, TIMERS);
             uint64_t dice = rng_below(&rng, 10);
             if (dice < 6) {
                 f.expected[i] = now + random_span(&rng);
-                wheel_set(&f.wheel, &f.items[i], f.expected[i]);
+                wheel_set(&f.wheel, &f.timers[i], f.expected[i]);
             } else if (dice == 6) {
                 f.expected[i] = TIME_NEVER;
-                wheel_cancel(&f.wheel, &f.items[i]);
+                wheel_cancel(&f.wheel, &f.timers[i]);
             } else if (dice == 7) { /* already over */
                 f.expected[i] = now - rng_below(&rng, HOUR);
-                wheel_set(&f.wheel, &f.items[i], f.expected[i]);
+                wheel_set(&f.wheel, &f.timers[i], f.expected[i]);
                 assert_true(wheel_next(&f.wheel) <= f.expected[i]);
             } else {
                 now += random_span(&rng);
@@ -104,9 +103,9 @@ static void sleeping_until_next_finds_each_in_few_steps(void **state)
     set_up(&f, now);
     struct rng rng;
     rng_init(&rng, 77);
-    for (unsigned i = 0; i < ITEMS; i++) {
+    for (unsigned i = 0; i < TIMERS; i++) {
         f.expected[i] = now + rng_below(&rng, 100 * HOUR);
-        wheel_set(&f.wheel, &f.items[i], f.expected[i]);
+        wheel_set(&f.wheel, &f.timers[i], f.expected[i]);
     }
     unsigned found = 0, steps = 0;
     while (wheel_next(&f.wheel) != TIME_NEVER) {
@@ -116,28 +115,28 @@ static void sleeping_until_next_finds_each_in_few_steps(void **state)
         found += drain(&f, now);
         steps++;
     }
-    assert_int_equal(found, ITEMS);
-    assert_true(steps <= 6 * ITEMS);
+    assert_int_equal(found, TIMERS);
+    assert_true(steps <= 6 * TIMERS);
 }
 
-static void an_item_is_not_early_within_a_tick(void **state)
+static void a_timer_is_not_early_within_a_tick(void **state)
 {
     (void)state;
     static struct fixture f;
     set_up(&f, 1000);
     f.expected[0] = 5000;
     f.expected[1] = 6000;
-    wheel_set(&f.wheel, &f.items[1], 6000);
-    wheel_set(&f.wheel, &f.items[0], 5000);
+    wheel_set(&f.wheel, &f.timers[1], 6000);
+    wheel_set(&f.wheel, &f.timers[0], 5000);
     assert_true(wheel_next(&f.wheel) == 5000);
     assert_int_equal(drain(&f, 4999), 0);
     assert_int_equal(drain(&f, 5000), 1);
     assert_true(wheel_next(&f.wheel) == 6000);
-    wheel_set(&f.wheel, &f.items[1], TIME_NEVER);
+    wheel_set(&f.wheel, &f.timers[1], TIME_NEVER);
     f.expected[1] = TIME_NEVER;
     assert_int_equal(drain(&f, HOUR), 0);
     f.expected[2] = 10; /* a clock that was read before does no harm */
-    wheel_set(&f.wheel, &f.items[2], 10);
+    wheel_set(&f.wheel, &f.timers[2], 10);
     assert_int_equal(drain(&f, 20), 1);
 }
 
@@ -146,7 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(expiry_is_exact),
         cmocka_unit_test(sleeping_until_next_finds_each_in_few_steps),
-        cmocka_unit_test(an_item_is_not_early_within_a_tick),
+        cmocka_unit_test(a_timer_is_not_early_within_a_tick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,137 @@
+/* session_late_test.c - what comes late, after a pause or after the farm has gone on, undoes
+ * nothing. */
+#include "session_bus.h"
+
+/* The first message of a type that waits on the wire, as a copy. */
+static struct msg *overheard(struct bus *b, enum message_type type, int *from, int *to)
+{
+    for (struct list *l = b->wire.next; l != &b->wire; l = l->next) {
+        struct bus_message *m = list_entry(l, struct bus_message, link);
+        if (m->msg->bytes[0] != type)
+            continue;
+        struct msg *copy = msg_new(m->msg->peer, m->msg->len);
+        assert_non_null(copy);
+        memcpy(copy->bytes, m->msg->bytes, m->msg->len);
+        copy->len = m->msg->len;
+        *from = m->from;
+        *to = bus_index(b, m->msg->peer);
+        return copy;
+    }
+    fail_msg("no such message");
+    return NULL;
+}
+
+/* A holder stands still while the record lives and ends; then it finds the first REPLICATE in its
+ * socket. The owner dies: the record does not come back. */
+static void a_copy_that_waited_longer_than_it_lives_is_not_taken(void **state)
+{
+    (void)state;
+    struct bus b;
+    int owner, holder;
+    bool owned;
+    bus_init(&b);
+    bus_kind(&b, "auth")->ttl_ms = 4000;
+    bus_begin(&b, 4);
+    struct key k = bus_key(&b, "auth", "alice");
+    for (int i = 1; i < 4; i++)
+        bus_pause(&b, i);
+    uint64_t asked = bus_ask_set(&b, 0, SESSION_CREATE, &k, "one");
+    struct msg *late = overheard(&b, MESSAGE_REPLICATE, &owner, &holder);
+    for (int i = 1; i < 4; i++)
+        if (i != holder)
+            bus_resume(&b, i);
+    assert_int_equal(bus_wait(&b, asked)->status, STEAD_OK);
+    assert_int_equal(bus_change(&b, 0, &k, "two")->status, STEAD_OK);
+    bus_run(&b, 6000);
+    assert_int_equal(bus_copies(&b, &k), 0);
+    bus_resume(&b, holder);
+    bus_hand(&b, owner, holder, late);
+    assert_null(bus_peek(&b, holder, &k, &owned));
+    bus_kill(&b, owner);
+    bus_run(&b, 4000);
+    assert_int_equal(bus_copies(&b, &k), 0);
+    msg_free(late);
+    bus_deinit(&b);
+}
+
+/* The same, but the pause was not seen: the copy is taken, its owner knows nothing of it when it is
+ * asked, and then dies. */
+static void a_copy_that_its_owner_has_forgotten_does_not_come_back(void **state)
+{
+    (void)state;
+    struct bus b;
+    int owner, holder;
+    bool owned;
+    bus_init(&b);
+    bus_kind(&b, "auth")->ttl_ms = 8000;
+    bus_begin(&b, 4);
+    struct key k = bus_key(&b, "auth", "alice");
+    for (int i = 1; i < 4; i++)
+        bus_pause(&b, i);
+    uint64_t asked = bus_ask_set(&b, 0, SESSION_CREATE, &k, "one");
+    struct msg *late = overheard(&b, MESSAGE_REPLICATE, &owner, &holder);
+    for (int i = 1; i < 4; i++)
+        if (i != holder)
+            bus_resume(&b, i);
+    assert_int_equal(bus_wait(&b, asked)->status, STEAD_OK);
+    bus_run(&b, 10000);
+    assert_int_equal(bus_copies(&b, &k), 0);
+    struct message m;
+    assert_int_equal(message_decode(late->bytes, late->len, &m), STEAD_OK);
+    bus_resume(&b, holder);
+    b.nodes[holder].contacts[owner].lease_ns = b.now_ns + BUS_LEASE_NS;
+    b.nodes[holder].contacts[owner].granted = 0; /* it is told in the next beat */
+    bus_view(&b, holder);
+    bus_hand(&b, owner, holder, late);
+    assert_non_null(bus_peek(&b, holder, &k, &owned));
+    bus_run(&b, 3150); /* it has asked the owner */
+    assert_non_null(bus_peek(&b, holder, &k, &owned));
+    bus_kill(&b, owner);
+    bus_run(&b, 4000);
+    assert_int_equal(bus_copies(&b, &k), 0);
+    msg_free(late);
+    bus_deinit(&b);
+}
+
+/* An owner that was overruled drops its holders' copies; one of them keeps the record for the next
+ * owner by now. */
+static void a_drop_of_an_owner_that_was_is_passed_over(void **state)
+{
+    (void)state;
+    struct bus b;
+    bool owned;
+    bus_init(&b);
+    bus_begin(&b, 4);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    assert_int_equal(bus_change(&b, 0, &k, "two")->status, STEAD_OK);
+    int holder = bus_find(&b, &k, true), other = bus_find(&b, &k, false);
+    const struct record *r = bus_peek(&b, holder, &k, &owned);
+    struct message m = {.type = MESSAGE_DROP,
+                        .key = k,
+                        .stamp = {1, 1, b.nodes[other].inc},
+                        .digest = record_digest(r)};
+    struct msg *drop = message_encode(&m, NULL, b.nodes[holder].inc);
+    assert_non_null(drop);
+    bus_hand(&b, other, holder, drop);
+    msg_free(drop);
+    bus_assert_settled(&b, &k, 2);
+    /* Of an owner that is ahead it is obeyed. */
+    m.stamp.term = 3;
+    drop = message_encode(&m, NULL, b.nodes[holder].inc);
+    assert_non_null(drop);
+    bus_hand(&b, other, holder, drop);
+    msg_free(drop);
+    assert_null(bus_peek(&b, holder, &k, &owned));
+    bus_deinit(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_that_waited_longer_than_it_lives_is_not_taken),
+        cmocka_unit_test(a_copy_that_its_owner_has_forgotten_does_not_come_back),
+        cmocka_unit_test(a_drop_of_an_owner_that_was_is_passed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
