@@ -3,6 +3,7 @@
 #include "io/http_internal.h"
 
 #include "base/mem.h"
+#include "io/io.h"
 #include "stead/error.h"
 
 #include <assert.h>
@@ -11,6 +12,20 @@
 #include <sys/socket.h>
 
 /* -- bytes that wait -- */
+
+/* What is left in the server's buffer becomes the connection's own. */
+static void pending_own(struct http_conn *c)
+{
+    c->borrowed = false;
+    if (c->phase == CONN_CLOSED || !c->pending_len) {
+        c->pending = NULL;
+        c->pending_len = 0;
+    } else if (!(c->pending = mem_dup(c->pending + c->pending_at, c->pending_len))) {
+        c->pending_len = 0;
+        conn_close(c);
+    }
+    c->pending_at = 0;
+}
 
 static bool pending_append(struct http_conn *c, const char *bytes, size_t len)
 {
@@ -36,7 +51,7 @@ void conn_consume(struct http_conn *c, size_t bytes)
     c->pending_at += bytes;
     c->pending_len -= bytes;
     c->parse_due = true;
-    if (c->pending_len)
+    if (c->pending_len || c->borrowed)
         return;
     mem_free(c->pending);
     c->pending = NULL;
@@ -52,30 +67,66 @@ static struct slice moved(struct slice s, const char *from, const char *to)
     return s;
 }
 
-/* Takes the parsed head out of the pending bytes. */
-static struct http_request *request_new(struct http_conn *c, size_t head_len)
+/* A request to parse into: nothing is set but its room. */
+static struct http_request *request_get(struct http_server *s)
 {
-    const struct http_head *h = &c->server->head;
+    struct list *spare = list_pop(&s->spares);
+    if (!spare)
+        return mem_alloc(sizeof(struct http_request));
+    s->spare_count--;
+    return list_entry(spare, struct http_request, link);
+}
+
+/* The request is gone as others see it; its memory may be the next one's. */
+static void request_put(struct http_server *s, struct http_request *r)
+{
+    if (s->spare_count == HTTP_SPARES_MAX || r->bytes_cap > HTTP_SPARE_BYTES_MAX) {
+        mem_free(r->bytes);
+        mem_free(r);
+        return;
+    }
+    s->spare_count++;
+    list_prepend(&s->spares, &r->link);
+}
+
+void requests_free(struct http_server *s)
+{
+    s->spare_count = HTTP_SPARES_MAX;
+    while (!list_empty(&s->spares))
+        request_put(s, list_entry(list_pop(&s->spares), struct http_request, link));
+}
+
+/* Takes the head, parsed where it was read, out of the pending bytes. False: no memory. */
+static bool request_fill(struct http_conn *c, struct http_request *r, size_t head_len)
+{
+    struct http_head *h = &r->head;
     const char *from = c->pending + c->pending_at;
-    struct http_request *r = mem_alloc(sizeof *r + head_len);
-    if (!r)
-        return NULL;
+    if (r->bytes_cap < head_len) {
+        char *more = mem_realloc(r->bytes, head_len < 1024 ? 1024 : head_len);
+        if (!more)
+            return false;
+        r->bytes = more;
+        r->bytes_cap = head_len < 1024 ? 1024 : head_len;
+    }
     memcpy(r->bytes, from, head_len);
     r->head_len = head_len;
     r->conn = c;
     r->peer = c->peer;
-    r->local = c->local;
-    r->head = *h;
-    r->head.method = moved(h->method, from, r->bytes);
-    r->head.target = moved(h->target, from, r->bytes);
-    r->head.path = moved(h->path, from, r->bytes);
-    r->head.query = moved(h->query, from, r->bytes);
-    r->head.host = moved(h->host, from, r->bytes);
+    r->data = NULL;
+    r->body = NULL;
+    r->body_len = r->body_cap = 0;
+    r->body_read = false;
+    r->server = NULL;
+    h->method = moved(h->method, from, r->bytes);
+    h->target = moved(h->target, from, r->bytes);
+    h->path = moved(h->path, from, r->bytes);
+    h->query = moved(h->query, from, r->bytes);
+    h->host = moved(h->host, from, r->bytes);
     for (size_t i = 0; i < h->header_count; i++) {
-        r->head.headers[i].name = moved(h->headers[i].name, from, r->bytes);
-        r->head.headers[i].value = moved(h->headers[i].value, from, r->bytes);
+        h->headers[i].name = moved(h->headers[i].name, from, r->bytes);
+        h->headers[i].value = moved(h->headers[i].value, from, r->bytes);
     }
-    return r;
+    return true;
 }
 
 void request_free(struct http_request *r)
@@ -84,7 +135,13 @@ void request_free(struct http_request *r)
     if (s)
         s->held_bytes -= r->body_cap;
     mem_free(r->body);
-    mem_free(r);
+    r->body = NULL;
+    if (r->conn) {
+        request_put(r->conn->server, r);
+    } else {
+        mem_free(r->bytes);
+        mem_free(r);
+    }
     if (s)
         server_release(s);
 }
@@ -101,7 +158,16 @@ const struct addr *http_request_peer(const struct http_request *r)
 
 const struct addr *http_request_local(const struct http_request *r)
 {
-    return &r->local;
+    static const struct addr none;
+    struct http_conn *c = r->conn;
+    struct sockaddr_storage local = {0};
+    socklen_t len = sizeof local;
+    if (!c)
+        return &none;
+    if (!c->local_known && getsockname(c->item.fd, (struct sockaddr *)&local, &len) == 0)
+        io_from_sockaddr((const struct sockaddr *)&local, &c->local);
+    c->local_known = true;
+    return &c->local;
 }
 
 bool http_request_host_is_loopback(const struct http_request *r)
@@ -139,6 +205,8 @@ int http_take(struct http_request *r, char **bytes, size_t *len)
         return STEAD_E_CLOSED;
     if (r->body_read)
         return STEAD_E_INVAL;
+    if (c->out || !conn_flush(c))
+        return STEAD_E_BUSY;
     char *all = mem_alloc(r->head_len + c->pending_len);
     if (!all)
         return STEAD_E_NOMEM;
@@ -147,8 +215,9 @@ int http_take(struct http_request *r, char **bytes, size_t *len)
         memcpy(all + r->head_len, c->pending + c->pending_at, c->pending_len);
     *bytes = all;
     *len = r->head_len + c->pending_len;
-    int fd = c->fd;
-    c->fd = -1;
+    int fd = c->item.fd;
+    poller_forget(c->server->poller, &c->item, false);
+    c->item.fd = -1;
     conn_close(c);
     request_free(r);
     return fd;
@@ -265,11 +334,11 @@ static void body_start(struct http_conn *c)
 
 /* -- heads -- */
 
-static void request_start(struct http_conn *c, size_t head_len)
+static void request_start(struct http_conn *c, struct http_request *r, size_t head_len)
 {
     struct http_server *s = c->server;
-    struct http_request *r = request_new(c, head_len);
-    if (!r) {
+    if (!request_fill(c, r, head_len)) {
+        request_put(s, r);
         conn_fail(c, 503, "out of memory");
         return;
     }
@@ -290,11 +359,25 @@ static void request_start(struct http_conn *c, size_t head_len)
 static void step_head(struct http_conn *c)
 {
     const char *why = "malformed request";
+    struct http_server *s = c->server;
+    struct http_request *r = request_get(s);
+    if (!r) {
+        conn_fail(c, 503, "out of memory");
+        return;
+    }
     c->parse_due = false;
-    int n = http_parse_request(c->pending + c->pending_at, c->pending_len, &c->server->head, &why);
-    if (n > 0)
-        request_start(c, (size_t)n);
-    else if (n < 0)
+    int n = http_parse_request(c->pending + c->pending_at, c->pending_len, &r->head, &why);
+    bool body = n > 0 && (r->head.chunked || r->head.length);
+    if (body && !conn_flush(c)) {
+        request_put(s, r); /* parsed again when the client has taken what it asked for */
+        return;
+    }
+    if (n > 0) {
+        request_start(c, r, (size_t)n);
+        return;
+    }
+    request_put(s, r);
+    if (n < 0)
         conn_fail(c, -n, why);
     else if (c->pending_len > HTTP_HEAD_MAX)
         conn_fail(c, 431, "the head is too large");
@@ -314,17 +397,22 @@ void conn_run(struct http_conn *c)
         else
             break;
     }
+    conn_flush(c);
     c->running = false;
+    if (c->borrowed)
+        pending_own(c);
+    if (c->phase > CONN_BODY)
+        return;
     if (heads > HTTP_REQUESTS_A_TURN)
         conn_later(c);
-    else if (c->phase <= CONN_BODY)
-        conn_watch(c, UV_READABLE);
+    else
+        conn_watch(c, EPOLLIN);
 }
 
 void conn_readable(struct http_conn *c)
 {
     struct http_server *s = c->server;
-    ssize_t n = recv(c->fd, s->read_buffer, sizeof s->read_buffer, 0);
+    ssize_t n = recv(c->item.fd, s->read_buffer, sizeof s->read_buffer, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -333,8 +421,14 @@ void conn_readable(struct http_conn *c)
     }
     if (c->phase == CONN_LINGER)
         return;
-    if (!pending_append(c, s->read_buffer, (size_t)n))
+    if (!c->pending_len) {
+        c->pending = s->read_buffer;
+        c->pending_at = 0;
+        c->pending_len = (size_t)n;
+        c->borrowed = c->parse_due = true;
+    } else if (!pending_append(c, s->read_buffer, (size_t)n)) {
         conn_close(c);
-    else
-        conn_run(c);
+        return;
+    }
+    conn_run(c);
 }

@@ -3,13 +3,18 @@
  * A connection reads (IDLE, HEAD, BODY), waits for its handler (WAIT), writes (WRITE), and lingers
  * before it is closed, so that an answer is not lost to a reset. Each phase has one fixed duration,
  * so the list of connections in a phase is in order of deadlines: the server's one timer looks at
- * the fronts. An idle connection has no buffers. Within io only.
+ * the fronts. An idle connection has no buffers: what is read lies in the server's buffer while the
+ * connection runs, and only what is left then is its own; small answers are put together in the
+ * server's other buffer, so that several to pipelined requests are one write. Within io only.
  */
 #ifndef IO_HTTP_INTERNAL_H
 #define IO_HTTP_INTERNAL_H
 
 #include "base/list.h"
 #include "io/http_server.h"
+#include "io/poller.h"
+
+#include <sys/epoll.h>
 
 #define HTTP_READ_BYTES 65536u /* read at once, into the server's buffer */
 /* Of one connection; then the loop's other work has its turn, however much is pipelined. */
@@ -18,6 +23,9 @@
 #define HTTP_COMPLAIN_MS 10000u
 #define HTTP_ACCEPT_PAUSE_MS 100u /* out of descriptors */
 #define HTTP_DATE_BYTES 32
+#define HTTP_BATCH_BYTES 16384u    /* of answers that go out together */
+#define HTTP_SPARES_MAX 8u         /* requests kept for the next clients */
+#define HTTP_SPARE_BYTES_MAX 4096u /* of the head that one of them has room for */
 
 enum conn_phase {
     CONN_IDLE,
@@ -31,24 +39,26 @@ enum conn_phase {
 };
 
 struct http_conn {
-    uv_poll_t poll;
+    struct poller_item item;
     struct http_server *server;
-    struct list link;  /* of its phase */
+    struct list link;  /* of its phase; or of those to be freed */
     struct list later; /* has had its turn, and has more */
     uint64_t deadline_ms;
     struct http_request *request; /* being read, or not answered yet */
-    char *pending;                /* read and not consumed yet: from pending_at on */
+    char *pending;                /* read and not consumed yet: from pending_at on; see borrowed */
     size_t pending_at, pending_len;
     char *out; /* the rest of an answer: from out_at on */
     size_t out_at, out_len;
     struct http_chunked chunked;
     uint64_t body_left; /* of a Content-Length */
     struct addr peer, local;
-    int fd;
-    uint8_t phase, watched;
+    uint8_t phase;
+    bool borrowed;    /* pending lies in the server's read buffer */
+    bool local_known; /* asked for when somebody wants it */
     bool running;     /* conn_run() is on the stack: a reply must not call it */
     bool close_after; /* when the answer is written */
-    bool parse_due;   /* the pending bytes may make a head, or show that they do not */
+    bool last;      /* the client has said that it sends nothing more: it need not be waited for */
+    bool parse_due; /* the pending bytes may make a head, or show that they do not */
 };
 
 struct http_request {
@@ -56,12 +66,13 @@ struct http_request {
     struct http_head head;  /* its slices point into bytes */
     struct addr peer, local;
     void *data;
+    struct list link; /* of the server's spare ones */
     char *body;
     size_t body_len, body_cap;
     bool body_read;
     struct http_server *server; /* kept as long as this has a body; NULL: it has none */
-    size_t head_len;
-    char bytes[];
+    char *bytes;                /* of the head */
+    size_t head_len, bytes_cap;
 };
 
 struct http_server {
@@ -73,7 +84,13 @@ struct http_server {
     uint64_t accept_at_ms;   /* paused until; 0 = not paused */
     uint64_t complain_at_ms; /* not before, of refused connections */
     uv_idle_t idle;          /* runs while `later` has connections */
+    struct poller *poller;   /* of the connections */
     struct list phases[CONN_PHASES], later;
+    struct list dead;   /* closed; freed when none of their functions is on the stack */
+    struct list spares; /* requests */
+    uint32_t spare_count;
+    struct http_conn *batch_of; /* whose answers are in the batch */
+    size_t batch_len;
     uint64_t held_bytes;
     uint32_t connections;
     uint32_t handles; /* not closed yet; the server is freed when none is left */
@@ -82,13 +99,13 @@ struct http_server {
     void *closed_context;
     long date_s;
     char date[HTTP_DATE_BYTES];
-    struct http_head head; /* being parsed */
+    char batch[HTTP_BATCH_BYTES];
     char read_buffer[HTTP_READ_BYTES];
 };
 
 /* http_server.c */
 void conn_set_phase(struct http_conn *c, enum conn_phase phase);
-void conn_watch(struct http_conn *c, int events);
+void conn_watch(struct http_conn *c, uint32_t events);
 void conn_close(struct http_conn *c);
 /* Goes on in the loop's next turn; until then nothing is read. */
 void conn_later(struct http_conn *c);
@@ -105,9 +122,14 @@ void conn_run(struct http_conn *c);
 /* Consumes from the front of the pending bytes. */
 void conn_consume(struct http_conn *c, size_t bytes);
 void request_free(struct http_request *r);
+/* Frees the spare requests. */
+void requests_free(struct http_server *s);
 
 /* http_reply.c */
 void conn_writable(struct http_conn *c);
+/* Sends the answers that wait in the batch. False: the client did not take all of them; the rest is
+ * the connection's, or the connection is closed. */
+bool conn_flush(struct http_conn *c);
 /* Answers what is wrong with the request that is being read, and closes. */
 void conn_fail(struct http_conn *c, int status, const char *why);
 /* Sends "100 Continue". */

@@ -43,12 +43,16 @@ static void conn_sent(struct http_conn *c)
     mem_free(c->out);
     c->out = NULL;
     c->out_at = c->out_len = 0;
+    if (c->close_after && c->last) {
+        conn_close(c);
+        return;
+    }
     if (c->close_after) {
-        shutdown(c->fd, SHUT_WR);
+        shutdown(c->item.fd, SHUT_WR);
         if (c->pending_len)
             conn_consume(c, c->pending_len);
         conn_set_phase(c, CONN_LINGER);
-        conn_watch(c, UV_READABLE);
+        conn_watch(c, EPOLLIN);
         return;
     }
     conn_set_phase(c, c->pending_len ? CONN_HEAD : CONN_IDLE);
@@ -62,19 +66,21 @@ static bool would_block(void)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-/* Keeps what the socket did not take. */
+/* Keeps what the socket did not take, behind what it did not take before. */
 static bool keep_rest(struct http_conn *c, const struct iovec *iov, size_t count, size_t sent)
 {
     size_t total = 0;
+    assert(c->out_at == 0);
     for (size_t i = 0; i < count; i++)
         total += iov[i].iov_len;
     if (!server_hold(c->server, total - sent))
         return false;
-    c->out = mem_alloc(total - sent);
-    if (!c->out) {
+    char *out = mem_realloc(c->out, c->out_len + total - sent);
+    if (!out) {
         c->server->held_bytes -= total - sent;
         return false;
     }
+    c->out = out;
     for (size_t i = 0; i < count; i++) {
         size_t skip = sent < iov[i].iov_len ? sent : iov[i].iov_len;
         sent -= skip;
@@ -86,32 +92,47 @@ static bool keep_rest(struct http_conn *c, const struct iovec *iov, size_t count
     return true;
 }
 
-static void conn_send(struct http_conn *c, struct iovec *iov, size_t count)
+/* True: all is sent. Else the rest is kept, or the connection closed. */
+static bool conn_write(struct http_conn *c, const struct iovec *iov, size_t count)
 {
     size_t total = 0;
+    ssize_t n = 0;
     for (size_t i = 0; i < count; i++)
         total += iov[i].iov_len;
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
-    ssize_t n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
+    if (!c->out && count == 1) {
+        n = send(c->item.fd, iov->iov_base, total, MSG_NOSIGNAL);
+    } else if (!c->out) {
+        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
+        n = sendmsg(c->item.fd, &m, MSG_NOSIGNAL);
+    }
+    if (n == (ssize_t)total)
+        return true;
     if (n < 0 && !would_block()) {
         conn_close(c);
-        return;
-    }
-    size_t sent = n > 0 ? (size_t)n : 0;
-    if (sent == total) {
-        conn_sent(c);
-    } else if (keep_rest(c, iov, count, sent)) {
-        conn_set_phase(c, CONN_WRITE);
-        conn_watch(c, UV_WRITABLE);
-    } else {
+    } else if (!keep_rest(c, iov, count, n > 0 ? (size_t)n : 0)) {
         http_count(&c->server->config.counters->busy);
         conn_close(c);
+    } else if (!c->request) {
+        /* Else it goes out with the answer to that request. */
+        conn_set_phase(c, CONN_WRITE);
+        conn_watch(c, EPOLLOUT);
     }
+    return false;
+}
+
+bool conn_flush(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    if (s->batch_of != c || !s->batch_len)
+        return true;
+    struct iovec iov = {s->batch, s->batch_len};
+    s->batch_len = 0;
+    return conn_write(c, &iov, 1);
 }
 
 void conn_writable(struct http_conn *c)
 {
-    ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
+    ssize_t n = send(c->item.fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
     if (n < 0 && would_block())
         return;
     if (n < 0) {
@@ -126,7 +147,7 @@ void conn_writable(struct http_conn *c)
 void conn_send_continue(struct http_conn *c)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    ssize_t n = send(c->fd, text, sizeof text - 1, MSG_NOSIGNAL);
+    ssize_t n = send(c->item.fd, text, sizeof text - 1, MSG_NOSIGNAL);
     /* The socket's buffer is empty between requests: it takes so little, or the client is gone. */
     if (n != (ssize_t)sizeof text - 1)
         conn_close(c);
@@ -139,36 +160,103 @@ static bool status_has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
-static size_t append(char *at, size_t have, const char *format, const char *value)
+struct text {
+    char *at;
+    size_t len;
+};
+
+static void put(struct text *t, const void *bytes, size_t len)
 {
-    int n = snprintf(at + have, HEAD_BYTES_MAX - have, format, value);
-    assert(n >= 0 && (size_t)n < HEAD_BYTES_MAX - have);
-    return have + (size_t)n;
+    memcpy(t->at + t->len, bytes, len);
+    t->len += len;
+}
+
+static void put_text(struct text *t, const char *text, size_t max)
+{
+    put(t, text, strnlen(text, max));
+}
+
+#define PUT(t, literal) put(t, literal, sizeof(literal) - 1)
+
+static void put_number(struct text *t, size_t value)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    put(t, digits + at, sizeof digits - at);
+}
+
+/* At most HEAD_BYTES_MAX, all but the handler's own lines. */
+static void put_head(struct text *t, struct http_conn *c, const struct answer *a)
+{
+    struct http_server *s = c->server;
+    PUT(t, "HTTP/1.1 ");
+    put_number(t, (size_t)a->status);
+    PUT(t, " ");
+    put_text(t, http_reason(a->status), 64);
+    PUT(t, "\r\nDate: ");
+    put_text(t, date_now(s), HTTP_DATE_BYTES);
+    if (s->server_name) {
+        PUT(t, "\r\nServer: ");
+        put_text(t, s->server_name, 100);
+    }
+    if (a->content_type) {
+        PUT(t, "\r\nContent-Type: ");
+        put_text(t, a->content_type, 200);
+    }
+    if (status_has_body(a->status)) {
+        PUT(t, "\r\nContent-Length: ");
+        put_number(t, a->len);
+    }
+    if (c->close_after)
+        PUT(t, "\r\nConnection: close");
+    else if (a->old_client)
+        PUT(t, "\r\nConnection: keep-alive");
+    PUT(t, "\r\n");
+}
+
+/* Whether the client waits for nothing else that is in hand, so that an answer may wait for the
+ * next one's write. */
+static bool may_wait(const struct http_conn *c)
+{
+    return c->running && !c->close_after && c->pending_len > 0;
 }
 
 static void conn_answer(struct http_conn *c, const struct answer *a)
 {
     char head[HEAD_BYTES_MAX];
     struct http_server *s = c->server;
-    size_t n = (size_t)snprintf(head, sizeof head, "HTTP/1.1 %d %.64s\r\nDate: %s\r\n", a->status,
-                                http_reason(a->status), date_now(s));
-    if (s->server_name)
-        n = append(head, n, "Server: %.100s\r\n", s->server_name);
-    if (a->content_type)
-        n = append(head, n, "Content-Type: %.200s\r\n", a->content_type);
-    if (status_has_body(a->status))
-        n += (size_t)snprintf(head + n, sizeof head - n, "Content-Length: %zu\r\n", a->len);
-    if (c->close_after)
-        n = append(head, n, "Connection: %s\r\n", "close");
-    else if (a->old_client)
-        n = append(head, n, "Connection: %s\r\n", "keep-alive");
-    char end[] = "\r\n";
-    size_t len = status_has_body(a->status) && !a->head_only ? a->len : 0;
-    struct iovec iov[] = {{head, n},
-                          {(void *)(uintptr_t)a->headers, a->headers ? strlen(a->headers) : 0},
-                          {end, 2},
-                          {(void *)(uintptr_t)a->body, len}};
-    conn_send(c, iov, sizeof iov / sizeof *iov);
+    size_t body = status_has_body(a->status) && !a->head_only ? a->len : 0;
+    size_t lines = a->headers ? strlen(a->headers) : 0;
+    bool own = s->batch_of == c && s->batch_len;
+    size_t used = own ? s->batch_len : 0;
+    bool sent;
+    if ((own || !s->batch_len) && lines < HTTP_BATCH_BYTES && body < HTTP_BATCH_BYTES &&
+        used + HEAD_BYTES_MAX + lines + 2 + body <= HTTP_BATCH_BYTES) {
+        struct text t = {s->batch, used};
+        put_head(&t, c, a);
+        put(&t, lines ? a->headers : "", lines);
+        PUT(&t, "\r\n");
+        put(&t, body ? a->body : "", body);
+        s->batch_of = c;
+        s->batch_len = t.len;
+        sent = may_wait(c) || conn_flush(c);
+    } else {
+        struct text t = {head, 0};
+        put_head(&t, c, a);
+        struct iovec iov[] = {{s->batch, used},
+                              {head, t.len},
+                              {(void *)(uintptr_t)a->headers, lines},
+                              {(void *)(uintptr_t) "\r\n", 2},
+                              {(void *)(uintptr_t)a->body, body}};
+        if (own)
+            s->batch_len = 0;
+        sent = conn_write(c, iov, sizeof iov / sizeof *iov);
+    }
+    if (sent)
+        conn_sent(c);
 }
 
 /* JSON of an error; what does not fit is cut from the message. */
@@ -251,7 +339,9 @@ void http_reply(struct http_request *r, int status, const char *content_type, co
                            .len = len,
                            .head_only = slice_is(r->head.method, "HEAD"),
                            .old_client = r->head.minor == 0};
-        c->close_after = !r->head.keep_alive || !c->server->accepting || !skip_body(c, r);
+        bool whole = skip_body(c, r);
+        c->close_after = !r->head.keep_alive || !c->server->accepting || !whole;
+        c->last = !r->head.keep_alive && whole && !c->pending_len;
         c->request = NULL;
         conn_answer(c, &a);
     }

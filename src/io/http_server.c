@@ -33,6 +33,21 @@ void http_limits_default(struct http_limits *l)
                               .held_max = 64u << 20};
 }
 
+/* -- what is closed -- */
+
+/* Called where no function of a connection is on the stack. */
+static void bury(struct http_server *s)
+{
+    while (!list_empty(&s->dead)) {
+        struct http_conn *c = list_entry(list_pop(&s->dead), struct http_conn, link);
+        s->held_bytes -= c->out_len;
+        if (!c->borrowed)
+            mem_free(c->pending);
+        mem_free(c->out);
+        mem_free(c);
+    }
+}
+
 /* -- the timer -- */
 
 static uint32_t phase_ms(const struct http_limits *l, enum conn_phase phase)
@@ -109,6 +124,7 @@ static void timer_fired(uv_timer_t *timer)
             conn_expire(c);
         }
     }
+    bury(s);
     if (s->accept_at_ms && s->accept_at_ms < next)
         next = s->accept_at_ms;
     timer_at(s, next);
@@ -128,21 +144,12 @@ void server_release(struct http_server *s)
 {
     if (--s->handles || !s->closing)
         return;
+    bury(s);
+    requests_free(s);
     if (s->closed)
         s->closed(s->closed_context);
     mem_free(s->server_name);
     mem_free(s);
-}
-
-static void conn_closed(uv_handle_t *handle)
-{
-    struct http_conn *c = handle->data;
-    struct http_server *s = c->server;
-    s->held_bytes -= c->out_len;
-    mem_free(c->pending);
-    mem_free(c->out);
-    mem_free(c);
-    server_release(s);
 }
 
 void conn_close(struct http_conn *c)
@@ -159,38 +166,35 @@ void conn_close(struct http_conn *c)
     else if (r)
         r->conn = NULL;
     conn_set_phase(c, CONN_CLOSED);
-    uv_close((uv_handle_t *)&c->poll, conn_closed);
-    if (c->fd >= 0)
-        close(c->fd);
-    c->fd = -1;
+    list_append(&s->dead, &c->link);
+    poller_forget(s->poller, &c->item, true);
+    if (s->batch_of == c)
+        s->batch_len = 0;
+    if (c->item.fd >= 0)
+        close(c->item.fd);
+    c->item.fd = -1;
     s->connections--;
     atomic_fetch_sub_explicit(&s->config.counters->open, 1, memory_order_relaxed);
 }
 
-static void conn_event(uv_poll_t *poll, int status, int events)
+static void conn_event(struct poller_item *item, uint32_t events)
 {
-    struct http_conn *c = poll->data;
-    if (c->phase == CONN_WAIT) {
-        /* More requests, or the client's end: looked at after the answer. */
-        conn_watch(c, 0);
-    } else if (c->phase == CONN_WRITE) {
+    struct http_conn *c = list_entry(item, struct http_conn, item);
+    struct http_server *s = c->server;
+    (void)events; /* errors come out of reading and writing */
+    if (c->phase == CONN_WAIT)
+        conn_watch(c, 0); /* more requests, or the client's end: looked at after the answer */
+    else if (c->phase == CONN_WRITE)
         conn_writable(c);
-    } else if (status < 0) {
-        conn_close(c);
-    } else if (events & UV_READABLE) {
+    else
         conn_readable(c);
-    }
+    bury(s);
 }
 
-void conn_watch(struct http_conn *c, int events)
+void conn_watch(struct http_conn *c, uint32_t events)
 {
-    if (c->phase == CONN_CLOSED || c->watched == events)
-        return;
-    c->watched = (uint8_t)events;
-    if (events)
-        uv_poll_start(&c->poll, events, conn_event);
-    else
-        uv_poll_stop(&c->poll);
+    if (c->phase != CONN_CLOSED && !poller_watch(c->server->poller, &c->item, events))
+        conn_close(c);
 }
 
 static void refuse(struct http_server *s, const char *why)
@@ -212,6 +216,7 @@ static void idle_turn(uv_idle_t *idle)
     list_splice(&due, &s->later);
     while ((link = list_pop(&due)))
         conn_run(list_entry(link, struct http_conn, later));
+    bury(s);
     if (list_empty(&s->later) && !s->closing)
         uv_idle_stop(idle);
 }
@@ -236,29 +241,23 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
         return;
     }
     struct http_conn *c = mem_alloc(sizeof *c);
-    if (!c || uv_poll_init(s->config.loop, &c->poll, fd) != 0) {
+    if (!c) {
         refuse(s, "no memory");
-        mem_free(c);
         close(fd);
         return;
     }
     http_count(&counters->accepted);
     http_count(&counters->open);
-    c->poll.data = c;
     c->server = s;
-    c->fd = fd;
-    struct sockaddr_storage local = {0};
-    socklen_t len = sizeof local;
-    if (io_from_sockaddr((const struct sockaddr *)peer, &c->peer)) {
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (getsockname(fd, (struct sockaddr *)&local, &len) == 0)
-            io_from_sockaddr((struct sockaddr *)&local, &c->local);
-    }
+    c->item = (struct poller_item){.fd = fd, .ready = conn_event};
+    io_from_sockaddr((const struct sockaddr *)peer, &c->peer);
     s->connections++;
-    s->handles++;
     conn_set_phase(c, CONN_HEAD);
-    conn_watch(c, UV_READABLE);
+    /* Mostly the request is here already: a connection for one request is never polled. */
+    conn_readable(c);
+    if (c->phase <= CONN_HEAD && !list_linked(&c->later))
+        conn_watch(c, EPOLLIN);
+    bury(s);
 }
 
 static void listener_event(uv_poll_t *poll, int status, int events)
@@ -267,8 +266,9 @@ static void listener_event(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     for (int i = 0; i < ACCEPTS_A_TURN && s->accepting; i++) {
-        struct sockaddr_storage peer = {0};
+        struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
+        peer.ss_family = AF_UNSPEC;
         int fd =
             accept4(s->config.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
@@ -302,27 +302,44 @@ int http_server_open(const struct http_server_config *config, struct http_server
     for (int p = 0; p < CONN_PHASES; p++)
         list_init(&s->phases[p]);
     list_init(&s->later);
+    list_init(&s->dead);
+    list_init(&s->spares);
     if (config->server_name && !(s->server_name = mem_strdup(config->server_name)))
         goto fail;
-    int err = uv_poll_init(config->loop, &s->listener, config->fd);
+    int err = poller_open(config->loop, &s->poller);
+    if (err != STEAD_OK)
+        goto fail_poller;
+    err = uv_poll_init(config->loop, &s->listener, config->fd);
     if (err) {
-        mem_free(s->server_name);
-        mem_free(s);
-        return io_error(-err);
+        poller_close(s->poller, NULL, NULL);
+        err = io_error(-err);
+        goto fail_poller;
     }
+    /* Connections inherit it. On a unix socket there is nothing to set. */
+    int on = 1;
+    setsockopt(config->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     uv_timer_init(config->loop, &s->timer);
     uv_idle_init(config->loop, &s->idle);
     s->listener.data = s;
     s->timer.data = s;
     s->idle.data = s;
-    s->handles = 3;
+    s->handles = 4;
     s->accepting = true;
     uv_poll_start(&s->listener, UV_READABLE, listener_event);
     *out = s;
     return STEAD_OK;
+fail_poller:
+    mem_free(s->server_name);
+    mem_free(s);
+    return err;
 fail:
     mem_free(s);
     return STEAD_E_NOMEM;
+}
+
+static void poller_closed(void *context)
+{
+    server_release(context);
 }
 
 static void plain_handle_closed(uv_handle_t *handle)
@@ -350,6 +367,7 @@ void http_server_close(struct http_server *s, void (*closed)(void *context), voi
     for (int p = 0; p < CONN_PHASES; p++)
         while (!list_empty(&s->phases[p]))
             conn_close(list_entry(s->phases[p].next, struct http_conn, link));
+    poller_close(s->poller, poller_closed, s);
     uv_close((uv_handle_t *)&s->timer, plain_handle_closed);
     uv_close((uv_handle_t *)&s->idle, plain_handle_closed);
 }

@@ -229,6 +229,112 @@ static void a_server_may_close_amid_a_flood(void **state)
     close(fd);
 }
 
+/* Several answers wait for one write, and what the client does not take of them waits in order. */
+static void pipelined_answers_reach_a_slow_reader_in_order(void **state)
+{
+    enum { REQUESTS = 16000, PAD = 1000 };
+    static char all[REQUESTS * (PAD + 120)];
+    struct bench b;
+    size_t len = 0, sent = 0;
+    (void)state;
+    for (int i = 0; i < REQUESTS; i++) {
+        bool echo = i % 50 == 7;
+        len += (size_t)snprintf(all + len, sizeof all - len,
+                                echo ? "POST /echo?%0*d HTTP/1.1\r\nHost: a\r\n"
+                                       "Content-Length: 8\r\n\r\n<%06d>"
+                                     : "GET /%0*d<%06d> HTTP/1.1\r\nHost: a\r\n\r\n",
+                                PAD, 0, i);
+    }
+    /* "<" may not stand in a target. */
+    for (size_t i = 0; i < len; i++)
+        all[i] = all[i] == '<' ? '(' : all[i] == '>' ? ')' : all[i];
+    open_bench(&b, NULL);
+    int fd = client(&b), small = 20000, next = 0;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (int full = 0; full < 30 && sent < len;) { /* until nothing moves any more */
+        ssize_t n = send(fd, all + sent, len - sent, MSG_NOSIGNAL);
+        sent += n > 0 ? (size_t)n : 0;
+        full = n > 0 ? 0 : full + 1;
+        turn(&b);
+    }
+    assert_true(sent < len);
+    memset(&heard, 0, sizeof heard);
+    for (int i = 0; i < 20 * WAIT_MS && next < REQUESTS; i++) {
+        ssize_t n = send(fd, all + sent, len - sent, MSG_NOSIGNAL);
+        sent += n > 0 ? (size_t)n : 0;
+        uv_run(&b.loop, UV_RUN_NOWAIT);
+        n = recv(fd, heard.text + heard.len, sizeof heard.text - 1 - heard.len, 0);
+        if (n <= 0)
+            continue;
+        heard.len += (size_t)n;
+        char *at = heard.text, *mark;
+        while ((mark = memmem(at, (size_t)(heard.text + heard.len - at), "(", 1)) &&
+               heard.text + heard.len - mark >= 8) {
+            assert_int_equal(strtol(mark + 1, NULL, 10), next);
+            next++;
+            at = mark + 8;
+        }
+        heard.len -= (size_t)(at - heard.text);
+        memmove(heard.text, at, heard.len);
+    }
+    assert_int_equal(next, REQUESTS);
+    assert_int_equal(atomic_load(&b.counters.requests), REQUESTS);
+    close(fd);
+    close_bench(&b);
+}
+
+static void small_answers_to_pipelined_requests_are_one_write(void **state)
+{
+    struct bench b;
+    char text[4096];
+    (void)state;
+    open_bench(&b, NULL);
+    int fd = client(&b);
+    assert_true(send(fd, "GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n", 56,
+                     MSG_NOSIGNAL) == 56);
+    for (int i = 0; i < 5; i++)
+        turn(&b);
+    /* A reader of one segment after the other sees both in the first. */
+    ssize_t n = recv(fd, text, sizeof text - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_has(text, "\r\n\r\n/a");
+    assert_has(text, "\r\n\r\n/b");
+    close(fd);
+    close_bench(&b);
+}
+
+static void a_client_that_has_said_all_is_closed_without_lingering(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    int fd = client(&b);
+    say(&b, fd, "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_int_equal(atomic_load(&b.counters.open), 0);
+    assert_has(hear_end(&b, fd), "\r\n\r\n/a");
+    close(fd);
+    fd = client(&b);
+    say(&b, fd, "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nmore");
+    assert_int_equal(atomic_load(&b.counters.open), 1); /* a reset could take the answer back */
+    assert_has(hear_end(&b, fd), "\r\n\r\n/a");
+    close(fd);
+    close_bench(&b);
+}
+
+static void the_own_address_is_known_when_asked(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    int fd = client(&b);
+    say(&b, fd, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(addr_equal(http_request_local(b.held), &b.address));
+    http_reply(b.held, 200, NULL, NULL, "", 0);
+    close(fd);
+    close_bench(&b);
+}
+
 static void an_absolute_target_may_have_no_path(void **state)
 {
     struct bench b;
@@ -663,6 +769,10 @@ int main(void)
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(a_flood_of_pipelined_requests_leaves_others_their_turn),
         cmocka_unit_test(a_server_may_close_amid_a_flood),
+        cmocka_unit_test(pipelined_answers_reach_a_slow_reader_in_order),
+        cmocka_unit_test(small_answers_to_pipelined_requests_are_one_write),
+        cmocka_unit_test(a_client_that_has_said_all_is_closed_without_lingering),
+        cmocka_unit_test(the_own_address_is_known_when_asked),
         cmocka_unit_test(an_absolute_target_may_have_no_path),
         cmocka_unit_test(a_later_answer_holds_back_the_next_request),
         cmocka_unit_test(chunked_bodies_are_joined),
