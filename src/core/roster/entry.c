@@ -165,7 +165,7 @@ static void put_text(struct wire_writer *w, const char *text)
     wire_put_str8(w, text, strlen(text));
 }
 
-enum { SERVER_HEALTHY = 1, SERVER_MAINT = 2 };
+enum { SERVER_HEALTHY = 1, SERVER_MAINT = 2, SERVER_DRAIN = 4, SERVER_FLAGS = 7 };
 
 static void counts_encode(const struct server *s, struct wire_writer *w)
 {
@@ -173,7 +173,8 @@ static void counts_encode(const struct server *s, struct wire_writer *w)
     wire_put_u32(w, s->capacity);
     wire_put_u32(w, s->users);
     wire_put_u16(w, s->load);
-    wire_put_u8(w, (uint8_t)((s->healthy ? SERVER_HEALTHY : 0) | (s->maint ? SERVER_MAINT : 0)));
+    wire_put_u8(w, (uint8_t)((s->healthy ? SERVER_HEALTHY : 0) | (s->maint ? SERVER_MAINT : 0) |
+                             (s->drain ? SERVER_DRAIN : 0)));
 }
 
 static void server_encode(const struct server *s, struct wire_writer *w)
@@ -266,10 +267,11 @@ static void counts_decode(struct wire_reader *r, struct server *s)
     s->users = wire_u32(r);
     s->load = wire_u16(r);
     uint8_t flags = wire_u8(r);
-    if ((s->load > LOAD_MAX && s->load != LOAD_UNKNOWN) || flags > (SERVER_HEALTHY | SERVER_MAINT))
+    if ((s->load > LOAD_MAX && s->load != LOAD_UNKNOWN) || flags > SERVER_FLAGS)
         wire_fail(r);
     s->healthy = flags & SERVER_HEALTHY;
     s->maint = flags & SERVER_MAINT;
+    s->drain = flags & SERVER_DRAIN;
 }
 
 static void server_decode(struct wire_reader *r, struct server *s)
@@ -393,7 +395,7 @@ static void drop_counts(const struct entry *e, struct entry *out)
         struct server *s = &out->servers[i];
         s->weight = s->capacity = s->users = 0;
         s->load = 0;
-        s->healthy = s->maint = false;
+        s->healthy = s->maint = s->drain = false;
     }
 }
 

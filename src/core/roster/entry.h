@@ -47,7 +47,8 @@ struct server {
     uint32_t users;
     uint16_t load; /* per mille of what it can do, by its own report; LOAD_UNKNOWN = none came */
     bool healthy;  /* as its own node finds it, by checks and by forwarding */
-    bool maint;    /* an operator took it out */
+    bool maint;    /* an operator, the application or its agent took it out */
+    bool drain;    /* the application or its agent wants no new clients */
 };
 
 #define LOAD_MAX 1000
@@ -87,8 +88,8 @@ void entry_encode(const struct entry *e, struct wire_writer *w);
  * https with a host, printable, no control characters). False on malformed input, out undefined. */
 bool entry_decode(struct wire_reader *r, struct entry *out);
 /* The counts: revision, status, life, and of each server weight, capacity, users, load, healthy,
- * maint; users of each group. Decoding fills in `e`, which must have the same inc and shape, and be
- * older: false when it does not fit or is malformed, e unchanged. */
+ * maint, drain; users of each group. Decoding fills in `e`, which must have the same inc and shape,
+ * and be older: false when it does not fit or is malformed, e unchanged. */
 void entry_encode_counts(const struct entry *e, struct wire_writer *w);
 /* What counts are about, and whether they are well-formed; leaves r behind them. */
 struct entry_counts {

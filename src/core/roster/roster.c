@@ -84,6 +84,8 @@ enum status roster_server_status(const struct roster_node *n, const struct serve
         return STATUS_MAINT;
     if (!s->healthy)
         return STATUS_SUSPECT;
+    if (s->drain)
+        return STATUS_DRAINING;
     if (s->capacity != 0 && s->users >= s->capacity)
         return STATUS_FULL;
     return STATUS_UP;

@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 
 /* A node as this node sees it. status is the effective one: the node's own word, overruled by what
- * was heard (suspect, down). Of a server: also full (users >= capacity) and suspect when not
- * healthy. */
+ * was heard (suspect, down). Of a server: also maint or draining by its own
+ * flags, suspect when not healthy, full (users >= capacity). */
 struct roster_node {
     struct entry *entry; /* shared; each node of a snapshot has a reference */
     enum status status;

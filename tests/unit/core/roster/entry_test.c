@@ -198,7 +198,7 @@ static void test_counts_alone(void **state)
     now.group_users[1] = 7;
     now.servers[0].users = 77;
     now.servers[0].load = 500;
-    now.servers[0].maint = true;
+    now.servers[0].maint = now.servers[0].drain = true;
     assert_true(entry_same_shape(&old, &now));
     wire_writer_init(&w, bytes, sizeof bytes);
     entry_encode_counts(&now, &w);

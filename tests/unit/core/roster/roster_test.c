@@ -85,8 +85,12 @@ static void test_server_status(void **state)
     s->users = 10;
     s->capacity = 10;
     assert_int_equal(roster_server_status(n, s), STATUS_FULL);
+    s->drain = true;
+    assert_int_equal(roster_server_status(n, s), STATUS_DRAINING);
     s->healthy = false;
     assert_int_equal(roster_server_status(n, s), STATUS_SUSPECT);
+    s->maint = true;
+    assert_int_equal(roster_server_status(n, s), STATUS_MAINT);
     n->status = STATUS_DRAINING;
     assert_int_equal(roster_server_status(n, s), STATUS_DRAINING);
     roster_unref(r);
