@@ -1,26 +1,23 @@
 /* stead/stead.h - libstead: from a service's URL to the server that this client shall use.
  *
  *     the name leads to any first server -> it gives the roster -> the client picks the second
- * server itself
+ * server itself, connects, retries it when that fails, and asks for the name again when the retry
+ * fails
  *
- *     struct stead_options options;
- *     struct stead_choice *choice;
- *     stead_options_init(&options, sizeof options);
- *     options.service = "shop";
- *     int err = stead_pick("http://www.shop.test:8080/cart", &options, &choice);
+ *     int fd;
+ *     int err = stead_connect("http://www.shop.test:8080/", NULL, &fd, NULL);
  *     if (err)
  *         fprintf(stderr, "no server: %s\n", stead_error_text(err));
  *     else
- *         printf("connect to %s\n", stead_choice_url(choice));
- *     stead_choice_free(choice);
+ *         use_and_close(fd);
  *
- * If connecting to the chosen server fails, try it once more; if that fails too, call stead_pick()
- * again with its name in `exclude`: the farm's name is asked anew.
+ * The calls here block their thread, for options.deadline_ms at most (plus what the system's
+ * resolver takes of its own when options.dns is NULL). A client that lives long, hears of the
+ * farm's changes and moves by itself is in stead/client.h. Calls share nothing: they may run in
+ * many threads at once. No signal is raised, nothing is printed. Codes are those of stead/error.h.
  *
- * Every call blocks its thread, for options.deadline_ms at most (the system's resolver, used when
- * options.dns is NULL, keeps its own time). Calls share nothing: they may run in many threads at
- * once. No signal is raised. Codes are those of stead/error.h. This release asks first servers by
- * http only; an https URL is STEAD_E_UNSUPPORTED.
+ * This release asks first servers by http only: an https URL is STEAD_E_UNSUPPORTED. A server whose
+ * own URL is https is connected to by TCP; the TLS handshake is the application's.
  */
 #ifndef STEAD_H
 #define STEAD_H
@@ -34,7 +31,8 @@
 extern "C" {
 #endif
 
-/* What may be asked for. Strings stay the caller's. Fields are only ever added at the end. */
+/* What may be asked for. Strings are copied where they are needed for longer than the call. Fields
+ * are only ever added at the end. */
 struct stead_options {
     size_t size;         /* set by stead_options_init() */
     const char *service; /* the service's id in the farm; NULL: the only one that the roster has */
@@ -43,9 +41,18 @@ struct stead_options {
     const char *zone;    /* only servers of this zone; NULL: any */
     const char *const *exclude; /* names of servers not to pick */
     size_t exclude_count;
-    const char *dns;     /* "IP:PORT" of a name server to ask; NULL: the system's resolver */
-    uint32_t timeout_ms; /* for each first server, and each try at the name server; default 2,000 */
-    uint32_t deadline_ms; /* for the whole call; default 10,000 */
+    const char *allow; /* only servers with a URL whose host is under this suffix; "*": any host.
+                          NULL: the parent domain of the URL's host ("shop.test" of
+                          "www.shop.test"), or the host alone when that has no dot in it */
+    const char *dns;   /* "IP:PORT" of a name server to ask; NULL: the system's resolver */
+    uint32_t
+        timeout_ms; /* of one first server, one connection, one try at the name server; 2,000 */
+    uint32_t deadline_ms;   /* of a blocking call, and of a client's first connection; 10,000.
+                               0: none (stead/client.h only) */
+    uint32_t retries;       /* of a server that fails, before the name is asked again; 1 */
+    uint32_t retry_base_ms; /* the n-th wait is random, from 0 to base * 2^n; 200 */
+    uint32_t retry_max_ms;  /* but no longer than this; 30,000 */
+    uint32_t penalty_ms;    /* a server that failed is passed over for so long; 30,000 */
 };
 
 /* Fills in the defaults. size is sizeof(struct stead_options) as the caller knows it. */
@@ -53,6 +60,13 @@ void stead_options_init(struct stead_options *options, size_t size);
 
 /* A choice that was made. Opaque; free with stead_choice_free(). */
 struct stead_choice;
+
+/* Connects to a server: name, first server, roster, pick, second server; the whole ladder again,
+ * with waits that grow, until the deadline. *fd is a blocking TCP socket, the caller's to close();
+ * -1 on failure. choice, if it is not NULL, tells who it is. Errors as of stead_pick(): of what
+ * failed last. */
+int stead_connect(const char *url, const struct stead_options *options, int *fd,
+                  struct stead_choice **choice) __attribute__((warn_unused_result));
 
 /* Resolves the URL's host, asks the addresses in random order for the roster until one gives it,
  * and picks. When all have failed the name is asked once again, after a short random wait. options
@@ -63,6 +77,11 @@ struct stead_choice;
 int stead_pick(const char *url, const struct stead_options *options, struct stead_choice **choice)
     __attribute__((warn_unused_result));
 
+/* The same, to find out why: *choice is also set with STEAD_E_NO_SERVER when there was a roster;
+ * then its server and URL are "". */
+int stead_pick_why(const char *url, const struct stead_options *options,
+                   struct stead_choice **choice) __attribute__((warn_unused_result));
+
 /* The chosen server's own URL, with path and query of the URL that was given; of its URLs one with
  * the same scheme, if it has one. These and all strings below live as long as the choice. */
 const char *stead_choice_url(const struct stead_choice *choice);
@@ -70,9 +89,28 @@ const char *stead_choice_url(const struct stead_choice *choice);
 const char *stead_choice_server(const struct stead_choice *choice);
 /* "IP:PORT" of the first server, which gave the roster. */
 const char *stead_choice_first(const struct stead_choice *choice);
-/* The servers that were considered, the chosen one among them: 0 to count - 1; NULL beyond. */
+/* The policy that chose, and a sentence on why it chose this one. */
+const char *stead_choice_policy(const struct stead_choice *choice);
+const char *stead_choice_reason(const struct stead_choice *choice);
+/* How old the roster was when it was chosen from, and its revision. */
+uint64_t stead_choice_age_ms(const struct stead_choice *choice);
+uint64_t stead_choice_revision(const struct stead_choice *choice);
+/* The servers that it was chosen among, itself too: 0 to count - 1; NULL beyond. */
 size_t stead_choice_candidates(const struct stead_choice *choice);
 const char *stead_choice_candidate(const struct stead_choice *choice, size_t index);
+
+/* A server of the roster, as it was judged. Fields are only ever added at the end. */
+struct stead_considered {
+    const char *name, *service, *status;
+    const char *verdict;              /* "chosen", "candidate", or why it could not be chosen */
+    uint32_t users, weight, capacity; /* capacity 0 = no limit */
+    int32_t load;                     /* per mille; -1: not known */
+    int drawn;                        /* 1: one of the two that "two-choices" compared */
+};
+/* Every server of the roster: 0 to count - 1; NULL beyond. */
+size_t stead_choice_considered_count(const struct stead_choice *choice);
+const struct stead_considered *stead_choice_considered(const struct stead_choice *choice,
+                                                       size_t index);
 void stead_choice_free(struct stead_choice *choice); /* takes NULL */
 
 /* What a first server knows of the farm. Opaque; free with stead_roster_free(). */
@@ -82,6 +120,7 @@ struct stead_roster;
 struct stead_server {
     const char *name, *service, *status, *zone, *url;
     uint32_t users, weight, capacity; /* capacity 0 = no limit */
+    int32_t load;                     /* per mille; -1: not known */
 };
 
 /* Fetches the roster as stead_pick() does, for options.service or all services. Same errors but

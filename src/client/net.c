@@ -107,18 +107,16 @@ static int wait_for(int fd, short events, uint64_t deadline_ms)
     }
 }
 
-static int finish_connect(int fd, uint64_t deadline_ms)
+static int socket_error(int fd)
 {
-    int err = wait_for(fd, POLLOUT, deadline_ms), failure = 0;
+    int failure = 0;
     socklen_t len = sizeof failure;
-    if (err)
-        return err;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0)
         return fold_errno(errno);
     return failure ? fold_errno(failure) : STEAD_OK;
 }
 
-int net_connect(int type, const struct addr *to, uint64_t deadline_ms, int *out)
+static int begin(int type, const struct addr *to, int *out)
 {
     struct sockaddr_storage sa;
     socklen_t len = to_sockaddr(to, &sa);
@@ -127,13 +125,62 @@ int net_connect(int type, const struct addr *to, uint64_t deadline_ms, int *out)
         return fold_errno(errno);
     int err = STEAD_OK;
     if (connect(fd, (struct sockaddr *)&sa, len) != 0)
-        err = errno == EINPROGRESS ? finish_connect(fd, deadline_ms) : fold_errno(errno);
+        err = errno == EINPROGRESS ? STEAD_PENDING : fold_errno(errno);
+    if (err < 0)
+        close(fd);
+    else
+        *out = fd;
+    return err;
+}
+
+int net_connect(int type, const struct addr *to, uint64_t deadline_ms, int *out)
+{
+    int fd, err = begin(type, to, &fd);
+    if (err < 0)
+        return err;
+    if (err == STEAD_PENDING)
+        err = wait_for(fd, POLLOUT, deadline_ms);
+    if (err == STEAD_OK)
+        err = socket_error(fd);
     if (err) {
         close(fd);
         return err;
     }
     *out = fd;
     return STEAD_OK;
+}
+
+int net_begin_connect(const struct addr *to, int *fd)
+{
+    return begin(SOCK_STREAM, to, fd);
+}
+
+int net_finish_connect(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    int r = poll(&p, 1, 0);
+    if (r < 0)
+        return errno == EINTR ? STEAD_PENDING : fold_errno(errno);
+    return r == 0 ? STEAD_PENDING : socket_error(fd);
+}
+
+static bool would_block(void)
+{
+    return errno == EAGAIN || errno == EINTR;
+}
+
+int net_try_send(int fd, const void *bytes, size_t len, size_t *sent)
+{
+    ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
+    *sent = n > 0 ? (size_t)n : 0;
+    return n >= 0 ? STEAD_OK : would_block() ? STEAD_PENDING : fold_errno(errno);
+}
+
+int net_try_receive(int fd, void *bytes, size_t cap, size_t *got)
+{
+    ssize_t n = recv(fd, bytes, cap, 0);
+    *got = n > 0 ? (size_t)n : 0;
+    return n >= 0 ? STEAD_OK : would_block() ? STEAD_PENDING : fold_errno(errno);
 }
 
 int net_send(int fd, const void *bytes, size_t len, uint64_t deadline_ms)

@@ -1,6 +1,6 @@
 /* roster_call.c - stead_roster_get() and what it gives. */
 #include "base/mem.h"
-#include "client/ask.h"
+#include "client/call.h"
 
 struct stead_roster {
     struct roster *roster;
@@ -8,15 +8,14 @@ struct stead_roster {
     struct stead_server servers[];
 };
 
-static int keep(const struct ask *a, struct roster *r, const struct addr *first, void *context)
+static int keep(struct stead_client *c, struct stead_roster **out)
 {
-    struct stead_roster **out = context;
+    struct roster *r = c->ladder.roster;
     struct stead_roster *kept = mem_alloc(sizeof *kept + r->count * sizeof kept->servers[0]);
-    (void)a;
     if (!kept)
         return STEAD_E_NOMEM;
     kept->roster = roster_ref(r);
-    addr_format(first, kept->first);
+    addr_format(&c->ladder.first, kept->first);
     for (size_t i = 0; i < r->count; i++) {
         const struct roster_node *n = &r->nodes[i];
         const struct server *s = &n->entry->servers[0];
@@ -29,6 +28,7 @@ static int keep(const struct ask *a, struct roster *r, const struct addr *first,
             .users = s->users,
             .weight = s->weight,
             .capacity = s->capacity,
+            .load = s->load == LOAD_UNKNOWN ? -1 : s->load,
         };
     }
     *out = kept;
@@ -38,10 +38,13 @@ static int keep(const struct ask *a, struct roster *r, const struct addr *first,
 int stead_roster_get(const char *url, const struct stead_options *options,
                      struct stead_roster **roster)
 {
-    struct ask a;
+    struct stead_client *c;
     *roster = NULL;
-    int err = ask_init(&a, url, options);
-    return err ? err : ask_run(&a, keep, roster);
+    int err = call_run(url, options, LADDER_TO_ROSTER, CALL_ROUNDS, &c);
+    if (!err)
+        err = keep(c, roster);
+    stead_client_free(c);
+    return err;
 }
 
 uint64_t stead_roster_revision(const struct stead_roster *roster)

@@ -122,20 +122,31 @@ static bool draw(struct walk w, bool by_weight, const struct server *without, st
     return true;
 }
 
-/* Users by weight: <0 when a has less load than b. */
+/* Users by weight, then load by its own report, which is all that is told of some farms: <0 when a
+ * has less load than b. */
 static int compare_load(const struct server *a, const struct server *b)
 {
     uint64_t left = (uint64_t)a->users * b->weight, right = (uint64_t)b->users * a->weight;
-    return (left > right) - (left < right);
+    int order = (left > right) - (left < right);
+    if (order != 0 || a->load == LOAD_UNKNOWN || b->load == LOAD_UNKNOWN)
+        return order;
+    return (a->load > b->load) - (a->load < b->load);
+}
+
+static size_t draw_two(const struct walk *w, struct rng *rng, struct pick_choice out[2])
+{
+    if (!draw(*w, true, NULL, rng, &out[0]))
+        return 0;
+    return draw(*w, true, out[0].server, rng, &out[1]) ? 2 : 1;
 }
 
 static bool two_choices(const struct walk *w, struct rng *rng, struct pick_choice *out)
 {
-    struct pick_choice other;
-    if (!draw(*w, true, NULL, rng, out))
+    struct pick_choice two[2];
+    size_t count = draw_two(w, rng, two);
+    if (count == 0)
         return false;
-    if (draw(*w, true, out->server, rng, &other) && compare_load(other.server, out->server) < 0)
-        *out = other;
+    *out = two[count == 2 && compare_load(two[1].server, two[0].server) < 0];
     return true;
 }
 
@@ -202,4 +213,22 @@ size_t pick_candidates(const struct roster *r, const struct pick_filter *f, bool
 {
     size_t n = collect(r, f, STATUS_UP, out, max);
     return n > 0 || !last_resort ? n : collect(r, f, STATUS_SUSPECT, out, max);
+}
+
+size_t pick_drawn(const struct roster *r, const struct pick_filter *f, enum policy p,
+                  bool last_resort, uint64_t chance, struct pick_choice out[2])
+{
+    struct walk w;
+    struct rng rng;
+    size_t count = 0;
+    if (p != POLICY_TWO_CHOICES)
+        return pick(r, f, p, last_resort, chance, &out[0]);
+    rng_init(&rng, chance);
+    walk_start(&w, r, f, STATUS_UP);
+    count = draw_two(&w, &rng, out);
+    if (count || !last_resort)
+        return count;
+    rng_init(&rng, chance);
+    walk_start(&w, r, f, STATUS_SUSPECT);
+    return draw_two(&w, &rng, out);
 }

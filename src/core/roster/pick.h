@@ -32,6 +32,10 @@ struct pick_choice {
  * The choice points into r. */
 bool pick(const struct roster *r, const struct pick_filter *f, enum policy p, bool last_resort,
           uint64_t chance, struct pick_choice *out);
+/* What pick() with the same arguments compared in the end: two servers, or the chosen one alone
+ * when the policy does not compare two. Returns how many; 0: nobody. */
+size_t pick_drawn(const struct roster *r, const struct pick_filter *f, enum policy p,
+                  bool last_resort, uint64_t chance, struct pick_choice out[2]);
 /* All servers that pick() could choose, in roster order; returns how many (up to max). */
 size_t pick_candidates(const struct roster *r, const struct pick_filter *f, bool last_resort,
                        struct pick_choice *out, size_t max);

@@ -112,6 +112,9 @@ static void test_address_as_host(void **state)
     options.group = "gold";
     start();
     snprintf(url, sizeof url, "http://127.0.0.2:%u", farm.http_port);
+    /* An address has no domain whose hosts could be trusted. */
+    assert_int_equal(stead_pick(url, &options, &choice), STEAD_E_NO_SERVER);
+    options.allow = "shop.test";
     assert_int_equal(stead_pick(url, &options, &choice), STEAD_OK);
     fake_farm_stop(&farm);
     assert_string_equal(stead_choice_url(choice), "http://s1.shop.test:8080");
@@ -225,6 +228,8 @@ static void test_service_must_be_clear(void **state)
     options.service = "shop";
     assert_picked("s1");
     options.service = "mail";
+    assert_int_equal(pick_once(), STEAD_E_NO_SERVER); /* its host is not of the farm's domain */
+    options.allow = "*";
     assert_picked("m");
 }
 
@@ -277,19 +282,20 @@ static void test_roster(void **state)
 static void test_without_memory(void **state)
 {
     (void)state;
-    int err = STEAD_E_NOMEM, failures = 0;
+    int failures = 0;
     start();
-    for (unsigned n = 1; err == STEAD_E_NOMEM && n < 50; n++) {
+    /* What fails on the way to one first server is made good by asking again. */
+    for (unsigned n = 1; n < 60; n++) {
         mem_fail_after(n);
-        err = stead_pick(url, &options, &choice);
+        int err = stead_pick(url, &options, &choice);
+        mem_fail_after(0);
         failures += err == STEAD_E_NOMEM;
+        assert_true(err == STEAD_OK || err == STEAD_E_NOMEM);
         assert_true((err == STEAD_OK) == (choice != NULL));
+        stead_choice_free(choice);
     }
-    mem_fail_after(0);
     fake_farm_stop(&farm);
-    assert_int_equal(err, STEAD_OK);
     assert_true(failures >= 5);
-    stead_choice_free(choice);
 }
 
 #define test(name) cmocka_unit_test_setup(name, setup)

@@ -1,0 +1,98 @@
+/* get.c - the request out, the answer in. */
+#include "client/get.h"
+
+#include "base/mem.h"
+#include "client/net.h"
+#include "core/roster/roster.h"
+#include "stead/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define READ_BYTES 16384
+#define READS_A_STEP 16 /* the caller has other things to do as well */
+
+int get_new(const struct dial *d, const char *authority, const char *target, const char *accept,
+            const char *last_id, struct get **out)
+{
+    struct get *g = mem_alloc(sizeof *g);
+    if (!g) {
+        struct dial lost = *d;
+        dial_deinit(&lost);
+        return STEAD_E_NOMEM;
+    }
+    g->dial = *d;
+    int n = snprintf(g->request, sizeof g->request,
+                     "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: libstead/" STEAD_VERSION "\r\n"
+                     "Accept: %s\r\n%s%s%sConnection: close\r\n\r\n",
+                     target, authority, accept, *last_id ? "Last-Event-ID: " : "", last_id,
+                     *last_id ? "\r\n" : "");
+    if (n < 0 || (size_t)n >= sizeof g->request) {
+        get_free(g);
+        return STEAD_E_TOO_LARGE;
+    }
+    g->len = (size_t)n;
+    *out = g;
+    return STEAD_OK;
+}
+
+void get_free(struct get *g)
+{
+    if (!g)
+        return;
+    dial_deinit(&g->dial);
+    mem_free(g);
+}
+
+static int take_bytes(struct get *g, const char *bytes, size_t len, get_take *take, void *context)
+{
+    struct slice in = {bytes, len}, data;
+    for (;;) {
+        int got = reply_feed(&g->reply, &in, &data);
+        if (got < 0)
+            return got;
+        int err = g->reply.has_head ? reply_status(&g->reply) : STEAD_OK;
+        if (!err && g->reply.has_length && g->reply.left > ROSTER_JSON_BYTES_MAX)
+            err = STEAD_E_TOO_LARGE;
+        if (!err && data.len)
+            err = take(context, data.at, data.len);
+        if (err || got == 2)
+            return err;
+        if (got == 0)
+            return STEAD_PENDING;
+    }
+}
+
+static int receive(struct get *g, get_take *take, void *context)
+{
+    char bytes[READ_BYTES];
+    for (int i = 0; i < READS_A_STEP; i++) {
+        size_t got;
+        int err = net_try_receive(g->dial.fd, bytes, sizeof bytes, &got);
+        if (err)
+            return err;
+        if (got == 0)
+            return reply_end(&g->reply);
+        err = take_bytes(g, bytes, got, take, context);
+        if (err != STEAD_PENDING)
+            return err;
+    }
+    return STEAD_PENDING;
+}
+
+int get_step(struct get *g, uint64_t now_ms, get_take *take, void *context)
+{
+    if (g->sent == 0) {
+        int err = dial_step(&g->dial, now_ms);
+        if (err)
+            return err;
+    }
+    while (g->sent < g->len) {
+        size_t sent;
+        int err = net_try_send(g->dial.fd, g->request + g->sent, g->len - g->sent, &sent);
+        if (err)
+            return err;
+        g->sent += sent;
+    }
+    return receive(g, take, context);
+}

@@ -1,0 +1,29 @@
+/* get.h - inside libstead: one HTTP GET on a connection of its own, without waiting. */
+#ifndef CLIENT_GET_H
+#define CLIENT_GET_H
+
+#include "client/dial.h"
+#include "client/reply.h"
+
+#define GET_REQUEST_MAX 1536
+
+struct get {
+    struct dial dial;
+    char request[GET_REQUEST_MAX];
+    size_t len, sent;
+    struct reply reply;
+};
+
+/* What becomes of the body's pieces: STEAD_OK, or an error that ends it. */
+typedef int get_take(void *context, const char *bytes, size_t len);
+
+/* Of a dial that has begun, which is the get's from here on (also when this fails). accept: the
+ * media type; last_id: of the last event, or "". STEAD_E_TOO_LARGE, STEAD_E_NOMEM. */
+int get_new(const struct dial *d, const char *authority, const char *target, const char *accept,
+            const char *last_id, struct get **out);
+void get_free(struct get *g); /* takes NULL */
+/* STEAD_PENDING: more is to come; STEAD_OK: that was the whole body of a 200; else an error, of the
+ * status too (reply_status). Takes a bounded amount of bytes a call. */
+int get_step(struct get *g, uint64_t now_ms, get_take *take, void *context);
+
+#endif
