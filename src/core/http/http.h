@@ -89,8 +89,9 @@ struct http_url {
 };
 bool http_url_parse(const char *text, size_t len, struct http_url *out);
 
-/* Is the path (with query) safe to put in a Location header after an authority: starts with one '/', no control
- * characters, no backslash, no "//" at the start. */
+/* Is the path (with query) safe to put in a Location header after a scheme and an authority: starts with '/', no
+ * control characters, no backslash. It may start with "//": behind an authority that is part of the path (RFC 3986
+ * section 3.3); only alone would it name another host. */
 bool http_path_safe(struct slice path);
 
 /* The value of a cookie in a Cookie header's value; at == NULL if absent. */

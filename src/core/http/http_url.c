@@ -115,6 +115,5 @@ bool http_url_parse(const char *text, size_t len, struct http_url *out)
 
 bool http_path_safe(struct slice path)
 {
-    return path.len > 0 && path.at[0] == '/' && (path.len == 1 || path.at[1] != '/') &&
-           path_is_valid(path);
+    return path.len > 0 && path.at[0] == '/' && path_is_valid(path);
 }

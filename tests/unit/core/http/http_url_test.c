@@ -82,10 +82,9 @@ static void test_bad_urls(void **state)
 static void test_paths(void **state)
 {
     (void)state;
-    static const char *const good[] = {"/", "/a//b", "/a?b//c\\d", "/?", "/%0d%0a"};
-    static const char *const bad[] = {"",           "a",    "//evil.test", "/\\evil.test",
-                                      "/a\r\nX: y", "/a b", "/a\tb",       "/\x7f",
-                                      "/a#b",       "\\/",  "/\x80"};
+    static const char *const good[] = {"/", "/a//b", "/a?b//c\\d", "/?", "/%0d%0a", "//a"};
+    static const char *const bad[] = {"",      "a",     "/\\evil.test", "/a\r\nX: y", "/a b",
+                                      "/a\tb", "/\x7f", "/a#b",         "\\/",        "/\x80"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_true(http_path_safe((struct slice){good[i], strlen(good[i])}));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
