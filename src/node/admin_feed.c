@@ -49,6 +49,7 @@ static struct admin_gate copy_gate(const struct gate_counters *g)
 static struct admin_director copy_director(const struct director_counters *d)
 {
     const struct forward_counters *f = &d->forward;
+    const struct watch_counters *w = &d->roster.watch;
     return (struct admin_director){.roster = d->verdicts[DECIDE_ROSTER],
                                    .not_found = d->verdicts[DECIDE_NOT_FOUND],
                                    .method = d->verdicts[DECIDE_METHOD],
@@ -57,7 +58,17 @@ static struct admin_director copy_director(const struct director_counters *d)
                                    .misdirected = d->verdicts[DECIDE_MISDIRECTED],
                                    .no_server = d->verdicts[DECIDE_NO_SERVER],
                                    .bad = d->verdicts[DECIDE_BAD],
-                                   .not_modified = d->not_modified,
+                                   .not_modified = d->roster.not_modified,
+                                   .denied = d->roster.denied,
+                                   .rendered = d->roster.rendered,
+                                   .watchers = w->open,
+                                   .watchers_opened = w->opened,
+                                   .watchers_refused = w->refused,
+                                   .watchers_resumed = w->resumed,
+                                   .watchers_skipped = w->skipped,
+                                   .watchers_dropped = w->dropped,
+                                   .events = w->events,
+                                   .moves = w->moves,
                                    .tunnels_opened = f->opened,
                                    .tunnels_open = f->open,
                                    .tunnels_refused = f->refused,

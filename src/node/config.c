@@ -6,6 +6,7 @@
 #include "core/http/http.h"
 #include "io/io.h"
 #include "node/settings.h"
+#include "role/director/cors.h"
 
 #include <confuse.h>
 #include <libgen.h>
@@ -308,6 +309,42 @@ static void extract_sessions(cfg_t *sec, struct sessions_section *s)
         mistake(sec, "listen = \"%s\": a TCP listener needs a token-file", s->listen);
 }
 
+/* Where addresses are told that mean nothing elsewhere: RFC 1918, 6598, 4193, 3927, 4291. */
+static void default_inside(struct networks *n)
+{
+    static const char *const private[] = {"10.0.0.0/8",    "172.16.0.0/12",  "192.168.0.0/16",
+                                          "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8",
+                                          "fc00::/7",      "fe80::/10",      "::1"};
+    for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
+        if (prefix_parse(private[i], &n -> network[n->count]))
+            n->count++;
+}
+
+static bool is_private(const struct addr *a)
+{
+    struct networks n = {0};
+    default_inside(&n);
+    for (size_t i = 0; i < n.count; i++)
+        if (prefix_has(&n.network[i], a))
+            return true;
+    return false;
+}
+
+static void extract_public(cfg_t *sec, struct public_section *p)
+{
+    extract(sec, "public", p);
+    if (cfg_size(sec, "inside") == 0)
+        default_inside(&p->inside);
+    if (p->exposure == EXPOSURE_AUTO)
+        p->exposure = is_private(&p->listen) ? EXPOSURE_OPEN : EXPOSURE_COARSE;
+    if (p->exposure == EXPOSURE_AUTHENTICATED && !*p->token_file)
+        mistake(sec, "exposure = authenticated needs a token-file");
+    if (!cors_list_valid(p->cors))
+        mistake(sec, "cors = \"%s\": origins such as https://www.example.org, or *", p->cors);
+    if (p->retry_min_ms > p->retry_max_ms)
+        mistake(sec, "retry-min is more than retry-max");
+}
+
 static void extract_all(cfg_t *cfg, struct config *c)
 {
     extract(cfg, "", &c->top);
@@ -337,7 +374,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
     }
     extract_sessions(only_section(cfg, "sessions"), &c->sessions);
     if ((sec = only_section(cfg, "public")))
-        extract(sec, "public", &c->public);
+        extract_public(sec, &c->public);
     if ((sec = only_section(cfg, "dns")))
         extract(sec, "dns", &c->dns);
     if ((sec = only_section(cfg, "admin")))

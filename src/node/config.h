@@ -4,10 +4,12 @@
 #define NODE_CONFIG_H
 
 #include "base/addr.h"
+#include "base/prefix.h"
 #include "core/roster/entry.h"
 #include "core/roster/pick.h"
 #include "core/session/kind.h"
 #include "role/director/health.h"
+#include "role/director/roster_answer.h"
 
 #include <stdio.h>
 
@@ -15,6 +17,7 @@
 #define CONFIG_STRINGS_MAX 4
 #define CONFIG_JOIN_MAX 64
 #define CONFIG_SERVICES_MAX 16
+#define CONFIG_NETWORKS_MAX ROSTER_INSIDE_MAX
 
 struct strings {
     size_t count;
@@ -24,6 +27,11 @@ struct strings {
 struct addresses {
     size_t count;
     struct addr addr[CONFIG_JOIN_MAX];
+};
+
+struct networks {
+    size_t count;
+    struct prefix network[CONFIG_NETWORKS_MAX];
 };
 
 struct node_section {
@@ -76,8 +84,16 @@ struct service_section {
     uint32_t name_answers; /* enum name_answers */
 };
 
+enum exposure { EXPOSURE_AUTO, EXPOSURE_OPEN, EXPOSURE_COARSE, EXPOSURE_AUTHENTICATED };
+
 struct public_section {
     struct addr listen; /* family 0: no such section */
+    uint32_t exposure;  /* enum exposure; after config_load never AUTO */
+    char token_file[CONFIG_TEXT_MAX];
+    char cors[CONFIG_TEXT_MAX];
+    struct networks inside;
+    uint32_t watchers;
+    uint32_t retry_min_ms, retry_max_ms, retry_joins;
 };
 
 struct dns_section {

@@ -15,9 +15,10 @@
 
 /* Of one worker, at once. */
 struct descriptors {
-    uint32_t public;  /* connections at the public door whose request is not decided yet */
-    uint32_t tunnels; /* of two descriptors each; and as many last answers */
-    uint32_t gate;    /* connections at the session API */
+    uint32_t public;   /* connections at the public door whose request is not decided yet */
+    uint32_t tunnels;  /* of two descriptors each; and as many last answers */
+    uint32_t gate;     /* connections at the session API */
+    uint32_t watchers; /* of the roster */
 };
 
 /* The least limit of open files that a node of so many workers starts with. */

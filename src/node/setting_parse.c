@@ -187,6 +187,22 @@ static bool parse_addresses(const struct setting *s, const char *text, size_t in
     return true;
 }
 
+static bool parse_networks(const char *text, size_t index, struct networks *out, const char **why)
+{
+    struct prefix p;
+    *why = "there are too many in this list";
+    if (index >= CONFIG_NETWORKS_MAX)
+        return false;
+    *why = "it is not a network such as 10.0.0.0/8 or fd00::/8, with no bit set beyond its length";
+    if (!prefix_parse(text, &p))
+        return false;
+    if (out) {
+        out->network[index] = p;
+        out->count = index + 1;
+    }
+    return true;
+}
+
 bool setting_parse(const struct setting *s, const char *text, size_t index, const char *base,
                    void *out, const char **why)
 {
@@ -228,6 +244,8 @@ bool setting_parse(const struct setting *s, const char *text, size_t index, cons
         return parse_strings(s, text, index, out, why);
     case SETTING_ADDRESSES:
         return parse_addresses(s, text, index, out, why);
+    case SETTING_NETWORKS:
+        return parse_networks(text, index, out, why);
     }
     return false;
 }

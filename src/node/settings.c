@@ -120,6 +120,29 @@ const struct setting settings[] = {
 
     ROW("public", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, public_section, listen,
         "Where clients come."),
+    ROW("public", "exposure", SETTING_CHOICE, "auto", 0, 0, "auto|open|coarse|authenticated",
+        public_section, exposure,
+        "What strangers learn from the roster: open: everything; coarse: no counts, load in "
+        "quarters; authenticated: nothing without the token. auto: open on a private or loopback "
+        "address, else coarse."),
+    ROW("public", "token-file", SETTING_PATH, "", 0, 0, NULL, public_section, token_file,
+        "A file with the token for exposure = authenticated (Authorization: Bearer)."),
+    ROW("public", "cors", SETTING_TEXT, "", 0, 0, NULL, public_section, cors,
+        "Origins whose web pages may read the roster, divided by spaces; * = any."),
+    ROW("public", "inside", SETTING_NETWORKS, "", 0, 0, NULL, public_section, inside,
+        "Networks whose clients are told inside addresses, as 10.0.0.0/8. Without it: private, "
+        "link-local and loopback ones."),
+    ROW("public", "watchers", SETTING_NUMBER, "10000", 0, 1000000, NULL, public_section, watchers,
+        "Clients that may watch the roster at once; one more gets 503."),
+    ROW("public", "retry-min", SETTING_DURATION, "200ms", 0, DAY_MS, NULL, public_section,
+        retry_min_ms,
+        "Clients that lose their server spread their first retry over at least this time."),
+    ROW("public", "retry-max", SETTING_DURATION, "30s", 0, DAY_MS, NULL, public_section,
+        retry_max_ms, "And over no more than this."),
+    ROW("public", "retry-joins", SETTING_NUMBER, "500", 1, 1000000, NULL, public_section,
+        retry_joins,
+        "Joins a second that a server takes: between the two, the time is the users of the fullest "
+        "server divided by it."),
 
     ROW("dns", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, dns_section, listen, "UDP and TCP."),
     ROW("dns", "ttl", SETTING_NUMBER, "5", 0, 86400, NULL, dns_section, ttl_s,
@@ -223,13 +246,21 @@ const char *setting_nearest(const char *section, const char *name)
 const char *setting_type_name(enum setting_type t)
 {
     static const char *const names[] = {
-        [SETTING_TEXT] = "text",         [SETTING_NAME] = "name",
-        [SETTING_PATH] = "path",         [SETTING_URL] = "URL",
-        [SETTING_ADDRESS] = "address",   [SETTING_LISTEN] = "unix:PATH or address",
-        [SETTING_DURATION] = "duration", [SETTING_SIZE] = "size",
-        [SETTING_NUMBER] = "number",     [SETTING_BOOL] = "yes or no",
-        [SETTING_CHOICE] = "choice",     [SETTING_NAMES] = "list of names",
-        [SETTING_URLS] = "list of URLs", [SETTING_ADDRESSES] = "list of addresses",
+        [SETTING_TEXT] = "text",
+        [SETTING_NAME] = "name",
+        [SETTING_PATH] = "path",
+        [SETTING_URL] = "URL",
+        [SETTING_ADDRESS] = "address",
+        [SETTING_LISTEN] = "unix:PATH or address",
+        [SETTING_DURATION] = "duration",
+        [SETTING_SIZE] = "size",
+        [SETTING_NUMBER] = "number",
+        [SETTING_BOOL] = "yes or no",
+        [SETTING_CHOICE] = "choice",
+        [SETTING_NAMES] = "list of names",
+        [SETTING_URLS] = "list of URLs",
+        [SETTING_ADDRESSES] = "list of addresses",
+        [SETTING_NETWORKS] = "list of networks",
     };
     return names[t];
 }

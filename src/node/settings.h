@@ -14,14 +14,15 @@ enum setting_type {
     SETTING_URL,     /* as TEXT: http or https */
     SETTING_ADDRESS, /* struct addr; a port of `max` when none is given, 0 = the port is required */
     SETTING_LISTEN,  /* as TEXT: "unix:PATH" or "ADDRESS:PORT" */
-    SETTING_DURATION, /* uint32_t milliseconds: "500ms", "5s", "2m", "1h", "7d" */
-    SETTING_SIZE,     /* uint64_t bytes: "4096", "64k", "256m", "2g" */
-    SETTING_NUMBER,   /* uint32_t */
-    SETTING_BOOL,     /* bool: yes or no */
-    SETTING_CHOICE,   /* uint32_t: index into `choices`, words divided by '|' */
-    SETTING_NAMES,    /* struct strings: a list of names */
-    SETTING_URLS,     /* struct strings: a list of URLs */
-    SETTING_ADDRESSES /* struct addresses */
+    SETTING_DURATION,  /* uint32_t milliseconds: "500ms", "5s", "2m", "1h", "7d" */
+    SETTING_SIZE,      /* uint64_t bytes: "4096", "64k", "256m", "2g" */
+    SETTING_NUMBER,    /* uint32_t */
+    SETTING_BOOL,      /* bool: yes or no */
+    SETTING_CHOICE,    /* uint32_t: index into `choices`, words divided by '|' */
+    SETTING_NAMES,     /* struct strings: a list of names */
+    SETTING_URLS,      /* struct strings: a list of URLs */
+    SETTING_ADDRESSES, /* struct addresses */
+    SETTING_NETWORKS   /* struct networks */
 };
 
 /* One row. section "" is the top level; "server.check" is check inside of server. */

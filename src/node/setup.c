@@ -145,22 +145,22 @@ static int bind_worker(const struct config *c, int gate_fd, struct worker_socket
     return err;
 }
 
-static int read_token(struct setup *s)
+/* what: the setting, for people. */
+static int read_token(const char *what, const char *path, char **out)
 {
-    const char *path = s->config->sessions.token_file;
     char *text;
     size_t len;
     struct stat st;
     int err = io_read_file(path, 4096, &text, &len);
     if (err)
-        return fail(err, "sessions: token-file", path, "");
+        return fail(err, what, path, "");
     text[strcspn(text, "\r\n")] = '\0';
     if (stat(path, &st) || (st.st_mode & 077) || strlen(text) < 16) {
         mem_free(text);
-        return fail(STEAD_E_DENIED, "sessions: token-file", path,
+        return fail(STEAD_E_DENIED, what, path,
                     "it must have mode 0600 and a token of at least 16 characters");
     }
-    s->token = text;
+    *out = text;
     return STEAD_OK;
 }
 
@@ -177,7 +177,7 @@ static int open_gate(struct setup *s, int *fd)
     }
     if (!addr_parse(c->listen, 0, &a))
         return fail(STEAD_E_CONFIG, "sessions: listen on", c->listen, "");
-    int err = read_token(s);
+    int err = read_token("sessions: token-file", c->token_file, &s->token);
     if (!err && !addr_is_loopback(&a))
         err =
             fail(STEAD_E_DENIED, "sessions: listen on", c->listen, "it must be a loopback address");
@@ -271,6 +271,8 @@ int setup_open(const struct config *c, struct setup *s)
         make_entry(c, &s->state, &s->entry);
         err = check_entry(c, &s->entry);
     }
+    if (!err && c->public.exposure == EXPOSURE_AUTHENTICATED)
+        err = read_token("public: token-file", c->public.token_file, &s->roster_token);
     if (!err)
         err = bind_all(s);
     if (err)
@@ -298,6 +300,7 @@ void setup_close(struct setup *s)
     }
     state_close(&s->state);
     mem_free(s->token);
-    s->token = NULL;
+    mem_free(s->roster_token);
+    s->token = s->roster_token = NULL;
     explicit_bzero(s->key, sizeof(s->key));
 }

@@ -27,7 +27,8 @@ struct setup {
     size_t worker_count;
     struct descriptors descriptors; /* of each worker */
     struct worker_sockets workers[WORKERS_MAX];
-    char *token; /* of the gate's TCP listener; NULL on a unix socket */
+    char *token;        /* of the gate's TCP listener; NULL on a unix socket */
+    char *roster_token; /* of the public listener; NULL when none is asked for */
 };
 
 /* Reads state and key, binds every address. Says on standard error what failed and what to do; then

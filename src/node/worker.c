@@ -57,6 +57,25 @@ static void init_decide(struct shared *s, const struct config *c)
     }
 }
 
+static void init_rosters(struct shared *s, const struct setup *setup)
+{
+    static const enum roster_exposure exposures[] = {[EXPOSURE_AUTO] = ROSTER_COARSE,
+                                                     [EXPOSURE_OPEN] = ROSTER_OPEN,
+                                                     [EXPOSURE_COARSE] = ROSTER_COARSE,
+                                                     [EXPOSURE_AUTHENTICATED] =
+                                                         ROSTER_AUTHENTICATED};
+    const struct public_section *p = &setup->config->public;
+    s->rosters = (struct roster_rules){.exposure = exposures[p->exposure],
+                                       .token = setup->roster_token,
+                                       .cors = p->cors,
+                                       .inside_count = p->inside.count,
+                                       .retry = {p->retry_min_ms, p->retry_max_ms, p->retry_joins},
+                                       .watchers_max = p->watchers,
+                                       .watchers_here = setup->descriptors.watchers};
+    for (size_t i = 0; i < p->inside.count; i++)
+        s->rosters.inside[i] = p->inside.network[i];
+}
+
 /* A check asks as a client of the server's first URL does, so that virtual hosts answer. */
 static void init_checks(struct shared *s, const struct config *c)
 {
@@ -86,6 +105,7 @@ void shared_init(struct shared *s, const struct setup *setup, struct store *stor
     s->descriptors = setup->descriptors;
     init_names(s, c);
     init_decide(s, c);
+    init_rosters(s, setup);
     init_checks(s, c);
 }
 
@@ -132,6 +152,7 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
                                 .self_name = s->config->node.name,
                                 .decide = &s->decide,
                                 .forwards = s->forwards,
+                                .rosters = s->rosters,
                                 .counters = &s->director};
     http_limits_default(&c.http);
     forward_limits_default(&c.forward);

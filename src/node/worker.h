@@ -23,6 +23,7 @@ struct shared {
     char check_hosts[ENTRY_SERVERS_MAX][CONFIG_TEXT_MAX];
     struct name_config names;
     char zones[CONFIG_SERVICES_MAX][CONFIG_TEXT_MAX];
+    struct roster_rules rosters;
     struct director_counters director;
     struct name_stats name;
     struct gate_counters gate;

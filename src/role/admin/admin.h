@@ -33,7 +33,9 @@ struct admin_gate {
 
 struct admin_director {
     uint64_t roster, not_found, method, redirected, forwarded, misdirected, no_server, bad,
-        not_modified;
+        not_modified, denied, rendered;
+    uint64_t watchers, watchers_opened, watchers_refused, watchers_resumed, watchers_skipped,
+        watchers_dropped, events, moves;
     uint64_t tunnels_opened, tunnels_open, tunnels_refused, tunnels_reset, tunnels_timed_out,
         tunnels_busy, answers_dropped, up_bytes, down_bytes;
 };

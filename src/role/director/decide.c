@@ -302,7 +302,8 @@ static void decide_own_path(const struct http_head *h, struct decision *out)
 {
     if (!slice_is(h->path, OWN_PREFIX "roster"))
         settle(out, DECIDE_NOT_FOUND, "no-such-path");
-    else if (!slice_is(h->method, "GET") && !slice_is(h->method, "HEAD"))
+    else if (!slice_is(h->method, "GET") && !slice_is(h->method, "HEAD") &&
+             !slice_is(h->method, "OPTIONS"))
         settle(out, DECIDE_METHOD, "only-get");
     else
         settle(out, DECIDE_ROSTER, "roster");

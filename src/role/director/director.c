@@ -188,27 +188,6 @@ static void forward(struct director *d, struct http_request *r, const struct dec
 
 /* -- requests -- */
 
-static void answer_roster(struct director *d, struct http_request *r, const struct roster *roster)
-{
-    const struct http_head *h = http_request_head(r);
-    struct roster_answer a;
-    int e = roster_answers_get(d->rosters, roster, h, &a);
-    if (e == STEAD_E_INVAL) {
-        http_reply_error(r, 400, "INVAL", "the service parameter is not a name");
-        return;
-    }
-    if (e != STEAD_OK) {
-        http_reply_error(r, 503, stead_error_name(e), stead_error_text(e));
-        return;
-    }
-    d->config.counters->not_modified += a.not_modified;
-    if (a.not_modified)
-        http_reply(r, 304, NULL, a.headers, NULL, 0);
-    else
-        http_reply(r, 200, "application/json", a.headers, a.json, a.len);
-    roster_answer_deinit(&a);
-}
-
 static enum http_verdict on_request(void *context, struct http_request *r, const char *body,
                                     size_t body_len)
 {
@@ -225,7 +204,7 @@ static enum http_verdict on_request(void *context, struct http_request *r, const
     decide_now(d, roster, http_request_head(r), NOT_FAILED, &n);
     log_decision(&n, http_request_head(r), http_request_peer(r));
     if (n.verdict == DECIDE_ROSTER) {
-        answer_roster(d, r, roster);
+        roster_answer(d->rosters, r, roster);
     } else if (n.verdict == DECIDE_FORWARD) {
         forward(d, r, &n);
     } else {
@@ -238,15 +217,23 @@ static enum http_verdict on_request(void *context, struct http_request *r, const
 
 /* -- lifetime -- */
 
-static void on_answers_closed(void *context)
+static void on_rosters_closed(void *context)
 {
     struct director *d = context;
     void (*closed)(void *) = d->closed;
     void *closed_context = d->closed_context;
-    roster_answers_free(d->rosters);
     mem_free(d);
     if (closed)
         closed(closed_context);
+}
+
+static void on_answers_closed(void *context)
+{
+    struct director *d = context;
+    if (d->rosters)
+        roster_answers_close(d->rosters, on_rosters_closed, d);
+    else
+        on_rosters_closed(d);
 }
 
 /* What is behind the server is closed after it, in the order in which work passes through. */
@@ -286,7 +273,13 @@ int director_open(const struct director_config *c, struct director **out)
                                    .door = "public",
                                    .handle = on_request,
                                    .context = d};
-    int e = roster_answers_new(c->decide, c->self_name, &d->rosters);
+    const struct roster_answers_config rosters = {.loop = c->loop,
+                                                  .store = c->store,
+                                                  .decide = c->decide,
+                                                  .self_name = c->self_name,
+                                                  .rules = c->rosters,
+                                                  .counters = &c->counters->roster};
+    int e = roster_answers_open(&rosters, &d->rosters);
     if (e == STEAD_OK)
         e = answers_open(c->loop, c->forward.tunnels_max, &c->counters->answers_dropped,
                          &d->answers);
@@ -300,6 +293,11 @@ int director_open(const struct director_config *c, struct director **out)
     }
     *out = d;
     return STEAD_OK;
+}
+
+struct watch *director_watch(struct director *d)
+{
+    return roster_answers_watch(d->rosters);
 }
 
 void director_stop_accepting(struct director *d)

@@ -1,8 +1,8 @@
 /* director.h - the public HTTP listener of a node, on one worker's loop.
  *
  * Reads the first request head of every connection and does what decide.h says: redirects, forwards
- * to the own real servers (forward.h), or answers for itself: GET
- * /.well-known/stead/roster[?service=NAME] is the roster as JSON, with an ETag for If-None-Match.
+ * to the own real servers (forward.h), or answers for itself: /.well-known/stead/roster is the
+ * roster (roster_answer.h), which can be watched (watch.h).
  *
  * When the own real server cannot be connected to, the pair is marked unhealthy in the store first,
  * and the client, of whose request nothing was passed on, is redirected to the pair's backup. Who
@@ -14,6 +14,7 @@
 #include "io/http_server.h"
 #include "role/director/decide.h"
 #include "role/director/forward.h"
+#include "role/director/roster_answer.h"
 #include "store/store.h"
 
 #define DIRECTOR_VERDICTS (DECIDE_BAD + 1)
@@ -23,7 +24,7 @@ struct director_counters {
     struct http_counters http;
     struct forward_counters forward;
     atomic_uint_fast64_t verdicts[DIRECTOR_VERDICTS]; /* by enum decide_verdict */
-    atomic_uint_fast64_t not_modified;
+    struct roster_counters roster;
     atomic_uint_fast64_t answers_dropped; /* clients whose tunnel failed, closed without a word */
 };
 
@@ -35,6 +36,7 @@ struct director_config {
     const struct decide_config
         *decide;                 /* with all it points to: stays until director_close is done */
     const struct addr *forwards; /* of the real servers, as many as decide->servers */
+    struct roster_rules rosters;
     struct http_limits http;
     struct forward_limits forward;
     struct director_counters *counters;
@@ -47,6 +49,8 @@ int director_open(const struct director_config *c, struct director **out);
 /* No new connections; tunnels go on. */
 void director_stop_accepting(struct director *d);
 size_t director_tunnels(const struct director *d);
+/* Those who watch the roster at this listener. */
+struct watch *director_watch(struct director *d);
 /* Closes everything; `closed` is called on the loop when nothing is left, then the director is
  * freed. */
 void director_close(struct director *d, void (*closed)(void *context), void *context);

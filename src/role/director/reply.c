@@ -23,7 +23,7 @@ static const char *body_of(const struct decision *d)
     case DECIDE_NOT_FOUND:
         return "Nothing is here; try /.well-known/stead/roster.\n";
     case DECIDE_METHOD:
-        return "Only GET and HEAD.\n";
+        return "Only GET, HEAD and OPTIONS.\n";
     case DECIDE_MISDIRECTED:
         return "This node does not answer for that host.\n";
     case DECIDE_NO_SERVER:
@@ -45,7 +45,7 @@ void reply_make(const struct decision *d, struct reply *out)
     out->body = body_of(d);
     char retry[32];
     if (d->verdict == DECIDE_METHOD)
-        more = "Allow: GET, HEAD\r\n";
+        more = "Allow: GET, HEAD, OPTIONS\r\n";
     if (d->verdict == DECIDE_NO_SERVER) {
         snprintf(retry, sizeof(retry), "Retry-After: %d\r\n", DECIDE_RETRY_AFTER_S);
         more = retry;

@@ -10,7 +10,7 @@
 
 static uint64_t at_most(const struct descriptors *d, size_t workers)
 {
-    return workers * (d->public + 2ull * d->tunnels + d->tunnels + d->gate);
+    return workers * (d->public + 2ull * d->tunnels + d->tunnels + d->gate + d->watchers);
 }
 
 static void all_doors_together_leave_the_reserve(void **state)
