@@ -30,6 +30,11 @@ void log_set_level(enum log_level level)
     atomic_store(&level_now, level);
 }
 
+bool log_wants(enum log_level level)
+{
+    return level <= atomic_load_explicit(&level_now, memory_order_relaxed);
+}
+
 bool log_level_parse(const char *text, enum log_level *out)
 {
     for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {

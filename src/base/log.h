@@ -15,6 +15,8 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 #define LOG_LINE_MAX 1024
 
 void log_set_level(enum log_level level);
+/* Would a line of this level be said? To ask before its values are made at some cost. */
+bool log_wants(enum log_level level);
 bool log_level_parse(const char *text, enum log_level *out);
 /* Put after each line's event as node=NAME; NULL for none. Copied. Call before threads start. */
 void log_set_node(const char *name);

@@ -51,6 +51,9 @@ struct session_result *store_collect(struct store *s, unsigned mailbox);
 
 /* The newest snapshot with a reference for the caller; never NULL once the node runs. */
 struct roster *store_roster(struct store *s);
+/* The same for a caller that keeps one: `have` (or NULL) itself, without a lock, as long as it is the
+ * newest; else its reference is dropped. */
+struct roster *store_roster_renew(struct store *s, struct roster *have);
 
 /* This node's own servers, in the order of its entry: users now connected through the secondary, and whether the real
  * server answers. The mesh thread carries changes into the roster. */

@@ -41,7 +41,7 @@ struct store {
     /* store_state.c */
     pthread_mutex_t state_lock;
     struct store_wake mesh_wake;
-    struct roster *roster;
+    struct roster *_Atomic roster; /* changed under the lock, compared without */
     struct list outbox;
     atomic_size_t outbox_count, outbox_bytes; /* changed under state_lock, read without it */
     uint64_t outbox_full, notices_dropped;

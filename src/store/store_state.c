@@ -115,6 +115,15 @@ struct roster *store_roster(struct store *s)
     return r;
 }
 
+struct roster *store_roster_renew(struct store *s, struct roster *have)
+{
+    /* As long as the caller's reference is there no other snapshot can have its address. */
+    if (have && have == atomic_load_explicit(&s->roster, memory_order_relaxed))
+        return have;
+    roster_unref(have);
+    return store_roster(s);
+}
+
 void store_set_roster(struct store *s, struct roster *r)
 {
     pthread_mutex_lock(&s->state_lock);

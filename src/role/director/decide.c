@@ -3,6 +3,7 @@
 #include "role/director/decide.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define OWN_PREFIX "/.well-known/stead/"
 
@@ -38,16 +39,6 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-static bool host_equal(struct slice a, struct slice b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (lower(a.at[i]) != lower(b.at[i]))
-            return false;
-    return true;
-}
-
 static uint16_t asked_port(const struct decide_config *c, const struct http_head *h)
 {
     if (h->port)
@@ -55,16 +46,48 @@ static uint16_t asked_port(const struct decide_config *c, const struct http_head
     return c->tls ? 443 : 80;
 }
 
+static bool is_https(const char *url)
+{
+    return strncasecmp(url, "https://", 8) == 0;
+}
+
+/* The place behind the scheme. URLs of the configuration and of entries were validated when they
+ * came, so they are not parsed anew for each request. */
+static const char *authority_of(const char *url)
+{
+    return url + (is_https(url) ? 8 : 7);
+}
+
+/* Does the URL name this host, and with which port? */
+static bool url_names(const char *url, struct slice host, uint16_t *port)
+{
+    const char *at = authority_of(url);
+    bool literal = *at == '[';
+    at += literal;
+    for (size_t i = 0; i < host.len; i++, at++)
+        if (*at == '\0' || lower(*at) != lower(host.at[i]))
+            return false;
+    at += literal ? *at == ']' : *at == '.';
+    if (*at != ':' && *at != '/' && *at != '?' && *at != '\0')
+        return false;
+    unsigned given = 0;
+    if (*at == ':')
+        for (at++; *at >= '0' && *at <= '9'; at++)
+            given = given * 10 + (unsigned)(*at - '0');
+    *port = given ? (uint16_t)given : is_https(url) ? 443 : 80;
+    return true;
+}
+
 /* Does the request ask for this URL's host? Exactly: with its port. Else the port may be left out
  * or be the listener's: who reaches this listener through a mapped port still means it. */
 static bool asks_for(const struct decide_config *c, const struct http_head *h, const char *url,
                      bool exactly)
 {
-    struct http_url u;
-    if (!http_url_parse(url, strlen(url), &u) || !host_equal(u.host, h->host))
+    uint16_t port;
+    if (!url_names(url, h->host, &port))
         return false;
     if (exactly)
-        return asked_port(c, h) == u.port;
+        return asked_port(c, h) == port;
     return h->port == 0 || h->port == c->port;
 }
 
@@ -121,16 +144,11 @@ static bool append(char *buf, size_t cap, size_t *len, const char *text, size_t 
 static void redirect(const struct http_head *h, const char *url, const char *why,
                      struct decision *out)
 {
-    struct http_url u;
-    if (!http_url_parse(url, strlen(url), &u)) {
-        settle(out, DECIDE_NO_SERVER, "bad-url");
-        return;
-    }
-    const char *scheme = u.tls ? "https://" : "http://";
+    const char *scheme = is_https(url) ? "https://" : "http://", *authority = authority_of(url);
     char *l = out->location;
     size_t cap = sizeof(out->location), len = 0;
     bool fits = append(l, cap, &len, scheme, strlen(scheme)) &&
-                append(l, cap, &len, u.authority.at, u.authority.len);
+                append(l, cap, &len, authority, strcspn(authority, "/?"));
     size_t start = len;
     struct slice path = h->path.len ? h->path : (struct slice){"/", 1};
     fits = fits && append(l, cap, &len, path.at, path.len);
@@ -148,11 +166,9 @@ static void redirect(const struct http_head *h, const char *url, const char *why
 /* A server's first URL of the listener's scheme, else its first; NULL when it has none. */
 static const char *server_url(const struct decide_config *c, const struct server *s)
 {
-    for (size_t i = 0; i < s->url_count; i++) {
-        struct http_url u;
-        if (http_url_parse(s->urls[i], strlen(s->urls[i]), &u) && u.tls == c->tls)
+    for (size_t i = 0; i < s->url_count; i++)
+        if (is_https(s->urls[i]) == c->tls)
             return s->urls[i];
-    }
     return s->url_count ? s->urls[0] : NULL;
 }
 

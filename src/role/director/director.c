@@ -18,6 +18,7 @@
 struct director {
     struct director_config config;
     struct rng rng;
+    struct roster *roster; /* the newest that was asked for */
     struct roster_answers *rosters;
     struct http_server *server;
     struct forwarder *forwarder;
@@ -53,6 +54,8 @@ static void log_decision(const struct decision *n, const struct http_head *h,
                          const struct addr *client)
 {
     char ip[ADDR_TEXT_MAX], method[32], host[300], path[256];
+    if (!log_wants(LOG_INFO))
+        return;
     log_quote(h->method.at, h->method.len, method, sizeof(method));
     log_quote(h->host.at, h->host.len, host, sizeof(host));
     log_quote(h->path.at, h->path.len, path, sizeof(path));
@@ -85,11 +88,11 @@ static void answer_failed(struct director *d, const struct visit *v, int client,
     struct reply r;
     char raw[REPLY_RAW_MAX];
     const char *why;
-    struct roster *roster = store_roster(d->config.store);
+    d->roster = store_roster_renew(d->config.store, d->roster);
     /* What is parsed here is what forwarded_build() made. */
     bool parsed = http_parse_request(bytes, len, &h, &why) > 0;
-    if (roster && parsed && server_failed)
-        decide_now(d, roster, &h, v->server, &n);
+    if (d->roster && parsed && server_failed)
+        decide_now(d, d->roster, &h, v->server, &n);
     else
         n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
     if (n.verdict != DECIDE_REDIRECT && n.verdict != DECIDE_NO_SERVER)
@@ -99,7 +102,6 @@ static void answer_failed(struct director *d, const struct visit *v, int client,
     reply_make(&n, &r);
     size_t raw_len = reply_raw(&r, parsed && slice_is(h.method, "HEAD"), time(NULL), raw);
     answer_last(d->answers, client, raw, raw_len);
-    roster_unref(roster);
 }
 
 /* Before any redirect is sent, so that no primary sends the next client here. */
@@ -125,7 +127,7 @@ static void on_tunnel_ended(void *context, const struct forward_result *e)
         mark_failed(d, v->server);
         answer_failed(d, v, e->client, e->bytes, e->len, true);
         mem_free(e->bytes);
-    } else {
+    } else if (log_wants(LOG_DEBUG)) {
         char ip[ADDR_TEXT_MAX];
         log_debug("forward-end", "client=%s service=%s end=%s up=%llu down=%llu",
                   addr_format(&v->client, ip), d->config.decide->servers[v->server].service,
@@ -196,22 +198,21 @@ static enum http_verdict on_request(void *context, struct http_request *r, const
     struct reply reply;
     (void)body;
     (void)body_len;
-    struct roster *roster = store_roster(d->config.store);
-    if (!roster) {
+    d->roster = store_roster_renew(d->config.store, d->roster);
+    if (!d->roster) {
         http_reply_error(r, 503, "BUSY", "this node has just started");
         return HTTP_ANSWERED;
     }
-    decide_now(d, roster, http_request_head(r), NOT_FAILED, &n);
+    decide_now(d, d->roster, http_request_head(r), NOT_FAILED, &n);
     log_decision(&n, http_request_head(r), http_request_peer(r));
     if (n.verdict == DECIDE_ROSTER) {
-        roster_answer(d->rosters, r, roster);
+        roster_answer(d->rosters, r, d->roster);
     } else if (n.verdict == DECIDE_FORWARD) {
         forward(d, r, &n);
     } else {
         reply_make(&n, &reply);
         http_reply(r, reply.status, REPLY_TYPE, reply.headers, reply.body, strlen(reply.body));
     }
-    roster_unref(roster);
     return HTTP_ANSWERED;
 }
 
@@ -222,6 +223,7 @@ static void on_rosters_closed(void *context)
     struct director *d = context;
     void (*closed)(void *) = d->closed;
     void *closed_context = d->closed_context;
+    roster_unref(d->roster);
     mem_free(d);
     if (closed)
         closed(closed_context);

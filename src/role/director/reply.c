@@ -50,9 +50,15 @@ void reply_make(const struct decision *d, struct reply *out)
         snprintf(retry, sizeof(retry), "Retry-After: %d\r\n", DECIDE_RETRY_AFTER_S);
         more = retry;
     }
-    bool moved = d->verdict == DECIDE_REDIRECT;
-    snprintf(out->headers, sizeof(out->headers), "%s%s%s%sCache-Control: no-store\r\n",
-             moved ? "Location: " : "", moved ? d->location : "", moved ? "\r\n" : "", more);
+    char *at = out->headers;
+    if (d->verdict == DECIDE_REDIRECT) {
+        at = stpcpy(at, "Location: ");
+        at = stpcpy(at, d->location);
+        at = stpcpy(at, "\r\n");
+    }
+    at = stpcpy(at, more);
+    at = stpcpy(at, "Cache-Control: no-store\r\n");
+    assert(at < out->headers + sizeof(out->headers));
 }
 
 size_t reply_raw(const struct reply *r, bool head_only, int64_t now_s, char out[REPLY_RAW_MAX])

@@ -130,7 +130,7 @@ static void reply_busy(struct roster_answers *a, struct http_request *r,
                        const struct roster *roster, const char *more)
 {
     static const char body[] = "{\"error\": \"BUSY\", \"message\": \"as many watch as may\"}\n";
-    char headers[HEADERS_MAX];
+    char headers[HEADERS_MAX + 32];
     snprintf(headers, sizeof headers, "Retry-After: %u\r\n%s", busy_retry_s(a, roster), more);
     http_reply(r, 503, "application/json", headers, body, sizeof body - 1);
 }
