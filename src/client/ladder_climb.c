@@ -23,12 +23,12 @@ void ladder_round_over(struct ladder *l, int err, uint64_t now_ms)
 {
     l->error = err;
     l->round++;
+    l->state = LADDER_WAIT_NAME;
     if (l->config.rounds && l->round >= l->config.rounds) {
         ladder_fail(l, err);
         return;
     }
     uint32_t wait_ms = ladder_backoff(l, l->round - 1);
-    l->state = LADDER_WAIT_NAME;
     l->at_ms = now_ms + wait_ms;
     trouble(l, err, NULL, wait_ms);
 }
@@ -100,6 +100,7 @@ static void go_on(struct ladder *l, uint64_t now_ms)
     int err = ladder_choose(l, now_ms);
     l->strikes = 0;
     if (err == STEAD_E_INVAL) {
+        l->state = LADDER_WAIT_NAME;
         ladder_fail(l, err);
     } else if (err && l->address_at < l->address_count) {
         l->error = err; /* another first server may know more */
