@@ -1,0 +1,113 @@
+/* cache_internal.h - the inside of a cache's door, shared by cache*.c: connections, and the
+ * commands of the two protocols. */
+#ifndef ROLE_GATE_CACHE_INTERNAL_H
+#define ROLE_GATE_CACHE_INTERNAL_H
+
+#include "base/list.h"
+#include "core/memcache/memcache.h"
+#include "core/resp/resp.h"
+#include "role/gate/cache.h"
+#include "role/gate/cache_op.h"
+#include "role/gate/cache_script.h"
+
+#define CACHE_IN_BYTES 16384  /* of a connection that has something to say */
+#define CACHE_REPLY_ROOM 1024 /* the longest answer without a value */
+#define CACHE_POOL_MAX 64     /* buffers kept for the next connections */
+
+/* A request that is being done. Its slices point into its connection's input, which stays as it is
+ * until the answer is written. */
+struct cache_call {
+    struct list pooled;
+    union {
+        struct memcache_request memcache;
+        struct resp_command resp;
+    };
+    struct cache_op op;
+    struct cache_scripts *scripts; /* the door's */
+    size_t index;                  /* of the keys, which are done one after another */
+    int64_t sum;                   /* over the keys */
+};
+
+struct cache_conn {
+    struct list link, lru;
+    struct cache *door;
+    uv_poll_t poll;
+    int fd;
+    int events;
+    uint32_t slot; /* of the door: results name it */
+    bool closing, eof;
+    bool broken;        /* no more is read of it: it is closed when its answers are out */
+    bool known, binary; /* memcached: the first byte has told the form */
+    bool admitted;      /* gave the password, or there is none */
+    bool version3;      /* RESP */
+    uint64_t client_id;
+    uint64_t active_ms;
+    struct cache_call *call; /* that waits for the store; NULL = none */
+    char *in;
+    size_t in_from, in_len, in_cap; /* what is not parsed yet: [in_from, in_len) */
+    size_t skip;                    /* bytes of input to be thrown away */
+    char *out;
+    size_t out_from, out_len, out_cap;
+};
+
+struct cache_slot {
+    struct cache_conn *conn;
+    uint32_t generation, next_free;
+};
+
+struct cache {
+    struct cache_config config;
+    uv_poll_t listener;
+    uv_async_t async;
+    uv_timer_t timer; /* idle connections, and a listener that rests */
+    unsigned open_handles;
+    bool accepting, closing;
+    void (*closed)(void *context);
+    void *closed_context;
+    struct list conns, lru;
+    struct list calls; /* pooled */
+    struct cache_call *scratch;
+    char *spare[CACHE_POOL_MAX]; /* input buffers of CACHE_IN_BYTES */
+    size_t spare_count;
+    uint64_t next_client;
+    struct cache_scripts scripts;
+    uint32_t free_slot;
+    struct cache_slot *slots; /* connections_max */
+};
+
+/* -- cache.c -- */
+/* A handle is gone; with the last one the door is freed. */
+void cache_handle_closed(struct cache *d);
+
+/* -- cache_conn.c -- */
+int cache_conn_open(struct cache *d, int fd);
+void cache_conn_close(struct cache_conn *c);
+/* A result for the request that waits. */
+void cache_conn_result(struct cache_conn *c, struct session_result *r);
+/* Room for `need` more bytes of answers at the end of them; NULL without memory, then the
+ * connection is broken. What was written is then added to out_len. */
+char *cache_conn_room(struct cache_conn *c, size_t need);
+void cache_count(atomic_uint_fast64_t *counter);
+
+/* -- cache_run.c: an operation of the present call -- */
+/* Submits call->op, which is filled in, and all its steps as far as they need no waiting. True: it
+ * is over. False: it waits for the store. */
+bool cache_run(struct cache_conn *c, struct cache_call *call);
+/* The same after a result that was waited for. */
+bool cache_run_on(struct cache_conn *c, struct cache_call *call, struct session_result *r);
+/* The key of a client as a record's; false when it is too long or empty. */
+bool cache_key(const struct cache *d, struct slice text, struct key *out);
+
+/* -- cache_memcache.c, cache_resp.c -- */
+/* The input's first request: its bytes, 0 when there is more to come, -1 when the connection cannot
+ * go on (an answer may have been written). */
+int cache_memcache_parse(struct cache_conn *c, struct cache_call *call, const char *bytes,
+                         size_t len);
+int cache_resp_parse(struct cache_conn *c, struct cache_call *call, const char *bytes, size_t len);
+/* Begins a parsed request, or goes on with it after its operation is over. True: it is answered. */
+bool cache_memcache_begin(struct cache_conn *c, struct cache_call *call);
+bool cache_memcache_resume(struct cache_conn *c, struct cache_call *call);
+bool cache_resp_begin(struct cache_conn *c, struct cache_call *call);
+bool cache_resp_resume(struct cache_conn *c, struct cache_call *call);
+
+#endif

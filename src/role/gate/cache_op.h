@@ -1,0 +1,88 @@
+/* cache_op.h - one operation of a cache's client on one key, as steps of the session store. A small
+ * machine: cache_op_next says what to submit, cache_op_result takes what came of it. No socket, no
+ * memory of its own but the record that is read.
+ *
+ * What needs to know the value before it writes (append, counting, compare and delete) reads, and
+ * then writes on condition that nothing changed; when something did, it begins again, a bounded
+ * number of times. */
+#ifndef ROLE_GATE_CACHE_OP_H
+#define ROLE_GATE_CACHE_OP_H
+
+#include "base/slice.h"
+#include "core/session/session.h"
+
+#define CACHE_OP_TRIES 64
+#define CACHE_NUMBER_MAX 24
+#define CACHE_FLAGS_FIELD "#" /* the client's flags, four bytes; there is none when they are 0 */
+
+enum cache_verb {
+    CACHE_GET,
+    CACHE_TOUCH, /* the value too: gat, GETEX */
+    CACHE_SET,
+    CACHE_ADD,
+    CACHE_REPLACE,
+    CACHE_APPEND,
+    CACHE_PREPEND,
+    CACHE_COUNT,
+    CACHE_DELETE,
+    CACHE_TAKE,        /* the value, and delete it */
+    CACHE_DELETE_EQUAL /* only if the value is this one */
+};
+
+enum cache_outcome {
+    CACHE_DONE,
+    CACHE_ABSENT,
+    CACHE_EXISTS,     /* ADD: there is one; with a cas: it is another by now */
+    CACHE_UNEQUAL,    /* DELETE_EQUAL */
+    CACHE_NOT_NUMBER, /* COUNT, and one that leaves the range */
+    CACHE_FAILED      /* `error` says why */
+};
+
+struct cache_op {
+    /* What is wanted; all bytes stay the caller's until the end. */
+    enum cache_verb verb;
+    struct key key;
+    struct slice value;
+    uint32_t flags;
+    uint32_t ttl_ms; /* 0 = leaves it, or for a new record the kind's */
+    bool has_cas;
+    uint64_t cas;
+    bool want_old;    /* SET: keep the value that was there in `record` */
+    bool is_signed;   /* COUNT: Redis's 64 bits with a sign; else memcached's, which wrap */
+    bool down;        /* COUNT: memcached's decr, which ends at 0 */
+    int64_t amount;   /* COUNT, signed */
+    uint64_t delta;   /* COUNT, not signed */
+    bool has_initial; /* COUNT: makes it with `initial` when it is absent */
+    uint64_t initial;
+
+    /* What came of it. */
+    enum cache_outcome outcome;
+    int error;
+    struct record *record; /* GET, TOUCH, TAKE, SET with want_old, COUNT, stores: may be NULL */
+    uint32_t left_ms;      /* of its life; 0 = for ever */
+    uint64_t number;       /* COUNT */
+
+    /* Its own. */
+    unsigned step, tries;
+    bool matching;
+    struct stamp match;
+    char text[CACHE_NUMBER_MAX];
+    uint8_t flag_bytes[4];
+    uint8_t *joined; /* APPEND, PREPEND: what is written */
+    struct field_op fields[2];
+};
+
+/* Zero it, fill in what is wanted, start it; then submit what `out` says. out->deadline_ns and
+ * request are the caller's to set. */
+void cache_op_start(struct cache_op *op, struct session_op *out);
+/* True: it is over, see outcome. False: submit the next. r->record is taken when it is wanted. */
+bool cache_op_result(struct cache_op *op, struct session_result *r, struct session_op *out);
+void cache_op_deinit(struct cache_op *op);
+
+/* The value and flags of a record; a record without an unnamed field has an empty one. */
+struct slice cache_value(const struct record *r);
+uint32_t cache_flags(const struct record *r);
+/* A number that changes with every change of the record. */
+uint64_t cache_cas(const struct record *r);
+
+#endif

@@ -1,0 +1,131 @@
+/* gate_store.h - a store of one array whose answers a test can delay and spoil: what the doors of
+ * applications are tested before. */
+#ifndef TESTS_UNIT_GATE_STORE_H
+#define TESTS_UNIT_GATE_STORE_H
+
+#include "base/mem.h"
+#include "store/store.h"
+
+#define RECORDS_MAX 64
+#define USED_MS 1100 /* of each record's life, whenever it is asked for */
+
+struct store {
+    struct kinds kinds;
+    struct store_wake wake;
+    struct record *records[RECORDS_MAX];
+    size_t count;
+    struct list waiting;
+    bool delay;
+    /* The next operation of this type fails so; `done`: though it was carried out. */
+    int spoil[SESSION_END + 1];
+    bool done[SESSION_END + 1];
+    uint64_t last_deadline_ns, last_min_version;
+    uint32_t last_ttl_ms;
+    void (*before)(struct store *s, const struct session_op *op);
+};
+
+void session_result_free(struct session_result *r)
+{
+    record_free(r->record);
+    mem_free(r);
+}
+
+static struct record *stored(struct store *s, const struct key *key)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (key_equal(&s->records[i]->key, key))
+            return s->records[i];
+    return NULL;
+}
+
+static int carry_out(struct store *s, const struct session_op *op, struct record **shown)
+{
+    struct record *r = stored(s, op->key);
+    bool dead = !r || (record_is_tombstone(r) && !r->ended);
+    if (op->type == SESSION_CREATE_IF_ABSENT && !dead)
+        return r->ended ? STEAD_E_ENDED : STEAD_E_EXISTS;
+    if (op->type == SESSION_CREATE || op->type == SESSION_CREATE_IF_ABSENT) {
+        assert_true(op->type != SESSION_CREATE || !r);
+        assert_true(s->count < RECORDS_MAX);
+        if (!r) {
+            r = s->records[s->count++] = record_new(op->key);
+            r->stamp.term = 1;
+        }
+        r->ttl_ms = op->ttl_ms ? op->ttl_ms : s->kinds.kind[op->key->kind].ttl_ms;
+    } else if (dead || r->ended) {
+        return dead ? STEAD_E_ABSENT : STEAD_E_ENDED;
+    }
+    if (op->has_match && (op->match.term != r->stamp.term || op->match.version != r->stamp.version))
+        return STEAD_E_CONFLICT;
+    struct stamp next = {r->stamp.term, r->stamp.version + 1, 1};
+    if (op->type == SESSION_END) {
+        if (s->kinds.kind[op->key->kind].deletion == DELETE_VERSIONED)
+            record_die(r, &next, 0);
+        else
+            record_end(r, &next, 0);
+        return STEAD_OK;
+    }
+    if (op->type != SESSION_READ) {
+        int err = record_apply(r, op->ops, op->op_count, &next, 0);
+        if (err)
+            return err;
+        r->ttl_ms = op->ttl_ms ? op->ttl_ms : r->ttl_ms;
+    }
+    *shown = record_clone(r);
+    return STEAD_OK;
+}
+
+int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,
+                 struct session_result **out)
+{
+    assert_int_equal(mailbox, 3);
+    assert_true(op->deadline_ns > now_ns);
+    s->last_deadline_ns = op->deadline_ns - now_ns;
+    s->last_min_version = op->min_version;
+    s->last_ttl_ms = op->ttl_ms;
+    if (s->before)
+        s->before(s, op);
+    int spoil = s->spoil[op->type];
+    bool done = s->done[op->type];
+    s->spoil[op->type] = 0;
+    s->done[op->type] = false;
+    if (spoil == STEAD_E_BUSY)
+        return spoil;
+    struct session_result *r = mem_alloc(sizeof *r);
+    r->request = op->request;
+    r->copies = 2;
+    r->status = spoil && !done ? spoil : carry_out(s, op, &r->record);
+    r->left_ms = r->record ? r->record->ttl_ms - USED_MS : 0;
+    if (spoil && done) {
+        r->status = spoil;
+        record_free(r->record);
+        r->record = NULL;
+    }
+    if (!s->delay) {
+        *out = r;
+        return STEAD_OK;
+    }
+    list_append(&s->waiting, &r->link);
+    s->wake.call(s->wake.context);
+    return STEAD_PENDING;
+}
+
+struct session_result *store_collect(struct store *s, unsigned mailbox)
+{
+    assert_int_equal(mailbox, 3);
+    struct list *link = list_pop(&s->waiting);
+    return link ? list_entry(link, struct session_result, link) : NULL;
+}
+
+void store_set_wake(struct store *s, unsigned mailbox, struct store_wake wake)
+{
+    assert_int_equal(mailbox, 3);
+    s->wake = wake;
+}
+
+const struct kinds *store_kinds(const struct store *s)
+{
+    return &s->kinds;
+}
+
+#endif
