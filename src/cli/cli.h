@@ -30,6 +30,7 @@ int verb_pick(int argc, char **argv);
 int verb_wait(int argc, char **argv);
 int verb_drain(int argc, char **argv);
 int verb_undrain(int argc, char **argv);
+int verb_maint(int argc, char **argv);
 
 /* Options of the verbs that talk to a node, taken out of argv by cli_options. */
 struct cli_options {
@@ -52,6 +53,9 @@ bool cli_options(int argc, char **argv, struct cli_options *out, const char *con
  * one it is found by the configuration. */
 bool cli_node_options(int argc, char **argv, struct cli_options *out, const char *const *extra,
                       const char **values);
+/* For a verb whose arguments are others: o->where by --admin or the configuration. False after it
+ * said what is wrong. */
+bool cli_find_node(struct cli_options *o);
 /* False, after it said so, when something stands there that is no option. */
 bool cli_no_arguments(int argc, char **argv, const struct cli_options *o);
 /* Prints text and returns true when --help is the first argument. */

@@ -97,7 +97,7 @@ bool cli_options(int argc, char **argv, struct cli_options *out, const char *con
 }
 
 /* Where the configuration says; false after it said what is wrong. */
-static bool find_node(struct cli_options *o)
+bool cli_find_node(struct cli_options *o)
 {
     static struct config config;
     if (!o->admin && config_load(o->config, &config, stderr)) {
@@ -123,7 +123,7 @@ bool cli_node_options(int argc, char **argv, struct cli_options *out, const char
     }
     if (out->first < argc)
         out->admin = argv[out->first];
-    return find_node(out);
+    return cli_find_node(out);
 }
 
 bool cli_no_arguments(int argc, char **argv, const struct cli_options *o)

@@ -115,8 +115,8 @@ static void print_warnings(const struct cli_options *o, const json_t *s)
 
 static void print_nodes(const json_t *s)
 {
-    static const char *const order[] = {"up",      "joining", "full", "draining",
-                                        "suspect", "down",    "left"};
+    static const char *const order[] = {"up",    "joining", "full", "draining",
+                                        "maint", "suspect", "down", "left"};
     const char *comma = "";
     printf("\nnodes     ");
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {

@@ -11,15 +11,17 @@
 #define TIMEOUT_S 60
 #define POLL_NS 100000000l
 
-enum { READY, SYNCED, TIMEOUT, OPTION_COUNT };
-static const char *const options[] = {"ready", "synced", "t:", NULL};
+enum { READY, SYNCED, SAFE, TIMEOUT, OPTION_COUNT };
+static const char *const options[] = {"ready", "synced", "safe", "t:", NULL};
 
-static const char help[] = "usage: stead wait [--ready | --synced] [-t SECONDS] [NODE]\n"
+static const char help[] = "usage: stead wait [--ready | --synced | --safe] [-t SECONDS] [NODE]\n"
                            "Returns when the node takes clients (--ready, the default), or when it "
                            "does, its real servers\n"
-                           "answer and all its records have their copies (--synced). Exit status 1 "
-                           "when that is not so within SECONDS\n"
-                           "(default 60). A node that does not answer yet is waited for.\n";
+                           "answer and all its records have their copies (--synced), or when it "
+                           "drains and may be stopped:\n"
+                           "no users, no records left (--safe). Exit status 1 when that is not so "
+                           "within SECONDS (default 60).\n"
+                           "A node that does not answer yet is waited for.\n";
 
 static bool is_ready(const struct cli_options *o, char *why, size_t cap)
 {
@@ -64,6 +66,32 @@ static bool is_synced(const struct cli_options *o, char *why, size_t cap)
     return synced;
 }
 
+static bool is_safe(const struct cli_options *o, char *why, size_t cap)
+{
+    char *body;
+    int status = cli_admin(o, "GET", "/v1/progress", &body);
+    json_t *p = status == 200 ? json_loads(body, 0, NULL) : NULL;
+    bool safe = json_is_true(json_object_get(p, "safe"));
+    if (!p)
+        snprintf(why, cap, "it does not answer");
+    else if (!json_is_true(json_object_get(p, "draining")))
+        snprintf(why, cap, "it does not drain");
+    else
+        snprintf(why, cap, "%lld users, %lld records left",
+                 (long long)json_integer_value(json_object_get(p, "users")),
+                 (long long)json_integer_value(json_object_get(p, "records")));
+    json_decref(p);
+    free(body);
+    return safe;
+}
+
+static bool is_so(const struct cli_options *o, const char *const *value, char *why, size_t cap)
+{
+    if (value[SAFE])
+        return is_safe(o, why, cap);
+    return value[SYNCED] ? is_synced(o, why, cap) : is_ready(o, why, cap);
+}
+
 static double seconds_now(void)
 {
     struct timespec t;
@@ -92,13 +120,16 @@ int verb_wait(int argc, char **argv)
     o.quiet = true;
     double until = seconds_now() + timeout;
     for (;;) {
-        if (value[SYNCED] ? is_synced(&o, why, sizeof(why)) : is_ready(&o, why, sizeof(why)))
+        if (is_so(&o, value, why, sizeof(why)))
             return EXIT_DONE;
         if (seconds_now() >= until)
             break;
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
     }
-    fprintf(stderr, "stead wait: not %s after %g s: %s\n", value[SYNCED] ? "synced" : "ready",
+    fprintf(stderr, "stead wait: not %s after %g s: %s\n",
+            value[SAFE]     ? "safe"
+            : value[SYNCED] ? "synced"
+                            : "ready",
             timeout, why);
     return EXIT_FAILED;
 }

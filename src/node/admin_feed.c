@@ -100,11 +100,17 @@ static void tell_phase(const struct admin_feed *f, struct admin_snapshot *out)
                                            [MESH_GONE] = STATUS_LEFT};
     enum mesh_phase p = (enum mesh_phase)atomic_load(&f->mesh->phase_shown);
     const char *reason, *more = "";
+    out->maint = store_maint(f->store);
     out->status = statuses[p];
     out->ready = admin_feed_ready(p, &reason);
     out->drained = atomic_load(&f->mesh->drained_shown);
     out->alone = atomic_load(&f->mesh->alone_shown) && out->mesh.peers == 0;
-    if (p == MESH_JOINING)
+    if (p == MESH_UP && out->maint) {
+        out->status = STATUS_MAINT;
+        out->ready = false;
+        reason = "maint";
+        more = ": an operator took it out";
+    } else if (p == MESH_JOINING)
         more = out->mesh.peers ? ": copies are on their way" : ": no other node has answered yet";
     else if (p == MESH_DRAINING || p == MESH_LEAVING)
         more = out->drained ? ": nothing is left here" : ": records are being handed over";
@@ -151,14 +157,26 @@ static struct roster *roster(void *context)
     return store_roster(f->store);
 }
 
-static void drain(void *context, bool draining)
+static uint64_t order(void *context, const char *server, enum order_verb verb, bool force)
 {
     struct admin_feed *f = context;
-    store_set_draining(f->store, draining);
+    uint64_t id = commands_ask(&f->mesh->commands, server, verb, force);
+    mesh_loop_wake(f->mesh);
+    return id;
+}
+
+static bool ordered(void *context, uint64_t id, struct ordered *out)
+{
+    struct admin_feed *f = context;
+    return commands_fetch(&f->mesh->commands, id, out);
 }
 
 struct admin_source admin_feed_source(struct admin_feed *f)
 {
-    return (struct admin_source){
-        .context = f, .collect = collect, .roster = roster, .drain = drain};
+    return (struct admin_source){.context = f,
+                                 .collect = collect,
+                                 .roster = roster,
+                                 .order = order,
+                                 .ordered = ordered,
+                                 .node = f->config->node.name};
 }

@@ -94,6 +94,11 @@ static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
         store_deliver(m->store, message, now);
         msg_free(message);
     }
+    while ((link = list_pop(&a->orders))) {
+        struct msg *order = list_entry(link, struct msg, link);
+        commands_message(&m->commands, order, now);
+        msg_free(order);
+    }
     if (a->roster) {
         store_set_roster(m->store, a->roster);
         a->roster = NULL;
@@ -112,10 +117,15 @@ static void update_self(struct mesh_loop *m, uint64_t now)
 {
     struct entry e = m->self;
     bool draining = m->phase >= MESH_DRAINING;
-    e.status = m->phase == MESH_JOINING ? STATUS_JOINING : draining ? STATUS_DRAINING : STATUS_UP;
+    bool maint = store_maint(m->store);
+    e.status = m->phase == MESH_JOINING ? STATUS_JOINING
+               : draining               ? STATUS_DRAINING
+               : maint                  ? STATUS_MAINT
+                                        : STATUS_UP;
     for (unsigned i = 0; i < e.server_count; i++) {
         e.servers[i].users = store_users(m->store, i);
         e.servers[i].healthy = store_healthy(m->store, i);
+        e.servers[i].maint = maint;
     }
     if (memcmp(&e, &m->self, sizeof(e)) == 0)
         return;
@@ -265,6 +275,7 @@ static void arm(struct mesh_loop *m, uint64_t deadline, uint64_t now)
 static void turn(struct mesh_loop *m, uint64_t began)
 {
     uint64_t now = io_now_ns(), deadline = TIME_NEVER;
+    commands_turn(&m->commands, m->self.status, atomic_load(&m->drained_shown), now);
     update_self(m, now);
     take_doubts(m, now);
     for (int round = 0; round < ROUNDS_MAX; round++) {
@@ -323,10 +334,14 @@ static void on_wake(uv_async_t *wake)
     turn(wake->data, io_now_ns());
 }
 
+void mesh_loop_wake(struct mesh_loop *m)
+{
+    uv_async_send(&m->wake);
+}
+
 static void wake_mesh(void *context)
 {
-    struct mesh_loop *m = context;
-    uv_async_send(&m->wake);
+    mesh_loop_wake(context);
 }
 
 int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *farm,
@@ -339,6 +354,7 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
     m->state = state;
     m->leave_wait_ms = leave_wait_ms;
     m->self = *farm_self(farm);
+    commands_init(&m->commands, loop, farm, store, state);
     pthread_mutex_init(&m->stats_lock, NULL);
     m->socket.data = m->wake.data = m->timer.data = m;
     if (uv_poll_init(loop, &m->socket, fd) || uv_async_init(loop, &m->wake, on_wake) ||

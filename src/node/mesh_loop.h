@@ -4,6 +4,7 @@
 #define NODE_MESH_LOOP_H
 
 #include "core/farm/farm.h"
+#include "node/command.h"
 #include "node/state.h"
 #include "store/store.h"
 
@@ -28,6 +29,7 @@ struct mesh_loop {
     struct farm *farm;
     struct store *store;
     const struct state *state;
+    struct commands commands;
     struct entry self;
     enum mesh_phase phase;
     bool stop_asked, refused;
@@ -61,6 +63,8 @@ void mesh_loop_close(struct mesh_loop *m); /* closes its handles; run the loop o
 /* Leave the farm: hand over, say so, then `gone`. Asked a second time, it no longer waits for the
  * handover. On the loop's thread. */
 void mesh_loop_stop(struct mesh_loop *m);
+/* From any thread: there is a command (node/command.h). */
+void mesh_loop_wake(struct mesh_loop *m);
 /* From any thread: what was last counted. */
 void mesh_loop_stats(struct mesh_loop *m, struct mesh_stats *mesh, struct member_stats *members);
 const char *mesh_phase_name(enum mesh_phase p);

@@ -191,6 +191,7 @@ static void stop(struct node *n)
     uv_close((uv_handle_t *)&n->interrupt, NULL);
     uv_close((uv_handle_t *)&n->hangup, NULL);
     uv_run(&n->loop, UV_RUN_DEFAULT);
+    commands_deinit(&n->mesh.commands);
 }
 
 static int run(struct node *n)

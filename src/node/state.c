@@ -95,6 +95,23 @@ size_t state_load_addresses(const struct state *s, struct addr *out, size_t max)
     return count;
 }
 
+int state_save_maint(const struct state *s, bool maint)
+{
+    static const char text[] = "taken out by an operator; stead maint --off ends it\n";
+    char file[STATE_PATH_MAX];
+    snprintf(file, sizeof(file), "%s/maint", s->path);
+    if (maint)
+        return io_write_file(file, text, sizeof(text) - 1, 0600);
+    return unlink(file) == 0 || errno == ENOENT ? STEAD_OK : io_error(errno);
+}
+
+bool state_load_maint(const struct state *s)
+{
+    char file[STATE_PATH_MAX];
+    snprintf(file, sizeof(file), "%s/maint", s->path);
+    return access(file, F_OK) == 0;
+}
+
 static int hex_digit(char c)
 {
     const char *digits = "0123456789abcdef";

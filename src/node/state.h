@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,10 @@ void state_close(struct state *s);
 /* The farm's addresses as last known: written atomically; read back up to max. */
 int state_save_addresses(const struct state *s, const struct addr *addrs, size_t count);
 size_t state_load_addresses(const struct state *s, struct addr *out, size_t max);
+
+/* Is the node in maintenance: a file `maint` while it is. Saved before it returns. */
+int state_save_maint(const struct state *s, bool maint);
+bool state_load_maint(const struct state *s);
 
 /* The farm's key file: 64 hex digits; refused (DENIED) when others than its owner may read it. */
 int key_load(const char *path, uint8_t key[32]);

@@ -66,6 +66,9 @@ void store_doubt(struct store *s, uint64_t node);
 /* Asks the node to drain (status draining, no new clients) or to end that. */
 void store_set_draining(struct store *s, bool draining);
 bool store_draining(const struct store *s);
+/* An operator takes the node's servers out (status maint), or puts them back. */
+void store_set_maint(struct store *s, bool maint);
+bool store_maint(const struct store *s);
 
 /* -- the mesh thread -- */
 

@@ -51,7 +51,7 @@ struct store {
     struct session_notice notices[STORE_NOTICES_MAX];
     atomic_uint users[ENTRY_SERVERS_MAX];
     atomic_bool healthy[ENTRY_SERVERS_MAX];
-    atomic_bool draining;
+    atomic_bool draining, maint;
 };
 
 void store_state_init(struct store *s);

@@ -192,6 +192,17 @@ bool store_draining(const struct store *s)
     return atomic_load(&s->draining);
 }
 
+void store_set_maint(struct store *s, bool maint)
+{
+    if (atomic_exchange(&s->maint, maint) != maint)
+        store_wake_mesh(s);
+}
+
+bool store_maint(const struct store *s)
+{
+    return atomic_load(&s->maint);
+}
+
 void store_state_stats(struct store *s, struct store_stats *out)
 {
     pthread_mutex_lock(&s->state_lock);

@@ -28,6 +28,7 @@ ROSTER = {"farm": "shop", "revision": 3, "servers": [
 class Node(http.server.BaseHTTPRequestHandler):
     readyz = (200, "ready\n")
     drained_after = 0
+    posted = []
 
     def answer(self, status, text):
         self.send_response(status)
@@ -43,12 +44,20 @@ class Node(http.server.BaseHTTPRequestHandler):
             Node.drained_after -= 1
             self.answer(200, json.dumps({**STATUS, "drained": Node.drained_after < 0,
                                          "servers": [] if Node.drained_after < 0 else STATUS["servers"]}))
+        elif self.path.startswith("/v1/progress"):
+            Node.drained_after -= 1
+            safe = Node.drained_after < 0
+            self.answer(200, json.dumps({"server": "s2", "status": "draining", "draining": True, "safe": safe,
+                                         "users": 0 if safe else 5, "records": 0 if safe else 7}) + "\n")
         else:
             self.answer(200, json.dumps(ROSTER))
 
     def do_POST(self):
-        self.answer(*((200, '{"draining": true}\n') if self.path == "/v1/drain" else
-                      (403, '{"error": "DENIED", "message": "only by the unix socket"}')))
+        Node.posted.append(self.path)
+        answers = {"/v1/drain": (200, '{"server": "s2", "draining": true}\n'),
+                   "/v1/maint": (409, '{"error": "NO_SERVER", "message": "the last"}')}
+        self.answer(*answers.get(self.path.split("?")[0],
+                                 (403, '{"error": "DENIED", "message": "only by the unix socket"}')))
 
     def log_message(self, *_):
         pass
@@ -109,10 +118,21 @@ def main():
         complain("stead roster --json is not the node's answer")
 
     Node.drained_after = 2
-    run("drain", node, "--wait", says=["it is safe to stop"])
+    run("drain", "s%2", "--admin", node, "--wait", says=["it is safe to stop"],
+        errors=["s2: 5 users left", "7 records to hand over"])
     if Node.drained_after >= 0:
         complain("stead drain --wait did not wait until the node was drained")
-    run("undrain", node, status=1, errors=["answers 403: only by the unix socket"])
+    run("drain", "--force", "--admin", node)
+    if Node.posted != ["/v1/drain?force=0&server=s%252", "/v1/drain?force=1"]:
+        complain(f"stead drain asked {Node.posted}")
+    Node.drained_after = 1000
+    run("drain", "--admin", node, "--wait", "-t", "0.3", status=1, errors=["not safe after 0.3 s: 5 users, 7 records"])
+    run("drain", "--admin", node, "-t", "x", status=2, errors=["-t takes seconds"])
+    run("drain", "a", "b", "--admin", node, status=2, errors=["one server at a time"])
+    run("undrain", "--admin", node, status=1, errors=["answers 403: only by the unix socket"])
+    run("maint", "--admin", node, status=1, errors=["the last server that is up", "--force"])
+    run("maint", "--off", "--admin", node, status=1, errors=["answers 403"])
+    run("wait", "--safe", node, "-t", "0.2", status=1, errors=["not safe after 0.2 s: 5 users, 7 records left"])
 
     run("wait", node)
     Node.readyz = (503, "joining: no other node has answered yet\n")

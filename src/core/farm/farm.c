@@ -33,6 +33,7 @@ void farm_actions_init(struct farm_actions *a)
     *a = (struct farm_actions){.deadline_ns = TIME_NEVER};
     list_init(&a->datagrams);
     list_init(&a->deliveries);
+    list_init(&a->orders);
 }
 
 void farm_actions_clear(struct farm_actions *a)
@@ -41,6 +42,7 @@ void farm_actions_clear(struct farm_actions *a)
     while ((link = list_pop(&a->datagrams)) != NULL)
         mem_free(list_entry(link, struct farm_datagram, link));
     msg_list_free(&a->deliveries);
+    msg_list_free(&a->orders);
     roster_unref(a->roster);
     farm_actions_init(a);
 }
@@ -129,7 +131,7 @@ static void put_datagram(const struct mesh_output *o, struct farm_actions *out)
 }
 
 static void put_delivery(struct farm *f, const struct mesh_output *o, uint64_t now_ns,
-                         struct farm_actions *out)
+                         struct list *to)
 {
     if (!membership_heard(f->members, o->inc, now_ns, &f->member_out))
         return;
@@ -137,7 +139,7 @@ static void put_delivery(struct farm *f, const struct mesh_output *o, uint64_t n
     if (m == NULL)
         return;
     memcpy(m->bytes, o->bytes, o->len);
-    list_append(&out->deliveries, &m->link);
+    list_append(to, &m->link);
 }
 
 static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64_t now_ns,
@@ -151,7 +153,9 @@ static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64
         if (o->channel == CHANNEL_ROSTER)
             membership_message(f->members, o->inc, o->bytes, o->len, now_ns, &f->member_out);
         else if (o->channel == CHANNEL_SESSION)
-            put_delivery(f, o, now_ns, out);
+            put_delivery(f, o, now_ns, &out->deliveries);
+        else if (o->channel == CHANNEL_ORDER)
+            put_delivery(f, o, now_ns, &out->orders);
         break;
     case MESH_OUT_PROVEN:
         membership_proven(f->members, o->inc, o->node, &o->addr, o->bytes, o->len, now_ns,
@@ -276,11 +280,21 @@ void farm_datagram_in(struct farm *f, const struct addr *from, const uint8_t *by
     settle(f, now_ns, out);
 }
 
-int farm_send(struct farm *f, const struct msg *m, uint64_t now_ns)
+static int send_on(struct farm *f, enum mesh_channel channel, const struct msg *m, uint64_t now_ns)
 {
-    int rc = mesh_send(f->mesh, m->peer, CHANNEL_SESSION, true, m->bytes, m->len, now_ns);
+    int rc = mesh_send(f->mesh, m->peer, channel, true, m->bytes, m->len, now_ns);
     f->unflushed = f->unflushed || rc == STEAD_OK;
     return rc;
+}
+
+int farm_send(struct farm *f, const struct msg *m, uint64_t now_ns)
+{
+    return send_on(f, CHANNEL_SESSION, m, now_ns);
+}
+
+int farm_send_order(struct farm *f, const struct msg *m, uint64_t now_ns)
+{
+    return send_on(f, CHANNEL_ORDER, m, now_ns);
 }
 
 void farm_set_self(struct farm *f, const struct entry *self, uint64_t now_ns,

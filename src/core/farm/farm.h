@@ -42,6 +42,7 @@ struct farm_notice {
 struct farm_actions {
     struct list datagrams;  /* struct farm_datagram: the caller sends and frees them */
     struct list deliveries; /* struct msg: session messages, peer = sender; caller frees them */
+    struct list orders;     /* struct msg: messages of core/roster/order.h, likewise */
     struct roster *roster;  /* a new snapshot with one reference, or NULL */
     bool view_changed;      /* hand farm_view() to every shard */
     bool refused;           /* another live node has this name: stop, saying so */
@@ -62,6 +63,8 @@ void farm_datagram_in(struct farm *f, const struct addr *from, const uint8_t *by
 /* A session message to a peer, delivered once or never. Errors as mesh_send. Flushed by farm_tick.
  */
 int farm_send(struct farm *f, const struct msg *m, uint64_t now_ns);
+/* The same for a message of core/roster/order.h. */
+int farm_send_order(struct farm *f, const struct msg *m, uint64_t now_ns);
 /* Own entry changed; a forward to a node failed; leave for good. */
 void farm_set_self(struct farm *f, const struct entry *self, uint64_t now_ns,
                    struct farm_actions *out);

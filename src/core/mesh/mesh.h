@@ -49,7 +49,7 @@ enum mesh_output_type {
     MESH_OUT_MOVED    /* an admitted peer now sends from addr (proved by its seal) */
 };
 
-enum mesh_channel { CHANNEL_ROSTER = 1, CHANNEL_SESSION = 2 };
+enum mesh_channel { CHANNEL_ROSTER = 1, CHANNEL_SESSION = 2, CHANNEL_ORDER = 3 };
 
 /* One thing to do, in order. bytes belong to the output and go with mesh_outputs_clear. */
 struct mesh_output {

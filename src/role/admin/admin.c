@@ -1,5 +1,6 @@
 /* admin.c - the admin thread: its loop, its two servers, and who may ask for what. */
 #include "role/admin/admin.h"
+#include "role/admin/ask.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -31,6 +32,7 @@ struct admin {
      */
     uint64_t loop_turn_max_ns;
     struct door doors[2];
+    struct asks asks;
 };
 
 /* -- what is told -- */
@@ -133,27 +135,37 @@ static void answer_roster(struct door *d, struct http_request *r)
     roster_unref(roster);
 }
 
-static void set_draining(struct door *d, struct http_request *r, bool draining)
+static void give_order(struct door *d, struct http_request *r, enum order_verb verb)
 {
-    char text[64];
-    if (!d->local) {
+    if (d->local || verb == ORDER_TELL)
+        asks_take(&d->admin->asks, r, verb);
+    else
         http_reply_error(r, 403, "DENIED", "only by the unix socket");
-        return;
-    }
-    log_info("admin-drain", "draining=%d", draining);
-    d->admin->source.drain(d->admin->source.context, draining);
-    int n = snprintf(text, sizeof text, "{\"draining\": %s}\n", draining ? "true" : "false");
-    http_reply(r, 200, "application/json", NO_STORE, text, (size_t)n);
 }
 
 static void answer_drain(struct door *d, struct http_request *r)
 {
-    set_draining(d, r, true);
+    give_order(d, r, ORDER_DRAIN);
 }
 
 static void answer_undrain(struct door *d, struct http_request *r)
 {
-    set_draining(d, r, false);
+    give_order(d, r, ORDER_UNDRAIN);
+}
+
+static void answer_maint(struct door *d, struct http_request *r)
+{
+    give_order(d, r, ORDER_MAINT);
+}
+
+static void answer_unmaint(struct door *d, struct http_request *r)
+{
+    give_order(d, r, ORDER_UNMAINT);
+}
+
+static void answer_progress(struct door *d, struct http_request *r)
+{
+    give_order(d, r, ORDER_TELL);
 }
 
 static const struct {
@@ -163,7 +175,8 @@ static const struct {
     {"/livez", "GET", answer_livez},         {"/readyz", "GET", answer_readyz},
     {"/metrics", "GET", answer_metrics},     {"/v1/status", "GET", answer_status},
     {"/v1/roster", "GET", answer_roster},    {"/v1/drain", "POST", answer_drain},
-    {"/v1/undrain", "POST", answer_undrain},
+    {"/v1/undrain", "POST", answer_undrain}, {"/v1/maint", "POST", answer_maint},
+    {"/v1/unmaint", "POST", answer_unmaint}, {"/v1/progress", "GET", answer_progress},
 };
 
 static void refuse_method(struct http_request *r, const char *method)
@@ -195,8 +208,8 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
         return HTTP_ANSWERED;
     }
     http_reply_error(r, 404, "NOT_FOUND",
-                     "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/drain and "
-                     "/v1/undrain");
+                     "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
+                     "/v1/drain, /v1/undrain, /v1/maint and /v1/unmaint");
     return HTTP_ANSWERED;
 }
 
@@ -205,6 +218,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
 static void stop_asked(uv_async_t *async)
 {
     struct admin *a = async->data;
+    asks_close(&a->asks);
     for (size_t i = 0; i < 2; i++)
         if (a->doors[i].server)
             http_server_close(a->doors[i].server, NULL, NULL);
@@ -253,6 +267,7 @@ int admin_start(const struct admin_config *c, struct admin **out)
     a->source = c->source;
     uv_async_init(&a->loop, &a->stop, stop_asked);
     a->stop.data = a;
+    asks_open(&a->asks, &a->loop, &a->source);
     err = open_door(a, &a->doors[0], c->unix_fd, true);
     int other = open_door(a, &a->doors[1], c->tcp_fd, false);
     err = err ? err : other;

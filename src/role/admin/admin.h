@@ -1,4 +1,4 @@
-/* admin.h - the door for operators: probes, metrics, status, the roster, and the switch to drain.
+/* admin.h - the door for operators: probes, metrics, status, the roster, and orders to nodes.
  * docs/admin-api.md.
  *
  * HTTP on a unix socket, and on a loopback TCP port when one is configured; what changes anything
@@ -11,6 +11,7 @@
 
 #include "core/mesh/mesh.h"
 #include "core/roster/member.h"
+#include "core/roster/order.h"
 #include "core/session/kind.h"
 #include "io/http_server.h"
 #include "store/store.h"
@@ -47,6 +48,7 @@ struct admin_snapshot {
     uint64_t node_id, inc, pid, uptime_ns;
     enum status status;
     bool ready;
+    bool maint;   /* an operator took it out */
     bool drained; /* draining, and nothing is left here that other nodes should have */
     bool alone;   /* up, though no other node was ever found */
     char reason[ADMIN_REASON_MAX]; /* why not: "joining", "draining", "alone", ... */
@@ -75,7 +77,11 @@ struct admin_source {
     void *context;
     void (*collect)(void *context, struct admin_snapshot *out); /* zeroed before */
     struct roster *(*roster)(void *context); /* a reference; NULL before there is one */
-    void (*drain)(void *context, bool draining);
+    /* Asks a node of the farm ("" = this one); an id, 0 when too many wait. Its answer is fetched
+     * later, once: true when it has come, which it does in bounded time. */
+    uint64_t (*order)(void *context, const char *server, enum order_verb verb, bool force);
+    bool (*ordered)(void *context, uint64_t id, struct ordered *out);
+    const char *node; /* its name */
 };
 
 struct admin_config {

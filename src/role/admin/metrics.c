@@ -318,6 +318,11 @@ char *admin_metrics(const struct admin_snapshot *s, size_t *len)
              escape(s->version, version), escape(s->node, node), escape(s->farm, farm));
     add_head(&t, "stead_ready", GAUGE, "Whether this node takes clients.");
     text_add(&t, "stead_ready %d\n", s->ready);
+    add_head(&t, "stead_maint", GAUGE, "Whether an operator took this node out.");
+    text_add(&t, "stead_maint %d\n", s->maint);
+    add_head(&t, "stead_drained", GAUGE,
+             "Whether this node drains, and no record is left that other nodes should have.");
+    text_add(&t, "stead_drained %d\n", s->drained);
     add_nodes(&t, s);
     add_kinds(&t, s, "stead_session_records", "Records here, owned and copies, by kind.",
               s->store.sessions.records_of_kind);

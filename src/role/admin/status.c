@@ -97,14 +97,15 @@ char *admin_status_json(const struct admin_snapshot *s)
     snprintf(id, sizeof id, "%016" PRIx64, s->node_id);
     snprintf(inc, sizeof inc, "%016" PRIx64, s->inc);
     json_t *j = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:f, s:s, s:b, s:s, s:b, s:b, s:I, s:o, s:o, s:o, s:o, s:o}", "node",
-        s->node, "id", id, "incarnation", inc, "farm", s->farm, "version", s->version, "pid",
-        (json_int_t)s->pid, "uptime_seconds", (double)(s->uptime_ns / 1000000) / 1000.0, "status",
-        status_name(s->status), "ready", (int)s->ready, "reason", s->ready ? "" : s->reason,
-        "drained", (int)s->drained, "alone", (int)s->alone,
-        "roster_revision", (json_int_t)s->roster_revision, "nodes", nodes_json(s), "sessions",
-        sessions_json(&s->store.sessions), "kinds", kinds_json(s), "mesh", mesh_json(s), "servers",
-        servers_json(s));
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:f, s:s, s:b, s:s, s:b, s:b, s:b, s:I, s:o, s:o, s:o, "
+        "s:o, s:o}",
+        "node", s->node, "id", id, "incarnation", inc, "farm", s->farm, "version", s->version,
+        "pid", (json_int_t)s->pid, "uptime_seconds", (double)(s->uptime_ns / 1000000) / 1000.0,
+        "status", status_name(s->status), "ready", (int)s->ready, "reason",
+        s->ready ? "" : s->reason, "maint", (int)s->maint, "drained", (int)s->drained, "alone",
+        (int)s->alone, "roster_revision", (json_int_t)s->roster_revision, "nodes", nodes_json(s),
+        "sessions", sessions_json(&s->store.sessions), "kinds", kinds_json(s), "mesh", mesh_json(s),
+        "servers", servers_json(s));
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(j);
     return text;

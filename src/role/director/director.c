@@ -45,7 +45,8 @@ static void decide_now(struct director *d, const struct roster *roster, const st
                             .draining = store_draining(d->config.store),
                             .chance = rng_u64(&d->rng)};
     for (size_t i = 0; i < d->config.decide->server_count; i++)
-        v.healthy[i] = i != failed && store_healthy(d->config.store, (unsigned)i);
+        v.healthy[i] = i != failed && !store_maint(d->config.store) &&
+                       store_healthy(d->config.store, (unsigned)i);
     decide(d->config.decide, &v, h, out);
     d->config.counters->verdicts[out->verdict]++;
 }

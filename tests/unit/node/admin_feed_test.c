@@ -105,15 +105,48 @@ static void numbers_come_from_their_parts(void **state)
     assert_int_equal(p->out.loop_turn_max_ns, 0);
 }
 
-static void draining_reaches_the_store(void **state)
+static void woken(uv_async_t *async)
+{
+    *(bool *)async->data = true;
+}
+
+static void an_order_waits_for_the_mesh_thread(void **state)
 {
     struct parts *p = *state;
     struct admin_source source = admin_feed_source(&p->feed);
-    source.drain(source.context, true);
-    assert_true(store_draining(p->feed.store));
-    source.drain(source.context, false);
-    assert_false(store_draining(p->feed.store));
+    struct ordered o;
+    bool woke = false;
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    uv_async_init(&loop, &p->mesh.wake, woken);
+    p->mesh.wake.data = &woke;
+    uint64_t id = source.order(source.context, "s2", ORDER_DRAIN, true);
+    assert_int_not_equal(id, 0);
+    assert_false(source.ordered(source.context, id, &o));
+    uv_run(&loop, UV_RUN_NOWAIT);
+    assert_true(woke);
+    assert_string_equal(p->mesh.commands.commands[0].server, "s2");
+    for (int i = 1; i < COMMANDS_MAX; i++)
+        assert_int_not_equal(source.order(source.context, "", ORDER_TELL, false), 0);
+    assert_int_equal(source.order(source.context, "", ORDER_TELL, false), 0);
     assert_null(source.roster(source.context));
+    uv_close((uv_handle_t *)&p->mesh.wake, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+}
+
+static void maintenance_is_not_ready(void **state)
+{
+    struct parts *p = *state;
+    store_set_maint(p->feed.store, true);
+    tell(p, MESH_UP);
+    assert_int_equal(p->out.status, STATUS_MAINT);
+    assert_true(p->out.maint);
+    assert_false(p->out.ready);
+    assert_string_equal(p->out.reason, "maint: an operator took it out");
+    tell(p, MESH_DRAINING);
+    assert_int_equal(p->out.status, STATUS_DRAINING);
+    assert_true(p->out.maint);
 }
 
 static int set_up(void **state)
@@ -151,7 +184,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(phases_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(alone_ends_when_somebody_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_come_from_their_parts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(draining_reaches_the_store, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_order_waits_for_the_mesh_thread, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(maintenance_is_not_ready, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static void sample(struct admin_snapshot *s)
@@ -207,7 +208,11 @@ struct bench {
     struct addr address;
     char dir[32], path[64];
     atomic_bool ready;
-    atomic_int drained;
+    atomic_int ordered; /* the last verb */
+    atomic_bool forced;
+    char server[NAME_MAX_BYTES + 1];
+    struct ordered answer;
+    atomic_int looks;      /* until it has come */
     atomic_ullong turn_ns; /* reset by reading, as the node's is */
     struct roster *roster;
 };
@@ -227,15 +232,28 @@ static struct roster *get_roster(void *context)
     return b->roster ? roster_ref(b->roster) : NULL;
 }
 
-static void drain(void *context, bool draining)
+static uint64_t order(void *context, const char *server, enum order_verb verb, bool force)
 {
-    ((struct bench *)context)->drained = draining ? 1 : -1;
+    struct bench *b = context;
+    b->ordered = (int)verb;
+    b->forced = force;
+    snprintf(b->server, sizeof b->server, "%s", server);
+    return strcmp(server, "crowded") == 0 ? 0 : 7;
+}
+
+static bool ordered(void *context, uint64_t id, struct ordered *out)
+{
+    struct bench *b = context;
+    assert_int_equal(id, 7);
+    *out = b->answer;
+    return strcmp(b->server, "silent") != 0 && atomic_fetch_sub(&b->looks, 1) <= 0;
 }
 
 static void open_bench(struct bench *b)
 {
     memset(b, 0, sizeof *b);
-    struct admin_config c = {.source = {b, collect, get_roster, drain}};
+    b->ordered = -1;
+    struct admin_config c = {.source = {b, collect, get_roster, order, ordered, "web1"}};
     snprintf(b->dir, sizeof b->dir, "/tmp/stead-admin-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
     snprintf(b->path, sizeof b->path, "%s/s", b->dir);
@@ -338,13 +356,86 @@ static void only_the_unix_socket_drains(void **state)
     open_bench(&b);
     assert_int_equal(ask(&b, false, "POST /v1/drain"), 403);
     assert_int_equal(ask(&b, false, "POST /v1/undrain"), 403);
-    assert_int_equal(b.drained, 0);
+    assert_int_equal(ask(&b, false, "POST /v1/maint"), 403);
+    assert_int_equal(ask(&b, false, "POST /v1/unmaint"), 403);
+    assert_int_equal(b.ordered, -1);
+    assert_int_equal(ask(&b, false, "GET /v1/progress"), 200);
     assert_int_equal(ask(&b, true, "POST /v1/drain"), 200);
-    assert_int_equal(b.drained, 1);
-    assert_int_equal(ask(&b, true, "POST /v1/undrain"), 200);
-    assert_int_equal(b.drained, -1);
+    assert_int_equal(b.ordered, ORDER_DRAIN);
+    assert_string_equal(b.server, "web1");
+    assert_false(b.forced);
+    assert_int_equal(ask(&b, true, "POST /v1/undrain?server=a%2db&force=1"), 200);
+    assert_int_equal(b.ordered, ORDER_UNDRAIN);
+    assert_string_equal(b.server, "a-b");
+    assert_true(b.forced);
+    assert_int_equal(ask(&b, true, "POST /v1/maint"), 200);
+    assert_int_equal(b.ordered, ORDER_MAINT);
+    assert_int_equal(ask(&b, true, "POST /v1/unmaint"), 200);
+    assert_int_equal(b.ordered, ORDER_UNMAINT);
     assert_int_equal(ask_at(&b, false, "GET /v1/status HTTP/1.1\r\nHost: evil.example"), 403);
     close_bench(&b);
+}
+
+static void an_order_is_answered_when_its_node_has_answered(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b);
+    b.looks = 3;
+    b.answer = (struct ordered){
+        .status = STATUS_DRAINING, .draining = true, .drained = true, .users = 2, .records = 9};
+    assert_int_equal(ask(&b, true, "GET /v1/progress?server=web2"), 200);
+    assert_non_null(strstr(answer, "\"server\": \"web2\""));
+    assert_non_null(strstr(answer, "\"status\": \"draining\", \"draining\": true"));
+    assert_non_null(strstr(answer, "\"users\": 2, \"records\": 9, \"drained\": true"));
+    assert_non_null(strstr(answer, "\"safe\": false"));
+    b.answer.users = 0;
+    assert_int_equal(ask(&b, true, "GET /v1/progress?server=web2"), 200);
+    assert_non_null(strstr(answer, "\"safe\": true"));
+    close_bench(&b);
+}
+
+static void what_went_wrong_has_a_status_of_its_own(void **state)
+{
+    static const struct {
+        int error, status;
+    } cases[] = {{STEAD_E_NO_SERVER, 409}, {STEAD_E_NOT_FOUND, 404}, {STEAD_E_UNREACHABLE, 502},
+                 {STEAD_E_DEADLINE, 504},  {STEAD_E_IO, 500},        {STEAD_E_BUSY, 503}};
+    struct bench b;
+    (void)state;
+    open_bench(&b);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        b.answer.error = cases[i].error;
+        assert_int_equal(ask(&b, true, "POST /v1/drain"), cases[i].status);
+        assert_non_null(strstr(answer, stead_error_name(cases[i].error)));
+    }
+    assert_int_equal(ask(&b, true, "POST /v1/drain?server=crowded"), 503);
+    assert_int_equal(ask(&b, true, "POST /v1/drain?server=a%2fb"), 400);
+    assert_int_equal(ask(&b, true, "POST /v1/drain?server=a%2"), 400);
+    assert_int_equal(ask(&b, true, "POST /v1/drain?server=a%00b"), 400);
+    assert_int_equal(ask(&b, true, "POST /v1/drain?server="), 400);
+    assert_int_equal(ask(&b, true, "POST /v1/drain?force=2"), 400);
+    close_bench(&b);
+}
+
+static void who_waits_when_it_stops_is_told(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    memcpy(un.sun_path, b.path, strlen(b.path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof un), 0);
+    const char *text = "GET /v1/progress?server=silent HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+    while (b.ordered != ORDER_TELL)
+        usleep(1000);
+    close_bench(&b);
+    memset(answer, 0, sizeof answer);
+    ssize_t got = recv(fd, answer, sizeof answer - 1, 0);
+    assert_true(got == 0 || strncmp(answer, "HTTP/1.1 503", 12) == 0);
+    close(fd);
 }
 
 static void a_probe_does_not_hide_a_long_turn_from_the_scrape(void **state)
@@ -382,6 +473,9 @@ int main(void)
         cmocka_unit_test(the_status_says_who_and_how),
         cmocka_unit_test(probes_and_documents_are_at_both_doors),
         cmocka_unit_test(only_the_unix_socket_drains),
+        cmocka_unit_test(an_order_is_answered_when_its_node_has_answered),
+        cmocka_unit_test(what_went_wrong_has_a_status_of_its_own),
+        cmocka_unit_test(who_waits_when_it_stops_is_told),
         cmocka_unit_test(a_probe_does_not_hide_a_long_turn_from_the_scrape),
         cmocka_unit_test(without_a_roster_it_says_so),
     };

@@ -1,0 +1,164 @@
+/* ask.c - orders by HTTP: the question, the wait, the answer. */
+#include "role/admin/ask.h"
+
+#include "stead/error.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOOK_MS 10
+
+static int hex_value(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+static int unescape(struct slice value, char *out, size_t cap)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.at[i];
+        if (c == '%') {
+            int high = i + 2 < value.len ? hex_value(value.at[i + 1]) : -1;
+            int low = i + 2 < value.len ? hex_value(value.at[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return -1;
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        if (c == '\0' || len + 1 >= cap)
+            return -1;
+        out[len++] = c;
+    }
+    out[len] = '\0';
+    return 1;
+}
+
+int ask_parameter(struct slice query, const char *name, char *out, size_t cap)
+{
+    size_t at = 0, name_len = strlen(name);
+    out[0] = '\0';
+    while (query.at && at < query.len) {
+        const char *start = query.at + at, *end = memchr(start, '&', query.len - at);
+        size_t len = end ? (size_t)(end - start) : query.len - at;
+        if (len > name_len && memcmp(start, name, name_len) == 0 && start[name_len] == '=')
+            return unescape((struct slice){start + name_len + 1, len - name_len - 1}, out, cap);
+        at += len + 1;
+    }
+    return 0;
+}
+
+static void refuse(struct http_request *r, const struct ask *k, int error)
+{
+    char text[256];
+    const char *server = k->server;
+    switch (error) {
+    case STEAD_E_NO_SERVER:
+        snprintf(text, sizeof text,
+                 "%s is the last server that is up: force=1 does it all the same", server);
+        http_reply_error(r, 409, "NO_SERVER", text);
+        return;
+    case STEAD_E_NOT_FOUND:
+        snprintf(text, sizeof text, "the farm has no node %s", server);
+        http_reply_error(r, 404, "NOT_FOUND", text);
+        return;
+    case STEAD_E_UNREACHABLE:
+        snprintf(text, sizeof text, "%s is down", server);
+        http_reply_error(r, 502, "UNREACHABLE", text);
+        return;
+    case STEAD_E_DEADLINE:
+        snprintf(text, sizeof text, "%s does not answer; whether it heard is not known", server);
+        http_reply_error(r, 504, "DEADLINE", text);
+        return;
+    case STEAD_E_IO:
+        snprintf(text, sizeof text, "%s cannot write its state folder: a restart forgets it",
+                 server);
+        http_reply_error(r, 500, "IO", text);
+        return;
+    default:
+        http_reply_error(r, 503, stead_error_name(error), stead_error_text(error));
+    }
+}
+
+/* A valid name has no character that JSON escapes. */
+static void reply(const struct ask *k, const struct ordered *a)
+{
+    char text[256 + NAME_MAX_BYTES];
+    if (a->error) {
+        refuse(k->request, k, a->error);
+        return;
+    }
+    int n = snprintf(text, sizeof text,
+                     "{\"server\": \"%s\", \"status\": \"%s\", \"draining\": %s, \"maint\": %s, "
+                     "\"users\": %" PRIu32 ", \"records\": %" PRIu64 ", \"drained\": %s, "
+                     "\"safe\": %s}\n",
+                     k->server, status_name(a->status), a->draining ? "true" : "false",
+                     a->maint ? "true" : "false", a->users, a->records,
+                     a->drained ? "true" : "false", ordered_safe(a) ? "true" : "false");
+    http_reply(k->request, 200, "application/json", "Cache-Control: no-store\r\n", text, (size_t)n);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct asks *a = timer->data;
+    bool waits = false;
+    for (size_t i = 0; i < ASKS_MAX; i++) {
+        struct ask *k = &a->asks[i];
+        struct ordered answer;
+        if (!k->request)
+            continue;
+        if (a->source->ordered(a->source->context, k->id, &answer)) {
+            reply(k, &answer);
+            k->request = NULL;
+        }
+        waits |= k->request != NULL;
+    }
+    if (!waits)
+        uv_timer_stop(&a->timer);
+}
+
+void asks_open(struct asks *a, uv_loop_t *loop, const struct admin_source *source)
+{
+    *a = (struct asks){.source = source};
+    a->timer.data = a;
+    uv_timer_init(loop, &a->timer); /* cannot fail */
+}
+
+void asks_close(struct asks *a)
+{
+    for (size_t i = 0; i < ASKS_MAX; i++)
+        if (a->asks[i].request)
+            http_reply_error(a->asks[i].request, 503, "CLOSED", "the node stops");
+    memset(a->asks, 0, sizeof a->asks);
+    uv_close((uv_handle_t *)&a->timer, NULL);
+}
+
+void asks_take(struct asks *a, struct http_request *r, enum order_verb verb)
+{
+    const struct http_head *h = http_request_head(r);
+    struct ask k = {.request = r};
+    char force[8];
+    int named = ask_parameter(h->query, "server", k.server, sizeof k.server);
+    if (named == 0)
+        snprintf(k.server, sizeof k.server, "%s", a->source->node);
+    int forced = ask_parameter(h->query, "force", force, sizeof force);
+    bool forces = forced == 1 && strcmp(force, "1") == 0;
+    if (named < 0 || !entry_name_valid(k.server, strlen(k.server), false) ||
+        (forced != 0 && !forces && strcmp(force, "0") != 0)) {
+        http_reply_error(r, 400, "INVAL", "server=NAME, force=1");
+        return;
+    }
+    size_t i = 0;
+    while (i < ASKS_MAX && a->asks[i].request)
+        i++;
+    k.id = i < ASKS_MAX ? a->source->order(a->source->context, k.server, verb, forces) : 0;
+    if (k.id == 0) {
+        refuse(r, &k, STEAD_E_BUSY);
+        return;
+    }
+    a->asks[i] = k;
+    uv_timer_start(&a->timer, on_timer, 0, LOOK_MS);
+}
