@@ -27,6 +27,8 @@ int verb_settings(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_roster(int argc, char **argv);
 int verb_pick(int argc, char **argv);
+int verb_connect(int argc, char **argv);
+int verb_why(int argc, char **argv);
 int verb_wait(int argc, char **argv);
 int verb_drain(int argc, char **argv);
 int verb_undrain(int argc, char **argv);

@@ -1,28 +1,35 @@
-/* stead pick: what a client of the farm does, on the command line: name -> first server -> roster
- * -> second server. */
+/* stead pick: libstead's choice of a server, as a command. */
+#include "cli/pick.h"
+
 #include "cli/cli.h"
-#include "stead/stead.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-enum { DNS, SERVICE, POLICY, GROUP, ZONE, EXCLUDE, VERBOSE, OPTION_COUNT };
-static const char *const options[] = {
-    "dns:", "service:", "policy:", "group:", "zone:", "exclude:", "verbose", NULL};
+enum { VERBOSE = PICK_OPTION_COUNT, OPTION_COUNT };
+static const char *const options[] = {PICK_OPTIONS, "verbose", NULL};
 
 static const char help[] =
     "usage: stead pick [OPTION...] URL\n"
     "Resolves the URL's name, asks the first server that answers for the roster, picks a server "
     "by\n"
-    "policy and prints its URL. Exit status 1 when there is none.\n\n"
-    "  --dns IP:PORT      the name server to ask (default: the system's resolver)\n"
-    "  --policy POLICY    two-choices (default), random, weighted, least-users\n"
-    "  --group G, --zone Z, --service ID   only servers of these\n"
-    "  --exclude NAME     not this server\n"
+    "policy and prints its URL. Exit status 1 when there is none; 'stead why pick' says "
+    "why.\n\n" PICK_HELP
     "  --verbose          also which first server answered, and who was considered\n"
     "  --json             all of it as JSON\n";
+
+void pick_options(const char **values, struct stead_options *out)
+{
+    stead_options_init(out, sizeof(*out));
+    out->dns = values[PICK_DNS];
+    out->service = values[PICK_SERVICE];
+    out->policy = values[PICK_POLICY];
+    out->group = values[PICK_GROUP];
+    out->zone = values[PICK_ZONE];
+    out->allow = values[PICK_ALLOW];
+    out->exclude = &values[PICK_EXCLUDE];
+    out->exclude_count = values[PICK_EXCLUDE] ? 1 : 0;
+}
 
 static void print_json(const struct stead_choice *c)
 {
@@ -49,21 +56,33 @@ static void print_choice(const struct stead_choice *c, bool verbose)
     putchar('\n');
 }
 
-/* What an error of stead_pick() means here, where there are no records. */
+/* What an error of libstead means here, where there are no records. */
 static const char *reason(int err)
 {
     switch (err) {
     case STEAD_E_INVAL:
-        return "not an http or https URL, or an option that is not valid; see 'stead help pick'";
+        return "not an http or https URL, or an option that is not valid";
+    case STEAD_E_UNSUPPORTED:
+        return "https, or an answer that is no roster: first servers are asked by http";
     case STEAD_E_UNREACHABLE:
         return "neither the name server nor a server of that name can be reached";
     case STEAD_E_IO:
         return "the name server does not answer for that name";
     case STEAD_E_NOT_FOUND:
         return "there is no such name, or no roster of a farm behind it";
+    case STEAD_E_NO_SERVER:
+        return "no server can take a client; 'stead why pick' says why of each";
     default:
         return stead_error_text(err);
     }
+}
+
+int pick_failed(const char *verb, const char *url, int err)
+{
+    fprintf(stderr, "stead %s: %s: %s\n", verb, url, reason(err));
+    if (err == STEAD_E_INVAL)
+        fprintf(stderr, "see 'stead help %s'\n", verb);
+    return err == STEAD_E_INVAL ? EXIT_USAGE : EXIT_FAILED;
 }
 
 int verb_pick(int argc, char **argv)
@@ -80,19 +99,10 @@ int verb_pick(int argc, char **argv)
         fprintf(stderr, "stead pick: which URL? See 'stead help pick'\n");
         return EXIT_USAGE;
     }
-    stead_options_init(&so, sizeof(so));
-    so.dns = value[DNS];
-    so.service = value[SERVICE];
-    so.policy = value[POLICY];
-    so.group = value[GROUP];
-    so.zone = value[ZONE];
-    so.exclude = &value[EXCLUDE];
-    so.exclude_count = value[EXCLUDE] ? 1 : 0;
+    pick_options(value, &so);
     int err = stead_pick(argv[o.first], &so, &choice);
-    if (err) {
-        fprintf(stderr, "stead pick: %s: %s\n", argv[o.first], reason(err));
-        return err == STEAD_E_INVAL ? EXIT_USAGE : EXIT_FAILED;
-    }
+    if (err)
+        return pick_failed("pick", argv[o.first], err);
     if (o.json)
         print_json(choice);
     else

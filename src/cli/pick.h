@@ -1,0 +1,32 @@
+/* pick.h - what the verbs that act as clients have in common: pick, connect, why. */
+#ifndef CLI_PICK_H
+#define CLI_PICK_H
+
+#include "stead/stead.h"
+
+/* Their options, first in each verb's list; values in the same order. */
+#define PICK_OPTIONS "dns:", "service:", "policy:", "group:", "zone:", "exclude:", "allow:"
+enum {
+    PICK_DNS,
+    PICK_SERVICE,
+    PICK_POLICY,
+    PICK_GROUP,
+    PICK_ZONE,
+    PICK_EXCLUDE,
+    PICK_ALLOW,
+    PICK_OPTION_COUNT
+};
+#define PICK_HELP                                                                                  \
+    "  --dns IP:PORT      the name server to ask (default: the system's resolver)\n"               \
+    "  --policy POLICY    two-choices (default), random, weighted, least-users\n"                  \
+    "  --group G, --zone Z, --service ID   only servers of these\n"                                \
+    "  --exclude NAME     not this server\n"                                                       \
+    "  --allow SUFFIX     only servers whose host is under this domain (default: the parent\n"     \
+    "                     domain of the URL's host; '*': any)\n"
+
+/* values[] must live as long as the options. */
+void pick_options(const char **values, struct stead_options *out);
+/* Says on standard error what failed; returns the exit status. */
+int pick_failed(const char *verb, const char *url, int err);
+
+#endif
