@@ -3,6 +3,7 @@
 
 #include "core/roster/entry.h"
 #include "role/admin/admin.h"
+#include "role/director/flow.h"
 #include "role/name/name.h"
 
 #define PARTS 6u /* of a worker's part: public 1, gate 1, tunnels 2, last answers 1, watchers 1 */
@@ -13,9 +14,10 @@ static uint64_t reserve(size_t workers)
     const uint64_t process = 32; /* mesh, admin, state, log, files being read */
     const uint64_t admin = 2 * ADMIN_CONNECTIONS_MAX; /* unix and TCP */
     const uint64_t checks = 2 * ENTRY_SERVERS_MAX;    /* one ends while the next begins */
-    const uint64_t loop = 12;                         /* a worker's listeners and its loop's own */
+    const uint64_t loop = 16; /* a worker's listeners, pollers, and its loop's own */
+    const uint64_t pipes = 2 * FLOW_PIPES_MAX; /* of its forwarder */
     const uint64_t names = NAME_TCP_CONNECTIONS_MAX + 1;
-    return process + admin + checks + workers * (loop + names);
+    return process + admin + checks + workers * (loop + pipes + names);
 }
 
 static uint64_t needed(size_t workers, uint32_t each)

@@ -1,39 +1,31 @@
-/* forward.c - tunnels: connecting, passing bytes, ending. Which server and why is decided
- * elsewhere. */
+/* forward.c - tunnels: connecting, watching, ending. How bytes pass is flow.c's; which server and
+ * why is decided elsewhere. */
 #include "role/director/forward.h"
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/io.h"
+#include "io/poller.h"
+#include "role/director/flow.h"
 #include "role/director/self_connect.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #define SWEEP_MS 100
-#define ROUNDS_MAX 4 /* buffers read from one side before the other tunnels get their turn */
+#define COMPLAIN_MS 10000
 
 struct tunnel;
 
 struct side {
-    uv_poll_t poll;
-    int fd;
-    int events; /* what is watched */
+    struct poller_item item;
     struct tunnel *tunnel;
-};
-
-/* One direction. */
-struct flow {
-    struct side *from, *to;
-    char *pending; /* read, not taken yet: [off, len) */
-    size_t off, len;
-    bool eof;  /* `from` has ended its half */
-    bool shut; /* and `to` was told */
-    uint64_t bytes;
 };
 
 struct tunnel {
@@ -43,7 +35,6 @@ struct tunnel {
     struct flow up, down;
     uint64_t since_ms; /* of the start of connecting, the last byte, or the reset */
     struct flow *last; /* after a reset: the direction whose bytes are still to be delivered */
-    unsigned handles;  /* not yet closed */
     bool connected;
     void (*ended)(void *context, const struct forward_result *result);
     void *context;
@@ -53,15 +44,17 @@ struct forwarder {
     uv_loop_t *loop;
     struct forward_limits limits;
     struct forward_counters *counters;
+    struct poller *poller;
     uv_timer_t sweep;
     /* Each in the order of since_ms: only heads can be overdue. */
     struct list connecting, active, lingering;
-    size_t tunnels; /* not ended */
-    size_t memory;  /* tunnels not freed, and the timer */
+    size_t tunnels;          /* not ended */
+    unsigned parts;          /* not closed: the poller and the timer */
+    uint64_t complain_at_ms; /* not before, of missing descriptors */
     void (*closed)(void *context);
     void *closed_context;
     bool closing;
-    char buffer[FORWARD_BUFFER];
+    struct flow_means means;
 };
 
 void forward_limits_default(struct forward_limits *l)
@@ -81,39 +74,31 @@ const char *forward_end_name(enum forward_end e)
 
 /* -- ending -- */
 
-static void forwarder_forget(struct forwarder *f)
+static void part_closed(void *context)
 {
-    if (--f->memory > 0 || !f->closing)
+    struct forwarder *f = context;
+    if (--f->parts > 0)
         return;
     void (*closed)(void *) = f->closed;
-    void *context = f->closed_context;
+    void *closed_context = f->closed_context;
+    flow_means_deinit(&f->means);
     mem_free(f);
     if (closed)
-        closed(context);
-}
-
-static void on_side_closed(uv_handle_t *h)
-{
-    struct side *s = h->data;
-    struct tunnel *t = s->tunnel;
-    if (--t->handles > 0)
-        return;
-    struct forwarder *f = t->forwarder;
-    mem_free(t);
-    forwarder_forget(f);
+        closed(closed_context);
 }
 
 static void close_side(struct side *s, bool reset)
 {
-    uv_close((uv_handle_t *)&s->poll, on_side_closed);
-    if (s->fd < 0)
+    int fd = s->item.fd;
+    if (fd < 0)
         return;
     if (reset) {
         struct linger now = {.l_onoff = 1, .l_linger = 0};
-        setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     }
-    close(s->fd);
-    s->fd = -1;
+    poller_forget(s->tunnel->forwarder->poller, &s->item, true);
+    close(fd);
+    s->item.fd = -1;
 }
 
 static void tunnel_end(struct tunnel *t, enum forward_end end)
@@ -122,10 +107,11 @@ static void tunnel_end(struct tunnel *t, enum forward_end end)
     struct forward_result result = {
         .end = end, .client = -1, .up = t->up.bytes, .down = t->down.bytes};
     if (end == FORWARD_REFUSED) {
-        result.client = t->client.fd;
+        poller_forget(f->poller, &t->client.item, false);
+        result.client = t->client.item.fd;
         result.bytes = t->up.pending;
         result.len = t->up.len;
-        t->client.fd = -1;
+        t->client.item.fd = -1;
         t->up.pending = NULL;
         f->counters->refused++;
     }
@@ -138,117 +124,31 @@ static void tunnel_end(struct tunnel *t, enum forward_end end)
     list_remove(&t->link);
     if (f->tunnels == 0 && !f->closing)
         uv_timer_stop(&f->sweep);
-    mem_free(t->up.pending);
-    mem_free(t->down.pending);
-    t->up.pending = t->down.pending = NULL;
+    flow_drop(&t->up, &f->means);
+    flow_drop(&t->down, &f->means);
     bool reset = end == FORWARD_RESET || end == FORWARD_STOPPED;
     close_side(&t->client, reset);
     close_side(&t->server, reset);
     t->ended(t->context, &result);
-}
-
-/* -- passing bytes -- */
-
-/* Sends what `to` takes at once; returns how much that was, or -1. */
-static ssize_t send_some(int fd, const char *bytes, size_t len)
-{
-    size_t sent = 0;
-    while (sent < len) {
-        ssize_t n = send(fd, bytes + sent, len - sent, MSG_NOSIGNAL);
-        if (n > 0)
-            sent += (size_t)n;
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            break;
-        else if (errno != EINTR)
-            return -1;
-    }
-    return (ssize_t)sent;
-}
-
-static void pass_end(struct flow *w)
-{
-    if (!w->eof || w->shut)
-        return;
-    w->shut = true;
-    shutdown(w->to->fd, SHUT_WR);
-}
-
-/* False: the receiving side broke off. */
-static bool flush(struct flow *w)
-{
-    if (!w->pending)
-        return true;
-    ssize_t n = send_some(w->to->fd, w->pending + w->off, w->len - w->off);
-    if (n < 0)
-        return false;
-    w->off += (size_t)n;
-    w->bytes += (uint64_t)n;
-    if (w->off == w->len) {
-        mem_free(w->pending);
-        w->pending = NULL;
-        pass_end(w);
-    }
-    return true;
-}
-
-/* Passes on what was just read; what is not taken waits. False: the receiving side broke off. */
-static bool pass(struct flow *w, const char *bytes, size_t len)
-{
-    ssize_t sent = send_some(w->to->fd, bytes, len);
-    if (sent < 0)
-        return false;
-    w->bytes += (uint64_t)sent;
-    if ((size_t)sent == len)
-        return true;
-    w->off = 0;
-    w->len = len - (size_t)sent;
-    w->pending = mem_dup(bytes + sent, w->len);
-    return w->pending != NULL;
-}
-
-/* Reads and passes on until nothing more is there, or something waits. Returns the side that broke
- * off, or NULL. */
-static struct side *pump(struct flow *w, char *buffer)
-{
-    for (int round = 0; round < ROUNDS_MAX && !w->pending && !w->eof; round++) {
-        ssize_t n = recv(w->from->fd, buffer, FORWARD_BUFFER, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK ? NULL : w->from;
-        if (n == 0) {
-            w->eof = true;
-            pass_end(w);
-        } else if (!pass(w, buffer, (size_t)n)) {
-            return w->to;
-        } else if (n < FORWARD_BUFFER) {
-            return NULL;
-        }
-    }
-    return NULL;
+    mem_free(t);
 }
 
 /* -- watching -- */
 
-static void on_poll(uv_poll_t *handle, int status, int events);
+static void on_ready(struct poller_item *item, uint32_t events);
 
-static bool watch(struct side *s, int events)
+static bool watch(struct side *s, uint32_t events)
 {
-    if (events == s->events)
-        return true;
-    s->events = events;
-    int e = events ? uv_poll_start(&s->poll, events, on_poll) : uv_poll_stop(&s->poll);
-    return e == 0;
+    return poller_watch(s->tunnel->forwarder->poller, &s->item, events);
 }
 
 static bool watch_both(struct tunnel *t)
 {
-    bool up_reads = !t->up.eof && !t->up.pending, down_reads = !t->down.eof && !t->down.pending;
-    if (t->last)
-        up_reads = down_reads = false;
-    int client = (up_reads ? UV_READABLE : 0) | (t->down.pending ? UV_WRITABLE : 0);
-    int server = (down_reads ? UV_READABLE : 0) | (t->up.pending ? UV_WRITABLE : 0);
-    return watch(&t->client, client) && watch(&t->server, server);
+    bool up_waits = flow_waits(&t->up), down_waits = flow_waits(&t->down);
+    bool up_reads = !t->up.eof && !up_waits && !t->last;
+    bool down_reads = !t->down.eof && !down_waits && !t->last;
+    return watch(&t->client, (up_reads ? EPOLLIN : 0u) | (down_waits ? EPOLLOUT : 0u)) &&
+           watch(&t->server, (down_reads ? EPOLLIN : 0u) | (up_waits ? EPOLLOUT : 0u));
 }
 
 static void move_to(struct list *list, struct tunnel *t)
@@ -261,20 +161,21 @@ static void move_to(struct list *list, struct tunnel *t)
 static bool delivered(const struct flow *w)
 {
     int unacknowledged = 0;
-    if (w->pending)
+    if (flow_waits(w))
         return false;
-    return ioctl(w->to->fd, TIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;
+    return ioctl(w->to, TIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;
 }
 
 /* Delivers what the broken side had sent before. True: all of it is there, or never will be. */
 static bool last_words(struct tunnel *t)
 {
     struct flow *w = t->last;
-    if (!flush(w))
+    struct flow_means *m = &t->forwarder->means;
+    if (!flow_flush(w, m))
         return true;
-    while (!w->pending && !w->eof) {
+    while (!flow_waits(w) && !w->eof) {
         uint64_t before = w->bytes;
-        if (pump(w, t->forwarder->buffer) || (w->bytes == before && !w->pending))
+        if (flow_pump(w, m) != FLOW_OPEN || (w->bytes == before && !flow_waits(w)))
             w->eof = true;
     }
     return delivered(w);
@@ -287,52 +188,61 @@ static void on_reset(struct tunnel *t, struct side *broken)
     struct flow *lost = broken == &t->client ? &t->down : &t->up;
     t->last = broken == &t->client ? &t->up : &t->down;
     t->last->shut = true; /* it must not look like an orderly end */
-    mem_free(lost->pending);
-    lost->pending = NULL;
+    flow_drop(lost, &t->forwarder->means);
     move_to(&t->forwarder->lingering, t);
     if (last_words(t) || !watch_both(t))
         tunnel_end(t, FORWARD_RESET);
 }
 
-static void on_connected(struct tunnel *t, int status)
+static void on_connected(struct tunnel *t)
 {
     int error = 0;
     socklen_t len = sizeof(error);
-    if (getsockopt(t->server.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0 ||
-        status < 0 || self_connected(t->server.fd)) {
+    int fd = t->server.item.fd;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0 ||
+        self_connected(fd)) {
         tunnel_end(t, FORWARD_REFUSED);
         return;
     }
     t->connected = true;
     t->forwarder->counters->opened++;
     move_to(&t->forwarder->active, t);
-    if (!flush(&t->up))
+    if (!flow_flush(&t->up, &t->forwarder->means))
         on_reset(t, &t->server);
     else if (!watch_both(t))
         tunnel_end(t, FORWARD_RESET);
 }
 
-static void on_poll(uv_poll_t *handle, int status, int events)
+/* Returns the side that broke off, or NULL. */
+static struct side *pass_on(struct tunnel *t, struct side *s, uint32_t events)
 {
-    struct side *s = handle->data;
-    struct tunnel *t = s->tunnel;
-    if (!t->connected) {
-        on_connected(t, status);
-        return;
-    }
+    struct side *other = s == &t->client ? &t->server : &t->client;
     struct flow *out = s == &t->client ? &t->up : &t->down;
     struct flow *in = s == &t->client ? &t->down : &t->up;
-    if (status < 0)
-        s->events = 0; /* libuv has stopped watching */
+    struct flow_means *m = &t->forwarder->means;
+    if (events & EPOLLERR || (events & EPOLLOUT && !flow_flush(in, m)))
+        return s;
+    if (!(events & (EPOLLIN | EPOLLHUP)))
+        return NULL;
+    enum flow_end end = flow_pump(out, m);
+    return end == FLOW_OPEN ? NULL : end == FLOW_FROM_BROKE ? s : other;
+}
+
+static void on_ready(struct poller_item *item, uint32_t events)
+{
+    struct side *s = list_entry(item, struct side, item);
+    struct tunnel *t = s->tunnel;
+    if (!t->connected) {
+        on_connected(t);
+        return;
+    }
     if (t->last) {
-        if (status < 0 || last_words(t) || !watch_both(t))
+        if (events & EPOLLERR || last_words(t) || !watch_both(t))
             tunnel_end(t, FORWARD_RESET);
         return;
     }
     move_to(&t->forwarder->active, t);
-    struct side *broken = status < 0 || (events & UV_WRITABLE && !flush(in)) ? s : NULL;
-    if (!broken && events & UV_READABLE)
-        broken = pump(out, t->forwarder->buffer);
+    struct side *broken = pass_on(t, s, events);
     if (broken)
         on_reset(t, broken);
     else if (t->up.shut && t->down.shut)
@@ -392,37 +302,28 @@ static int connect_to(const struct addr *to, int *fd)
     tune(*fd);
     if (connect(*fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS)
         return STEAD_OK;
+    int why = errno;
     close(*fd);
-    return STEAD_E_UNREACHABLE;
+    errno = why;
+    /* No local port or buffer is left: that says nothing of the server. */
+    return why == EADDRNOTAVAIL || why == ENOBUFS || why == EAGAIN ? STEAD_E_IO
+                                                                   : STEAD_E_UNREACHABLE;
 }
 
-static int side_init(struct tunnel *t, struct side *s, int fd)
+/* Connections in the listener's queue wait meanwhile, and those that are open go on. */
+static void complain(struct forwarder *f, int errnum)
 {
-    s->tunnel = t;
-    s->fd = fd;
-    s->poll.data = s;
-    if (uv_poll_init(t->forwarder->loop, &s->poll, fd) != 0)
-        return STEAD_E_IO;
-    t->handles++;
-    return STEAD_OK;
+    uint64_t now = uv_now(f->loop);
+    f->counters->failed++;
+    if (now < f->complain_at_ms)
+        return;
+    f->complain_at_ms = now + COMPLAIN_MS;
+    log_warn("forward-failed", "why=\"%s\" tunnels=%zu", io_error_text(errnum), f->tunnels);
 }
 
-/* After a failed start: nothing of the request was taken. */
-static int abandon(struct tunnel *t, int server)
+static void side_init(struct tunnel *t, struct side *s, int fd)
 {
-    bool client_made = t->client.tunnel && t->handles == 2, server_made = t->handles >= 1;
-    t->client.fd = -1;
-    t->server.fd = -1;
-    if (!server_made) {
-        t->forwarder->memory--;
-        mem_free(t);
-    } else {
-        close_side(&t->server, false);
-        if (client_made)
-            close_side(&t->client, false);
-    }
-    close(server);
-    return STEAD_E_IO;
+    *s = (struct side){.item = {.fd = fd, .ready = on_ready}, .tunnel = t};
 }
 
 int forward_start(struct forwarder *f, const struct forward_request *r)
@@ -437,18 +338,26 @@ int forward_start(struct forwarder *f, const struct forward_request *r)
     int server;
     int e = connect_to(&r->to, &server);
     if (e != STEAD_OK) {
-        f->counters->refused += e == STEAD_E_UNREACHABLE;
+        if (e == STEAD_E_UNREACHABLE)
+            f->counters->refused++;
+        else
+            complain(f, errno);
         mem_free(t);
         return e;
     }
     t->forwarder = f;
-    f->memory++;
-    if (side_init(t, &t->server, server) != STEAD_OK ||
-        side_init(t, &t->client, r->client) != STEAD_OK || !watch(&t->server, UV_WRITABLE))
-        return abandon(t, server);
+    side_init(t, &t->server, server);
+    side_init(t, &t->client, r->client);
+    if (!watch(&t->server, EPOLLOUT)) {
+        complain(f, errno);
+        close(server);
+        mem_free(t);
+        return STEAD_E_IO;
+    }
     tune(r->client);
-    t->up = (struct flow){&t->client, &t->server, r->bytes, 0, r->len, false, false, 0};
-    t->down = (struct flow){&t->server, &t->client, NULL, 0, 0, false, false, 0};
+    t->up = (struct flow){
+        .from = r->client, .to = server, .pending = r->bytes, .len = (uint32_t)r->len};
+    t->down = (struct flow){.from = server, .to = r->client};
     t->ended = r->ended;
     t->context = r->context;
     t->since_ms = uv_now(f->loop);
@@ -469,6 +378,12 @@ int forwarder_open(const struct forwarder_config *c, struct forwarder **out)
     struct forwarder *f = mem_alloc(sizeof(*f));
     if (!f)
         return STEAD_E_NOMEM;
+    int e = poller_open(c->loop, &f->poller);
+    if (e != STEAD_OK) {
+        mem_free(f);
+        return e;
+    }
+    flow_means_init(&f->means);
     f->loop = c->loop;
     f->limits = c->limits;
     f->counters = c->counters;
@@ -477,14 +392,14 @@ int forwarder_open(const struct forwarder_config *c, struct forwarder **out)
     list_init(&f->lingering);
     uv_timer_init(f->loop, &f->sweep);
     f->sweep.data = f;
-    f->memory = 1;
+    f->parts = 2;
     *out = f;
     return STEAD_OK;
 }
 
 static void on_timer_closed(uv_handle_t *h)
 {
-    forwarder_forget(h->data);
+    part_closed(h->data);
 }
 
 void forwarder_close(struct forwarder *f, void (*closed)(void *context), void *context)
@@ -497,5 +412,6 @@ void forwarder_close(struct forwarder *f, void (*closed)(void *context), void *c
         while (!list_empty(lists[i]))
             tunnel_end(list_entry(lists[i]->next, struct tunnel, link), FORWARD_STOPPED);
     uv_timer_stop(&f->sweep);
+    poller_close(f->poller, part_closed, f);
     uv_close((uv_handle_t *)&f->sweep, on_timer_closed);
 }

@@ -11,9 +11,10 @@
  * on the same connection go to the same real server whatever their Host, and without
  * X-Forwarded-For.
  *
- * Memory: bytes pass through one buffer of the forwarder; a tunnel has a buffer of its own (at most
- * FORWARD_BUFFER bytes a direction) only while the receiving side does not take what was read, and
- * then nothing more is read from the sending side.
+ * Memory: bytes pass through one buffer or a few pipes of the forwarder (flow.h); a tunnel has a
+ * buffer or pipe of its own only while the receiving side does not take what was read, and then
+ * nothing more is read from the sending side. An idle tunnel has its 300 bytes here, and its two
+ * sockets in the kernel.
  */
 #ifndef ROLE_DIRECTOR_FORWARD_H
 #define ROLE_DIRECTOR_FORWARD_H
@@ -22,8 +23,6 @@
 
 #include <stdatomic.h>
 #include <uv.h>
-
-#define FORWARD_BUFFER 65536
 
 struct forwarder;
 
@@ -36,6 +35,7 @@ struct forward_limits {
 
 struct forward_counters {
     atomic_uint_fast64_t opened, open, refused, resets, timeouts, busy;
+    atomic_uint_fast64_t failed; /* for want of descriptors or of the kernel's memory */
     atomic_uint_fast64_t up_bytes,
         down_bytes; /* up: client to server; counted when a tunnel ends */
 };

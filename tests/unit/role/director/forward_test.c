@@ -9,11 +9,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -525,6 +527,68 @@ static void test_limits_and_lack_of_memory_take_nothing(void **state)
     rig_close(&r);
 }
 
+static void test_big_transfers_pass_whole_and_leave_nothing_held(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, test_limits());
+    open_tunnel(&r, "!");
+    expect(&r, r.backend, "!");
+    struct stream b = {r.backend, 3, 0, 0}, c = {r.client, 4, 0, 0};
+    size_t total = 24 * MIB;
+    uint64_t give_up = now_ms() + 20000;
+    while (c.got < total) {
+        assert_true(now_ms() < give_up);
+        for (int i = 0; i < 40; i++)
+            stream_send(&b, total);
+        for (int i = 0; i < 3; i++)
+            uv_run(&r.loop, UV_RUN_NOWAIT);
+        for (int i = 0; i < 40; i++)
+            stream_receive(&c, 3, 16384);
+    }
+    /* And after it, as before: small pieces, then half closes. */
+    put(r.client, "thanks");
+    expect(&r, r.backend, "thanks");
+    put(r.backend, "bye");
+    shutdown(r.backend, SHUT_WR);
+    expect(&r, r.client, "bye");
+    assert_int_equal(end_of(&r, r.client), 0);
+    shutdown(r.client, SHUT_WR);
+    SPIN_UNTIL(&r, r.ended);
+    assert_int_equal(r.result.end, FORWARD_CLOSED);
+    assert_int_equal(r.result.down, total + 3);
+    rig_close(&r);
+}
+
+static void test_without_descriptors_nothing_is_taken_and_others_go_on(void **state)
+{
+    struct rig r;
+    struct rlimit before, none;
+    (void)state;
+    rig_open(&r, test_limits());
+    open_tunnel(&r, "x");
+    expect(&r, r.backend, "x");
+    int mine = r.client, client = accepted_client(&r), other = r.client;
+    r.client = mine;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct forward_request q = {client, mem_dup("y", 1), 1, r.to, on_ended, &r};
+    int e = forward_start(r.forwarder, &q);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(e, STEAD_E_IO);
+    assert_int_equal(r.counters.failed, 1);
+    assert_int_equal(r.counters.refused, 0);
+    put(r.client, "still");
+    expect(&r, r.backend, "still");
+    /* With descriptors again the same request is taken. */
+    assert_int_equal(forward_start(r.forwarder, &q), STEAD_OK);
+    SPIN_UNTIL(&r, r.counters.opened == 2);
+    close(other);
+    rig_close(&r);
+}
+
 static void test_closing_ends_all(void **state)
 {
     struct rig r;
@@ -556,7 +620,10 @@ int main(void)
         cmocka_unit_test(test_connecting_takes_a_limited_time),
         cmocka_unit_test(test_idle_tunnels_end),
         cmocka_unit_test(test_limits_and_lack_of_memory_take_nothing),
+        cmocka_unit_test(test_big_transfers_pass_whole_and_leave_nothing_held),
+        cmocka_unit_test(test_without_descriptors_nothing_is_taken_and_others_go_on),
         cmocka_unit_test(test_closing_ends_all),
     };
+    signal(SIGPIPE, SIG_IGN); /* as the node does */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,221 @@
+/* flow.c - copying, splicing, and going from one to the other. */
+#include "role/director/flow.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROUNDS_MAX 4 /* read from one side before the other flows get their turn */
+/* What a pipe must carry at once to be better than the buffer. */
+#define BULK_BYTES_MIN 16384
+
+void flow_means_init(struct flow_means *m)
+{
+    m->pipes_open = m->pipes_free = 0;
+    m->no_splice = false;
+}
+
+static void pipe_close(struct flow_means *m, const struct flow_pipe *p)
+{
+    close(p->read);
+    close(p->write);
+    m->pipes_open--;
+}
+
+void flow_means_deinit(struct flow_means *m)
+{
+    while (m->pipes_free)
+        pipe_close(m, &m->free[--m->pipes_free]);
+}
+
+static bool pipe_get(struct flow_means *m, struct flow_pipe *p)
+{
+    int fd[2];
+    if (m->pipes_free) {
+        *p = m->free[--m->pipes_free];
+        return true;
+    }
+    if (m->no_splice || m->pipes_open == FLOW_PIPES_MAX || pipe2(fd, O_NONBLOCK | O_CLOEXEC) != 0)
+        return false;
+    (void)!fcntl(fd[1], F_SETPIPE_SZ, FLOW_PIPE_BYTES); /* beyond the user's share: as it is */
+    *p = (struct flow_pipe){fd[0], fd[1]};
+    m->pipes_open++;
+    return true;
+}
+
+/* Only an empty pipe: what is in it would come out at another's. */
+static void pipe_put(struct flow_means *m, const struct flow_pipe *p)
+{
+    m->free[m->pipes_free++] = *p;
+}
+
+bool flow_waits(const struct flow *w)
+{
+    return w->pending || w->piped;
+}
+
+void flow_drop(struct flow *w, struct flow_means *m)
+{
+    mem_free(w->pending);
+    w->pending = NULL;
+    if (w->piped)
+        pipe_close(m, &w->pipe);
+    w->piped = 0;
+}
+
+static bool would_block(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK;
+}
+
+static void pass_end(struct flow *w)
+{
+    if (!w->eof || w->shut)
+        return;
+    w->shut = true;
+    shutdown(w->to, SHUT_WR);
+}
+
+/* -- copying -- */
+
+/* Sends what `to` takes at once; returns how much that was, or -1. */
+static ssize_t send_some(int fd, const char *bytes, size_t len)
+{
+    size_t sent = 0;
+    while (sent < len) {
+        ssize_t n = send(fd, bytes + sent, len - sent, MSG_NOSIGNAL);
+        if (n > 0)
+            sent += (size_t)n;
+        else if (would_block())
+            break;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return (ssize_t)sent;
+}
+
+/* Passes on what was just read; what is not taken waits. False: `to` broke off. */
+static bool pass(struct flow *w, const char *bytes, size_t len)
+{
+    ssize_t sent = send_some(w->to, bytes, len);
+    if (sent < 0)
+        return false;
+    w->bytes += (uint64_t)sent;
+    if ((size_t)sent == len)
+        return true;
+    w->off = 0;
+    w->len = (uint32_t)(len - (size_t)sent);
+    w->pending = mem_dup(bytes + sent, w->len);
+    return w->pending != NULL;
+}
+
+/* One buffer. *more: there may be more to read. */
+static enum flow_end copy(struct flow *w, struct flow_means *m, bool *more)
+{
+    ssize_t n = recv(w->from, m->buffer, sizeof m->buffer, 0);
+    *more = false;
+    if (n < 0 && errno == EINTR) {
+        *more = true;
+        return FLOW_OPEN;
+    }
+    if (n < 0)
+        return would_block() ? FLOW_OPEN : FLOW_FROM_BROKE;
+    if (n == 0) {
+        w->eof = true;
+        pass_end(w);
+        return FLOW_OPEN;
+    }
+    w->bulk = *more = n == sizeof m->buffer;
+    return pass(w, m->buffer, (size_t)n) ? FLOW_OPEN : FLOW_TO_BROKE;
+}
+
+/* -- splicing -- */
+
+/* Empties the pipe as far as `to` takes it. False: it broke off. */
+static bool pipe_out(struct flow *w, struct flow_means *m)
+{
+    while (w->piped) {
+        ssize_t n =
+            splice(w->pipe.read, NULL, w->to, NULL, w->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (n > 0) {
+            w->piped -= (uint32_t)n;
+            w->bytes += (uint64_t)n;
+        } else if (n < 0 && would_block()) {
+            return true;
+        } else if (n == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+    pipe_put(m, &w->pipe);
+    return true;
+}
+
+/* One pipe full. *more as in copy(). */
+static enum flow_end carry(struct flow *w, struct flow_means *m, bool *more)
+{
+    ssize_t n = splice(w->from, NULL, w->pipe.write, NULL, FLOW_PIPE_BYTES,
+                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    *more = false;
+    if (n <= 0)
+        pipe_put(m, &w->pipe);
+    if (n < 0 && errno == EINVAL) {
+        m->no_splice = true;
+        w->bulk = false;
+        *more = true;
+        return FLOW_OPEN;
+    }
+    if (n < 0 && errno == EINTR) {
+        *more = true;
+        return FLOW_OPEN;
+    }
+    if (n < 0)
+        return would_block() ? FLOW_OPEN : FLOW_FROM_BROKE;
+    if (n == 0) {
+        w->eof = true;
+        pass_end(w);
+        return FLOW_OPEN;
+    }
+    w->piped = (uint32_t)n;
+    *more = n >= BULK_BYTES_MIN;
+    w->bulk = *more;
+    return pipe_out(w, m) ? FLOW_OPEN : FLOW_TO_BROKE;
+}
+
+enum flow_end flow_pump(struct flow *w, struct flow_means *m)
+{
+    enum flow_end end = FLOW_OPEN;
+    bool more = true;
+    for (int round = 0; more && round < ROUNDS_MAX && end == FLOW_OPEN; round++) {
+        if (flow_waits(w) || w->eof)
+            break;
+        if (w->bulk && pipe_get(m, &w->pipe))
+            end = carry(w, m, &more);
+        else
+            end = copy(w, m, &more);
+    }
+    return end;
+}
+
+bool flow_flush(struct flow *w, struct flow_means *m)
+{
+    if (w->piped && !pipe_out(w, m))
+        return false;
+    if (w->pending) {
+        ssize_t n = send_some(w->to, w->pending + w->off, w->len - w->off);
+        if (n < 0)
+            return false;
+        w->off += (uint32_t)n;
+        w->bytes += (uint64_t)n;
+        if (w->off == w->len) {
+            mem_free(w->pending);
+            w->pending = NULL;
+        }
+    }
+    if (!flow_waits(w))
+        pass_end(w);
+    return true;
+}

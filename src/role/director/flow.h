@@ -1,0 +1,60 @@
+/* flow.h - the data path of the forwarder: bytes of one connected socket to another, one direction.
+ *
+ * Small pieces are copied through one buffer of the forwarder. When a sender fills that buffer, the
+ * flow goes over to splice(2): the pages pass through a pipe and are not copied. A flow holds
+ * memory only while the receiver does not take what was read: then a buffer or a pipe, and nothing
+ * more is read. Pipes are few and go round; a flow that gets none copies. Who is watched and when a
+ * connection ends is forward.h's.
+ */
+#ifndef ROLE_DIRECTOR_FLOW_H
+#define ROLE_DIRECTOR_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FLOW_BUFFER_BYTES 65536u
+#define FLOW_PIPE_BYTES (256u << 10) /* asked for; the kernel may give less */
+#define FLOW_PIPES_MAX 32u           /* of one forwarder, with two descriptors each */
+
+struct flow_pipe {
+    int read, write;
+};
+
+/* What the flows of one forwarder share. */
+struct flow_means {
+    unsigned pipes_open, pipes_free;
+    bool no_splice; /* the kernel said so */
+    struct flow_pipe free[FLOW_PIPES_MAX];
+    char buffer[FLOW_BUFFER_BYTES];
+};
+
+struct flow {
+    int from, to;  /* non-blocking sockets; the owner's */
+    char *pending; /* read, not taken yet: [off, len); from mem_alloc */
+    uint32_t off, len;
+    uint32_t piped;        /* bytes in the pipe */
+    bool eof;              /* `from` has ended its half */
+    bool shut;             /* and `to` was told; set before: it is never told */
+    bool bulk;             /* the sender fills buffers */
+    struct flow_pipe pipe; /* with piped > 0 */
+    uint64_t bytes;        /* that `to` took */
+};
+
+enum flow_end { FLOW_OPEN, FLOW_FROM_BROKE, FLOW_TO_BROKE };
+
+void flow_means_init(struct flow_means *m);
+/* Closes the free pipes; no flow may have one. */
+void flow_means_deinit(struct flow_means *m);
+
+/* Reads and passes on until nothing more is there, something waits, or others should have their
+ * turn. `to` learns of the end when all before it was taken. */
+enum flow_end flow_pump(struct flow *w, struct flow_means *m);
+/* Passes on what waits. False: `to` broke off. */
+bool flow_flush(struct flow *w, struct flow_means *m);
+/* Does something wait for `to`? Then flow_pump() does nothing. */
+bool flow_waits(const struct flow *w);
+/* Gives up what waits. */
+void flow_drop(struct flow *w, struct flow_means *m);
+
+#endif
