@@ -46,6 +46,22 @@ static struct admin_gate copy_gate(const struct gate_counters *g)
                                .waiting = g->waiting};
 }
 
+static struct admin_cache copy_cache(const struct cache_counters *c)
+{
+    return (struct admin_cache){.connections = c->connections,
+                                .accepted = c->accepted,
+                                .refused = c->refused,
+                                .requests = c->requests,
+                                .hits = c->hits,
+                                .misses = c->misses,
+                                .stores = c->stores,
+                                .removals = c->removals,
+                                .failed = c->failed,
+                                .malformed = c->malformed,
+                                .denied = c->denied,
+                                .slow = c->slow};
+}
+
 static struct admin_director copy_director(const struct director_counters *d)
 {
     const struct forward_counters *f = &d->forward;
@@ -147,6 +163,8 @@ static void collect(void *context, struct admin_snapshot *out)
     out->gate_http = copy_http(&f->shared->gate_http);
     out->dns = copy_dns(&f->shared->name);
     out->gate = copy_gate(&f->shared->gate);
+    out->memcached = copy_cache(&f->shared->caches[CACHE_MEMCACHE]);
+    out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);
     out->director = copy_director(&f->shared->director);
     out->loop_turn_max_ns = atomic_exchange(&f->mesh->turn_max_ns, 0);
 }

@@ -7,6 +7,7 @@
 #include "io/io.h"
 #include "node/settings.h"
 #include "role/director/cors.h"
+#include "role/gate/cache.h"
 
 #include <confuse.h>
 #include <libgen.h>
@@ -309,6 +310,36 @@ static void extract_sessions(cfg_t *sec, struct sessions_section *s)
         mistake(sec, "listen = \"%s\": a TCP listener needs a token-file", s->listen);
 }
 
+static void check_prefixes(cfg_t *sec, const struct cache_section *s, const struct kinds *kinds)
+{
+    for (size_t i = 0; i < s->prefixes.count; i++) {
+        const char *equals = strrchr(s->prefixes.text[i], '=');
+        if (!equals || equals == s->prefixes.text[i] ||
+            (size_t)(equals - s->prefixes.text[i]) >= CACHE_PREFIX_MAX)
+            mistake(sec, "prefixes: \"%s\": it must be PREFIX=KIND", s->prefixes.text[i]);
+        else if (kinds_find(kinds, equals + 1) < 0)
+            mistake(sec, "prefixes: \"%s\": there is no such kind", s->prefixes.text[i]);
+    }
+}
+
+/* A door for clients of another protocol; it leads into the session store. */
+static void extract_cache(cfg_t *cfg, const char *name, struct cache_section *s, struct config *c)
+{
+    struct addr a;
+    cfg_t *sec = only_section(cfg, name);
+    if (!sec)
+        return;
+    extract(sec, name, s);
+    if (!c->sessions.present)
+        mistake(sec, "%s: it needs a section sessions { ... }", name);
+    if (kinds_find(&c->sessions.kinds, s->kind) < 0)
+        mistake(sec, "kind = \"%s\": there is no such kind", s->kind);
+    check_prefixes(sec, s, &c->sessions.kinds);
+    if (strncmp(s->listen, "unix:", 5) != 0 && addr_parse(s->listen, 0, &a) &&
+        !addr_is_loopback(&a) && !*s->password_file)
+        mistake(sec, "listen = \"%s\": it is not loopback, so it needs a password-file", s->listen);
+}
+
 /* Where addresses are told that mean nothing elsewhere: RFC 1918, 6598, 4193, 3927, 4291. */
 static void default_inside(struct networks *n)
 {
@@ -373,6 +404,8 @@ static void extract_all(cfg_t *cfg, struct config *c)
         extract(sec, "service", s);
     }
     extract_sessions(only_section(cfg, "sessions"), &c->sessions);
+    extract_cache(cfg, "memcached", &c->memcached, c);
+    extract_cache(cfg, "redis", &c->redis, c);
     if ((sec = only_section(cfg, "public")))
         extract_public(sec, &c->public);
     if ((sec = only_section(cfg, "dns")))

@@ -74,6 +74,15 @@ struct sessions_section {
     struct kinds kinds;
 };
 
+/* A door for clients of another protocol. */
+struct cache_section {
+    char listen[CONFIG_TEXT_MAX]; /* "" = no such section */
+    char kind[NAME_MAX_BYTES + 1];
+    struct strings prefixes; /* each PREFIX=KIND */
+    char password_file[CONFIG_TEXT_MAX];
+    uint32_t idle_ms;
+};
+
 enum name_answers { ANSWER_SERVERS, ANSWER_DIRECTORS, ANSWER_BOTH };
 
 struct service_section {
@@ -123,6 +132,7 @@ struct config {
     size_t server_count;
     struct server_section servers[ENTRY_SERVERS_MAX];
     struct sessions_section sessions;
+    struct cache_section memcached, redis;
     struct public_section public;
     struct dns_section dns;
     struct admin_section admin;

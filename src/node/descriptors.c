@@ -6,7 +6,8 @@
 #include "role/director/flow.h"
 #include "role/name/name.h"
 
-#define PARTS 6u /* of a worker's part: public 1, gate 1, tunnels 2, last answers 1, watchers 1 */
+/* Of a worker's part: public 1, gate 1, tunnels 2, last answers 1, caches 2, watchers 1. */
+#define PARTS 8u
 #define EACH_MIN 16u
 
 static uint64_t reserve(size_t workers)
@@ -42,6 +43,7 @@ bool descriptors_share(uint64_t limit, size_t workers, struct descriptors *out)
     uint64_t each = (limit - reserve(workers)) / workers / PARTS;
     if (each > DESCRIPTORS_EACH_MAX)
         each = DESCRIPTORS_EACH_MAX;
-    *out = (struct descriptors){(uint32_t)each, (uint32_t)each, (uint32_t)each, (uint32_t)each};
+    *out = (struct descriptors){(uint32_t)each, (uint32_t)each, (uint32_t)each, (uint32_t)each,
+                                (uint32_t)each};
     return true;
 }

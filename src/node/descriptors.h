@@ -18,6 +18,7 @@ struct descriptors {
     uint32_t public;   /* connections at the public door whose request is not decided yet */
     uint32_t tunnels;  /* of two descriptors each; and as many last answers */
     uint32_t gate;     /* connections at the session API */
+    uint32_t cache;    /* connections of clients of memcached, and as many of Redis */
     uint32_t watchers; /* of the roster */
 };
 

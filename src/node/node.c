@@ -94,7 +94,7 @@ static unsigned shard_count(uint64_t memory_bytes, const struct kinds *kinds)
 static struct store *make_store(struct node *n, uint64_t now)
 {
     const struct config *c = n->config;
-    struct store_config sc = {.mailboxes = c->top.workers};
+    struct store_config sc = {.mailboxes = c->top.workers * (1 + CACHE_DOORS)};
     session_config_default(&sc.session);
     sc.session.kinds = &c->sessions.kinds;
     sc.session.memory_bytes = c->sessions.present ? c->sessions.memory_bytes : 2 * SHARD_BYTES;
@@ -160,7 +160,8 @@ static int start_threads(struct node *n)
 {
     shared_init(&n->shared, &n->setup, n->store);
     for (unsigned i = 0; i < n->setup.worker_count; i++) {
-        int err = worker_start(&n->workers[i], i, &n->shared, &n->setup.workers[i]);
+        int err =
+            worker_start(&n->workers[i], i, &n->shared, &n->setup.workers[i], &n->setup.caches[i]);
         if (err)
             return err;
         n->workers_running++;

@@ -184,6 +184,19 @@ static int open_gate(struct setup *s, int *fd)
     return err ? err : bind_tcp(&a, false, "sessions: listen on", fd);
 }
 
+static int open_caches(struct setup *s)
+{
+    static const char *const what[] = {"memcached: password-file", "redis: password-file"};
+    int err = cache_bind(s->config, s->caches, s->worker_count);
+    for (unsigned p = 0; !err && p < CACHE_DOORS; p++) {
+        const struct cache_section *c = cache_section_of(s->config, (enum cache_protocol)p);
+        err = cache_read_password(c, s->cache_passwords[p]);
+        if (err)
+            fail(err, what[p], c->password_file, "it must have mode 0600 and a password in it");
+    }
+    return err;
+}
+
 static int bind_all(struct setup *s)
 {
     const struct config *c = s->config;
@@ -203,6 +216,8 @@ static int bind_all(struct setup *s)
         err = bind_worker(c, gate_fd, &s->workers[i]);
     if (gate_fd >= 0)
         close(gate_fd);
+    if (!err)
+        err = open_caches(s);
     return err;
 }
 
@@ -297,6 +312,8 @@ void setup_close(struct setup *s)
         close_fd(&s->workers[i].dns_udp);
         close_fd(&s->workers[i].dns_tcp);
         close_fd(&s->workers[i].gate);
+        for (unsigned p = 0; p < CACHE_DOORS; p++)
+            close_fd(&s->caches[i].fd[p]);
     }
     state_close(&s->state);
     mem_free(s->token);

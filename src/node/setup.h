@@ -4,6 +4,7 @@
 #define NODE_SETUP_H
 
 #include "core/farm/farm.h"
+#include "node/cache_setup.h"
 #include "node/config.h"
 #include "node/descriptors.h"
 #include "node/state.h"
@@ -27,6 +28,8 @@ struct setup {
     size_t worker_count;
     struct descriptors descriptors; /* of each worker */
     struct worker_sockets workers[WORKERS_MAX];
+    struct cache_sockets caches[WORKERS_MAX];
+    char cache_passwords[CACHE_DOORS][CACHE_SECRET_MAX];
     char *token;        /* of the gate's TCP listener; NULL on a unix socket */
     char *roster_token; /* of the public listener; NULL when none is asked for */
 };

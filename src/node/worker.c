@@ -102,6 +102,7 @@ void shared_init(struct shared *s, const struct setup *setup, struct store *stor
     s->config = c;
     s->store = store;
     s->token = setup->token;
+    s->cache_passwords = setup->cache_passwords;
     s->descriptors = setup->descriptors;
     init_names(s, c);
     init_decide(s, c);
@@ -124,6 +125,9 @@ static void on_stop(uv_async_t *stop)
         name_close(w->name, part_closed, w);
     if (w->gate)
         gate_close(w->gate, part_closed, w);
+    for (unsigned p = 0; p < CACHE_DOORS; p++)
+        if (w->caches[p])
+            cache_close(w->caches[p], part_closed, w);
     if (w->health)
         health_close(w->health, part_closed, w);
     uv_close((uv_handle_t *)stop, NULL);
@@ -189,6 +193,39 @@ static int open_gate(struct worker *w, struct worker_sockets *sockets)
     return err;
 }
 
+/* A node that is not up yet, or no more, is as good as none to a cache's client. */
+static bool serving(void *context)
+{
+    struct shared *s = context;
+    struct roster *r = store_roster(s->store);
+    const struct roster_node *self = r ? roster_find(r, s->config->node.name) : NULL;
+    bool up = self && self->status != STATUS_JOINING && self->status < STATUS_SUSPECT;
+    roster_unref(r);
+    return up;
+}
+
+static int open_cache(struct worker *w, enum cache_protocol p, struct cache_sockets *sockets)
+{
+    struct shared *s = w->shared;
+    struct cache_config c = {.loop = &w->loop,
+                             .fd = sockets->fd[p],
+                             .store = s->store,
+                             .mailbox = w->index + s->config->top.workers * (1 + (unsigned)p),
+                             .connections_max = s->descriptors.cache,
+                             .serving = serving,
+                             .context = s,
+                             .counters = &s->caches[p]};
+    if (c.fd < 0)
+        return STEAD_OK;
+    cache_rules(s->config, p, &c);
+    memcpy(c.password, s->cache_passwords[p], sizeof c.password);
+    int err = cache_open(&c, &w->caches[p]);
+    if (err == STEAD_OK)
+        take(&sockets->fd[p]);
+    w->open_parts += err == STEAD_OK;
+    return err;
+}
+
 static int open_name(struct worker *w, struct worker_sockets *sockets)
 {
     struct shared *s = w->shared;
@@ -213,7 +250,7 @@ static int open_health(struct worker *w)
 }
 
 int worker_start(struct worker *w, unsigned index, struct shared *shared,
-                 struct worker_sockets *sockets)
+                 struct worker_sockets *sockets, struct cache_sockets *caches)
 {
     w->index = index;
     w->shared = shared;
@@ -227,6 +264,8 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
         err = open_name(w, sockets);
     if (!err)
         err = open_gate(w, sockets);
+    for (unsigned p = 0; !err && p < CACHE_DOORS; p++)
+        err = open_cache(w, (enum cache_protocol)p, caches);
     if (!err)
         err = open_health(w);
     if (!err && uv_thread_create(&w->thread, run, w))

@@ -28,6 +28,8 @@ struct shared {
     struct name_stats name;
     struct gate_counters gate;
     struct http_counters gate_http;
+    const char (*cache_passwords)[CACHE_SECRET_MAX];
+    struct cache_counters caches[CACHE_DOORS];
 };
 
 struct worker {
@@ -39,6 +41,7 @@ struct worker {
     struct director *director;
     struct name *name;
     struct gate *gate;
+    struct cache *caches[CACHE_DOORS];
     struct health *health; /* the first worker's */
     unsigned open_parts;
 };
@@ -48,7 +51,7 @@ void shared_init(struct shared *s, const struct setup *setup, struct store *stor
 
 /* Opens its parts on the descriptors (taken over, set to -1) and starts the thread. */
 int worker_start(struct worker *w, unsigned index, struct shared *shared,
-                 struct worker_sockets *sockets);
+                 struct worker_sockets *sockets, struct cache_sockets *caches);
 /* Closes all its connections and ends the thread. */
 void worker_stop(struct worker *w);
 

@@ -32,6 +32,12 @@ struct admin_gate {
     uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting;
 };
 
+/* A door for clients of memcached or Redis. */
+struct admin_cache {
+    uint64_t connections, accepted, refused, requests, hits, misses, stores, removals, failed,
+        malformed, denied, slow;
+};
+
 struct admin_director {
     uint64_t roster, not_found, method, redirected, forwarded, misdirected, no_server, bad,
         not_modified, denied, rendered;
@@ -59,6 +65,7 @@ struct admin_snapshot {
     struct admin_http public_http, gate_http;
     struct admin_dns dns;
     struct admin_gate gate;
+    struct admin_cache memcached, redis;
     struct admin_director director;
     uint64_t log_lost;
     uint64_t loop_turn_max_ns; /* of the mesh thread: in a snapshot since the last one, shown since

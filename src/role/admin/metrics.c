@@ -171,6 +171,26 @@ static const struct metric metrics[] = {
     ROW(COUNTER, "stead_gate_renewed_total", NULL, gate.renewed, "Sessions that got a new id."),
     ROW(GAUGE, "stead_gate_waiting", NULL, gate.waiting, "Operations that wait for the store."),
 
+#define CACHE_ROWS(type, name, field, help)                                                        \
+    ROW(type, name, "protocol=\"memcached\"", memcached.field, help),                              \
+        ROW(type, name, "protocol=\"redis\"", redis.field, "")
+    CACHE_ROWS(GAUGE, "stead_cache_connections", connections,
+               "Connections of clients of memcached and Redis."),
+    CACHE_ROWS(COUNTER, "stead_cache_connections_total", accepted, "Connections accepted."),
+    CACHE_ROWS(COUNTER, "stead_cache_refused_total", refused,
+               "Connections closed at once: the node does not serve, or has too many."),
+    CACHE_ROWS(COUNTER, "stead_cache_requests_total", requests, "Requests answered."),
+    CACHE_ROWS(COUNTER, "stead_cache_hits_total", hits, "Values found."),
+    CACHE_ROWS(COUNTER, "stead_cache_misses_total", misses, "Values asked for and not found."),
+    CACHE_ROWS(COUNTER, "stead_cache_stores_total", stores, "Values stored."),
+    CACHE_ROWS(COUNTER, "stead_cache_removals_total", removals, "Values deleted."),
+    CACHE_ROWS(COUNTER, "stead_cache_failed_total", failed,
+               "Requests answered with an error that is not the client's."),
+    CACHE_ROWS(COUNTER, "stead_cache_malformed_total", malformed, "Commands not understood."),
+    CACHE_ROWS(COUNTER, "stead_cache_denied_total", denied, "Requests without the password."),
+    CACHE_ROWS(COUNTER, "stead_cache_slow_total", slow,
+               "Times that a client's answers were held back."),
+
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"redirect\"", director.redirected,
         "Requests at the public door by what was done."),
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"forward\"", director.forwarded, ""),
