@@ -91,6 +91,8 @@ struct service_section {
     char url[CONFIG_TEXT_MAX];
     uint32_t policy;       /* enum policy */
     uint32_t name_answers; /* enum name_answers */
+    bool rebalance;
+    uint32_t rebalance_threshold; /* percent */
 };
 
 enum exposure { EXPOSURE_AUTO, EXPOSURE_OPEN, EXPOSURE_COARSE, EXPOSURE_AUTHENTICATED };

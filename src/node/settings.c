@@ -193,6 +193,11 @@ const struct setting settings[] = {
     ROW("service", "name-answers", SETTING_CHOICE, "servers", 0, 0, "servers|directors|both",
         service_section, name_answers,
         "Whom the common name leads to: the servers, nodes that only direct, or both."),
+    ROW("service", "rebalance", SETTING_BOOL, "yes", 0, 0, NULL, service_section, rebalance,
+        "Clients that watch the roster are asked to move until all servers are level by weight."),
+    ROW("service", "rebalance-threshold", SETTING_NUMBER, "5", 1, 1000, NULL, service_section,
+        rebalance_threshold,
+        "Percent by which a server must be above or below its fair share before anybody is asked."),
 };
 const size_t settings_count = sizeof(settings) / sizeof(settings[0]);
 

@@ -76,6 +76,16 @@ static void init_rosters(struct shared *s, const struct setup *setup)
         s->rosters.inside[i] = p->inside.network[i];
 }
 
+static void init_rebalances(struct shared *s, const struct config *c)
+{
+    for (size_t i = 0; i < c->service_count; i++)
+        s->rebalances[i] = (struct rebalancer_service){
+            .name = c->services[i].id,
+            .on = c->services[i].rebalance,
+            .rules = {.threshold_percent = c->services[i].rebalance_threshold,
+                      .pace_per_s = REBALANCE_PACE_PER_S}};
+}
+
 /* A check asks as a client of the server's first URL does, so that virtual hosts answer. */
 static void init_checks(struct shared *s, const struct config *c)
 {
@@ -107,6 +117,7 @@ void shared_init(struct shared *s, const struct setup *setup, struct store *stor
     init_names(s, c);
     init_decide(s, c);
     init_rosters(s, setup);
+    init_rebalances(s, c);
     init_checks(s, c);
 }
 
@@ -119,6 +130,8 @@ static void part_closed(void *context)
 static void on_stop(uv_async_t *stop)
 {
     struct worker *w = stop->data;
+    if (w->rebalancer)
+        rebalancer_close(w->rebalancer, part_closed, w);
     if (w->director)
         director_close(w->director, part_closed, w);
     if (w->name)
@@ -166,6 +179,24 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
         return STEAD_OK;
     take(&sockets->public);
     int err = director_open(&c, &w->director);
+    w->open_parts += err == STEAD_OK;
+    return err;
+}
+
+static int open_rebalancer(struct worker *w)
+{
+    struct shared *s = w->shared;
+    if (!w->director)
+        return STEAD_OK;
+    struct rebalancer_config c = {.loop = &w->loop,
+                                  .store = s->store,
+                                  .watch = director_watch(w->director),
+                                  .self_name = s->config->node.name,
+                                  .worker = w->index,
+                                  .services = s->rebalances,
+                                  .service_count = s->config->service_count,
+                                  .shared = &s->rebalance};
+    int err = rebalancer_open(&c, &w->rebalancer);
     w->open_parts += err == STEAD_OK;
     return err;
 }
@@ -260,6 +291,8 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
     if (uv_async_init(&w->loop, &w->stop, on_stop))
         return STEAD_E_IO;
     int err = open_director(w, sockets);
+    if (!err)
+        err = open_rebalancer(w);
     if (!err)
         err = open_name(w, sockets);
     if (!err)

@@ -5,6 +5,7 @@
 
 #include "node/setup.h"
 #include "role/director/health.h"
+#include "role/director/rebalancer.h"
 #include "role/gate/gate.h"
 
 #include <uv.h>
@@ -24,6 +25,8 @@ struct shared {
     struct name_config names;
     char zones[CONFIG_SERVICES_MAX][CONFIG_TEXT_MAX];
     struct roster_rules rosters;
+    struct rebalancer_service rebalances[CONFIG_SERVICES_MAX];
+    struct rebalancer_shared rebalance;
     struct director_counters director;
     struct name_stats name;
     struct gate_counters gate;
@@ -39,6 +42,7 @@ struct worker {
     uv_loop_t loop;
     uv_async_t stop;
     struct director *director;
+    struct rebalancer *rebalancer;
     struct name *name;
     struct gate *gate;
     struct cache *caches[CACHE_DOORS];
