@@ -52,6 +52,7 @@ simulate
 build build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEAD_SANITIZE=address -DSTEAD_FUZZ=ON
 fuzz
 python3 tests/farm/shoppers/test.py --build build-soak --seconds "$SHOP_SECONDS"
+python3 tests/farm/roster/test.py --build build-soak --slow 5000
 count "shoppers for $SHOP_SECONDS s" $?
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
