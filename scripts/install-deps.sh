@@ -4,10 +4,11 @@
 set -euo pipefail
 
 build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libconfuse-dev libssl-dev
-    libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev libsystemd-dev)
+    libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev libsystemd-dev
+    libldns-dev)
 run=(curl bind9-dnsutils)
-test=(knot-dnsutils python3 mandoc libhttp-parser-dev clang libclang-rt-14-dev universal-ctags)
-bench=(nginx-light haproxy gdnsd knot uthash-dev libxxhash-dev)
+test=(knot knot-dnsutils python3 mandoc libhttp-parser-dev clang libclang-rt-14-dev universal-ctags)
+bench=(nginx-light haproxy gdnsd knot dnsperf uthash-dev libxxhash-dev)
 
 case "${1:-build}" in
 build) wanted=("${build[@]}") ;;
@@ -36,7 +37,7 @@ install() {
         -o Dpkg::Options::=--force-confold "${missing[@]}" >"$log" 2>&1
 }
 # Servers that are only tested against must not start by themselves.
-if [ "${1:-}" = bench ] && [ ! -e "$policy" ]; then
+if [[ "${1:-}" =~ ^(test|bench)$ ]] && [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod 755 "$policy"
     trap '"${as_root[@]}" rm -f "$policy"' EXIT

@@ -19,19 +19,38 @@ static struct admin_http copy_http(const struct http_counters *c)
                                .open = c->open};
 }
 
-static struct admin_dns copy_dns(const struct name_stats *n)
+/* Each worker counts for itself. */
+static struct admin_dns sum_dns(const struct name_stats *each, size_t workers)
 {
-    return (struct admin_dns){.udp = n->udp,
-                              .tcp = n->tcp,
-                              .answered = n->answered,
-                              .empty = n->empty,
-                              .nxdomain = n->nxdomain,
-                              .refused = n->refused,
-                              .malformed = n->malformed,
-                              .truncated = n->truncated,
-                              .last_resort = n->last_resort,
-                              .dropped = n->dropped,
-                              .evicted = n->evicted};
+    struct admin_dns out = {0};
+    for (size_t i = 0; i < workers; i++) {
+        const struct name_stats *n = &each[i];
+        out.udp += n->udp;
+        out.tcp += n->tcp;
+        out.answered += n->answered;
+        out.empty += n->empty;
+        out.nxdomain += n->nxdomain;
+        out.refused += n->refused;
+        out.servfail += n->servfail;
+        out.referred += n->referred;
+        out.malformed += n->malformed;
+        out.truncated += n->truncated;
+        out.last_resort += n->last_resort;
+        out.dropped += n->dropped;
+        out.limited += n->limited;
+        out.slipped += n->slipped;
+        out.forgotten += n->forgotten;
+        out.cookies_good += n->cookies_good;
+        out.cookies_new += n->cookies_new;
+        out.subnets += n->subnets;
+        out.connections += n->connections;
+        out.evicted += n->evicted;
+        out.idle += n->idle;
+        out.oversized += n->oversized;
+        out.views += n->views;
+        out.views_failed += n->views_failed;
+    }
+    return out;
 }
 
 static struct admin_gate copy_gate(const struct gate_counters *g)
@@ -161,7 +180,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->log_lost = log_lost();
     out->public_http = copy_http(&f->shared->director.http);
     out->gate_http = copy_http(&f->shared->gate_http);
-    out->dns = copy_dns(&f->shared->name);
+    out->dns = sum_dns(f->shared->name, WORKERS_MAX);
     out->gate = copy_gate(&f->shared->gate);
     out->memcached = copy_cache(&f->shared->caches[CACHE_MEMCACHE]);
     out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);

@@ -41,6 +41,8 @@ static const char *section_name(const cfg_t *cfg)
         return "";
     if (strcmp(cfg->name, "check") == 0)
         return "server.check";
+    if (strcmp(cfg->name, "site") == 0)
+        return "dns.site";
     return strcmp(cfg->name, "kind") == 0 ? "sessions.kind" : cfg->name;
 }
 
@@ -364,8 +366,6 @@ static bool is_private(const struct addr *a)
 static void extract_public(cfg_t *sec, struct public_section *p)
 {
     extract(sec, "public", p);
-    if (cfg_size(sec, "inside") == 0)
-        default_inside(&p->inside);
     if (p->exposure == EXPOSURE_AUTO)
         p->exposure = is_private(&p->listen) ? EXPOSURE_OPEN : EXPOSURE_COARSE;
     if (p->exposure == EXPOSURE_AUTHENTICATED && !*p->token_file)
@@ -374,6 +374,25 @@ static void extract_public(cfg_t *sec, struct public_section *p)
         mistake(sec, "cors = \"%s\": origins such as https://www.example.org, or *", p->cors);
     if (p->retry_min_ms > p->retry_max_ms)
         mistake(sec, "retry-min is more than retry-max");
+}
+
+static void extract_dns(cfg_t *sec, struct dns_section *d)
+{
+    if (!sec)
+        return;
+    extract(sec, "dns", d);
+    if (d->listen.count > NAME_LISTENERS_MAX)
+        mistake(sec, "dns: listen: there are more than %d addresses", NAME_LISTENERS_MAX);
+    for (unsigned i = 0; i < cfg_size(sec, "site"); i++) {
+        cfg_t *site = cfg_getnsec(sec, "site", i);
+        if (d->site_count == NAME_SITES_MAX) {
+            mistake(site, "there are more than %d sites", NAME_SITES_MAX);
+            return;
+        }
+        struct dns_site *s = &d->sites[d->site_count++];
+        set_title(site, "site", s->zone, sizeof(s->zone));
+        extract(site, "dns.site", s);
+    }
 }
 
 static void extract_all(cfg_t *cfg, struct config *c)
@@ -408,8 +427,9 @@ static void extract_all(cfg_t *cfg, struct config *c)
     extract_cache(cfg, "redis", &c->redis, c);
     if ((sec = only_section(cfg, "public")))
         extract_public(sec, &c->public);
-    if ((sec = only_section(cfg, "dns")))
-        extract(sec, "dns", &c->dns);
+    if (c->public.inside.count == 0)
+        default_inside(&c->public.inside);
+    extract_dns(only_section(cfg, "dns"), &c->dns);
     if ((sec = only_section(cfg, "admin")))
         extract(sec, "admin", &c->admin);
     if (!*c->admin.socket)

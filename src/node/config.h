@@ -3,13 +3,13 @@
 #ifndef NODE_CONFIG_H
 #define NODE_CONFIG_H
 
-#include "base/addr.h"
 #include "base/prefix.h"
 #include "core/roster/entry.h"
 #include "core/roster/pick.h"
 #include "core/session/kind.h"
 #include "role/director/health.h"
 #include "role/director/roster_answer.h"
+#include "role/name/name.h"
 
 #include <stdio.h>
 
@@ -17,7 +17,7 @@
 #define CONFIG_STRINGS_MAX 4
 #define CONFIG_JOIN_MAX 64
 #define CONFIG_SERVICES_MAX 16
-#define CONFIG_NETWORKS_MAX ROSTER_INSIDE_MAX
+#define CONFIG_NETWORKS_MAX NAME_PREFIXES_MAX
 
 struct strings {
     size_t count;
@@ -91,6 +91,7 @@ struct service_section {
     char url[CONFIG_TEXT_MAX];
     uint32_t policy;       /* enum policy */
     uint32_t name_answers; /* enum name_answers */
+    char name_group[NAME_MAX_BYTES + 1];
     bool rebalance;
     uint32_t rebalance_threshold; /* percent */
 };
@@ -107,10 +108,25 @@ struct public_section {
     uint32_t retry_min_ms, retry_max_ms, retry_joins;
 };
 
+struct dns_site {
+    char zone[NAME_MAX_BYTES + 1];
+    struct networks clients;
+};
+
 struct dns_section {
-    struct addr listen; /* family 0: no such section */
+    struct addresses listen; /* none: no such section */
     uint32_t ttl_s;
     char zone[CONFIG_TEXT_MAX]; /* "" = the parent domain of each service's name */
+    struct strings servers;
+    char records[CONFIG_TEXT_MAX];
+    uint32_t addresses;
+    uint32_t order;     /* enum name_order */
+    uint32_t when_none; /* enum name_nobody */
+    bool client_subnet, cookies;
+    uint32_t rate_limit, rate_slip;
+    struct networks rate_exempt; /* none: loopback */
+    size_t site_count;
+    struct dns_site sites[NAME_SITES_MAX];
 };
 
 struct admin_section {

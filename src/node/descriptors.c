@@ -15,7 +15,8 @@ static uint64_t reserve(size_t workers)
     const uint64_t process = 32; /* mesh, admin, state, log, files being read */
     const uint64_t admin = 2 * ADMIN_CONNECTIONS_MAX; /* unix and TCP */
     const uint64_t checks = 2 * ENTRY_SERVERS_MAX;    /* one ends while the next begins */
-    const uint64_t loop = 16; /* a worker's listeners, pollers, and its loop's own */
+    /* a worker's listeners, pollers, and its loop's own */
+    const uint64_t loop = 14 + 2 * NAME_LISTENERS_MAX;
     const uint64_t pipes = 2 * FLOW_PIPES_MAX; /* of its forwarder */
     const uint64_t names = NAME_TCP_CONNECTIONS_MAX + 1;
     return process + admin + checks + workers * (loop + pipes + names);

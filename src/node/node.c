@@ -37,6 +37,9 @@ struct node {
     struct admin *admin;
     uint64_t started_ns;
     bool refused, started, said_ready;
+    uv_work_t reload; /* of the name server's records */
+    bool reloading;
+    char reload_error[CONFIG_TEXT_MAX + 128];
 };
 
 static void on_gone(void *context)
@@ -71,13 +74,38 @@ static void on_signal(uv_signal_t *signal, int number)
     mesh_loop_stop(&n->mesh);
 }
 
+/* On a thread of libuv's pool: the file may be long, and this thread's leases may not wait. */
+static void reload(uv_work_t *work)
+{
+    struct node *n = work->data;
+    n->reload_error[0] = '\0';
+    name_book_load(n->shared.book, n->config->dns.records, n->reload_error,
+                   sizeof(n->reload_error));
+}
+
+static void on_reloaded(uv_work_t *work, int status)
+{
+    struct node *n = work->data;
+    n->reloading = false;
+    if (status == 0 && *n->reload_error)
+        log_error("dns-records", "kept=old why=\"%s\"", n->reload_error);
+    else if (status == 0)
+        log_info("dns-records", "file=%s", n->config->dns.records);
+}
+
 /* Neither a closed terminal nor the habit of reloading by it may kill a node that holds sessions.
  */
 static void on_hangup(uv_signal_t *signal, int number)
 {
-    (void)signal;
+    struct node *n = signal->data;
     (void)number;
-    log_warn("hangup", "why=\"the configuration is read at the start only\"");
+    if (!n->shared.book || !*n->config->dns.records) {
+        log_warn("hangup", "why=\"the configuration is read at the start only\"");
+        return;
+    }
+    n->reload.data = n;
+    if (!n->reloading)
+        n->reloading = uv_queue_work(&n->loop, &n->reload, reload, on_reloaded) == 0;
 }
 
 /* The shards divide the limits among them, and a record must fit into one. */
@@ -158,9 +186,14 @@ static int start_admin(struct node *n)
 
 static int start_threads(struct node *n)
 {
-    shared_init(&n->shared, &n->setup, n->store);
+    uint8_t cookie_key[32];
+    farm_derive(n->farm, "dns-cookie", cookie_key);
+    shared_init(&n->shared, &n->setup, n->store, cookie_key);
+    int err = shared_open(&n->shared);
+    if (err)
+        return err;
     for (unsigned i = 0; i < n->setup.worker_count; i++) {
-        int err =
+        err =
             worker_start(&n->workers[i], i, &n->shared, &n->setup.workers[i], &n->setup.caches[i]);
         if (err)
             return err;
@@ -172,7 +205,7 @@ static int start_threads(struct node *n)
 static int watch_signals(struct node *n)
 {
     signal(SIGPIPE, SIG_IGN);
-    n->term.data = n->interrupt.data = n;
+    n->term.data = n->interrupt.data = n->hangup.data = n;
     if (uv_signal_init(&n->loop, &n->term) || uv_signal_init(&n->loop, &n->interrupt) ||
         uv_signal_init(&n->loop, &n->hangup) || uv_signal_start(&n->term, on_signal, SIGTERM) ||
         uv_signal_start(&n->interrupt, on_signal, SIGINT) ||
@@ -192,6 +225,7 @@ static void stop(struct node *n)
     uv_close((uv_handle_t *)&n->interrupt, NULL);
     uv_close((uv_handle_t *)&n->hangup, NULL);
     uv_run(&n->loop, UV_RUN_DEFAULT);
+    shared_close(&n->shared); /* a reload under way has ended with the loop */
     commands_deinit(&n->mesh.commands);
 }
 

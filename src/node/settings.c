@@ -31,7 +31,9 @@ const struct section sections[] = {
      "A door for memcached's clients: session handlers that know nothing else share their state."},
     {"redis", NULL, false, "A door for clients of Redis and Valkey, likewise."},
     {"public", NULL, false, "The public HTTP listener: primary, secondary and roster."},
-    {"dns", NULL, false, "The name server of the farm's zone."},
+    {"dns", NULL, false, "The name server of the farm's zone: docs/dns.md."},
+    {"dns.site", "the zone of nodes", true,
+     "Clients who are told servers of that zone (node: zone), as long as any of them is up."},
     {"admin", NULL, false, "Status, metrics and commands."},
     {"service", "the service's id", true,
      "What clients ask for. The same text on every node of the farm: keep it in one included "
@@ -157,8 +159,8 @@ const struct setting settings[] = {
     ROW("public", "cors", SETTING_TEXT, "", 0, 0, NULL, public_section, cors,
         "Origins whose web pages may read the roster, divided by spaces; * = any."),
     ROW("public", "inside", SETTING_NETWORKS, "", 0, 0, NULL, public_section, inside,
-        "Networks whose clients are told inside addresses, as 10.0.0.0/8. Without it: private, "
-        "link-local and loopback ones."),
+        "Networks whose clients are told inside addresses, as 10.0.0.0/8, by DNS too. Without it: "
+        "private, link-local and loopback ones."),
     ROW("public", "watchers", SETTING_NUMBER, "10000", 0, 1000000, NULL, public_section, watchers,
         "Clients that may watch the roster at once; one more gets 503."),
     ROW("public", "retry-min", SETTING_DURATION, "200ms", 0, DAY_MS, NULL, public_section,
@@ -171,11 +173,41 @@ const struct setting settings[] = {
         "Joins a second that a server takes: between the two, the time is the users of the fullest "
         "server divided by it."),
 
-    ROW("dns", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, dns_section, listen, "UDP and TCP."),
+    ROW("dns", "listen", SETTING_ADDRESSES, NULL, 0, 0, NULL, dns_section, listen,
+        "Addresses for UDP and TCP, IPv4 and IPv6; up to four."),
     ROW("dns", "ttl", SETTING_NUMBER, "5", 0, 86400, NULL, dns_section, ttl_s,
         "Seconds that resolvers may keep an answer."),
     ROW("dns", "zone", SETTING_NAME, "", 0, 0, NULL, dns_section, zone,
         "The zone it answers for; without it, the parent domain of each service's name."),
+    ROW("dns", "name-servers", SETTING_NAMES, "", 0, 0, NULL, dns_section, servers,
+        "The zone's NS names, as at its registrar; without them ns.ZONE, whose addresses are the "
+        "nodes that are up."),
+    ROW("dns", "records", SETTING_PATH, "", 0, 0, NULL, dns_section, records,
+        "A zone file with records of other names of the zone. SIGHUP reads it again."),
+    ROW("dns", "addresses", SETTING_NUMBER, "8", 1, NAME_ADDRESSES_MAX, NULL, dns_section,
+        addresses, "Servers in an answer at most."),
+    ROW("dns", "order", SETTING_CHOICE, "weighted", 0, 0,
+        "weighted|rotate|random|two-choices|least-users", dns_section, order,
+        "Which servers stand in an answer, and first in it. weighted: by lot, in turn when all "
+        "weigh the same."),
+    ROW("dns", "when-none", SETTING_CHOICE, "all", 0, 0, "all|none|servfail", dns_section,
+        when_none,
+        "The answer when no server is up. all: full and suspect ones, or else whoever is known; "
+        "none: no address."),
+    ROW("dns", "client-subnet", SETTING_BOOL, "no", 0, 0, NULL, dns_section, client_subnet,
+        "Believe what a resolver says of its client's network (EDNS client subnet)."),
+    ROW("dns", "cookies", SETTING_BOOL, "yes", 0, 0, NULL, dns_section, cookies,
+        "DNS cookies: who shows a good one is under no rate limit."),
+    ROW("dns", "rate-limit", SETTING_NUMBER, "1000", 0, 1000000, NULL, dns_section, rate_limit,
+        "Answers a second by UDP to one network (/24, /56), against forged addresses; 0 = no "
+        "limit."),
+    ROW("dns", "rate-slip", SETTING_NUMBER, "2", 0, 100, NULL, dns_section, rate_slip,
+        "Above the limit every so many times the answer is \"ask by TCP\"; 0 = never."),
+    ROW("dns", "rate-exempt", SETTING_NETWORKS, "", 0, 0, NULL, dns_section, rate_exempt,
+        "Networks without a limit; without it, loopback."),
+
+    ROW("dns.site", "clients", SETTING_NETWORKS, NULL, 0, 0, NULL, dns_site, clients,
+        "Their networks; of several that fit the longest counts."),
 
     ROW("admin", "listen", SETTING_ADDRESS, "", 0, 0, NULL, admin_section, listen,
         "A loopback address for status and metrics over HTTP; commands need the socket."),
@@ -193,6 +225,8 @@ const struct setting settings[] = {
     ROW("service", "name-answers", SETTING_CHOICE, "servers", 0, 0, "servers|directors|both",
         service_section, name_answers,
         "Whom the common name leads to: the servers, nodes that only direct, or both."),
+    ROW("service", "name-group", SETTING_NAME, "", 0, 0, NULL, service_section, name_group,
+        "The common name leads to servers of this group only."),
     ROW("service", "rebalance", SETTING_BOOL, "yes", 0, 0, NULL, service_section, rebalance,
         "Clients that watch the roster are asked to move until all servers are level by weight."),
     ROW("service", "rebalance-threshold", SETTING_NUMBER, "5", 1, 1000, NULL, service_section,

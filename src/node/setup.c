@@ -124,10 +124,13 @@ static int probe(const struct config *c)
     int err = STEAD_OK;
     if (c->public.listen.family && (err = listen_probe_tcp(&c->public.listen)))
         return fail(err, "public: listen on", addr_format(&c->public.listen, where), "");
-    if (c->dns.listen.family && (err = listen_probe_udp(&c->dns.listen)))
-        return fail(err, "dns: listen (UDP) on", addr_format(&c->dns.listen, where), "");
-    if (c->dns.listen.family && (err = listen_probe_tcp(&c->dns.listen)))
-        return fail(err, "dns: listen (TCP) on", addr_format(&c->dns.listen, where), "");
+    for (size_t i = 0; i < c->dns.listen.count; i++) {
+        const struct addr *a = &c->dns.listen.addr[i];
+        if ((err = listen_probe_udp(a)))
+            return fail(err, "dns: listen (UDP) on", addr_format(a, where), "");
+        if ((err = listen_probe_tcp(a)))
+            return fail(err, "dns: listen (TCP) on", addr_format(a, where), "");
+    }
     return STEAD_OK;
 }
 
@@ -136,10 +139,11 @@ static int bind_worker(const struct config *c, int gate_fd, struct worker_socket
     int err = STEAD_OK;
     if (c->public.listen.family)
         err = bind_tcp(&c->public.listen, true, "public: listen on", &w->public);
-    if (!err && c->dns.listen.family)
-        err = bind_udp(&c->dns.listen, true, "dns: listen (UDP) on", &w->dns_udp);
-    if (!err && c->dns.listen.family)
-        err = bind_tcp(&c->dns.listen, true, "dns: listen (TCP) on", &w->dns_tcp);
+    for (size_t i = 0; !err && i < c->dns.listen.count; i++) {
+        err = bind_udp(&c->dns.listen.addr[i], true, "dns: listen (UDP) on", &w->dns_udp[i]);
+        if (!err)
+            err = bind_tcp(&c->dns.listen.addr[i], true, "dns: listen (TCP) on", &w->dns_tcp[i]);
+    }
     if (!err && gate_fd >= 0 && (w->gate = dup(gate_fd)) < 0)
         err = fail(STEAD_E_IO, "sessions:", "listen", "");
     return err;
@@ -268,6 +272,13 @@ static int share_descriptors(struct setup *s)
     return STEAD_OK;
 }
 
+static void no_sockets(struct worker_sockets *w)
+{
+    w->public = w->gate = -1;
+    for (size_t i = 0; i < NAME_LISTENERS_MAX; i++)
+        w->dns_udp[i] = w->dns_tcp[i] = -1;
+}
+
 int setup_open(const struct config *c, struct setup *s)
 {
     *s = (struct setup){.config = c, .mesh_fd = -1, .admin_unix_fd = -1, .admin_tcp_fd = -1};
@@ -276,7 +287,7 @@ int setup_open(const struct config *c, struct setup *s)
     if (!c->top.core_dumps && prctl(PR_SET_DUMPABLE, 0))
         log_warn("core-dumps", "error=%s", io_error_text(errno));
     for (size_t i = 0; i < WORKERS_MAX; i++)
-        s->workers[i] = (struct worker_sockets){-1, -1, -1, -1};
+        no_sockets(&s->workers[i]);
     int err = share_descriptors(s);
     if (!err)
         err = load_key(c, s);
@@ -309,8 +320,10 @@ void setup_close(struct setup *s)
     close_fd(&s->admin_tcp_fd);
     for (size_t i = 0; i < WORKERS_MAX; i++) {
         close_fd(&s->workers[i].public);
-        close_fd(&s->workers[i].dns_udp);
-        close_fd(&s->workers[i].dns_tcp);
+        for (size_t k = 0; k < NAME_LISTENERS_MAX; k++) {
+            close_fd(&s->workers[i].dns_udp[k]);
+            close_fd(&s->workers[i].dns_tcp[k]);
+        }
         close_fd(&s->workers[i].gate);
         for (unsigned p = 0; p < CACHE_DOORS; p++)
             close_fd(&s->caches[i].fd[p]);

@@ -16,7 +16,8 @@
 
 /* Descriptors of the listeners; -1 where there is none. A worker has its own of each. */
 struct worker_sockets {
-    int public, dns_udp, dns_tcp, gate;
+    int public, gate;
+    int dns_udp[NAME_LISTENERS_MAX], dns_tcp[NAME_LISTENERS_MAX];
 };
 
 struct setup {

@@ -2,38 +2,10 @@
  */
 #include "node/worker.h"
 
+#include "node/names.h"
+
 #include <stdio.h>
 #include <string.h>
-
-static void add_zone(struct shared *s, const char *zone)
-{
-    struct name_config *n = &s->names;
-    for (size_t i = 0; i < n->zone_count; i++)
-        if (strcmp(n->zones[i], zone) == 0)
-            return;
-    snprintf(s->zones[n->zone_count], CONFIG_TEXT_MAX, "%s", zone);
-    n->zones[n->zone_count] = s->zones[n->zone_count];
-    n->zone_count++;
-}
-
-static void init_names(struct shared *s, const struct config *c)
-{
-    static const enum name_mode modes[] = {[ANSWER_SERVERS] = NAME_SERVERS,
-                                           [ANSWER_DIRECTORS] = NAME_DIRECTORS,
-                                           [ANSWER_BOTH] = NAME_BOTH};
-    s->names.ttl_s = c->dns.ttl_s;
-    s->names.service_count = c->service_count;
-    if (*c->dns.zone)
-        add_zone(s, c->dns.zone);
-    for (size_t i = 0; i < c->service_count; i++) {
-        const struct service_section *from = &c->services[i];
-        const char *dot = strchr(from->name, '.');
-        s->names.services[i] = (struct name_service){
-            .id = from->id, .name = from->name, .mode = modes[from->name_answers]};
-        if (!*c->dns.zone)
-            add_zone(s, dot ? dot + 1 : from->name);
-    }
-}
 
 static void init_decide(struct shared *s, const struct config *c)
 {
@@ -106,7 +78,8 @@ static void init_checks(struct shared *s, const struct config *c)
     }
 }
 
-void shared_init(struct shared *s, const struct setup *setup, struct store *store)
+void shared_init(struct shared *s, const struct setup *setup, struct store *store,
+                 const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES])
 {
     const struct config *c = setup->config;
     s->config = c;
@@ -114,11 +87,33 @@ void shared_init(struct shared *s, const struct setup *setup, struct store *stor
     s->token = setup->token;
     s->cache_passwords = setup->cache_passwords;
     s->descriptors = setup->descriptors;
-    init_names(s, c);
+    names_init(s, c, setup->worker_count, cookie_key);
     init_decide(s, c);
     init_rosters(s, setup);
     init_rebalances(s, c);
     init_checks(s, c);
+}
+
+int shared_open(struct shared *s)
+{
+    char error[CONFIG_TEXT_MAX + 128];
+    if (s->config->dns.listen.count == 0)
+        return STEAD_OK;
+    s->book = name_book_new(&s->names, s->store);
+    if (!s->book)
+        return STEAD_E_NOMEM;
+    if (*s->config->dns.records &&
+        !name_book_load(s->book, s->config->dns.records, error, sizeof(error))) {
+        fprintf(stderr, "stead: dns: records: %s\n", error);
+        return STEAD_E_CONFIG;
+    }
+    return STEAD_OK;
+}
+
+void shared_close(struct shared *s)
+{
+    name_book_free(s->book);
+    s->book = NULL;
 }
 
 static void part_closed(void *context)
@@ -260,10 +255,16 @@ static int open_cache(struct worker *w, enum cache_protocol p, struct cache_sock
 static int open_name(struct worker *w, struct worker_sockets *sockets)
 {
     struct shared *s = w->shared;
-    if (sockets->dns_udp < 0)
+    size_t count = s->config->dns.listen.count;
+    int udp[NAME_LISTENERS_MAX], tcp[NAME_LISTENERS_MAX];
+    if (count == 0)
         return STEAD_OK;
-    int err = name_open(&w->loop, &s->names, take(&sockets->dns_udp), take(&sockets->dns_tcp),
-                        s->store, &s->name, &w->name);
+    for (size_t i = 0; i < count; i++) {
+        udp[i] = take(&sockets->dns_udp[i]);
+        tcp[i] = take(&sockets->dns_tcp[i]);
+    }
+    int err =
+        name_open(&w->loop, &s->names, s->book, udp, tcp, count, &s->name[w->index], &w->name);
     w->open_parts += err == STEAD_OK;
     return err;
 }

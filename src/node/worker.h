@@ -23,12 +23,12 @@ struct shared {
     struct health_check checks[ENTRY_SERVERS_MAX];
     char check_hosts[ENTRY_SERVERS_MAX][CONFIG_TEXT_MAX];
     struct name_config names;
-    char zones[CONFIG_SERVICES_MAX][CONFIG_TEXT_MAX];
+    struct name_book *book; /* NULL without a name server */
     struct roster_rules rosters;
     struct rebalancer_service rebalances[CONFIG_SERVICES_MAX];
     struct rebalancer_shared rebalance;
     struct director_counters director;
-    struct name_stats name;
+    struct name_stats name[WORKERS_MAX];
     struct gate_counters gate;
     struct http_counters gate_http;
     const char (*cache_passwords)[CACHE_SECRET_MAX];
@@ -50,8 +50,12 @@ struct worker {
     unsigned open_parts;
 };
 
-/* Fills in the tables. */
-void shared_init(struct shared *s, const struct setup *setup, struct store *store);
+/* Fills in the tables. cookie_key: for DNS cookies, the same on all nodes. */
+void shared_init(struct shared *s, const struct setup *setup, struct store *store,
+                 const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES]);
+/* Reads the name server's records; says on standard error what is wrong with them. */
+int shared_open(struct shared *s);
+void shared_close(struct shared *s); /* when no worker runs */
 
 /* Opens its parts on the descriptors (taken over, set to -1) and starts the thread. */
 int worker_start(struct worker *w, unsigned index, struct shared *shared,

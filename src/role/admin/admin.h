@@ -24,8 +24,9 @@ struct admin_http {
 };
 
 struct admin_dns {
-    uint64_t udp, tcp, answered, empty, nxdomain, refused, malformed, truncated, last_resort,
-        dropped, evicted;
+    uint64_t udp, tcp, answered, empty, nxdomain, refused, servfail, referred, malformed, truncated,
+        last_resort, dropped, limited, slipped, forgotten, cookies_good, cookies_new, subnets,
+        connections, evicted, idle, oversized, views, views_failed;
 };
 
 struct admin_gate {

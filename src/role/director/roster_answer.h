@@ -14,7 +14,7 @@
 #include "role/director/watch.h"
 #include "store/store.h"
 
-#define ROSTER_INSIDE_MAX 16
+#define ROSTER_INSIDE_MAX 64
 
 enum roster_exposure {
     ROSTER_OPEN,         /* everything */

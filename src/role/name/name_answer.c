@@ -1,129 +1,133 @@
-/* name_answer.c - one query in, one answer out. What a name means is name_zone.c's business. */
-#include "role/name/name_zone.h"
+/* name_answer.c - from a message to its answer: what is malformed, limited or not ours ends here;
+ * the rest is looked up by name_lookup.c. */
+#include "role/name/name_answer.h"
 
-#include <stdio.h>
+#include <string.h>
 
-#define CLASS_IN 1
 #define TYPE_META_FIRST 249 /* TKEY, TSIG and the zone transfers: 249 to 254 */
 #define TYPE_META_LAST 254
 
-static void count(atomic_uint_fast64_t *counter)
+static size_t room(const struct dns_query *q, const struct name_asker *by, size_t cap)
 {
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    if (by->tcp)
+        return cap;
+    size_t udp = q->udp_size < DNS_UDP_MAX ? q->udp_size : DNS_UDP_MAX;
+    return udp < cap ? udp : cap;
 }
 
-static const char *ns_name(const char *zone, char buf[DNS_NAME_MAX + 1])
+/* Reads what the query's options ask for; the answer's options are made of it. */
+static int read_options(struct name_ask *k, bool *known)
 {
-    snprintf(buf, DNS_NAME_MAX + 1, "ns.%s", zone);
-    return buf;
-}
-
-static void put_soa(struct dns_answer *a, bool in_authority, const struct name_config *c,
-                    const struct roster *r, const char *zone)
-{
-    char ns[DNS_NAME_MAX + 1];
-    dns_answer_soa(a, in_authority, zone, ns_name(zone, ns), (uint32_t)r->revision, c->ttl_s);
-}
-
-static bool is_repeated(const struct addr *const *written, size_t n, const struct addr *a)
-{
-    for (size_t i = 0; i < n; i++)
-        if (addr_same_ip(written[i], a))
-            return true;
-    return false;
-}
-
-/* Turned by chance, no address twice. */
-static void put_addresses(struct dns_answer *a, const struct name_config *c, struct name_targets *t,
-                          uint8_t family, uint64_t chance)
-{
-    const struct addr *written[NAME_ADDRESSES_MAX];
-    size_t n = 0, fit = 0;
-    for (size_t i = 0; i < t->count; i++)
-        if (name_node_address(t->nodes[i])->family == family)
-            t->nodes[fit++] = t->nodes[i];
-    for (size_t i = 0; i < fit && n < NAME_ADDRESSES_MAX; i++) {
-        const struct addr *addr = name_node_address(t->nodes[(chance % fit + i) % fit]);
-        if (is_repeated(written, n, addr))
-            continue;
-        dns_answer_address(a, NULL, addr, c->ttl_s);
-        written[n++] = addr;
+    const struct name_config *c = k->view->config;
+    const struct dns_query *q = k->q;
+    if (q->cookie && c->cookies) {
+        enum dns_cookie found = dns_cookie_check(c->cookie_key, q->cookie, q->cookie_len,
+                                                 &k->by->from, k->by->now_s, k->options.cookie);
+        if (found == DNS_COOKIE_MALFORMED)
+            return DNS_FORMERR;
+        k->options.cookie_len = DNS_COOKIE_BYTES;
+        *known = found == DNS_COOKIE_GOOD;
+        name_count(*known ? &k->stats->cookies_good : &k->stats->cookies_new);
     }
-}
-
-/* Returns the rcode. */
-static unsigned answer_in_zone(struct dns_answer *a, const struct dns_query *q,
-                               const struct name_config *c, const struct roster *r,
-                               struct name_targets *t, uint64_t chance)
-{
-    char ns[DNS_NAME_MAX + 1];
-    if (t->meaning == NAME_UNKNOWN) {
-        put_soa(a, true, c, r, t->zone);
-        return DNS_NXDOMAIN;
+    if (q->subnet && c->subnet) {
+        if (!dns_subnet_parse(q->subnet, q->subnet_len, &k->options.subnet))
+            return DNS_FORMERR;
+        name_count(&k->stats->subnets);
     }
-    if (q->type == DNS_ANY)
-        dns_answer_hinfo(a, c->ttl_s);
-    else if (t->apex && q->type == DNS_SOA)
-        put_soa(a, false, c, r, t->zone);
-    else if (t->apex && q->type == DNS_NS)
-        dns_answer_ns(a, t->zone, ns_name(t->zone, ns), c->ttl_s);
-    else if (t->meaning == NAME_KNOWN && (q->type == DNS_A || q->type == DNS_AAAA))
-        put_addresses(a, c, t, q->type == DNS_A ? 4 : 6, chance);
-    if (a->counts[1] == 0 && !a->truncated)
-        put_soa(a, true, c, r, t->zone);
+    if (q->keepalive && k->by->tcp)
+        k->options.keepalive_100ms = NAME_TCP_IDLE_MS / 100;
     return DNS_NOERROR;
 }
 
-static size_t answer_question(const struct name_config *c, const struct roster *r,
-                              const struct dns_query *q, uint64_t chance, uint8_t *out, size_t cap,
-                              struct name_stats *stats)
+/* Whose address may be forged, and who had many answers already. */
+static enum dns_verdict judge(const struct name_ask *k, bool known)
 {
-    struct name_targets t = {.meaning = NAME_OUTSIDE};
-    struct dns_answer a;
-    if (q->class == CLASS_IN && (q->type < TYPE_META_FIRST || q->type > TYPE_META_LAST))
-        name_lookup(c, r, q->name, &t);
-    if (t.meaning == NAME_OUTSIDE) {
-        count(&stats->refused);
-        dns_answer_begin(&a, q, out, cap, false);
-        return dns_answer_end(&a, q, DNS_REFUSED);
-    }
-    dns_answer_begin(&a, q, out, cap, true);
-    unsigned rcode = answer_in_zone(&a, q, c, r, &t, chance);
-    count(rcode == DNS_NXDOMAIN ? &stats->nxdomain
-          : a.counts[1]         ? &stats->answered
-                                : &stats->empty);
-    if (a.truncated)
-        count(&stats->truncated);
-    if (t.last_resort && a.counts[1])
-        count(&stats->last_resort);
-    return dns_answer_end(&a, q, rcode);
+    struct dns_limit *l = k->by->limit;
+    if (!l || l->cost_us == 0 || k->by->tcp || known ||
+        name_prefixes_have(&k->view->config->exempt, &k->by->from))
+        return DNS_ALLOW;
+    uint64_t forgotten = l->forgotten;
+    enum dns_verdict v = dns_limit_take(l, &k->by->from, k->by->now_us);
+    if (l->forgotten != forgotten)
+        name_count(&k->stats->forgotten);
+    return v;
 }
 
-static size_t udp_room(const struct dns_query *q, size_t cap)
+/* No records: an error, or "ask by TCP". */
+static size_t answer_bare(struct name_ask *k, uint8_t *msg, size_t cap, unsigned rcode,
+                          bool truncated)
 {
-    size_t room = q->udp_size < DNS_UDP_MAX ? q->udp_size : DNS_UDP_MAX;
-    return room < cap ? room : cap;
+    dns_answer_begin(&k->answer, k->q, &k->options, msg, cap);
+    k->answer.truncated = truncated;
+    return dns_answer_end(&k->answer, k->q, &k->options, rcode);
 }
 
-size_t name_answer(const struct name_config *c, const struct roster *r, const uint8_t *query,
-                   size_t len, bool tcp, uint64_t chance, uint8_t *out, size_t cap,
-                   struct name_stats *stats)
+/* RFC 7873, 5.2.3: a client that speaks of cookies learns its own, and comes again with it. */
+static size_t answer_slip(struct name_ask *k, uint8_t *msg, size_t cap)
+{
+    name_count(&k->stats->slipped);
+    if (k->options.cookie_len)
+        return answer_bare(k, msg, cap, DNS_BADCOOKIE, false);
+    return answer_bare(k, msg, cap, DNS_NOERROR, true);
+}
+
+static void count_answer(const struct name_ask *k, unsigned rcode)
+{
+    struct name_stats *s = k->stats;
+    const struct dns_answer *a = &k->answer;
+    if (a->truncated)
+        name_count(&s->truncated);
+    if (k->last_resort && a->counts[DNS_ANSWER])
+        name_count(&s->last_resort);
+    if (rcode == DNS_NOERROR)
+        name_count(k->referral                             ? &s->referred
+                   : a->counts[DNS_ANSWER] || a->truncated ? &s->answered
+                                                           : &s->empty);
+    else
+        name_count(rcode == DNS_NXDOMAIN   ? &s->nxdomain
+                   : rcode == DNS_SERVFAIL ? &s->servfail
+                                           : &s->refused);
+}
+
+static size_t answer_question(struct name_ask *k, uint8_t *msg, size_t cap)
+{
+    const struct dns_query *q = k->q;
+    unsigned rcode = DNS_REFUSED;
+    dns_answer_begin(&k->answer, q, &k->options, msg, cap);
+    if (q->class == DNS_CLASS_IN && (q->type < TYPE_META_FIRST || q->type > TYPE_META_LAST))
+        rcode = name_lookup(k);
+    count_answer(k, rcode);
+    if (k->placed && k->options.subnet.source)
+        k->options.scope = k->place.scope;
+    return dns_answer_end(&k->answer, q, &k->options, rcode);
+}
+
+size_t name_answer(const struct name_view *v, const struct name_asker *by, uint8_t *msg, size_t len,
+                   size_t cap, struct name_stats *stats)
 {
     struct dns_query q;
-    struct dns_answer a;
-    count(tcp ? &stats->tcp : &stats->udp);
-    int rcode = dns_parse_query(query, len, &q);
+    struct name_ask k = {.view = v, .by = by, .q = &q, .stats = stats};
+    bool known = false;
+    name_count(by->tcp ? &stats->tcp : &stats->udp);
+    int rcode = dns_parse_query(msg, len, &q);
     if (rcode < 0) {
-        count(&stats->dropped);
+        name_count(&stats->dropped);
         return 0;
     }
-    if (!tcp)
-        cap = udp_room(&q, cap);
+    cap = room(&q, by, cap);
+    if (rcode == DNS_NOERROR && q.edns && (q.cookie || q.subnet || q.keepalive))
+        rcode = read_options(&k, &known);
     if (rcode == DNS_NOERROR && q.type == DNS_OPT)
         rcode = DNS_FORMERR; /* OPT cannot be asked for */
+    enum dns_verdict verdict = judge(&k, known);
+    if (verdict == DNS_DROP) {
+        name_count(&stats->limited);
+        return 0;
+    }
+    if (verdict == DNS_SLIP)
+        return answer_slip(&k, msg, cap);
     if (rcode == DNS_NOERROR)
-        return answer_question(c, r, &q, chance, out, cap, stats);
-    count(&stats->malformed);
-    dns_answer_begin(&a, &q, out, cap, false);
-    return dns_answer_end(&a, &q, (unsigned)rcode);
+        return answer_question(&k, msg, cap);
+    name_count(&stats->malformed);
+    return answer_bare(&k, msg, cap, (unsigned)rcode, false);
 }

@@ -4,12 +4,10 @@
 
 #include "base/mem.h"
 #include "io/io.h"
-#include "store/store.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#define ANSWER_MAX 4096
 #define QUEUE_MAX 65536 /* bytes of answers that wait to be taken */
 #define SWEEP_MS 1000
 
@@ -17,6 +15,7 @@ struct tcp_conn {
     uv_tcp_t tcp;
     struct list link;
     struct name *name;
+    struct addr from;
     uint64_t idle_since_ms;
     bool paused, closing;
     size_t len;
@@ -44,7 +43,7 @@ static void conn_close(struct tcp_conn *c)
     c->closing = true;
     if (list_linked(&c->link)) {
         list_remove(&c->link);
-        c->name->tcp.count--;
+        c->name->connection_count--;
     }
     uv_close((uv_handle_t *)&c->tcp, conn_closed);
 }
@@ -100,46 +99,48 @@ static void conn_active(struct tcp_conn *c)
 {
     c->idle_since_ms = uv_now(c->name->loop);
     list_remove(&c->link);
-    list_append(&c->name->tcp.connections, &c->link);
+    list_append(&c->name->connections, &c->link);
 }
 
-static bool conn_answer(struct tcp_conn *c, const struct roster *r, const uint8_t *query,
+static bool conn_answer(struct tcp_conn *c, const struct name_view *v, const uint8_t *query,
                         size_t len)
 {
-    uint8_t out[2 + ANSWER_MAX];
     struct name *n = c->name;
+    struct name_asker by = name_asker_now(n, true);
+    by.from = c->from;
+    by.chance = n->chance++;
     conn_active(c);
-    size_t bytes =
-        name_answer(n->config, r, query, len, true, n->chance++, out + 2, ANSWER_MAX, n->stats);
+    memcpy(n->stream + 2, query, len);
+    size_t bytes = v ? name_answer(v, &by, n->stream + 2, len, DNS_TCP_MAX, n->stats) : 0;
     if (bytes == 0) {
         conn_close(c); /* whoever sends what is no query */
         return false;
     }
-    out[0] = (uint8_t)(bytes >> 8);
-    out[1] = (uint8_t)bytes;
-    return conn_write(c, out, bytes + 2);
+    n->stream[0] = (uint8_t)(bytes >> 8);
+    n->stream[1] = (uint8_t)bytes;
+    return conn_write(c, n->stream, bytes + 2);
 }
 
 /* Answers the whole queries in the buffer; false when the connection is being closed. */
 static bool conn_answer_all(struct tcp_conn *c)
 {
-    struct roster *r = store_roster(c->name->store);
+    const struct name_view *v = name_current(c->name);
     size_t at = 0;
     bool open = true;
     while (open && c->len - at >= 2 && !c->paused) {
         size_t len = (size_t)c->bytes[at] << 8 | c->bytes[at + 1];
         if (len > NAME_TCP_QUERY_MAX) {
+            name_count(&c->name->stats->oversized);
             conn_close(c);
             open = false;
         } else if (c->len - at - 2 < len) {
             break;
         } else {
-            open = conn_answer(c, r, c->bytes + at + 2, len);
+            open = conn_answer(c, v, c->bytes + at + 2, len);
             at += 2 + len;
             c->paused = open && uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp) > QUEUE_MAX;
         }
     }
-    roster_unref(r);
     if (open) {
         memmove(c->bytes, c->bytes + at, c->len - at);
         c->len -= at;
@@ -184,35 +185,47 @@ static void sweep(uv_timer_t *timer)
 {
     struct name *n = timer->data;
     uint64_t now = uv_now(n->loop);
-    if (n->tcp.waiting)
-        accepted((uv_stream_t *)&n->tcp.listener, 0);
-    while (!list_empty(&n->tcp.connections)) {
-        struct tcp_conn *c = list_entry(n->tcp.connections.next, struct tcp_conn, link);
+    bool waiting = n->waiting;
+    for (size_t i = 0; waiting && i < n->listeners; i++)
+        if (n->tcp[i].open)
+            accepted((uv_stream_t *)&n->tcp[i].listener, 0);
+    while (!list_empty(&n->connections)) {
+        struct tcp_conn *c = list_entry(n->connections.next, struct tcp_conn, link);
         if (now - c->idle_since_ms < NAME_TCP_IDLE_MS)
             return;
+        name_count(&n->stats->idle);
         conn_close(c);
     }
-    if (!n->tcp.waiting)
+    if (!n->waiting)
         uv_timer_stop(timer);
 }
 
 static void make_room(struct name *n)
 {
-    if (n->tcp.count < NAME_TCP_CONNECTIONS_MAX)
+    if (n->connection_count < NAME_TCP_CONNECTIONS_MAX)
         return;
-    atomic_fetch_add_explicit(&n->stats->evicted, 1, memory_order_relaxed);
-    conn_close(list_entry(n->tcp.connections.next, struct tcp_conn, link));
+    name_count(&n->stats->evicted);
+    conn_close(list_entry(n->connections.next, struct tcp_conn, link));
+}
+
+static void find_peer(struct tcp_conn *c)
+{
+    struct sockaddr_storage sa;
+    int len = sizeof sa;
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &len) == 0)
+        io_from_sockaddr((struct sockaddr *)&sa, &c->from);
 }
 
 static void accepted(uv_stream_t *listener, int status)
 {
-    struct name *n = listener->data;
+    struct name_tcp *t = listener->data;
+    struct name *n = t->name;
     if (status < 0)
         return;
     struct tcp_conn *c = mem_alloc(sizeof *c);
-    n->tcp.waiting = !c;
-    if (!uv_is_active((uv_handle_t *)&n->tcp.timer))
-        uv_timer_start(&n->tcp.timer, sweep, SWEEP_MS, SWEEP_MS);
+    n->waiting = !c;
+    if (!uv_is_active((uv_handle_t *)&n->sweep))
+        uv_timer_start(&n->sweep, sweep, SWEEP_MS, SWEEP_MS);
     if (!c)
         return; /* the sweep tries again */
     c->name = n;
@@ -225,25 +238,38 @@ static void accepted(uv_stream_t *listener, int status)
         conn_close(c);
         return;
     }
+    find_peer(c);
+    name_count(&n->stats->connections);
     uv_tcp_nodelay(&c->tcp, 1);
     c->idle_since_ms = uv_now(n->loop);
-    list_append(&n->tcp.connections, &c->link);
-    n->tcp.count++;
+    list_append(&n->connections, &c->link);
+    n->connection_count++;
 }
 
-static void handle_closed(uv_handle_t *handle)
+static void listener_closed(uv_handle_t *handle)
+{
+    struct name_tcp *t = handle->data;
+    name_handle_closed(t->name);
+}
+
+static void sweep_closed(uv_handle_t *handle)
 {
     name_handle_closed(handle->data);
 }
 
-int name_tcp_open(struct name *n, int fd)
+int name_tcp_open(struct name *n, struct name_tcp *t, int fd)
 {
-    struct name_tcp *t = &n->tcp;
+    if (!n->sweep_open) {
+        uv_timer_init(n->loop, &n->sweep);
+        n->sweep.data = n;
+        n->sweep_open = true;
+        n->handles++;
+    }
     uv_tcp_init(n->loop, &t->listener);
-    uv_timer_init(n->loop, &t->timer);
-    t->listener.data = t->timer.data = n;
+    t->listener.data = t;
+    t->name = n;
     t->open = true;
-    n->handles += 2;
+    n->handles++;
     int r = uv_tcp_open(&t->listener, fd);
     if (r < 0)
         close(fd);
@@ -254,11 +280,11 @@ int name_tcp_open(struct name *n, int fd)
 
 void name_tcp_close(struct name *n)
 {
-    struct name_tcp *t = &n->tcp;
-    if (!t->open)
-        return;
-    while (!list_empty(&t->connections))
-        conn_close(list_entry(t->connections.next, struct tcp_conn, link));
-    uv_close((uv_handle_t *)&t->timer, handle_closed);
-    uv_close((uv_handle_t *)&t->listener, handle_closed);
+    while (!list_empty(&n->connections))
+        conn_close(list_entry(n->connections.next, struct tcp_conn, link));
+    if (n->sweep_open)
+        uv_close((uv_handle_t *)&n->sweep, sweep_closed);
+    for (size_t i = 0; i < n->listeners; i++)
+        if (n->tcp[i].open)
+            uv_close((uv_handle_t *)&n->tcp[i].listener, listener_closed);
 }

@@ -3,27 +3,41 @@
 #include "role/name/name_socket.h"
 
 #include "io/io.h"
-#include "store/store.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
 
-#define BATCHES_A_TURN 8 /* then the loop's other work has its turn */
+#define BATCHES_A_TURN 8       /* then the loop's other work has its turn */
+#define BUFFER_BYTES (4 << 20) /* a burst waits in the kernel */
 
-static void prepare(struct name_udp *u)
+static void prepare(struct name_batch *b, bool wildcard)
 {
     for (int i = 0; i < NAME_UDP_BATCH; i++) {
-        u->vectors[i] = (struct iovec){u->queries[i], NAME_UDP_QUERY_MAX};
-        u->messages[i].msg_hdr = (struct msghdr){
-            .msg_name = &u->peers[i],
-            .msg_namelen = sizeof u->peers[i],
-            .msg_iov = &u->vectors[i],
+        b->vectors[i] = (struct iovec){b->bytes[i], NAME_UDP_BYTES};
+        b->messages[i].msg_hdr = (struct msghdr){
+            .msg_name = &b->peers[i],
+            .msg_namelen = sizeof b->peers[i],
+            .msg_iov = &b->vectors[i],
             .msg_iovlen = 1,
-            .msg_control = u->control[i],
-            .msg_controllen = NAME_CONTROL_BYTES,
+            .msg_control = wildcard ? b->control[i] : NULL,
+            .msg_controllen = wildcard ? NAME_CONTROL_BYTES : 0,
         };
+    }
+}
+
+/* Messages that were used are as before; which of them has which buffer does not matter. */
+static void renew(struct name_batch *b, int used, bool wildcard)
+{
+    for (int i = 0; i < used; i++) {
+        struct msghdr *m = &b->messages[i].msg_hdr;
+        m->msg_namelen = sizeof b->peers[0];
+        m->msg_iov->iov_len = NAME_UDP_BYTES;
+        if (wildcard) {
+            m->msg_control = b->control[m->msg_iov - b->vectors];
+            m->msg_controllen = NAME_CONTROL_BYTES;
+        }
     }
 }
 
@@ -46,91 +60,136 @@ static void turn_control(struct msghdr *m)
     }
 }
 
-/* Answers are moved to the front. Returns how many there are. */
-static unsigned answer_batch(struct name *n, unsigned received)
+static void set_from(struct addr *out, const void *peer)
 {
-    struct name_udp *u = &n->udp;
-    struct roster *r = store_roster(n->store);
+    const struct sockaddr_in *four = peer;
+    const struct sockaddr_in6 *six = peer;
+    *out = (struct addr){0};
+    if (four->sin_family == AF_INET) {
+        out->family = 4;
+        memcpy(out->ip, &four->sin_addr, 4);
+    } else {
+        out->family = 6;
+        memcpy(out->ip, &six->sin6_addr, 16);
+    }
+}
+
+/* Answers come to the front, by changing places with messages that get none. Returns how many there
+ * are. */
+static unsigned answer_batch(struct name_udp *u, unsigned received)
+{
+    struct name *n = u->name;
+    const struct name_view *v = name_current(n);
+    struct name_asker by = name_asker_now(n, false);
     unsigned count = 0;
     for (unsigned i = 0; i < received; i++) {
-        struct mmsghdr *m = &u->messages[i];
+        struct mmsghdr *m = &n->batch.messages[i], swap;
+        struct iovec *part = m->msg_hdr.msg_iov;
         size_t len = 0;
-        if (m->msg_hdr.msg_flags & MSG_TRUNC)
-            atomic_fetch_add_explicit(&n->stats->dropped, 1, memory_order_relaxed);
-        else
-            len = name_answer(n->config, r, u->queries[i], m->msg_len, false, n->chance++,
-                              u->answers[i], DNS_UDP_MAX, n->stats);
+        if (!v || m->msg_hdr.msg_flags & MSG_TRUNC) {
+            name_count(&n->stats->dropped);
+        } else {
+            set_from(&by.from, m->msg_hdr.msg_name);
+            by.chance = n->chance++;
+            len = name_answer(v, &by, part->iov_base, m->msg_len, DNS_UDP_MAX, n->stats);
+        }
         if (len == 0)
             continue;
-        u->vectors[i] = (struct iovec){u->answers[i], len};
-        turn_control(&m->msg_hdr);
+        part->iov_len = len;
+        if (u->wildcard)
+            turn_control(&m->msg_hdr);
         m->msg_hdr.msg_flags = 0;
-        u->messages[count++] = *m;
+        if (count != i) {
+            swap = n->batch.messages[count];
+            n->batch.messages[count] = *m;
+            *m = swap;
+        }
+        count++;
     }
-    roster_unref(r);
     return count;
 }
 
 /* What the socket does not take is dropped, as any network might: the client asks again. */
-static void send_batch(struct name *n, unsigned count)
+static void send_batch(struct name_udp *u, unsigned count)
 {
+    struct name *n = u->name;
     unsigned sent = 0;
     while (sent < count) {
-        int r = sendmmsg(n->udp.fd, n->udp.messages + sent, count - sent, MSG_DONTWAIT);
+        int r = sendmmsg(u->fd, n->batch.messages + sent, count - sent, MSG_DONTWAIT);
         if (r > 0) {
             sent += (unsigned)r;
             continue;
         }
         if (errno == EINTR)
             continue;
-        atomic_fetch_add_explicit(&n->stats->dropped, 1, memory_order_relaxed);
+        name_count(&n->stats->dropped);
         sent++; /* the first one is at fault */
     }
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-    struct name *n = poll->data;
+    struct name_udp *u = poll->data;
+    struct name_batch *b = &u->name->batch;
     (void)status;
     (void)events;
+    prepare(b, u->wildcard);
     for (int i = 0; i < BATCHES_A_TURN; i++) {
-        prepare(&n->udp);
-        int r = recvmmsg(n->udp.fd, n->udp.messages, NAME_UDP_BATCH, MSG_DONTWAIT, NULL);
+        int r = recvmmsg(u->fd, b->messages, NAME_UDP_BATCH, MSG_DONTWAIT, NULL);
         if (r <= 0)
             break;
-        send_batch(n, answer_batch(n, (unsigned)r));
+        send_batch(u, answer_batch(u, (unsigned)r));
         if (r < NAME_UDP_BATCH)
             break;
+        renew(b, r, u->wildcard);
     }
 }
 
-int name_udp_open(struct name *n, int fd)
+static bool is_wildcard(int fd)
 {
-    int on = 1;
-    /* One of the two does not fit the socket's family, and fails. */
-    setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
-    int r = uv_poll_init(n->loop, &n->udp.poll, fd);
+    struct sockaddr_storage sa;
+    struct addr a;
+    socklen_t len = sizeof sa;
+    static const uint8_t any[16];
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) ||
+        !io_from_sockaddr((struct sockaddr *)&sa, &a))
+        return true;
+    return memcmp(a.ip, any, sizeof any) == 0;
+}
+
+int name_udp_open(struct name *n, struct name_udp *u, int fd)
+{
+    int on = 1, bytes = BUFFER_BYTES;
+    u->name = n;
+    u->wildcard = is_wildcard(fd);
+    if (u->wildcard) {
+        /* One of the two does not fit the socket's family, and fails. */
+        setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+        setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+    }
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    int r = uv_poll_init(n->loop, &u->poll, fd);
     if (r < 0) {
         close(fd);
         return io_error(-r);
     }
-    n->udp.poll.data = n;
-    n->udp.fd = fd;
+    u->poll.data = u;
+    u->fd = fd;
     n->handles++;
-    r = uv_poll_start(&n->udp.poll, UV_READABLE, on_readable);
+    r = uv_poll_start(&u->poll, UV_READABLE, on_readable);
     return r < 0 ? io_error(-r) : STEAD_OK;
 }
 
 static void on_closed(uv_handle_t *handle)
 {
-    struct name *n = handle->data;
-    close(n->udp.fd);
-    name_handle_closed(n);
+    struct name_udp *u = handle->data;
+    close(u->fd);
+    name_handle_closed(u->name);
 }
 
-void name_udp_close(struct name *n)
+void name_udp_close(struct name_udp *u)
 {
-    if (n->udp.fd >= 0)
-        uv_close((uv_handle_t *)&n->udp.poll, on_closed);
+    if (u->fd >= 0)
+        uv_close((uv_handle_t *)&u->poll, on_closed);
 }

@@ -3,7 +3,7 @@
 #ifndef FAKE_FARM_H
 #define FAKE_FARM_H
 
-#include "core/dns/dns.h"
+#include "core/dns/dns_record.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -52,20 +52,27 @@ static int bind_at(int type, const char *ip, uint16_t *port)
 static size_t answer(const struct fake_farm *f, const uint8_t *query, size_t len, bool truncate,
                      uint8_t *out, size_t cap)
 {
+    static const uint8_t shop[] = "\3www\4shop\4test";
     struct dns_query q;
     struct dns_answer a;
-    if (dns_parse_query(query, len, &q) != DNS_NOERROR)
+    if (len > cap || dns_parse_query(query, len, &q) != DNS_NOERROR)
         return 0;
-    dns_answer_begin(&a, &q, out, cap, true);
-    bool known = strcmp(q.name, "www.shop.test") == 0;
+    memcpy(out, query, len);
+    dns_answer_begin(&a, &q, NULL, out, cap);
+    a.authoritative = true;
+    bool known = q.name_len == sizeof shop && memcmp(q.lower, shop, sizeof shop) == 0;
     for (size_t i = 0; known && q.type == DNS_A && i < 4 && f->addresses[i]; i++) {
+        uint8_t record[64];
+        struct wire_writer w;
         struct addr address;
         if (!addr_parse(f->addresses[i], 1, &address))
             abort();
-        dns_answer_address(&a, NULL, &address, 5);
+        wire_writer_init(&w, record, sizeof record);
+        dns_record_address(&w, NULL, &address, 5);
+        dns_answer_add(&a, DNS_ANSWER, record, wire_written(&w), 1);
     }
     a.truncated = truncate;
-    return dns_answer_end(&a, &q, known ? DNS_NOERROR : DNS_NXDOMAIN);
+    return dns_answer_end(&a, &q, NULL, known ? DNS_NOERROR : DNS_NXDOMAIN);
 }
 
 static void serve_udp(struct fake_farm *f)

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "core/dns/dns.h"
+#include "core/dns/dns_name.h"
 #include "dns_test.h"
 
 #define SHOP "\4sHoP\4tEsT\0\0\1\0\1"
@@ -27,10 +27,10 @@ static void test_plain_query(void **state)
     assert_int_equal(parse(&m), DNS_NOERROR);
     assert_int_equal(q.id, 0x1234);
     assert_true(q.rd && !q.edns);
-    assert_string_equal(q.name, "shop.test");
-    assert_memory_equal(q.wire_name, "\4sHoP\4tEsT", 11);
-    assert_int_equal(q.wire_len, 11);
-    assert_int_equal(q.question_bytes, 15);
+    assert_memory_equal(q.lower, "\4shop\4test\0\0\0\0\0\0\0\0", 19);
+    assert_int_equal(q.name_len, 11);
+    assert_int_equal(q.labels, 2);
+    assert_int_equal(q.hash, dns_name_hash(q.lower, q.name_len));
     assert_int_equal(q.type, DNS_A);
     assert_int_equal(q.class, 1);
     assert_int_equal(q.udp_size, 512);
@@ -49,7 +49,7 @@ static void test_edns(void **state)
     message_lit(&m, SHOP "\0\0\x29\0\x10\0\1\0\0\0\0");
     assert_int_equal(parse(&m), DNS_BADVERS);
     assert_int_equal(q.udp_size, 512);
-    assert_int_equal(q.wire_len, 11);
+    assert_int_equal(q.name_len, 11);
 
     m = message_head(0, 1, 0, 1);
     message_lit(&m, SHOP "\0\0\x29\2\0\0\0\0\0\0\6\0\x0a\0\2ab");
@@ -107,7 +107,7 @@ static void test_refused_question(void **state)
         struct message m = message_head(0x0100, cases[i].questions, 0, 0);
         message_add(&m, cases[i].bytes, cases[i].len);
         assert_int_equal(parse(&m), DNS_FORMERR);
-        assert_int_equal(q.wire_len, 0);
+        assert_int_equal(q.name_len, 0);
         assert_true(q.rd && q.id == 0x1234);
     }
 }
@@ -141,7 +141,7 @@ static void test_refused_rest(void **state)
         message_lit(&m, SHOP);
         message_add(&m, cases[i].bytes, cases[i].len);
         assert_int_equal(parse(&m), DNS_FORMERR);
-        assert_int_equal(q.wire_len, 11);
+        assert_int_equal(q.name_len, 11);
     }
     struct message m = message_head(0, 1, 1, 0);
     message_lit(&m, SHOP "\0\0\1\0\1\0\0\0\0\0\0");
@@ -171,27 +171,78 @@ static void test_name_limits(void **state)
     message_add(&m, label, 62);
     message_lit(&m, "\0\0\1\0\1");
     assert_int_equal(parse(&m), DNS_NOERROR);
-    assert_int_equal(q.wire_len, DNS_NAME_MAX);
-    assert_int_equal(strlen(q.name), 253);
+    assert_int_equal(q.name_len, DNS_NAME_MAX);
+    assert_int_equal(q.labels, 4);
     label[0] = 62;
     message_add(&longer, label, 63);
     message_lit(&longer, "\0\0\1\0\1");
     assert_int_equal(parse(&longer), DNS_FORMERR);
 }
 
-/* Bytes that could be taken for another name's spelling never match a configured one. */
+/* Any byte may stand in a name; only letters have two cases. */
 static void test_odd_bytes(void **state)
 {
     (void)state;
     struct message m = message_head(0, 1, 0, 0);
-    message_lit(&m, "\6a.shop\4te\0t\0\0\1\0\1");
+    message_lit(&m, "\6A.sh@[\4t`{\xc1\0\0\1\0\1");
     assert_int_equal(parse(&m), DNS_NOERROR);
-    assert_string_equal(q.name, "a?shop.te?t");
+    assert_memory_equal(q.lower, "\6a.sh@[\4t`{\xc1\0", 13);
     m = message_head(0, 1, 0, 0);
     message_lit(&m, "\0\0\2\0\1");
     assert_int_equal(parse(&m), DNS_NOERROR);
-    assert_string_equal(q.name, "");
-    assert_int_equal(q.wire_len, 1);
+    assert_int_equal(q.name_len, 1);
+    assert_int_equal(q.labels, 0);
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    struct message m = message_head(0, 1, 0, 1);
+    message_lit(&m, SHOP "\0\0\x29\4\xd0\0\0\0\0\0\x22"
+                         "\0\x0a\0\x08"
+                         "clientco"
+                         "\0\x08\0\7\0\1\x18\0\x0a\1\2"
+                         "\0\x0b\0\0"
+                         "\xff\xff\0\3xyz");
+    assert_int_equal(parse(&m), DNS_NOERROR);
+    assert_int_equal(q.cookie_len, 8);
+    assert_memory_equal(q.cookie, "clientco", 8);
+    assert_int_equal(q.subnet_len, 7);
+    assert_true(q.keepalive);
+}
+
+static void test_subnets(void **state)
+{
+    (void)state;
+    static const struct {
+        bool good;
+        size_t len;
+        const char *bytes;
+    } cases[] = {
+#define CASE(good, text) {good, sizeof(text) - 1, text}
+        CASE(true, "\0\1\x18\0\x0a\1\2"),
+        CASE(true, "\0\1\0\0"),
+        CASE(true, "\0\2\x80\0aaaabbbbccccdddd"),
+        CASE(true, "\0\1\x0f\0\x0a\2"),
+        CASE(false, "\0\1\x0f\0\x0a\3"),       /* a bit beyond the prefix */
+        CASE(false, "\0\1\x18\x18\x0a\1\2"),   /* a scope in a query */
+        CASE(false, "\0\1\x18\0\x0a\1"),       /* too few bytes */
+        CASE(false, "\0\1\x18\0\x0a\1\2\3"),   /* too many */
+        CASE(false, "\0\1\x21\0\x0a\1\2\3\0"), /* 33 bits */
+        CASE(false, "\0\3\x08\0\x0a"),         /* no such family */
+        CASE(false, "\1\1\x08\0\x0a"),
+        CASE(false, "\0\1\x08"),
+        CASE(false, ""),
+#undef CASE
+    };
+    struct dns_subnet s;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(dns_subnet_parse((const uint8_t *)cases[i].bytes, cases[i].len, &s),
+                         cases[i].good);
+    assert_true(dns_subnet_parse((const uint8_t *)cases[0].bytes, 7, &s));
+    assert_int_equal(s.family, 4);
+    assert_int_equal(s.source, 24);
+    assert_memory_equal(s.ip, "\x0a\1\2\0", 4);
 }
 
 int main(void)
@@ -206,6 +257,8 @@ int main(void)
         cmocka_unit_test(test_other_opcode),
         cmocka_unit_test(test_name_limits),
         cmocka_unit_test(test_odd_bytes),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_subnets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

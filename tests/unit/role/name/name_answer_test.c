@@ -7,8 +7,7 @@
 
 #include <cmocka.h>
 
-#include "core/dns/dns.h"
-#include "role/name/name.h"
+#include "role/name/name_answer.h"
 
 #include "stead/error.h"
 
@@ -21,10 +20,11 @@ static struct name_config config = {
     .zone_count = 2,
     .zones = {"shop.test", "Deep.shop.test"},
     .service_count = 3,
-    .services = {{"shop", "www.Shop.test", NAME_SERVERS},
-                 {"shop", "go.shop.test", NAME_DIRECTORS},
-                 {"shop", "any.a.deep.shop.test", NAME_BOTH}},
+    .services = {{.id = "shop", .name = "www.Shop.test", .mode = NAME_SERVERS},
+                 {.id = "shop", .name = "go.shop.test", .mode = NAME_DIRECTORS},
+                 {.id = "shop", .name = "any.a.deep.shop.test", .mode = NAME_BOTH}},
     .ttl_s = 5,
+    .addresses = 8,
 };
 static struct name_stats stats;
 static uint8_t out[4096];
@@ -89,13 +89,23 @@ static unsigned be16(size_t at)
     return (unsigned)out[at] << 8 | out[at + 1];
 }
 
+/* One query by UDP, from 198.51.100.1; its bytes are in out, and then the answer's. */
+static void answer(const struct roster *r, size_t len, uint64_t chance)
+{
+    struct name_asker by = {.chance = chance};
+    struct name_view *v = name_view_new(&config, r, NULL);
+    assert_non_null(v);
+    assert_true(addr_parse("198.51.100.1:53", 0, &by.from));
+    out_len = name_answer(v, &by, out, len, sizeof out, &stats);
+    name_view_unref(v);
+}
+
 /* The answer's rcode; its bytes are in out. */
 static unsigned ask(const struct roster *r, const char *name, uint16_t type, uint64_t chance)
 {
-    uint8_t query[512];
-    size_t len = dns_build_query(query, sizeof query, ID, name, type);
+    size_t len = dns_build_query(out, sizeof out, ID, name, type);
     assert_true(len > 0);
-    out_len = name_answer(&config, r, query, len, false, chance, out, sizeof out, &stats);
+    answer(r, len, chance);
     assert_true(out_len > 12 && out_len <= DNS_UDP_MAX);
     assert_int_equal(be16(0), ID);
     return be16(2) & 15;
@@ -203,7 +213,7 @@ static void test_apex(void **state)
     struct roster *r = farm(state);
     assert_int_equal(ask(r, "shop.test", DNS_SOA, 0), DNS_NOERROR);
     assert_int_equal(be16(6), 1);
-    assert_memory_equal(out + 12 + 15 + 12, "\2ns\xc0\x0c", 5);
+    assert_memory_equal(out + 12 + 15 + 12, "\2ns\4shop\4test", 14);
     assert_int_equal(ask(r, "shop.test", DNS_NS, 0), DNS_NOERROR);
     assert_int_equal(be16(6), 1);
     assert_string_equal(addresses(r, "ns.shop.test", DNS_A, 0), "101 102 1 2 3");
@@ -248,10 +258,13 @@ static void test_refused(void **state)
     assert_int_equal(ask(r, "shop.test", 252, 0), DNS_REFUSED); /* no transfers */
     assert_int_equal(ask(r, "shop.test", DNS_OPT, 0), DNS_FORMERR);
     static const uint8_t chaos[] = "\0\7\0\0\0\1\0\0\0\0\0\0\7version\4bind\0\0\x10\0\3";
-    out_len = name_answer(&config, r, chaos, sizeof chaos - 1, false, 0, out, sizeof out, &stats);
+    memcpy(out, chaos, sizeof chaos);
+    answer(r, sizeof chaos - 1, 0);
     assert_int_equal(be16(2) & 15, DNS_REFUSED);
-    assert_int_equal(name_answer(&config, r, chaos, 11, false, 0, out, sizeof out, &stats), 0);
-    assert_int_equal(name_answer(&config, r, out, out_len, false, 0, out, sizeof out, &stats), 0);
+    answer(r, out_len, 0); /* an answer is no query */
+    assert_int_equal(out_len, 0);
+    answer(r, 11, 0);
+    assert_int_equal(out_len, 0);
     assert_int_equal(stats.dropped, 2);
 }
 
@@ -277,7 +290,7 @@ static void test_many_nodes(void **state)
     for (size_t i = 0; i < 300; i++)
         r->nodes[i].entry->public.ip[2] = (uint8_t)i;
     ask(r, "www.shop.test", DNS_A, UINT64_MAX);
-    assert_int_equal(be16(6), NAME_ADDRESSES_MAX);
+    assert_int_equal(be16(6), config.addresses);
     roster_unref(r);
 }
 

@@ -25,23 +25,25 @@ struct store {
 
 struct roster *store_roster(struct store *s)
 {
-    return roster_ref(s->roster);
+    return s->roster ? roster_ref(s->roster) : NULL;
 }
 
 static const struct name_config config = {
     .zone_count = 1,
     .zones = {"shop.test"},
     .service_count = 1,
-    .services = {{"shop", "www.shop.test", NAME_SERVERS}},
+    .services = {{.id = "shop", .name = "www.shop.test"}},
     .ttl_s = 5,
+    .addresses = 8,
 };
 
 struct fixture {
     uv_loop_t loop;
     struct store store;
     struct name_stats stats;
+    struct name_book *book;
     struct name *name;
-    struct addr udp, tcp;
+    struct addr udp, tcp, udp6;
     bool closed;
 };
 
@@ -55,27 +57,42 @@ static struct addr bound(int fd)
     return a;
 }
 
+/* One server, 192.0.2.N, in the Nth revision. */
+static struct roster *make_roster(uint8_t n)
+{
+    struct roster *r = roster_blank(1, 1);
+    assert_non_null(r);
+    struct entry *e = r->nodes[0].entry;
+    r->revision = n;
+    r->nodes[0].status = STATUS_UP;
+    strcpy(e->name, "s1");
+    assert_true(addr_parse("192.0.2.0:80", 0, &e->public));
+    e->public.ip[3] = n;
+    e->server_count = 1;
+    e->servers[0] = (struct server){.service = "shop", .weight = 1, .healthy = true};
+    return r;
+}
+
 static int setup(void **state)
 {
     struct fixture *f = mem_alloc(sizeof *f);
     struct addr any;
-    int udp, tcp;
+    int udp[2], tcp[2];
     assert_non_null(f);
     assert_int_equal(uv_loop_init(&f->loop), 0);
-    f->store.roster = roster_blank(1, ENTRY_SERVERS_MAX);
-    assert_non_null(f->store.roster);
-    struct roster_node *n = &f->store.roster->nodes[0];
-    n->status = STATUS_UP;
-    strcpy(n->entry->name, "s1");
-    assert_true(addr_parse("192.0.2.1:80", 0, &n->entry->public));
-    n->entry->server_count = 1;
-    n->entry->servers[0] = (struct server){.service = "shop", .weight = 1, .healthy = true};
+    f->store.roster = make_roster(1);
     assert_true(addr_parse("0.0.0.0:0", 0, &any));
-    assert_int_equal(listen_udp(&any, false, &udp), 0);
-    assert_int_equal(listen_tcp(&any, false, &tcp), 0);
-    f->udp = bound(udp);
-    f->tcp = bound(tcp);
-    assert_int_equal(name_open(&f->loop, &config, udp, tcp, &f->store, &f->stats, &f->name), 0);
+    assert_int_equal(listen_udp(&any, false, &udp[0]), 0);
+    assert_int_equal(listen_tcp(&any, false, &tcp[0]), 0);
+    f->udp = bound(udp[0]);
+    f->tcp = bound(tcp[0]);
+    assert_true(addr_parse("[::1]:0", 0, &any));
+    assert_int_equal(listen_udp(&any, false, &udp[1]), 0);
+    f->udp6 = bound(udp[1]);
+    tcp[1] = -1;
+    f->book = name_book_new(&config, &f->store);
+    assert_non_null(f->book);
+    assert_int_equal(name_open(&f->loop, &config, f->book, udp, tcp, 2, &f->stats, &f->name), 0);
     *state = f;
     return 0;
 }
@@ -92,6 +109,7 @@ static int teardown(void **state)
     uv_run(&f->loop, UV_RUN_DEFAULT);
     assert_true(f->closed);
     assert_int_equal(uv_loop_close(&f->loop), 0);
+    name_book_free(f->book);
     roster_unref(f->store.roster);
     mem_free(f);
     return 0;
@@ -103,7 +121,7 @@ static int connect_to(int type, const struct addr *server, const char *ip)
     struct sockaddr_storage sa;
     assert_true(addr_parse(ip, server->port, &to));
     socklen_t len = io_sockaddr(&to, &sa);
-    int fd = socket(AF_INET, type, 0);
+    int fd = socket(sa.ss_family, type, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
     return fd;
@@ -183,6 +201,64 @@ static void test_udp(void **state)
     assert_int_equal(f->stats.answered, 2);
 }
 
+static void test_udp_by_ipv6(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t query[512], answer[2048];
+    int fd = connect_to(SOCK_DGRAM, &f->udp6, "::1");
+    size_t len = build(query, sizeof query, 5);
+    assert_int_equal(send(fd, query + 2, len - 2, 0), len - 2);
+    assert_true(wait_readable(f, fd));
+    ssize_t got = recv(fd, answer, sizeof answer, 0);
+    assert_true(got > 0);
+    assert_answer(answer, (size_t)got, 5);
+    close(fd);
+}
+
+/* The answers follow the roster, though they are made beforehand. */
+static void test_a_new_roster_is_answered_from(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t query[512], answer[2048];
+    struct addr found[2];
+    size_t count = 0, len = build(query, sizeof query, 6);
+    int fd = connect_to(SOCK_DGRAM, &f->udp, "127.0.0.1");
+    for (int i = 0; i < 200 && !(count == 1 && found[0].ip[3] == 9); i++) {
+        if (i == 1) {
+            struct roster *r = make_roster(9);
+            roster_unref(f->store.roster);
+            f->store.roster = r;
+        }
+        assert_int_equal(send(fd, query + 2, len - 2, 0), len - 2);
+        assert_true(wait_readable(f, fd));
+        ssize_t got = recv(fd, answer, sizeof answer, 0);
+        assert_int_equal(
+            dns_parse_addresses(answer, (size_t)got, 6, "www.shop.test", DNS_A, found, 2, &count),
+            0);
+        assert_true(i > 0 || found[0].ip[3] == 1);
+        usleep(1000);
+    }
+    assert_int_equal(found[0].ip[3], 9);
+    assert_int_equal(f->stats.views, 2);
+    close(fd);
+}
+
+static void test_no_roster_no_answer(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t query[512];
+    struct roster *r = f->store.roster;
+    f->store.roster = NULL;
+    int fd = connect_to(SOCK_DGRAM, &f->udp, "127.0.0.1");
+    size_t len = build(query, sizeof query, 5);
+    assert_int_equal(send(fd, query + 2, len - 2, 0), len - 2);
+    for (int i = 0; i < 100 && f->stats.dropped == 0; i++)
+        run_loop(f, 1);
+    assert_int_equal(f->stats.dropped, 1);
+    f->store.roster = r;
+    close(fd);
+}
+
 static void test_udp_many_and_odd(void **state)
 {
     struct fixture *f = *state;
@@ -244,6 +320,9 @@ static void test_tcp_of_no_sense(void **state)
         assert_true(is_closed(f, fd));
         close(fd);
     }
+    assert_int_equal(f->stats.oversized, 2);
+    assert_int_equal(f->stats.dropped, 1);
+    assert_int_equal(f->stats.connections, 3);
 }
 
 /* It must not hold more than so many answers for somebody who takes none; when he does, none is
@@ -302,7 +381,7 @@ static void test_failed_open_leaves_nothing(void **state)
     assert_int_equal(listen_udp(&any, false, &udp), 0);
     assert_int_equal(listen_tcp(&any, false, &tcp), 0);
     mem_fail_after(1);
-    assert_int_equal(name_open(&f->loop, &config, udp, tcp, &f->store, &f->stats, &n),
+    assert_int_equal(name_open(&f->loop, &config, f->book, &udp, &tcp, 1, &f->stats, &n),
                      STEAD_E_NOMEM);
     assert_null(n);
     assert_int_equal(close(udp), -1);
@@ -315,6 +394,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(test_udp),
+        test(test_udp_by_ipv6),
+        test(test_a_new_roster_is_answered_from),
+        test(test_no_roster_no_answer),
         test(test_udp_many_and_odd),
         test(test_tcp_in_pieces_and_pipelined),
         test(test_tcp_of_no_sense),

@@ -1,0 +1,88 @@
+/* name_table.h - inside role/name: names and their records, as they are copied into answers.
+ * Immutable once made (name_builder.h). A table comes from the roster or from a file. */
+#ifndef ROLE_NAME_TABLE_H
+#define ROLE_NAME_TABLE_H
+
+#include "core/dns/dns_record.h"
+#include "role/name/name.h"
+
+/* How the records of an answer are chosen from a set. */
+enum name_turn {
+    TURN_NONE,   /* as they stand */
+    TURN_ROTATE, /* from each in turn on */
+    TURN_HEAD,   /* the same among the first `ties`, which are equally good */
+    TURN_WEIGHT, /* by lot */
+    TURN_LOAD    /* of two by lot the less loaded */
+};
+
+#define SET_LAST_RESORT 1 /* nobody in it is up */
+#define SET_SERVFAIL 2    /* SERVFAIL instead of records */
+
+/* Records of one type at one name, all of them with the question as owner. */
+struct name_set {
+    uint16_t type;
+    uint8_t turn, flags;
+    uint16_t size;        /* of each record when all have the same, else 0 */
+    uint16_t extra_count; /* records that go with them into the additional section */
+    uint32_t count, give, ties;
+    /* In the table's bytes. Of equal records the first ones stand behind the last again, so any
+     * `give` of them are in a row; of others the offsets are in offsets[]. */
+    uint32_t records, offsets, draws, extra, extra_bytes;
+};
+
+/* Vose's alias method: a place by lot, then itself or `other`. */
+struct name_draw {
+    uint32_t below, other;
+    float load;
+};
+
+#define ENTRY_APEX 1
+#define ENTRY_CUT 2     /* other name servers answer for what is below */
+#define ENTRY_COVERED 4 /* is below a cut: `cut` says which entry */
+
+/* What an entry's sets depend on. */
+enum name_placed { PLACED_NOT, PLACED_NETWORK, PLACED_FULLY };
+
+struct name_entry {
+    uint32_t name, first_set, cut;
+    uint8_t name_len, set_count, flags, placed, zone;
+};
+
+struct name_slot {
+    uint32_t hash, entry; /* entry's index + 1; 0 = free */
+};
+
+struct name_zone {
+    struct dns_name name;    /* lower case */
+    uint32_t soa, soa_bytes; /* for the authority section; its owner is set when it is used */
+};
+
+struct name_table {
+    uint32_t slot_mask;
+    unsigned labels_max; /* of the name with most */
+    struct name_slot *slots;
+    struct name_entry *entries;
+    struct name_set *sets;
+    struct name_draw *draws;
+    uint32_t *offsets;
+    uint8_t *bytes;
+    size_t entry_count, set_count, draw_count, offset_count, byte_count;
+    size_t zone_count;
+    struct name_zone zones[NAME_ZONES_MAX];
+};
+
+void name_table_free(struct name_table *t); /* takes NULL */
+
+/* The name is lower case, with 7 readable bytes behind it. NULL: there is no such name. */
+const struct name_entry *name_table_find(const struct name_table *t, const uint8_t *name,
+                                         size_t len, uint32_t hash);
+/* place: of so many as the entry has. NULL: no records of that type. */
+const struct name_set *name_table_set(const struct name_table *t, const struct name_entry *e,
+                                      unsigned place, uint16_t type);
+
+/* Which records of a set this answer has: their indices, `give` of them. *in_row: they stand in a
+ * row from index[0] on (the others are not told). */
+void name_set_choose(const struct name_table *t, const struct name_set *s, uint64_t chance,
+                     uint32_t index[NAME_ADDRESSES_MAX], bool *in_row);
+
+#endif
