@@ -85,6 +85,21 @@ static void warn(const struct cli_options *o, const char *text)
     printf("%s! %s%s\n", cli_paint(o, PAINT_RED), text, cli_paint(o, PAINT_NONE));
 }
 
+static void warn_server(const struct cli_options *o, const json_t *v)
+{
+    char text[256];
+    bool never = !json_is_number(json_object_get(v, "users_age_seconds"));
+    snprintf(text, sizeof(text),
+             "the real server of service %s does not answer, or says it is down: no clients",
+             text_of(v, "service"));
+    if (!json_is_true(json_object_get(v, "healthy")))
+        warn(o, text);
+    snprintf(text, sizeof(text), "the number of users of service %s is %s: its %s is silent",
+             text_of(v, "service"), never ? "not known" : "old", text_of(v, "users_from"));
+    if (json_is_true(json_object_get(v, "users_stale")))
+        warn(o, text);
+}
+
 static void print_warnings(const struct cli_options *o, const json_t *s)
 {
     char text[256];
@@ -94,11 +109,7 @@ static void print_warnings(const struct cli_options *o, const json_t *s)
         warn(o, "this node is alone: what it keeps has no second copy");
     json_array_foreach(json_object_get(s, "servers"), i, v)
     {
-        if (json_is_true(json_object_get(v, "healthy")))
-            continue;
-        snprintf(text, sizeof(text), "the real server of service %s does not answer: no clients",
-                 text_of(v, "service"));
-        warn(o, text);
+        warn_server(o, v);
     }
     for (i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
         long long n = number(s, warnings[i].group, warnings[i].name);
@@ -128,21 +139,60 @@ static void print_nodes(const json_t *s)
     printf("%s\n", *comma ? "" : "none known yet");
 }
 
+#define SOURCE_TEXT_MAX 80
+
+/* Where the number of users is from, and how old it is. */
+static const char *source(const json_t *server, char out[SOURCE_TEXT_MAX])
+{
+    static const char *const names[][2] = {{"forward", "forwarded"},
+                                           {"kernel", "counted by the kernel"},
+                                           {"report", "by its report"},
+                                           {"agent", "by its agent"}};
+    const char *from = text_of(server, "users_from"), *name = from;
+    const json_t *age = json_object_get(server, "users_age_seconds");
+    char ago[32];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(from, names[i][0]) == 0)
+            name = names[i][1];
+    if (strcmp(from, "forward") == 0)
+        snprintf(out, SOURCE_TEXT_MAX, "%s", name);
+    else if (!json_is_number(age))
+        snprintf(out, SOURCE_TEXT_MAX, "%s: none came yet", name);
+    else
+        snprintf(out, SOURCE_TEXT_MAX, "%s, %s ago", name,
+                 cli_age(json_number_value(age), ago, sizeof(ago)));
+    return out;
+}
+
+static const char *state(const json_t *server)
+{
+    if (json_is_true(json_object_get(server, "maint")))
+        return "in maintenance";
+    if (!json_is_true(json_object_get(server, "healthy")))
+        return "not healthy";
+    return json_is_true(json_object_get(server, "drain")) ? "draining" : "healthy";
+}
+
 static void print_servers(const json_t *s)
 {
-    char users[COUNT_TEXT_MAX];
+    char users[COUNT_TEXT_MAX], from[SOURCE_TEXT_MAX];
     size_t i;
     const json_t *v;
     json_array_foreach(json_object_get(s, "servers"), i, v)
     {
         long long capacity = json_integer_value(json_object_get(v, "capacity"));
-        printf("%-10s%s: %s, %s", i ? "" : "server", text_of(v, "service"),
-               json_is_true(json_object_get(v, "healthy")) ? "healthy" : "not healthy",
+        printf("%-10s%s: %s, %s", i ? "" : "server", text_of(v, "service"), state(v),
                count(json_integer_value(json_object_get(v, "users")), "user", users));
         if (capacity)
             printf(" of %lld", capacity);
-        printf(", weight %lld, %s\n", (long long)json_integer_value(json_object_get(v, "weight")),
-               json_string_value(json_array_get(json_object_get(v, "urls"), 0)));
+        printf(" (%s), weight %lld", source(v, from),
+               (long long)json_integer_value(json_object_get(v, "weight")));
+        long long percent = json_integer_value(json_object_get(v, "weight_percent"));
+        if (percent != 100)
+            printf(" (%lld%%)", percent);
+        if (json_is_number(json_object_get(v, "load")))
+            printf(", load %.0f%%", json_number_value(json_object_get(v, "load")) * 100);
+        printf(", %s\n", json_string_value(json_array_get(json_object_get(v, "urls"), 0)));
     }
 }
 

@@ -62,7 +62,8 @@ static struct admin_gate copy_gate(const struct gate_counters *g)
                                .unknown = g->unknown,
                                .busy = g->busy,
                                .renewed = g->renewed,
-                               .waiting = g->waiting};
+                               .waiting = g->waiting,
+                               .reports = g->reports};
 }
 
 static struct admin_cache copy_cache(const struct cache_counters *c)
@@ -115,6 +116,23 @@ static struct admin_director copy_director(const struct director_counters *d)
                                    .down_bytes = f->down_bytes};
 }
 
+static struct admin_own copy_own(const struct own *o)
+{
+    const struct users_counters *c = &o->counters;
+    const struct agent_door_counters *d = &o->doors_counters;
+    return (struct admin_own){.kernel_counts = c->kernel_counts,
+                              .kernel_failed = c->kernel_failed,
+                              .kernel_capped = c->kernel_capped,
+                              .agent_told = c->agent_ends[AGENT_ASK_TOLD],
+                              .agent_unreachable = c->agent_ends[AGENT_ASK_UNREACHABLE],
+                              .agent_timeouts = c->agent_ends[AGENT_ASK_TIMEOUT],
+                              .agent_malformed = c->agent_ends[AGENT_ASK_MALFORMED],
+                              .agent_unknown_words = c->agent_unknown_words,
+                              .door_answered = d->answered,
+                              .door_refused = d->refused,
+                              .door_unknown = d->unknown};
+}
+
 bool admin_feed_ready(enum mesh_phase p, const char **reason)
 {
     static const char *const reasons[] = {[MESH_JOINING] = "joining",
@@ -154,12 +172,12 @@ static void tell_phase(const struct admin_feed *f, struct admin_snapshot *out)
 
 static void tell_servers(const struct admin_feed *f, struct admin_snapshot *out)
 {
-    out->server_count = f->entry->server_count;
-    for (unsigned i = 0; i < f->entry->server_count; i++) {
-        out->servers[i] = f->entry->servers[i];
-        out->servers[i].users = store_users(f->store, i);
-        out->servers[i].healthy = store_healthy(f->store, i);
-    }
+    struct entry e = *f->entry;
+    struct own_entry o = {0};
+    own_entry_fill(&o, f->store, io_now_ns(), &e);
+    out->server_count = e.server_count;
+    memcpy(out->servers, e.servers, sizeof(out->servers));
+    memcpy(out->own, o.last, sizeof(out->own));
 }
 
 static void collect(void *context, struct admin_snapshot *out)
@@ -184,6 +202,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->gate = copy_gate(&f->shared->gate);
     out->memcached = copy_cache(&f->shared->caches[CACHE_MEMCACHE]);
     out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);
+    out->own_parts = copy_own(&f->shared->own);
     out->director = copy_director(&f->shared->director);
     out->loop_turn_max_ns = atomic_exchange(&f->mesh->turn_max_ns, 0);
 }

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "core/http/http.h"
+#include "core/roster/tally.h"
 #include "io/io.h"
 #include "node/settings.h"
 #include "role/director/cors.h"
@@ -43,6 +44,8 @@ static const char *section_name(const cfg_t *cfg)
         return "server.check";
     if (strcmp(cfg->name, "site") == 0)
         return "dns.site";
+    if (strcmp(cfg->name, "agent-check") == 0)
+        return "server.agent-check";
     return strcmp(cfg->name, "kind") == 0 ? "sessions.kind" : cfg->name;
 }
 
@@ -285,7 +288,9 @@ static void extract_server(cfg_t *sec, struct server_section *s)
 {
     set_title(sec, "server", s->service, sizeof(s->service));
     extract(sec, "server", s);
-    cfg_t *check = only_section(sec, "check");
+    cfg_t *check = only_section(sec, "check"), *agent = only_section(sec, "agent-check");
+    if (agent)
+        extract(agent, "server.agent-check", &s->agent_check);
     s->check.type = CHECK_TCP;
     if (check) {
         extract(check, "server.check", &s->check);
@@ -422,6 +427,13 @@ static void extract_all(cfg_t *cfg, struct config *c)
         set_title(sec, "service", s->id, sizeof(s->id));
         extract(sec, "service", s);
     }
+    for (unsigned i = 0; i < cfg_size(cfg, "agent"); i++) {
+        sec = cfg_getnsec(cfg, "agent", i);
+        if (c->agent_count == ENTRY_SERVERS_MAX)
+            mistake(sec, "there are more than %d sections 'agent'", ENTRY_SERVERS_MAX);
+        else
+            extract(sec, "agent", &c->agents[c->agent_count++]);
+    }
     extract_sessions(only_section(cfg, "sessions"), &c->sessions);
     extract_cache(cfg, "memcached", &c->memcached, c);
     extract_cache(cfg, "redis", &c->redis, c);
@@ -437,6 +449,34 @@ static void extract_all(cfg_t *cfg, struct config *c)
                  (int)sizeof(c->admin.socket) - 16, c->top.state);
 }
 
+static void check_users(cfg_t *sec, const struct config *c, const struct server_section *s)
+{
+    bool kernel = s->users_from == USERS_KERNEL;
+    if (kernel && s->users_port == 0)
+        mistake(sec, "users-from = \"kernel\": it needs users-port");
+    if (!kernel && (s->users_port || s->users_address.family))
+        mistake(sec, "users-port and users-address are for users-from = \"kernel\" only");
+    if (s->users_address.family && s->users_address.port != 1)
+        mistake(sec, "users-address: the port is set by users-port");
+    if (s->users_from == USERS_AGENT && s->agent_check.address.family == 0)
+        mistake(sec, "users-from = \"agent\": it needs agent-check { address = ... }");
+    if (s->users_from == USERS_REPORT && !c->sessions.present)
+        mistake(sec, "users-from = \"report\": reports come by the session API: it needs sessions "
+                     "{ }");
+}
+
+static void check_agents(cfg_t *cfg, const struct config *c)
+{
+    for (size_t i = 0; i < c->agent_count; i++) {
+        cfg_t *sec = cfg_getnsec(cfg, "agent", (unsigned)i);
+        bool known = c->server_count > 0 && !*c->agents[i].service;
+        for (size_t j = 0; j < c->server_count; j++)
+            known |= strcmp(c->servers[j].service, c->agents[i].service) == 0;
+        if (!known)
+            mistake(sec, "agent: there is no such own server to speak for");
+    }
+}
+
 /* What no single setting can tell. */
 static void check_whole(cfg_t *cfg, struct config *c)
 {
@@ -450,12 +490,14 @@ static void check_whole(cfg_t *cfg, struct config *c)
         if (c->public.listen.family == 0)
             mistake(sec, "server \"%s\": it needs a public { listen = ... } for its secondary",
                     c->servers[i].service);
+        check_users(sec, c, &c->servers[i]);
         const char *path = c->servers[i].check.path;
         if (*path != '/' || strpbrk(path, " \t\r\n"))
             mistake(sec, "check: path = \"%s\": it must begin with '/' and have no spaces", path);
         if (strcmp(c->servers[i].backup, c->node.name) == 0)
             mistake(sec, "backup = \"%s\": a server is no backup of its own", c->servers[i].backup);
     }
+    check_agents(cfg, c);
     if (c->admin.listen.family && !addr_is_loopback(&c->admin.listen))
         mistake(cfg_getnsec(cfg, "admin", 0), "admin: listen must be a loopback address");
 }

@@ -49,6 +49,18 @@ struct check_section {
     uint32_t interval_ms, timeout_ms, rise, fall;
 };
 
+struct agent_check_section {
+    struct addr address; /* family 0: no such section */
+    uint32_t interval_ms, timeout_ms;
+    char send[CONFIG_TEXT_MAX]; /* a line's end is added */
+};
+
+/* Answers agent checks. */
+struct agent_section {
+    struct addr listen;
+    char service[NAME_MAX_BYTES + 1]; /* "" = by the line that is sent, or the only one */
+};
+
 struct server_section {
     char service[NAME_MAX_BYTES + 1];
     struct strings urls;
@@ -56,6 +68,11 @@ struct server_section {
     uint32_t weight, capacity;
     char backup[NAME_MAX_BYTES + 1];
     struct check_section check;
+    uint32_t users_from; /* enum users_from */
+    uint32_t users_port; /* 0 = not said */
+    struct addr users_address;
+    uint32_t users_interval_ms, users_max_age_ms;
+    struct agent_check_section agent_check;
 };
 
 /* Only what the file sets overrules the kind's default (core/session/kind.h). */
@@ -154,6 +171,8 @@ struct config {
     struct public_section public;
     struct dns_section dns;
     struct admin_section admin;
+    size_t agent_count;
+    struct agent_section agents[ENTRY_SERVERS_MAX];
     size_t service_count;
     struct service_section services[CONFIG_SERVICES_MAX];
 };

@@ -3,6 +3,7 @@
 
 #include "core/roster/entry.h"
 #include "role/admin/admin.h"
+#include "role/director/agent_door.h"
 #include "role/director/flow.h"
 #include "role/name/name.h"
 
@@ -15,11 +16,13 @@ static uint64_t reserve(size_t workers)
     const uint64_t process = 32; /* mesh, admin, state, log, files being read */
     const uint64_t admin = 2 * ADMIN_CONNECTIONS_MAX; /* unix and TCP */
     const uint64_t checks = 2 * ENTRY_SERVERS_MAX;    /* one ends while the next begins */
+    /* of each server one agent asked, one kernel count; a door with its askers for each */
+    const uint64_t agents = ENTRY_SERVERS_MAX * (2 + 1 + AGENT_DOOR_CONNECTIONS_MAX + 1);
     /* a worker's listeners, pollers, and its loop's own */
     const uint64_t loop = 14 + 2 * NAME_LISTENERS_MAX;
     const uint64_t pipes = 2 * FLOW_PIPES_MAX; /* of its forwarder */
     const uint64_t names = NAME_TCP_CONNECTIONS_MAX + 1;
-    return process + admin + checks + workers * (loop + pipes + names);
+    return process + admin + checks + agents + workers * (loop + pipes + names);
 }
 
 static uint64_t needed(size_t workers, uint32_t each)

@@ -122,11 +122,7 @@ static void update_self(struct mesh_loop *m, uint64_t now)
                : draining               ? STATUS_DRAINING
                : maint                  ? STATUS_MAINT
                                         : STATUS_UP;
-    for (unsigned i = 0; i < e.server_count; i++) {
-        e.servers[i].users = store_users(m->store, i);
-        e.servers[i].healthy = store_healthy(m->store, i);
-        e.servers[i].maint = maint;
-    }
+    own_entry_fill(&m->own, m->store, now, &e);
     if (memcmp(&e, &m->self, sizeof(e)) == 0)
         return;
     m->self = e;

@@ -5,6 +5,7 @@
 
 #include "core/farm/farm.h"
 #include "node/command.h"
+#include "node/own_entry.h"
 #include "node/state.h"
 #include "store/store.h"
 
@@ -31,6 +32,7 @@ struct mesh_loop {
     const struct state *state;
     struct commands commands;
     struct entry self;
+    struct own_entry own;
     enum mesh_phase phase;
     bool stop_asked, refused;
     uint64_t leave_wait_ms, leave_by_ns, left_ns;

@@ -165,6 +165,8 @@ static int make_core(struct node *n)
     explicit_bzero(fc.key, sizeof(fc.key));
     if (n->farm)
         n->store = make_store(n, now);
+    if (n->store)
+        own_tell_store(n->config, n->store);
     return n->store ? STEAD_OK : STEAD_E_NOMEM;
 }
 

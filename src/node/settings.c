@@ -24,6 +24,13 @@ const struct section sections[] = {
      "A real server beside this node. The secondary virtual server stands on the address and port "
      "of its URLs."},
     {"server.check", NULL, false, "How the real server's health is checked."},
+    {"server.agent-check", NULL, false,
+     "An agent beside the real server that is asked for its state, weight and users, in the text "
+     "of "
+     "HAProxy's agent-check."},
+    {"agent", NULL, true,
+     "Answers HAProxy's agent-check with the state of an own server, so that a HAProxy follows the "
+     "farm."},
     {"sessions", NULL, false, "The session store. Without this section the node keeps no records."},
     {"sessions.kind", "the kind", true,
      "Rules of one kind of session state: tls, auth, purchase, tcp, stream, app."},
@@ -78,6 +85,33 @@ const struct setting settings[] = {
         "Users; beyond it the server is full. 0 = no limit."),
     ROW("server", "backup", SETTING_NAME, "primary", 0, 0, NULL, server_section, backup,
         "Who serves when this server cannot: a node's name, or primary = a new choice."),
+
+    ROW("server", "users-from", SETTING_CHOICE, "forward", 0, 0, "forward|kernel|report|agent",
+        server_section, users_from,
+        "The one source of the number of users. forward: open connections through the secondary; "
+        "kernel: established connections at users-port; report: the application's own report "
+        "(session API); agent: the word users:N of agent-check."),
+    ROW("server", "users-port", SETTING_NUMBER, "0", 0, 65535, NULL, server_section, users_port,
+        "With users-from = kernel: the TCP port where users' connections end."),
+    ROW("server", "users-address", SETTING_ADDRESS, "", 0, 1, NULL, server_section, users_address,
+        "With users-from = kernel: only connections to this address of the host, without a port. "
+        "Without it, to any."),
+    ROW("server", "users-interval", SETTING_DURATION, "200ms", 50, 3600000, NULL, server_section,
+        users_interval_ms,
+        "With users-from = kernel: time between counts. A count that takes long makes it longer."),
+    ROW("server", "users-max-age", SETTING_DURATION, "15s", 1000, DAY_MS, NULL, server_section,
+        users_max_age_ms,
+        "What a report, an agent or the kernel told is stale after so long: the status says so, "
+        "load and a report's percentage lapse."),
+
+    ROW("server.agent-check", "address", SETTING_ADDRESS, NULL, 0, 0, NULL, agent_check_section,
+        address, "Where the agent listens (TCP)."),
+    ROW("server.agent-check", "interval", SETTING_DURATION, "2s", 50, DAY_MS, NULL,
+        agent_check_section, interval_ms, "Time between questions."),
+    ROW("server.agent-check", "timeout", SETTING_DURATION, "2s", 50, DAY_MS, NULL,
+        agent_check_section, timeout_ms, "How long one question may take."),
+    ROW("server.agent-check", "send", SETTING_TEXT, "", 0, 0, NULL, agent_check_section, send,
+        "A line that is sent to the agent; without it, nothing is."),
 
     ROW("server.check", "type", SETTING_CHOICE, "tcp", 0, 0, "none|tcp|http", check_section, type,
         "none: only failed forwards tell; tcp: connects; http: GET must give 2xx or 3xx."),
@@ -208,6 +242,12 @@ const struct setting settings[] = {
 
     ROW("dns.site", "clients", SETTING_NETWORKS, NULL, 0, 0, NULL, dns_site, clients,
         "Their networks; of several that fit the longest counts."),
+
+    ROW("agent", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, agent_section, listen,
+        "Where HAProxy asks (TCP). Whoever reaches it can read the server's state."),
+    ROW("agent", "service", SETTING_NAME, "", 0, 0, NULL, agent_section, service,
+        "The service of the own server it speaks for. Without it: the only one, or the one that "
+        "the line sent (agent-send) names."),
 
     ROW("admin", "listen", SETTING_ADDRESS, "", 0, 0, NULL, admin_section, listen,
         "A loopback address for status and metrics over HTTP; commands need the socket."),

@@ -216,6 +216,8 @@ static int bind_all(struct setup *s)
         err = bind_tcp(&c->admin.listen, false, "admin: listen on", &s->admin_tcp_fd);
     if (!err)
         err = open_gate(s, &gate_fd);
+    for (size_t i = 0; !err && i < c->agent_count; i++)
+        err = bind_tcp(&c->agents[i].listen, false, "agent: listen on", &s->agent_fds[i]);
     for (size_t i = 0; !err && i < s->worker_count; i++)
         err = bind_worker(c, gate_fd, &s->workers[i]);
     if (gate_fd >= 0)
@@ -283,6 +285,8 @@ int setup_open(const struct config *c, struct setup *s)
 {
     *s = (struct setup){.config = c, .mesh_fd = -1, .admin_unix_fd = -1, .admin_tcp_fd = -1};
     s->state.lock_fd = -1;
+    for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)
+        s->agent_fds[i] = -1;
     s->worker_count = c->top.workers;
     if (!c->top.core_dumps && prctl(PR_SET_DUMPABLE, 0))
         log_warn("core-dumps", "error=%s", io_error_text(errno));
@@ -318,6 +322,8 @@ void setup_close(struct setup *s)
     close_fd(&s->mesh_fd);
     close_fd(&s->admin_unix_fd);
     close_fd(&s->admin_tcp_fd);
+    for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)
+        close_fd(&s->agent_fds[i]);
     for (size_t i = 0; i < WORKERS_MAX; i++) {
         close_fd(&s->workers[i].public);
         for (size_t k = 0; k < NAME_LISTENERS_MAX; k++) {

@@ -78,7 +78,7 @@ static void init_checks(struct shared *s, const struct config *c)
     }
 }
 
-void shared_init(struct shared *s, const struct setup *setup, struct store *store,
+void shared_init(struct shared *s, struct setup *setup, struct store *store,
                  const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES])
 {
     const struct config *c = setup->config;
@@ -86,12 +86,14 @@ void shared_init(struct shared *s, const struct setup *setup, struct store *stor
     s->store = store;
     s->token = setup->token;
     s->cache_passwords = setup->cache_passwords;
+    s->agent_fds = setup->agent_fds;
     s->descriptors = setup->descriptors;
     names_init(s, c, setup->worker_count, cookie_key);
     init_decide(s, c);
     init_rosters(s, setup);
     init_rebalances(s, c);
     init_checks(s, c);
+    own_init(&s->own, c, store);
 }
 
 int shared_open(struct shared *s)
@@ -138,6 +140,8 @@ static void on_stop(uv_async_t *stop)
             cache_close(w->caches[p], part_closed, w);
     if (w->health)
         health_close(w->health, part_closed, w);
+    if (w->own)
+        own_close(w->own, part_closed, w);
     uv_close((uv_handle_t *)stop, NULL);
 }
 
@@ -281,6 +285,16 @@ static int open_health(struct worker *w)
     return err;
 }
 
+static int open_own(struct worker *w)
+{
+    if (w->index != 0)
+        return STEAD_OK;
+    int err = own_open(&w->shared->own, &w->loop, w->health, w->shared->agent_fds);
+    w->own = err ? NULL : &w->shared->own;
+    w->open_parts += err == STEAD_OK;
+    return err;
+}
+
 int worker_start(struct worker *w, unsigned index, struct shared *shared,
                  struct worker_sockets *sockets, struct cache_sockets *caches)
 {
@@ -302,6 +316,8 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
         err = open_cache(w, (enum cache_protocol)p, caches);
     if (!err)
         err = open_health(w);
+    if (!err)
+        err = open_own(w);
     if (!err && uv_thread_create(&w->thread, run, w))
         err = STEAD_E_IO;
     if (err) {

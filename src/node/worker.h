@@ -3,6 +3,7 @@
 #ifndef NODE_WORKER_H
 #define NODE_WORKER_H
 
+#include "node/own.h"
 #include "node/setup.h"
 #include "role/director/health.h"
 #include "role/director/rebalancer.h"
@@ -15,6 +16,7 @@ struct shared {
     const struct config *config;
     struct store *store;
     const char *token;
+    int *agent_fds; /* of the setup */
     struct descriptors descriptors;
     struct decide_config decide;
     struct decide_service services[CONFIG_SERVICES_MAX];
@@ -27,6 +29,7 @@ struct shared {
     struct roster_rules rosters;
     struct rebalancer_service rebalances[CONFIG_SERVICES_MAX];
     struct rebalancer_shared rebalance;
+    struct own own;
     struct director_counters director;
     struct name_stats name[WORKERS_MAX];
     struct gate_counters gate;
@@ -46,12 +49,13 @@ struct worker {
     struct name *name;
     struct gate *gate;
     struct cache *caches[CACHE_DOORS];
-    struct health *health; /* the first worker's */
+    struct health *health; /* the first worker's, as is the next */
+    struct own *own;
     unsigned open_parts;
 };
 
 /* Fills in the tables. cookie_key: for DNS cookies, the same on all nodes. */
-void shared_init(struct shared *s, const struct setup *setup, struct store *store,
+void shared_init(struct shared *s, struct setup *setup, struct store *store,
                  const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES]);
 /* Reads the name server's records; says on standard error what is wrong with them. */
 int shared_open(struct shared *s);

@@ -56,7 +56,8 @@ struct roster *store_roster(struct store *s);
 struct roster *store_roster_renew(struct store *s, struct roster *have);
 
 /* This node's own servers, in the order of its entry: users now connected through the secondary, and whether the real
- * server answers. The mesh thread carries changes into the roster. */
+ * server answers and does not say that it is down or in maintenance (store_own.h). The mesh thread carries changes
+ * into the roster. */
 void store_users_add(struct store *s, unsigned server, int delta);
 uint32_t store_users(const struct store *s, unsigned server);
 void store_set_healthy(struct store *s, unsigned server, bool healthy);

@@ -3,6 +3,7 @@
 #define STORE_INTERNAL_H
 
 #include "base/buzhash.h"
+#include "core/roster/tally.h"
 #include "store/mailbox.h"
 #include "store/store.h"
 
@@ -16,6 +17,12 @@ struct token {
     uint64_t request;
     unsigned mailbox;
     unsigned next_free;
+};
+
+/* What is told of an own real server. */
+struct own_server {
+    char service[NAME_MAX_BYTES + 1]; /* does not change once the threads run */
+    struct tally tally;
 };
 
 /* Padded: locks of neighbours do not share a cache line. */
@@ -52,8 +59,15 @@ struct store {
     atomic_uint users[ENTRY_SERVERS_MAX];
     atomic_bool healthy[ENTRY_SERVERS_MAX];
     atomic_bool draining, maint;
+
+    /* store_own.c */
+    pthread_mutex_t own_lock; /* nothing is locked while it is held */
+    struct own_server own[ENTRY_SERVERS_MAX];
+    atomic_bool out[ENTRY_SERVERS_MAX]; /* down or in maintenance by its own word */
 };
 
+void store_own_init(struct store *s);
+void store_own_deinit(struct store *s);
 void store_state_init(struct store *s);
 void store_state_deinit(struct store *s);
 void store_state_stats(struct store *s, struct store_stats *out);

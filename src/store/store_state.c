@@ -9,6 +9,7 @@ void store_state_init(struct store *s)
 {
     pthread_mutex_init(&s->state_lock, NULL);
     list_init(&s->outbox);
+    store_own_init(s);
 }
 
 void store_state_deinit(struct store *s)
@@ -16,6 +17,7 @@ void store_state_deinit(struct store *s)
     msg_list_free(&s->outbox);
     roster_unref(s->roster);
     pthread_mutex_destroy(&s->state_lock);
+    store_own_deinit(s);
 }
 
 void store_set_mesh_wake(struct store *s, struct store_wake wake)
@@ -156,7 +158,7 @@ void store_set_healthy(struct store *s, unsigned server, bool healthy)
 bool store_healthy(const struct store *s, unsigned server)
 {
     assert(server < ENTRY_SERVERS_MAX);
-    return atomic_load(&s->healthy[server]);
+    return atomic_load(&s->healthy[server]) && !atomic_load(&s->out[server]);
 }
 
 void store_doubt(struct store *s, uint64_t node)

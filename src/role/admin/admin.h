@@ -12,6 +12,7 @@
 #include "core/mesh/mesh.h"
 #include "core/roster/member.h"
 #include "core/roster/order.h"
+#include "core/roster/tally.h"
 #include "core/session/kind.h"
 #include "io/http_server.h"
 #include "store/store.h"
@@ -30,7 +31,14 @@ struct admin_dns {
 };
 
 struct admin_gate {
-    uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting;
+    uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting, reports;
+};
+
+/* Sources of counts, and doors for agent checks. */
+struct admin_own {
+    uint64_t kernel_counts, kernel_failed, kernel_capped, agent_told, agent_unreachable,
+        agent_timeouts, agent_malformed, agent_unknown_words, door_answered, door_refused,
+        door_unknown;
 };
 
 /* A door for clients of memcached or Redis. */
@@ -72,7 +80,9 @@ struct admin_snapshot {
     uint64_t loop_turn_max_ns; /* of the mesh thread: in a snapshot since the last one, shown since
                                   the last scrape */
     uint64_t server_count;
-    struct server servers[ENTRY_SERVERS_MAX]; /* this node's own */
+    struct server servers[ENTRY_SERVERS_MAX];  /* this node's own */
+    struct tally_state own[ENTRY_SERVERS_MAX]; /* how they came about */
+    struct admin_own own_parts;
 
     /* Filled in by admin itself. */
     struct admin_http admin_http;

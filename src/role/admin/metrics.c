@@ -209,6 +209,27 @@ static const struct metric metrics[] = {
     CACHE_ROWS(COUNTER, "stead_cache_denied_total", denied, "Requests without the password."),
     CACHE_ROWS(COUNTER, "stead_cache_slow_total", slow,
                "Times that a client's answers were held back."),
+    ROW(COUNTER, "stead_gate_reports_total", NULL, gate.reports,
+        "Reports of applications on their users, load and state."),
+
+    ROW(COUNTER, "stead_users_kernel_counts_total", NULL, own_parts.kernel_counts,
+        "Counts of established connections by the kernel."),
+    ROW(COUNTER, "stead_users_kernel_failed_total", NULL, own_parts.kernel_failed,
+        "Counts that failed."),
+    ROW(COUNTER, "stead_users_kernel_capped_total", NULL, own_parts.kernel_capped,
+        "Counts that ended at the limit."),
+    ROW(COUNTER, "stead_agent_asked_total", "result=\"told\"", own_parts.agent_told,
+        "Questions to agents by how they ended."),
+    ROW(COUNTER, "stead_agent_asked_total", "result=\"unreachable\"", own_parts.agent_unreachable,
+        ""),
+    ROW(COUNTER, "stead_agent_asked_total", "result=\"timeout\"", own_parts.agent_timeouts, ""),
+    ROW(COUNTER, "stead_agent_asked_total", "result=\"malformed\"", own_parts.agent_malformed, ""),
+    ROW(COUNTER, "stead_agent_unknown_words_total", NULL, own_parts.agent_unknown_words,
+        "Words of agents that were passed over."),
+    ROW(COUNTER, "stead_agent_answers_total", "result=\"answered\"", own_parts.door_answered,
+        "Agent checks of HAProxy by how they ended."),
+    ROW(COUNTER, "stead_agent_answers_total", "result=\"refused\"", own_parts.door_refused, ""),
+    ROW(COUNTER, "stead_agent_answers_total", "result=\"unknown\"", own_parts.door_unknown, ""),
 
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"redirect\"", director.redirected,
         "Requests at the public door by what was done."),
@@ -338,6 +359,35 @@ static void add_server(struct text *t, const struct admin_snapshot *s, const cha
     }
 }
 
+/* One 0 or 1, or other small number, a server. */
+static void add_own(struct text *t, const struct admin_snapshot *s, const char *name,
+                    const char *help, double (*value)(const struct admin_snapshot *, uint64_t))
+{
+    char node[2 * URL_MAX_BYTES + 1], label[2 * URL_MAX_BYTES + 1];
+    escape(s->node, node);
+    add_head(t, name, GAUGE, help);
+    for (uint64_t i = 0; i < s->server_count && i < ENTRY_SERVERS_MAX; i++)
+        text_add(t, "%s{server=\"%s\",service=\"%s\",from=\"%s\"} %g\n", name, node,
+                 escape(s->servers[i].service, label), users_from_name(s->own[i].from),
+                 value(s, i));
+}
+
+static double own_stale(const struct admin_snapshot *s, uint64_t i)
+{
+    return s->own[i].stale;
+}
+
+static double own_age(const struct admin_snapshot *s, uint64_t i)
+{
+    uint64_t age = s->own[i].age_ns;
+    return age == TIME_NEVER ? -1 : (double)(age / NS_PER_MS) / 1000.0;
+}
+
+static double own_load(const struct admin_snapshot *s, uint64_t i)
+{
+    return s->own[i].load == LOAD_UNKNOWN ? -1 : (double)s->own[i].load / 1000.0;
+}
+
 static void add_healthy(struct text *t, const struct admin_snapshot *s)
 {
     char node[2 * URL_MAX_BYTES + 1], label[2 * URL_MAX_BYTES + 1];
@@ -371,7 +421,15 @@ char *admin_metrics(const struct admin_snapshot *s, size_t *len)
                offsetof(struct server, users));
     add_server(&t, s, "stead_server_capacity_users", "Users that it takes; 0 = no limit.",
                offsetof(struct server, capacity));
+    add_server(&t, s, "stead_server_weight", "Weight that holds: configured, times its percentage.",
+               offsetof(struct server, weight));
     add_healthy(&t, s);
+    add_own(&t, s, "stead_server_users_stale", "Whether the source of the users is silent.",
+            own_stale);
+    add_own(&t, s, "stead_server_users_age_seconds", "Age of the number of users; -1 = none came.",
+            own_age);
+    add_own(&t, s, "stead_server_load_ratio", "Load by its own word, 0 to 1; -1 = not known.",
+            own_load);
     add_metrics(&t, s);
     return text_take(&t, len);
 }

@@ -1,6 +1,8 @@
 /* status.c - the document of /v1/status. */
 #include "role/admin/admin.h"
 
+#include "base/clock.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -37,6 +39,18 @@ static json_t *kinds_json(const struct admin_snapshot *s)
     return list;
 }
 
+/* How the counts came about; null: not known. */
+static json_t *own_json(const struct server *v, const struct tally_state *o)
+{
+    json_t *age =
+        o->age_ns == TIME_NEVER ? json_null() : json_real((double)(o->age_ns / NS_PER_MS) / 1000.0);
+    json_t *load = o->load == LOAD_UNKNOWN ? json_null() : json_real((double)o->load / 1000.0);
+    return json_pack("{s:s, s:o, s:b, s:o, s:I, s:b, s:b}", "users_from", users_from_name(o->from),
+                     "users_age_seconds", age, "users_stale", (int)o->stale, "load", load,
+                     "weight_percent", (json_int_t)o->percent, "drain", (int)v->drain, "maint",
+                     (int)v->maint);
+}
+
 static json_t *servers_json(const struct admin_snapshot *s)
 {
     json_t *list = json_array();
@@ -45,11 +59,12 @@ static json_t *servers_json(const struct admin_snapshot *s)
         json_t *urls = json_array();
         for (size_t u = 0; u < v->url_count && u < SERVER_URLS_MAX; u++)
             json_array_append_new(urls, json_string(v->urls[u]));
-        json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:b}", "service",
-                                              v->service, "urls", urls, "backup", v->backup,
-                                              "users", (json_int_t)v->users, "capacity",
-                                              (json_int_t)v->capacity, "weight",
-                                              (json_int_t)v->weight, "healthy", (int)v->healthy));
+        json_t *j = json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:b}", "service", v->service, "urls",
+                              urls, "backup", v->backup, "users", (json_int_t)v->users, "capacity",
+                              (json_int_t)v->capacity, "weight", (json_int_t)v->weight, "healthy",
+                              (int)v->healthy);
+        json_object_update_missing_new(j, own_json(v, &s->own[i]));
+        json_array_append_new(list, j);
     }
     return list;
 }

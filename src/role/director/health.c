@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "role/director/probe.h"
 #include "stead/error.h"
+#include "store/store_own.h"
 
 #include <assert.h>
 
@@ -61,6 +62,11 @@ bool health_state_result(struct health_state *s, bool good)
     return s->healthy != before;
 }
 
+bool health_checking(const struct health *h, unsigned server)
+{
+    return server < h->count && h->watched[server].probe != NULL;
+}
+
 /* -- running checks -- */
 
 static void maybe_free(struct health *h)
@@ -77,7 +83,7 @@ static void maybe_free(struct health *h)
 /* Takes over what a failed forward said meanwhile. */
 static void heed_forwards(struct watched *w)
 {
-    if (w->state.healthy && !store_healthy(w->health->store, w->server))
+    if (w->state.healthy && !store_own_checked(w->health->store, w->server))
         health_state_doubt(&w->state);
 }
 

@@ -44,6 +44,9 @@ struct health;
 int health_open(const struct health_config *c, struct health **out);
 void health_close(struct health *h, void (*closed)(void *context), void *context);
 
+/* Is a check's connection to the server open now? */
+bool health_checking(const struct health *h, unsigned server);
+
 /* What the results of checks make of a server: pure. */
 struct health_state {
     bool healthy;

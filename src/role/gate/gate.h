@@ -28,6 +28,7 @@ struct gate_counters {
     atomic_uint_fast64_t unknown; /* of these: a write whose outcome is not known */
     atomic_uint_fast64_t busy;    /* of these: GATE_CALLS_MAX was reached */
     atomic_uint_fast64_t renewed;
+    atomic_uint_fast64_t reports; /* taken */
     atomic_uint_fast64_t waiting; /* now */
 };
 

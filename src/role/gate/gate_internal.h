@@ -19,7 +19,10 @@ enum gate_verb {
     GATE_TOUCH,
     GATE_END,
     GATE_KINDS,
-    GATE_WHOAMI
+    GATE_WHOAMI,
+    GATE_REPORT_SHOW,
+    GATE_REPORT,
+    GATE_REPORT_END
 };
 
 /* What a path and a method ask for. */
@@ -116,5 +119,9 @@ void gate_refuse(struct gate *g, struct http_request *r, int status, int err, co
 void gate_refuse_method(struct gate *g, struct http_request *r, const char *allow);
 void gate_reply_kinds(struct gate *g, struct http_request *r);
 void gate_reply_whoami(struct gate *g, struct http_request *r);
+
+/* gate_report.c: answers what is asked of /v1/server/SERVICE/report. */
+enum http_verdict gate_report_request(struct gate *g, struct http_request *r,
+                                      const struct gate_route *route, const char *body, size_t len);
 
 #endif

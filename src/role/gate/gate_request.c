@@ -264,6 +264,8 @@ enum http_verdict gate_request(void *context, struct http_request *r, const char
         gate_reply_kinds(g, r);
     } else if (route.verb == GATE_WHOAMI) {
         gate_reply_whoami(g, r);
+    } else if (route.verb >= GATE_REPORT_SHOW) {
+        return gate_report_request(g, r, &route, body, len);
     } else if ((status = check_session_request(g, h, &route, &err, &why)) == 404) {
         unknown_kind(g, r);
     } else if (status) {

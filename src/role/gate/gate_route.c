@@ -3,7 +3,7 @@
 
 #define PARTS_MAX 6
 
-enum resource { KINDS, WHOAMI, COLLECTION, RECORD, RENEW, TOUCH, RESOURCES };
+enum resource { KINDS, WHOAMI, COLLECTION, RECORD, RENEW, TOUCH, REPORT, RESOURCES };
 
 static const struct {
     enum resource resource;
@@ -11,16 +11,22 @@ static const struct {
     enum gate_verb verb;
     bool takes_body;
 } routes[] = {
-    {KINDS, "GET", GATE_KINDS, false},       {WHOAMI, "GET", GATE_WHOAMI, false},
-    {COLLECTION, "POST", GATE_CREATE, true}, {RECORD, "GET", GATE_READ, false},
-    {RECORD, "PATCH", GATE_CHANGE, true},    {RECORD, "DELETE", GATE_END, false},
-    {RENEW, "POST", GATE_RENEW, true},       {TOUCH, "POST", GATE_TOUCH, true},
+    {KINDS, "GET", GATE_KINDS, false},          {WHOAMI, "GET", GATE_WHOAMI, false},
+    {COLLECTION, "POST", GATE_CREATE, true},    {RECORD, "GET", GATE_READ, false},
+    {RECORD, "PATCH", GATE_CHANGE, true},       {RECORD, "DELETE", GATE_END, false},
+    {RENEW, "POST", GATE_RENEW, true},          {TOUCH, "POST", GATE_TOUCH, true},
+    {REPORT, "GET", GATE_REPORT_SHOW, false},   {REPORT, "PUT", GATE_REPORT, true},
+    {REPORT, "DELETE", GATE_REPORT_END, false},
 };
 
 static const char *const allowed[RESOURCES] = {
-    [KINDS] = "GET, HEAD", [WHOAMI] = "GET, HEAD",
-    [COLLECTION] = "POST", [RECORD] = "GET, HEAD, PATCH, DELETE",
-    [RENEW] = "POST",      [TOUCH] = "POST",
+    [KINDS] = "GET, HEAD",
+    [WHOAMI] = "GET, HEAD",
+    [COLLECTION] = "POST",
+    [RECORD] = "GET, HEAD, PATCH, DELETE",
+    [RENEW] = "POST",
+    [TOUCH] = "POST",
+    [REPORT] = "GET, HEAD, PUT, DELETE",
 };
 
 /* The path's parts between slashes; PARTS_MAX when there are that many or more. */
@@ -53,6 +59,8 @@ static bool find_resource(const struct slice *parts, size_t count, enum resource
         *out = RENEW;
     else if (sessions && count == 5 && slice_is(parts[4], "touch"))
         *out = TOUCH;
+    else if (count == 4 && slice_is(parts[1], "server") && slice_is(parts[3], "report"))
+        *out = REPORT;
     else
         return false;
     return true;
