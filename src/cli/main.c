@@ -11,7 +11,7 @@ static const struct verb verbs[] = {
     {"run", "[-c FILE]", "run the node that FILE describes, in the foreground", verb_run},
     {"check", "[-c FILE]", "check a configuration and say what is wrong with it", verb_check},
     {"status", "[NODE]", "how a node and its sessions are", verb_status},
-    {"roster", "[NODE]", "every server of the farm, with its users", verb_roster},
+    {"roster", "[NODE] [--watch]", "every server of the farm, with its users", verb_roster},
     {"wait", "[--synced] [-t SECONDS] [NODE]", "until a node takes clients", verb_wait},
     {"pick", "URL", "pick a server as a client does, and print its URL", verb_pick},
     {"connect", "HOST:PORT|URL", "standard input and output to the server that is picked",

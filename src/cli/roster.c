@@ -1,7 +1,7 @@
 /* stead roster: every server of the farm as a table, as one node sees it. */
-#include "cli/cli.h"
+#include "cli/roster.h"
 
-#include <jansson.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +14,12 @@ struct row {
 };
 
 static const char help[] =
-    "usage: stead roster [NODE] [--json]\n"
+    "usage: stead roster [NODE] [--watch] [--json]\n"
     "Every server of the farm as the node sees it: name, service, status, users of capacity,\n"
-    "weight, groups, zone and URLs. --json: the node's own answer.\n";
+    "weight, groups, zone and URLs. --json: the node's own answer.\n"
+    "--watch: goes on until Ctrl-C: the table in place, or, when the output is no terminal, a "
+    "line\n"
+    "for each change; with --json an event a line: the whole roster, then what has changed.\n";
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -57,7 +60,7 @@ static void fill_row(const json_t *server, struct row *r)
 }
 
 static void print_row(const struct cli_options *o, const struct row *r, const int *widths,
-                      bool head)
+                      bool head, const char *end)
 {
     for (int c = 0; c < COLUMNS; c++) {
         bool number = c == USERS || c == WEIGHT;
@@ -68,10 +71,11 @@ static void print_row(const struct cli_options *o, const struct row *r, const in
         printf("%s%s%*s%s", c ? "  " : "", painted ? cli_paint(o, paint) : "", width, r->cell[c],
                painted ? cli_paint(o, PAINT_NONE) : "");
     }
-    putchar('\n');
+    fputs(end, stdout);
 }
 
-static void print_table(const struct cli_options *o, const json_t *servers)
+void roster_table(const struct cli_options *o, const json_t *servers, size_t rows_max,
+                  const char *end)
 {
     static const struct row head = {
         {"SERVER", "SERVICE", "STATUS", "USERS", "WEIGHT", "GROUP", "ZONE", "URL"}};
@@ -88,9 +92,9 @@ static void print_table(const struct cli_options *o, const json_t *servers)
             if ((int)strlen(rows[i].cell[c]) > widths[c])
                 widths[c] = (int)strlen(rows[i].cell[c]);
     }
-    print_row(o, &head, widths, true);
-    for (size_t i = 0; i < count; i++)
-        print_row(o, &rows[i], widths, false);
+    print_row(o, &head, widths, true, end);
+    for (size_t i = 0; i < count && i < rows_max; i++)
+        print_row(o, &rows[i], widths, false, end);
     free(rows);
 }
 
@@ -100,8 +104,12 @@ int verb_roster(int argc, char **argv)
     char *body;
     if (cli_wants_help(argc, argv, help))
         return EXIT_DONE;
-    if (!cli_node_options(argc, argv, &o, NULL, NULL))
+    static const char *const extra[] = {"watch", NULL};
+    const char *values[1] = {NULL};
+    if (!cli_node_options(argc, argv, &o, extra, values))
         return EXIT_USAGE;
+    if (values[0])
+        return roster_watch(&o);
     int status = cli_admin(&o, "GET", "/v1/roster", &body);
     json_t *roster = status == 200 ? json_loads(body, 0, NULL) : NULL;
     int result = EXIT_DONE;
@@ -112,7 +120,7 @@ int verb_roster(int argc, char **argv)
     else if (json_array_size(json_object_get(roster, "servers")) == 0)
         printf("farm %s has no servers yet\n", text_of(roster, "farm"));
     else
-        print_table(&o, json_object_get(roster, "servers"));
+        roster_table(&o, json_object_get(roster, "servers"), SIZE_MAX, "\n");
     json_decref(roster);
     free(body);
     return result;

@@ -6,10 +6,11 @@ usage: test.py --build DIR [--slow N]   N: watchers that do not read; fewer wher
 """
 import pathlib
 import resource
+import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from farm import PUBLIC, SOURCE, Failed, check, eventually, json, options, request, scenario
+from farm import PUBLIC, SOURCE, Failed, Process, check, eventually, json, options, request, scenario
 from schema import Schema
 from watcher import PATH, Watcher
 
@@ -120,6 +121,32 @@ def watching(farm):
     eventually(lambda: farm.metric("s1", "stead_roster_watchers") == 0, "nobody watches any more")
 
 
+def command_line(farm):
+    """stead roster --watch: lines, and events as JSON, through the death of a server and of the node that is asked."""
+    runs = {}
+    for name, more in (("lines", []), ("events", ["--json"])):
+        log = farm.dir / f"watch.{name}.log"
+        argv = [farm.build / "stead", "roster", "-c", farm.conf("s1"), "--watch", *more]
+        runs[name] = Process(argv, log), log
+    lines, events = (lambda name=name: runs[name][1].read_text() for name in runs)
+    eventually(lambda: lines().count(" shop up users=") == 3, "three servers, three lines")
+    farm.kill("s3")
+    eventually(lambda: " s3 shop down (was " in lines(), "s3 is down")
+    farm.kill("s1")
+    eventually(lambda: "does not answer" in lines(), "s1 does not answer")
+    farm.start("s1", "s3")
+    eventually(lambda: "answers again" in lines() and " s3 shop up (was " in lines(), "both are back")
+    farm.wait_ready()
+    farm.wait_up("s1", "s2", "s3")
+    told = [json.loads(line) for line in events().splitlines() if line.startswith("{")]
+    check([e.pop("event") for e in told] == ["roster"] + ["change"] * (len(told) - 1), "the whole, then changes")
+    for i, event in enumerate(told):
+        valid(event, "change" if i else "roster")
+    for process, log in runs.values():
+        check(process.end(signal.SIGINT) == 0, f"Ctrl-C ends it: {log.name}")
+    check(farm.cli("roster", "--watch", "--admin", "127.0.0.1:1").returncode == 1, "nobody there")
+
+
 def slow_watchers(farm, count):
     """They ask and never read, while the roster changes; the node serves all the same."""
     slow = [Watcher(farm.ip("s1"), PUBLIC) for _ in range(count)]
@@ -182,6 +209,7 @@ def main():
         forms(farm)
         exposure(farm)
         watching(farm)
+        command_line(farm)
         slow_watchers(farm, slow)
         one_more(farm)
         stopping(farm)
