@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Long runs: fresh seeds in the simulator, coverage-guided fuzzing of every parser, shoppers for minutes.
+# Long runs: fresh seeds in the simulator, farms of 1,000 and 10,000 members, coverage-guided fuzzing of every parser,
+# shoppers for minutes. Ten thousand members need 3 GB: SWARM_GREAT=1000 leaves them out.
 # SEEDS (per half, default 2000), FUZZ_SECONDS (per target, 120), SHOP_SECONDS (600) make it longer or shorter.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-SEEDS=${SEEDS:-2000} FUZZ_SECONDS=${FUZZ_SECONDS:-120} SHOP_SECONDS=${SHOP_SECONDS:-600}
+SEEDS=${SEEDS:-2000} FUZZ_SECONDS=${FUZZ_SECONDS:-120} SHOP_SECONDS=${SHOP_SECONDS:-600} SWARM_GREAT=${SWARM_GREAT:-10000}
 passed=0 failed=0
 
 count() { # title, exit status
@@ -34,6 +35,22 @@ simulate() {
     count "simulated farms, seeds from $first" "$status"
 }
 
+swarm() {
+    local story nodes
+    build-soak/tests/swarm/stead_swarm --nodes 10 --seeds 1..500
+    count "swarms of 10" $?
+    for nodes in 1000 "$SWARM_GREAT"; do
+        for story in kill news; do
+            build-soak/tests/swarm/stead_swarm --nodes "$nodes" --seeds 1 --story "$story" --table
+            count "a swarm of $nodes: $story" $?
+        done
+    done
+    for story in nap loss split restart; do
+        build-soak/tests/swarm/stead_swarm --nodes 1000 --seeds 1 --story "$story" --table
+        count "a swarm of 1000: $story" $?
+    done
+}
+
 fuzz() {
     local target name scratch
     for target in build-fuzz/tests/fuzz/fuzz_*; do
@@ -49,6 +66,7 @@ fuzz() {
 
 build build-soak -DCMAKE_BUILD_TYPE=RelWithDebInfo
 simulate
+swarm
 build build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEAD_SANITIZE=address -DSTEAD_FUZZ=ON
 fuzz
 python3 tests/farm/shoppers/test.py --build build-soak --seconds "$SHOP_SECONDS"

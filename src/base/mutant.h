@@ -21,7 +21,10 @@
     X(REFUSAL_AS_ACK)         /* a refusal is taken for an acknowledgement */                      \
     X(NONCE_REUSED)           /* the frame counter starts anew within an incarnation */            \
     X(DEDUP_OFF)              /* a retransmitted message is delivered twice */                     \
-    X(READY_TOO_EARLY)        /* a starting node is up before the farm has its copies again */
+    X(READY_TOO_EARLY)        /* a starting node is up before the farm has its copies again */     \
+    X(SWIM_NO_REFUTATION)     /* a node that hears that it is suspect says nothing */              \
+    X(SWIM_NO_LOCAL_HEALTH)   /* a starved node trusts its own clock as ever */                    \
+    X(SWIM_NO_SUSPICION)      /* a probe that failed once is a verdict */
 
 enum mutant {
     MUTANT_NONE,
