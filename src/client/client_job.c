@@ -129,6 +129,8 @@ static void finish_connect(struct stead_client *c, uint64_t now_ms)
     if (err == STEAD_PENDING)
         return;
     if (!err) {
+        /* From here on it is the application's to wait for. */
+        epoll_ctl(c->epoll, EPOLL_CTL_DEL, c->dial.fd, NULL);
         c->old_fd = c->fd;
         c->fd = c->dial.fd;
         c->dial.fd = -1;
