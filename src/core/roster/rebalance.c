@@ -16,6 +16,7 @@ const char *rebalance_why_name(enum rebalance_why w)
 /* All that take part: servers that are up, or full, and have weight. */
 struct sum {
     uint64_t users, weights, digest;
+    size_t servers;
     const struct server *own;
     bool unsettled;
 };
@@ -49,6 +50,7 @@ static struct sum add_up(const struct roster *r, const char *service)
         sum.unsettled = sum.unsettled || is_unsettled(n);
         if (!takes_part(n, s))
             continue;
+        sum.servers++;
         sum.users += s->users;
         sum.weights += s->weight;
         sum.digest = mix(mix(sum.digest, n->entry->inc), s->weight);
@@ -151,11 +153,14 @@ static bool is_calm(struct rebalance *b, const struct sum *sum, uint64_t now_ms)
     uint64_t change = sum->users > b->users ? sum->users - b->users : b->users - sum->users;
     if (b->calm_ms == 0 || sum->digest != b->digest ||
         change * 50 > sum->users + 50 * REBALANCE_LEAST) {
+        if (b->calm_ms == 0 || sum->digest != b->digest)
+            b->calm_for_ms = sum->servers < b->servers ? REBALANCE_AWAY_MS : REBALANCE_CALM_MS;
         b->digest = sum->digest;
+        b->servers = sum->servers;
         b->users = sum->users;
         b->calm_ms = now_ms;
     }
-    return now_ms >= b->calm_ms + REBALANCE_CALM_MS;
+    return now_ms >= b->calm_ms + b->calm_for_ms;
 }
 
 static enum rebalance_why judge(struct rebalance *b, const struct sum *sum,
@@ -170,6 +175,7 @@ static enum rebalance_why judge(struct rebalance *b, const struct sum *sum,
     if (!calm)
         return REBALANCE_NOT_CALM;
     b->users = sum->users; /* a slow change is none */
+    b->calm_for_ms = REBALANCE_CALM_MS;
     if (own->place.surplus == 0)
         b->active = false;
     else if (beyond(own->place.surplus, own->place.fair, rules) || own->wanted)

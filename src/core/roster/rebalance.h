@@ -12,7 +12,8 @@
  *
  * It begins when this server is above its share, or a target below its own, by more than the
  * threshold, and goes on to level. It waits while somebody is suspect or joining, while counts are
- * old, while users come in numbers, and after each round until the counts show what moved. */
+ * old, while users come in numbers, for longer after a server went away (it may be restarting: what
+ * moves now would move back), and after each round until the counts show what moved. */
 #ifndef CORE_ROSTER_REBALANCE_H
 #define CORE_ROSTER_REBALANCE_H
 
@@ -25,6 +26,7 @@
 #define REBALANCE_ROUND_MS 10000 /* the most that one round takes */
 #define REBALANCE_SETTLE_MS 3000 /* after a round, until counts are believed */
 #define REBALANCE_CALM_MS 3000   /* so long the farm must have been the same */
+#define REBALANCE_AWAY_MS 15000  /* and so long after a server went away */
 #define REBALANCE_STALE_MS 5000  /* counts older than that are not believed */
 
 struct rebalance_rules {
@@ -34,9 +36,11 @@ struct rebalance_rules {
 
 /* What one server remembers from step to step. Zeroed = new. */
 struct rebalance {
-    uint64_t digest;   /* of who takes part */
-    uint64_t users;    /* of all, when the calm began */
-    uint64_t calm_ms;  /* since when; 0 = never stepped */
+    uint64_t digest;  /* of who takes part */
+    size_t servers;   /* that do */
+    uint64_t users;   /* of all, when the calm began */
+    uint64_t calm_ms; /* since when; 0 = never stepped */
+    uint64_t calm_for_ms;
     uint64_t again_ms; /* not before */
     bool active;
 };

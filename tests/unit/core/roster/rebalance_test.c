@@ -244,6 +244,28 @@ static void nothing_moves_while_users_come(void **state)
     roster_unref(r);
 }
 
+static void who_went_away_may_come_back(void **state)
+{
+    uint32_t users[] = {200, 50, 50};
+    struct rebalance b = {0};
+    struct rebalance_plan p;
+    (void)state;
+    struct roster *r = farm(users, 3, 0);
+    rebalance_step(&b, r, "shop", &rules, 1000, &p);
+    r->nodes[2].status = STATUS_DRAINING;
+    rebalance_step(&b, r, "shop", &rules, 2000, &p);
+    rebalance_step(&b, r, "shop", &rules, 2000 + REBALANCE_AWAY_MS - 1, &p);
+    assert_int_equal(p.why, REBALANCE_NOT_CALM);
+    struct rebalance gone = b;
+    rebalance_step(&gone, r, "shop", &rules, 2000 + REBALANCE_AWAY_MS, &p);
+    assert_int_equal(p.why, REBALANCE_MOVES);
+    r->nodes[2].status = STATUS_UP;
+    rebalance_step(&b, r, "shop", &rules, 18000, &p);
+    rebalance_step(&b, r, "shop", &rules, 18000 + REBALANCE_CALM_MS, &p);
+    assert_int_equal(p.why, REBALANCE_MOVES);
+    roster_unref(r);
+}
+
 /* All nodes at once, by the same roster: no target is overfilled, nobody gives more than he has. */
 static void many_that_give_fill_each_target_exactly(void **state)
 {
@@ -305,6 +327,7 @@ int main(void)
         cmocka_unit_test(what_is_not_sure_moves_nobody),
         cmocka_unit_test(who_drains_or_is_out_gets_nobody),
         cmocka_unit_test(nothing_moves_while_users_come),
+        cmocka_unit_test(who_went_away_may_come_back),
         cmocka_unit_test(many_that_give_fill_each_target_exactly),
         cmocka_unit_test(the_largest_numbers_are_borne),
     };
