@@ -4,7 +4,6 @@
 #include "core/roster/entry.h"
 #include "role/admin/admin.h"
 #include "role/director/agent_door.h"
-#include "role/director/flow.h"
 #include "role/name/name.h"
 
 /* Of a worker's part: public 1, gate 1, tunnels 2, last answers 1, caches 2, watchers 1. */
@@ -20,9 +19,8 @@ static uint64_t reserve(size_t workers)
     const uint64_t agents = ENTRY_SERVERS_MAX * (2 + 1 + AGENT_DOOR_CONNECTIONS_MAX + 1);
     /* a worker's listeners, pollers, and its loop's own */
     const uint64_t loop = 14 + 2 * NAME_LISTENERS_MAX;
-    const uint64_t pipes = 2 * FLOW_PIPES_MAX; /* of its forwarder */
     const uint64_t names = NAME_TCP_CONNECTIONS_MAX + 1;
-    return process + admin + checks + agents + workers * (loop + pipes + names);
+    return process + admin + checks + agents + workers * (loop + names);
 }
 
 static uint64_t needed(size_t workers, uint32_t each)

@@ -64,6 +64,7 @@ struct roster *membership_roster(struct membership *m, uint64_t now_ns)
     }
     qsort(r->nodes, count, sizeof r->nodes[0], compare_shown);
     r->count = drop_same_names(r->nodes, count);
+    roster_settle(r);
     return r;
 }
 

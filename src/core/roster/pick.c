@@ -1,8 +1,10 @@
-/* pick.c - the policies. No memory is taken: candidates are walked anew for each draw, so a farm of
- * any size can be picked from on a data path. */
+/* pick.c - the policies. A settled snapshot has its candidates prepared, so that a draw costs the
+ * same in a farm of any size; in others, and where a filter asks for more than a service, they are
+ * walked anew for each draw. Both ways the same chance draws the same server. */
 #include "core/roster/pick.h"
 
 #include "base/rng.h"
+#include "core/roster/roster_index.h"
 
 #include <string.h>
 
@@ -61,10 +63,15 @@ static bool node_passes(const struct pick_filter *f, const struct roster_node *n
     return true;
 }
 
+bool pick_eligible(const struct roster_node *n, const struct server *s, enum status wanted)
+{
+    return s->weight > 0 && (s->capacity == 0 || s->users < s->capacity) &&
+           roster_server_status(n, s) == wanted;
+}
+
 static bool server_passes(const struct walk *w, const struct roster_node *n, const struct server *s)
 {
-    return strcmp(s->service, w->filter->service) == 0 && s->weight > 0 &&
-           (s->capacity == 0 || s->users < s->capacity) && roster_server_status(n, s) == w->wanted;
+    return strcmp(s->service, w->filter->service) == 0 && pick_eligible(n, s, w->wanted);
 }
 
 static void walk_start(struct walk *w, const struct roster *r, const struct pick_filter *f,
@@ -124,7 +131,7 @@ static bool draw(struct walk w, bool by_weight, const struct server *without, st
 
 /* Users by weight, then load by its own report, which is all that is told of some farms: <0 when a
  * has less load than b. */
-static int compare_load(const struct server *a, const struct server *b)
+int pick_compare_load(const struct server *a, const struct server *b)
 {
     uint64_t left = (uint64_t)a->users * b->weight, right = (uint64_t)b->users * a->weight;
     int order = (left > right) - (left < right);
@@ -133,8 +140,137 @@ static int compare_load(const struct server *a, const struct server *b)
     return (a->load > b->load) - (a->load < b->load);
 }
 
+/* -- from what is prepared -- */
+
+#define LEFT_OUT_MAX 4
+
+/* Candidates with some of them left out, in order. */
+struct lot {
+    const struct roster_candidates *from;
+    size_t left_out[LEFT_OUT_MAX];
+    size_t left_out_count;
+};
+
+static void leave_out(struct lot *l, size_t candidate)
+{
+    size_t at = l->left_out_count++;
+    for (; at > 0 && l->left_out[at - 1] > candidate; at--)
+        l->left_out[at] = l->left_out[at - 1];
+    l->left_out[at] = candidate;
+}
+
+/* False: the filter asks for more than is prepared. */
+static bool lot_init(struct lot *l, const struct walk *w, const struct roster_candidates *from)
+{
+    const struct pick_filter *f = w->filter;
+    *l = (struct lot){.from = from};
+    for (size_t i = 0; i < f->exclude_count; i++) {
+        const struct roster_node *n = roster_find(w->roster, f->exclude[i]);
+        size_t at = n != NULL ? roster_candidates_of(from, n) : from->count;
+        /* One stays free for the second of two draws. */
+        if (at + 1 < from->count && from->at[at + 1].node == n)
+            return false;
+        if (at < from->count && l->left_out_count == LEFT_OUT_MAX - 1)
+            return false;
+        if (at < from->count)
+            leave_out(l, at);
+    }
+    return true;
+}
+
+static uint64_t before(const struct roster_candidates *c, size_t at, bool by_weight)
+{
+    return by_weight ? c->at[at].weight_before : at;
+}
+
+/* The number of the candidate drawn; from->count: there is none. */
+static size_t lot_draw(const struct lot *l, bool by_weight, struct rng *rng)
+{
+    const struct roster_candidates *c = l->from;
+    uint64_t total = before(c, c->count, by_weight);
+    for (size_t i = 0; i < l->left_out_count; i++)
+        total -= before(c, l->left_out[i] + 1, by_weight) - before(c, l->left_out[i], by_weight);
+    if (total == 0)
+        return c->count;
+    uint64_t at = rng_below(rng, total);
+    for (size_t i = 0; i < l->left_out_count; i++) {
+        uint64_t start = before(c, l->left_out[i], by_weight);
+        if (at >= start)
+            at += before(c, l->left_out[i] + 1, by_weight) - start;
+    }
+    size_t low = 0, high = c->count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (before(c, middle, by_weight) <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* As draw() and draw_two() do, by the same chance. */
+static size_t lot_draw_some(struct lot *l, size_t wanted, bool by_weight, struct rng *rng,
+                            struct pick_choice *out)
+{
+    size_t n = 0;
+    for (; n < wanted; n++) {
+        size_t drawn = lot_draw(l, by_weight, rng);
+        if (drawn == l->from->count)
+            break;
+        out[n] = (struct pick_choice){l->from->at[drawn].node, l->from->at[drawn].server};
+        if (n + 1 < wanted)
+            leave_out(l, drawn);
+    }
+    return n;
+}
+
+static bool lot_prepare(const struct walk *w, struct lot *l)
+{
+    const struct roster_index *index = NULL;
+    if (w->wanted == STATUS_UP && w->filter->group == NULL && w->filter->zone == NULL)
+        index = roster_index_of(w->roster);
+    return index != NULL && lot_init(l, w, roster_index_service(index, w->filter->service));
+}
+
+/* One of those with the least load. False: all of them are left out, or there are none. */
+static bool lot_least(const struct lot *l, struct rng *rng, size_t *drawn)
+{
+    const struct roster_candidates *c = l->from;
+    size_t left = c->least_count;
+    for (size_t i = 0; i < c->least_count; i++)
+        for (size_t j = 0; j < l->left_out_count; j++)
+            left -= c->least[i] == l->left_out[j];
+    if (left == 0)
+        return false;
+    size_t at = (size_t)rng_below(rng, left);
+    for (size_t i = 0; i < c->least_count; i++) {
+        bool out = false;
+        for (size_t j = 0; j < l->left_out_count; j++)
+            out |= c->least[i] == l->left_out[j];
+        if (!out && at-- == 0) {
+            *drawn = c->least[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -- either way -- */
+
+static bool draw_one(const struct walk *w, bool by_weight, struct rng *rng, struct pick_choice *out)
+{
+    struct lot l;
+    if (lot_prepare(w, &l))
+        return lot_draw_some(&l, 1, by_weight, rng, out) == 1;
+    return draw(*w, by_weight, NULL, rng, out);
+}
+
 static size_t draw_two(const struct walk *w, struct rng *rng, struct pick_choice out[2])
 {
+    struct lot l;
+    if (lot_prepare(w, &l))
+        return lot_draw_some(&l, 2, true, rng, out);
     if (!draw(*w, true, NULL, rng, &out[0]))
         return 0;
     return draw(*w, true, out[0].server, rng, &out[1]) ? 2 : 1;
@@ -146,17 +282,23 @@ static bool two_choices(const struct walk *w, struct rng *rng, struct pick_choic
     size_t count = draw_two(w, rng, two);
     if (count == 0)
         return false;
-    *out = two[count == 2 && compare_load(two[1].server, two[0].server) < 0];
+    *out = two[count == 2 && pick_compare_load(two[1].server, two[0].server) < 0];
     return true;
 }
 
 /* The least loaded; of equals each with the same chance. */
 static bool least_users(struct walk w, struct rng *rng, struct pick_choice *out)
 {
+    struct lot l;
+    size_t drawn;
+    if (lot_prepare(&w, &l) && lot_least(&l, rng, &drawn)) {
+        *out = (struct pick_choice){l.from->at[drawn].node, l.from->at[drawn].server};
+        return true;
+    }
     struct pick_choice c;
     uint64_t ties = 0;
     while (walk_next(&w, &c)) {
-        int order = ties == 0 ? -1 : compare_load(c.server, out->server);
+        int order = ties == 0 ? -1 : pick_compare_load(c.server, out->server);
         if (order > 0)
             continue;
         ties = order < 0 ? 1 : ties + 1;
@@ -173,9 +315,9 @@ static bool pick_among(const struct walk *w, enum policy p, uint64_t chance,
     rng_init(&rng, chance);
     switch (p) {
     case POLICY_RANDOM:
-        return draw(*w, false, NULL, &rng, out);
+        return draw_one(w, false, &rng, out);
     case POLICY_WEIGHTED:
-        return draw(*w, true, NULL, &rng, out);
+        return draw_one(w, true, &rng, out);
     case POLICY_LEAST_USERS:
         return least_users(*w, &rng, out);
     case POLICY_TWO_CHOICES:

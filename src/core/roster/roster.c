@@ -2,6 +2,8 @@
  * roster_json.c's. */
 #include "core/roster/roster.h"
 
+#include "core/roster/roster_index.h"
+
 #include "base/mem.h"
 
 #include <assert.h>
@@ -49,7 +51,13 @@ void roster_unref(struct roster *r)
         return;
     for (size_t i = 0; i < r->count; i++)
         entry_unref(r->nodes[i].entry);
+    roster_index_free(atomic_load(&r->index));
     mem_free(r);
+}
+
+void roster_settle(struct roster *r)
+{
+    r->settled = true;
 }
 
 const struct roster_node *roster_find(const struct roster *r, const char *name)
@@ -114,6 +122,9 @@ bool roster_by_host(const struct roster *r, const char *host, size_t host_len, u
         host++;
         host_len -= 2;
     }
+    const struct roster_index *index = roster_index_of(r);
+    if (index != NULL)
+        return roster_index_host(index, host, host_len, port, node, server);
     for (size_t i = 0; i < r->count; i++) {
         const struct roster_node *n = &r->nodes[i];
         for (size_t j = 0; j < n->entry->server_count; j++) {

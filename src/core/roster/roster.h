@@ -18,8 +18,12 @@ struct roster_node {
     bool self;
 };
 
+struct roster_index;
+
 struct roster {
     atomic_uint refs;
+    bool settled;
+    struct roster_index *_Atomic index; /* see roster_index.h */
     uint64_t revision;
     char farm[NAME_MAX_BYTES + 1];
     size_t count;
@@ -32,6 +36,9 @@ struct roster *roster_new(size_t count) __attribute__((warn_unused_result));
 struct roster *roster_blank(size_t count, size_t servers) __attribute__((warn_unused_result));
 struct roster *roster_ref(struct roster *r);
 void roster_unref(struct roster *r); /* takes NULL */
+
+/* Nothing of it changes any more: what is looked up in it may be prepared once for all. */
+void roster_settle(struct roster *r);
 
 const struct roster_node *roster_find(const struct roster *r, const char *name);
 /* The node's server for a service, or NULL. */

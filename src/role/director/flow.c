@@ -13,8 +13,9 @@
 /* What a pipe must carry at once to be better than the buffer. */
 #define BULK_BYTES_MIN 16384
 
-void flow_means_init(struct flow_means *m)
+void flow_means_init(struct flow_means *m, unsigned pipes_max)
 {
+    m->pipes_max = pipes_max;
     m->pipes_open = m->pipes_free = 0;
     m->no_splice = false;
 }
@@ -39,7 +40,7 @@ static bool pipe_get(struct flow_means *m, struct flow_pipe *p)
         *p = m->free[--m->pipes_free];
         return true;
     }
-    if (m->no_splice || m->pipes_open == FLOW_PIPES_MAX || pipe2(fd, O_NONBLOCK | O_CLOEXEC) != 0)
+    if (m->no_splice || m->pipes_open >= m->pipes_max || pipe2(fd, O_NONBLOCK | O_CLOEXEC) != 0)
         return false;
     (void)!fcntl(fd[1], F_SETPIPE_SZ, FLOW_PIPE_BYTES); /* beyond the user's share: as it is */
     *p = (struct flow_pipe){fd[0], fd[1]};

@@ -15,7 +15,7 @@
 
 #define FLOW_BUFFER_BYTES 65536u
 #define FLOW_PIPE_BYTES (256u << 10) /* asked for; the kernel may give less */
-#define FLOW_PIPES_MAX 32u           /* of one forwarder, with two descriptors each */
+#define FLOW_PIPES_MAX 128u          /* of one forwarder, with two descriptors each */
 
 struct flow_pipe {
     int read, write;
@@ -23,7 +23,7 @@ struct flow_pipe {
 
 /* What the flows of one forwarder share. */
 struct flow_means {
-    unsigned pipes_open, pipes_free;
+    unsigned pipes_max, pipes_open, pipes_free;
     bool no_splice; /* the kernel said so */
     struct flow_pipe free[FLOW_PIPES_MAX];
     char buffer[FLOW_BUFFER_BYTES];
@@ -43,7 +43,8 @@ struct flow {
 
 enum flow_end { FLOW_OPEN, FLOW_FROM_BROKE, FLOW_TO_BROKE };
 
-void flow_means_init(struct flow_means *m);
+/* pipes_max: at most FLOW_PIPES_MAX. */
+void flow_means_init(struct flow_means *m, unsigned pipes_max);
 /* Closes the free pipes; no flow may have one. */
 void flow_means_deinit(struct flow_means *m);
 

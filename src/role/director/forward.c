@@ -383,9 +383,12 @@ int forwarder_open(const struct forwarder_config *c, struct forwarder **out)
         mem_free(f);
         return e;
     }
-    flow_means_init(&f->means);
+    /* A pipe has two descriptors as a tunnel has. */
+    unsigned pipes = c->limits.tunnels_max / 8;
+    flow_means_init(&f->means, pipes < FLOW_PIPES_MAX ? pipes : FLOW_PIPES_MAX);
     f->loop = c->loop;
     f->limits = c->limits;
+    f->limits.tunnels_max -= f->means.pipes_max;
     f->counters = c->counters;
     list_init(&f->connecting);
     list_init(&f->active);

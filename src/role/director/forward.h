@@ -27,7 +27,8 @@
 struct forwarder;
 
 struct forward_limits {
-    uint32_t tunnels_max; /* at once; default 10,000 */
+    uint32_t tunnels_max; /* at once, of two descriptors each; up to an eighth of it, at most 128,
+                             goes to pipes; default 10,000 */
     uint32_t connect_ms;  /* default 3 s */
     uint32_t idle_ms;     /* without a byte either way; default 1 h */
     uint32_t linger_ms;   /* to deliver the last bytes after the other side's reset; default 2 s */

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "core/roster/pick.h"
 
 #include <stdio.h>
@@ -164,6 +165,91 @@ static void test_group_and_zone(void **state)
     roster_unref(r);
 }
 
+/* Every policy, over farms of many shapes: what is prepared draws what a walk draws. */
+static void test_a_settled_snapshot_draws_the_same(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"s03", "s00", "nobody", "s12"};
+    uint32_t seed = 1;
+    for (size_t count = 1; count < 40; count += 3) {
+        struct roster *r = farm_of(count), *settled = roster_new(count);
+        assert_non_null(settled);
+        for (size_t i = 0; i < count; i++) {
+            struct entry *e = r->nodes[i].entry;
+            seed = seed * 1664525 + 1013904223;
+            snprintf(e->name, sizeof e->name, "s%02zu", i);
+            e->servers[0].weight = seed >> 28;
+            e->servers[0].users = (seed >> 20) % 50;
+            e->servers[0].healthy = (seed >> 16) % 4 != 0;
+            if (i % 7 == 0) {
+                e->servers[e->server_count] = e->servers[0];
+                strcpy(e->servers[e->server_count++].service, "chat");
+            }
+        }
+        for (size_t i = 0; i < count; i++)
+            settled->nodes[i] = (struct roster_node){.entry = entry_ref(r->nodes[i].entry),
+                                                     .status = r->nodes[i].status};
+        roster_settle(settled);
+        for (size_t excluded = 0; excluded <= 4; excluded++) {
+            struct pick_filter f = {.service = excluded % 2 ? "chat" : "shop",
+                                    .exclude = names,
+                                    .exclude_count = excluded};
+            for (int p = POLICY_TWO_CHOICES; p < POLICY_LEAST_USERS; p++) {
+                for (uint64_t chance = 0; chance < 60; chance++) {
+                    struct pick_choice a, b;
+                    bool some = pick(r, &f, (enum policy)p, true, chance, &a);
+                    assert_int_equal(pick(settled, &f, (enum policy)p, true, chance, &b), some);
+                    if (some) {
+                        assert_ptr_equal(a.node->entry, b.node->entry);
+                        assert_int_equal(a.server - a.node->entry->servers,
+                                         b.server - b.node->entry->servers);
+                    }
+                }
+            }
+        }
+        roster_unref(r);
+        roster_unref(settled);
+    }
+}
+
+static void test_a_settled_snapshot_spreads_over_the_least(void **state)
+{
+    (void)state;
+    unsigned hits[4];
+    static const char *const names[] = {"s1", "s3"};
+    struct roster *r = farm_of(4);
+    for (size_t i = 0; i < 4; i++)
+        r->nodes[i].entry->servers[0].users = 8;
+    r->nodes[1].entry->servers[0].users = r->nodes[3].entry->servers[0].users = 6;
+    roster_settle(r);
+    draw(r, POLICY_LEAST_USERS, &shop, false, hits);
+    near(hits[1], 0.5);
+    near(hits[3], 0.5);
+    struct pick_filter f = {.service = "shop", .exclude = names, .exclude_count = 1};
+    draw(r, POLICY_LEAST_USERS, &f, false, hits);
+    assert_int_equal(hits[3], DRAWS);
+    f.exclude_count = 2; /* all of the least: the others are looked through */
+    draw(r, POLICY_LEAST_USERS, &f, false, hits);
+    near(hits[0], 0.5);
+    near(hits[2], 0.5);
+    roster_unref(r);
+}
+
+static void test_without_memory_it_walks(void **state)
+{
+    (void)state;
+    struct pick_choice c;
+    for (unsigned n = 1; n < 12; n++) {
+        struct roster *r = farm_of(5);
+        roster_settle(r);
+        mem_fail_after(n);
+        assert_true(pick(r, &shop, POLICY_WEIGHTED, false, n, &c));
+        mem_fail_after(0);
+        assert_true(pick(r, &shop, POLICY_WEIGHTED, false, n, &c));
+        roster_unref(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +259,9 @@ int main(void)
         cmocka_unit_test(test_least_users),
         cmocka_unit_test(test_who_is_left_out),
         cmocka_unit_test(test_group_and_zone),
+        cmocka_unit_test(test_a_settled_snapshot_draws_the_same),
+        cmocka_unit_test(test_a_settled_snapshot_spreads_over_the_least),
+        cmocka_unit_test(test_without_memory_it_walks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

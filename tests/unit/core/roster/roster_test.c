@@ -59,19 +59,50 @@ static bool by_host(const struct roster *r, const char *host, uint16_t port, con
            strcmp(n->entry->name, expected) == 0 && s == &n->entry->servers[0];
 }
 
-static void test_by_host(void **state)
+static void check_by_host(bool settled)
 {
-    (void)state;
     struct roster *r = three();
+    if (settled)
+        roster_settle(r);
     assert_true(by_host(r, "a.EXAMPLE", 0, "a"));
     assert_true(by_host(r, "a.example", 443, "a"));
     assert_false(by_host(r, "a.example", 80, "a"));
     assert_true(by_host(r, "b.example", 8080, "b"));
     assert_false(by_host(r, "b.exampl", 0, "b"));
     assert_false(by_host(r, "b.example.org", 0, "b"));
+    roster_unref(r);
+    r = three();
     strcpy(r->nodes[1].entry->servers[0].urls[0], "http://[fe80::1]/");
+    if (settled)
+        roster_settle(r);
     assert_true(by_host(r, "[FE80::1]", 80, "b"));
     assert_true(by_host(r, "fe80::1", 0, "b"));
+    roster_unref(r);
+}
+
+static void test_by_host(void **state)
+{
+    (void)state;
+    check_by_host(false);
+    check_by_host(true);
+}
+
+static void test_by_host_the_first_of_equals_is_found(void **state)
+{
+    const struct roster_node *n;
+    const struct server *s;
+    (void)state;
+    struct roster *r = three();
+    for (size_t i = 0; i < r->count; i++) {
+        r->nodes[i].entry->servers[0].url_count = 1;
+        strcpy(r->nodes[i].entry->servers[0].urls[0], "http://same.example/");
+    }
+    assert_true(roster_by_host(r, "same.example", 12, 0, &n, &s));
+    assert_ptr_equal(n, &r->nodes[0]);
+    roster_settle(r);
+    assert_true(roster_by_host(r, "SAME.example", 12, 80, &n, &s));
+    assert_ptr_equal(n, &r->nodes[0]);
+    assert_false(roster_by_host(r, "same.example", 12, 81, &n, &s));
     roster_unref(r);
 }
 
@@ -114,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_by_host),
+        cmocka_unit_test(test_by_host_the_first_of_equals_is_found),
         cmocka_unit_test(test_server_status),
         cmocka_unit_test(test_references),
     };

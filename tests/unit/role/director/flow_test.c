@@ -50,7 +50,7 @@ static void rig_open(struct rig *r)
 {
     int in[2], out[2];
     memset(r, 0, sizeof(*r));
-    flow_means_init(&r->means);
+    flow_means_init(&r->means, 4);
     tcp_pair(in);
     tcp_pair(out);
     r->source = in[0];
@@ -246,6 +246,17 @@ static void without_descriptors_bulk_is_copied(void **state)
     rig_close(&r);
 }
 
+static void no_more_pipes_than_allowed(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    r.means.pipes_max = 0;
+    pass_all(&r, 4 * MIB);
+    assert_int_equal(r.means.pipes_open, 0);
+    rig_close(&r);
+}
+
 static void a_kernel_without_splice_is_copied_for(void **state)
 {
     struct rig r;
@@ -285,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_receiver_that_breaks_off_is_told_with_bytes_in_the_pipe),
         cmocka_unit_test(a_sender_that_breaks_off_is_told_behind_its_bytes),
         cmocka_unit_test(without_descriptors_bulk_is_copied),
+        cmocka_unit_test(no_more_pipes_than_allowed),
         cmocka_unit_test(a_kernel_without_splice_is_copied_for),
         cmocka_unit_test(no_memory_for_what_waits_breaks_the_flow),
     };
