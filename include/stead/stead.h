@@ -53,6 +53,8 @@ struct stead_options {
     uint32_t retry_base_ms; /* the n-th wait is random, from 0 to base * 2^n; 200 */
     uint32_t retry_max_ms;  /* but no longer than this; 30,000 */
     uint32_t penalty_ms;    /* a server that failed is passed over for so long; 30,000 */
+    const char *token; /* for a farm that tells its roster only to who has this; NULL: none. It goes
+                          in the clear to whoever is asked for a roster */
 };
 
 /* Fills in the defaults. size is sizeof(struct stead_options) as the caller knows it. */

@@ -179,6 +179,7 @@ int verb_connect(int argc, char **argv)
     struct relay r;
     const char *value[OPTION_COUNT] = {NULL};
     char url[512];
+    char token[PICK_TOKEN_MAX + 1];
     struct cli_options o;
     struct stead_options so;
     if (cli_wants_help(argc, argv, help))
@@ -191,7 +192,8 @@ int verb_connect(int argc, char **argv)
     }
     const char *to = argv[o.first];
     snprintf(url, sizeof(url), "%s%s", strstr(to, "://") ? "" : "http://", to);
-    pick_options(value, &so);
+    if (!pick_options(value, token, &so))
+        return EXIT_USAGE;
     r = (struct relay){.url = url,
                        .reconnect = value[RECONNECT] != NULL,
                        .verbose = value[VERBOSE] != NULL,

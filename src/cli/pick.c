@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { VERBOSE = PICK_OPTION_COUNT, OPTION_COUNT };
 static const char *const options[] = {PICK_OPTIONS, "verbose", NULL};
@@ -18,7 +19,21 @@ static const char help[] =
     "  --verbose          also which first server answered, and who was considered\n"
     "  --json             all of it as JSON\n";
 
-void pick_options(const char **values, struct stead_options *out)
+/* The first word of the file. */
+static bool read_token(const char *path, char token[PICK_TOKEN_MAX + 1])
+{
+    FILE *f = fopen(path, "r");
+    size_t len = f ? fread(token, 1, PICK_TOKEN_MAX, f) : 0;
+    if (f)
+        fclose(f);
+    token[len] = '\0';
+    token[strcspn(token, " \t\r\n")] = '\0';
+    if (!*token)
+        fprintf(stderr, "stead: %s: no token can be read there\n", path);
+    return *token;
+}
+
+bool pick_options(const char **values, char token[PICK_TOKEN_MAX + 1], struct stead_options *out)
 {
     stead_options_init(out, sizeof(*out));
     out->dns = values[PICK_DNS];
@@ -29,6 +44,10 @@ void pick_options(const char **values, struct stead_options *out)
     out->allow = values[PICK_ALLOW];
     out->exclude = &values[PICK_EXCLUDE];
     out->exclude_count = values[PICK_EXCLUDE] ? 1 : 0;
+    if (!values[PICK_TOKEN])
+        return true;
+    out->token = token;
+    return read_token(values[PICK_TOKEN], token);
 }
 
 static void print_json(const struct stead_choice *c)
@@ -72,6 +91,8 @@ static const char *reason(int err)
         return "there is no such name, or no roster of a farm behind it";
     case STEAD_E_NO_SERVER:
         return "no server can take a client; 'stead why pick' says why of each";
+    case STEAD_E_DENIED:
+        return "the farm tells its roster only to who has its token; see --token-file";
     default:
         return stead_error_text(err);
     }
@@ -88,6 +109,7 @@ int pick_failed(const char *verb, const char *url, int err)
 int verb_pick(int argc, char **argv)
 {
     const char *value[OPTION_COUNT] = {NULL};
+    char token[PICK_TOKEN_MAX + 1];
     struct cli_options o;
     struct stead_options so;
     struct stead_choice *choice;
@@ -99,7 +121,8 @@ int verb_pick(int argc, char **argv)
         fprintf(stderr, "stead pick: which URL? See 'stead help pick'\n");
         return EXIT_USAGE;
     }
-    pick_options(value, &so);
+    if (!pick_options(value, token, &so))
+        return EXIT_USAGE;
     int err = stead_pick(argv[o.first], &so, &choice);
     if (err)
         return pick_failed("pick", argv[o.first], err);

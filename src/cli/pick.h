@@ -4,8 +4,11 @@
 
 #include "stead/stead.h"
 
+#include <stdbool.h>
+
 /* Their options, first in each verb's list; values in the same order. */
-#define PICK_OPTIONS "dns:", "service:", "policy:", "group:", "zone:", "exclude:", "allow:"
+#define PICK_OPTIONS                                                                               \
+    "dns:", "service:", "policy:", "group:", "zone:", "exclude:", "allow:", "token-file:"
 enum {
     PICK_DNS,
     PICK_SERVICE,
@@ -14,6 +17,7 @@ enum {
     PICK_ZONE,
     PICK_EXCLUDE,
     PICK_ALLOW,
+    PICK_TOKEN,
     PICK_OPTION_COUNT
 };
 #define PICK_HELP                                                                                  \
@@ -22,10 +26,13 @@ enum {
     "  --group G, --zone Z, --service ID   only servers of these\n"                                \
     "  --exclude NAME     not this server\n"                                                       \
     "  --allow SUFFIX     only servers whose host is under this domain (default: the parent\n"     \
-    "                     domain of the URL's host; '*': any)\n"
+    "                     domain of the URL's host; '*': any)\n"                                   \
+    "  --token-file FILE  what a farm wants to see that tells its roster not to everybody\n"
 
-/* values[] must live as long as the options. */
-void pick_options(const char **values, struct stead_options *out);
+#define PICK_TOKEN_MAX 256
+
+/* values[] and token must live as long as the options. False after it said what is wrong. */
+bool pick_options(const char **values, char token[PICK_TOKEN_MAX + 1], struct stead_options *out);
 /* Says on standard error what failed; returns the exit status. */
 int pick_failed(const char *verb, const char *url, int err);
 

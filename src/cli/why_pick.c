@@ -80,6 +80,7 @@ static void print_people(const struct cli_options *o, const struct stead_choice 
 int why_pick(int argc, char **argv)
 {
     const char *value[PICK_OPTION_COUNT] = {NULL};
+    char token[PICK_TOKEN_MAX + 1];
     struct cli_options o;
     struct stead_options so;
     struct stead_choice *choice;
@@ -89,7 +90,8 @@ int why_pick(int argc, char **argv)
         fprintf(stderr, "stead why pick: which URL? See 'stead help why'\n");
         return EXIT_USAGE;
     }
-    pick_options(value, &so);
+    if (!pick_options(value, token, &so))
+        return EXIT_USAGE;
     int err = stead_pick_why(argv[o.first], &so, &choice);
     if (!choice)
         return pick_failed("why", argv[o.first], err);

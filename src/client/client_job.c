@@ -47,7 +47,11 @@ static int begin_ask(struct stead_client *c, const struct addr *to)
     struct dial d;
     terms_target(c->terms.options.service, NULL, target);
     dial_addr(&d, to, c->terms.options.timeout_ms);
-    return get_new(&d, c->terms.authority, target, "application/json", "", &c->ask);
+    const struct get_request q = {.authority = c->terms.authority,
+                                  .target = target,
+                                  .accept = "application/json",
+                                  .token = c->terms.options.token};
+    return get_new(&d, &q, &c->ask);
 }
 
 static int begin_connect(struct stead_client *c, const char *text)
@@ -158,7 +162,12 @@ static int begin_watch(struct stead_client *c, const struct ladder_action *a)
     authority[u.authority.len] = 0;
     terms_target(c->ladder.service, a->server, target);
     int err = dial_host(&d, host, u.port, name_server(c), c->terms.options.timeout_ms);
-    return err ? err : get_new(&d, authority, target, "text/event-stream", c->watch_id, &c->watch);
+    const struct get_request q = {.authority = authority,
+                                  .target = target,
+                                  .accept = "text/event-stream",
+                                  .token = c->terms.options.token,
+                                  .last_id = c->watch_id};
+    return err ? err : get_new(&d, &q, &c->watch);
 }
 
 void client_watch(struct stead_client *c, const struct ladder_action *a, uint64_t now_ms)

@@ -12,8 +12,21 @@
 #define READ_BYTES 16384
 #define READS_A_STEP 16 /* the caller has other things to do as well */
 
-int get_new(const struct dial *d, const char *authority, const char *target, const char *accept,
-            const char *last_id, struct get **out)
+static bool write_request(struct get *g, const struct get_request *q)
+{
+    bool resume = q->last_id && *q->last_id;
+    int n =
+        snprintf(g->request, sizeof g->request,
+                 "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: libstead/" STEAD_VERSION "\r\n"
+                 "Accept: %s\r\n%s%s%s%s%s%sConnection: close\r\n\r\n",
+                 q->target, q->authority, q->accept, q->token ? "Authorization: Bearer " : "",
+                 q->token ? q->token : "", q->token ? "\r\n" : "", resume ? "Last-Event-ID: " : "",
+                 resume ? q->last_id : "", resume ? "\r\n" : "");
+    g->len = n < 0 ? 0 : (size_t)n;
+    return n > 0 && g->len < sizeof g->request;
+}
+
+int get_new(const struct dial *d, const struct get_request *q, struct get **out)
 {
     struct get *g = mem_alloc(sizeof *g);
     if (!g) {
@@ -22,16 +35,10 @@ int get_new(const struct dial *d, const char *authority, const char *target, con
         return STEAD_E_NOMEM;
     }
     g->dial = *d;
-    int n = snprintf(g->request, sizeof g->request,
-                     "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: libstead/" STEAD_VERSION "\r\n"
-                     "Accept: %s\r\n%s%s%sConnection: close\r\n\r\n",
-                     target, authority, accept, *last_id ? "Last-Event-ID: " : "", last_id,
-                     *last_id ? "\r\n" : "");
-    if (n < 0 || (size_t)n >= sizeof g->request) {
+    if (!write_request(g, q)) {
         get_free(g);
         return STEAD_E_TOO_LARGE;
     }
-    g->len = (size_t)n;
     *out = g;
     return STEAD_OK;
 }

@@ -17,10 +17,17 @@ struct get {
 /* What becomes of the body's pieces: STEAD_OK, or an error that ends it. */
 typedef int get_take(void *context, const char *bytes, size_t len);
 
-/* Of a dial that has begun, which is the get's from here on (also when this fails). accept: the
- * media type; last_id: of the last event, or "". STEAD_E_TOO_LARGE, STEAD_E_NOMEM. */
-int get_new(const struct dial *d, const char *authority, const char *target, const char *accept,
-            const char *last_id, struct get **out);
+/* What is asked for. Strings stay the caller's. */
+struct get_request {
+    const char *authority, *target;
+    const char *accept;  /* the media type */
+    const char *token;   /* to be let in with; NULL: none */
+    const char *last_id; /* of the last event; NULL or "": none */
+};
+
+/* Of a dial that has begun, which is the get's from here on (also when this fails).
+ * STEAD_E_TOO_LARGE, STEAD_E_NOMEM. */
+int get_new(const struct dial *d, const struct get_request *q, struct get **out);
 void get_free(struct get *g); /* takes NULL */
 /* STEAD_PENDING: more is to come; STEAD_OK: that was the whole body of a 200; else an error, of the
  * status too (reply_status). Takes a bounded amount of bytes a call. */

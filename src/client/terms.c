@@ -20,6 +20,16 @@ void stead_options_init(struct stead_options *options, size_t size)
     options->size = size;
 }
 
+/* It goes into a header: nothing that could end it. */
+static bool token_valid(const char *token)
+{
+    size_t len = token ? strlen(token) : 1;
+    for (size_t i = 0; token && i < len; i++)
+        if (token[i] <= ' ' || token[i] > '~')
+            return false;
+    return len > 0 && len <= TERMS_TOKEN_MAX;
+}
+
 /* A caller that was built with an older header has a shorter struct: the rest keeps its defaults.
  */
 static bool take_options(struct terms *t, const struct stead_options *given)
@@ -34,7 +44,8 @@ static bool take_options(struct terms *t, const struct stead_options *given)
     }
     const struct stead_options *o = &t->options;
     t->policy = POLICY_TWO_CHOICES;
-    return o->timeout_ms > 0 && (!o->policy || policy_parse(o->policy, &t->policy)) &&
+    return o->timeout_ms > 0 && token_valid(o->token) &&
+           (!o->policy || policy_parse(o->policy, &t->policy)) &&
            (!o->dns || addr_parse(o->dns, 53, &t->dns)) &&
            (!o->service || entry_name_valid(o->service, strlen(o->service), false)) &&
            o->exclude_count <= TERMS_EXCLUDE_MAX && (o->exclude_count == 0 || o->exclude);
@@ -60,7 +71,7 @@ static int copy_texts(struct terms *t, const char *url)
 {
     struct stead_options *o = &t->options;
     size_t size = size_of(url) + size_of(o->service) + size_of(o->group) + size_of(o->zone) +
-                  size_of(o->allow);
+                  size_of(o->allow) + size_of(o->token);
     for (size_t i = 0; i < o->exclude_count; i++)
         size += size_of(o->exclude[i]);
     char *at = t->text = mem_alloc(size);
@@ -72,6 +83,7 @@ static int copy_texts(struct terms *t, const char *url)
     o->group = keep(&at, o->group);
     o->zone = keep(&at, o->zone);
     o->allow = keep(&at, o->allow);
+    o->token = keep(&at, o->token);
     for (size_t i = 0; i < o->exclude_count; i++)
         t->exclude[i] = o->exclude[i] ? keep(&at, o->exclude[i]) : "";
     o->exclude = t->exclude;

@@ -11,6 +11,7 @@
 
 #define TERMS_EXCLUDE_MAX 1024
 #define TERMS_TARGET_MAX 512
+#define TERMS_TOKEN_MAX 256
 
 struct terms {
     struct stead_options options; /* with defaults; strings are copies, or NULL */

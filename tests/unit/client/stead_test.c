@@ -72,6 +72,7 @@ static void test_pick_by_name(void **state)
     options.exclude = not_s2;
     options.exclude_count = 2;
     options.service = "shop";
+    options.token = "open-sesame";
     assert_int_equal(pick_once(), STEAD_OK);
     assert_string_equal(stead_choice_server(choice), "s1");
     assert_string_equal(stead_choice_url(choice), "http://s1.shop.test:8080/cart?item=3");
@@ -86,6 +87,7 @@ static void test_pick_by_name(void **state)
     assert_non_null(
         strstr(farm.request, "GET /.well-known/stead/roster?service=shop HTTP/1.1\r\n"));
     assert_non_null(strstr(farm.request, "\r\nHost: www.shop.test:"));
+    assert_non_null(strstr(farm.request, "\r\nAuthorization: Bearer open-sesame\r\n"));
 }
 
 static void test_pick_by_wishes(void **state)
@@ -198,6 +200,7 @@ static void test_answers_of_a_first_server(void **state)
         {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}", STEAD_E_PARSE},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx", STEAD_E_PARSE},
         {"HTTP/1.1 200 OK\r\n\r\n", STEAD_E_PARSE},
+        {"HTTP/1.1 401 Unauthorized\r\n\r\n", STEAD_E_DENIED},
         {"HTTP/1.1 404 Not Found\r\n\r\n", STEAD_E_NOT_FOUND},
         {"HTTP/1.1 503 Service Unavailable\r\n\r\n", STEAD_E_NO_SERVER},
         {"HTTP/1.1 301 Moved Permanently\r\nLocation: /\r\n\r\n", STEAD_E_UNSUPPORTED},
@@ -246,6 +249,9 @@ static void test_arguments(void **state)
     options.dns = "ns.test";
     assert_int_equal(stead_pick("http://a/", &options, &choice), STEAD_E_INVAL);
     options.dns = dns;
+    options.token = "a\r\nHost: b";
+    assert_int_equal(stead_pick("http://a/", &options, &choice), STEAD_E_INVAL);
+    options.token = NULL;
     options.service = "a/b";
     assert_int_equal(stead_pick("http://a/", &options, &choice), STEAD_E_INVAL);
     assert_null(choice);
