@@ -99,6 +99,9 @@ void shared_init(struct shared *s, struct setup *setup, struct store *store,
 int shared_open(struct shared *s)
 {
     char error[CONFIG_TEXT_MAX + 128];
+    s->rosters.feed = watch_feed_new();
+    if (!s->rosters.feed)
+        return STEAD_E_NOMEM;
     if (s->config->dns.listen.count == 0)
         return STEAD_OK;
     s->book = name_book_new(&s->names, s->store);
@@ -115,7 +118,9 @@ int shared_open(struct shared *s)
 void shared_close(struct shared *s)
 {
     name_book_free(s->book);
+    watch_feed_free(s->rosters.feed);
     s->book = NULL;
+    s->rosters.feed = NULL;
 }
 
 static void part_closed(void *context)

@@ -57,7 +57,8 @@ struct worker {
 /* Fills in the tables. cookie_key: for DNS cookies, the same on all nodes. */
 void shared_init(struct shared *s, struct setup *setup, struct store *store,
                  const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES]);
-/* Reads the name server's records; says on standard error what is wrong with them. */
+/* Makes what needs memory, and reads the name server's records; says on standard error what is
+ * wrong with them. */
 int shared_open(struct shared *s);
 void shared_close(struct shared *s); /* when no worker runs */
 

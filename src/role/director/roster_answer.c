@@ -272,6 +272,7 @@ int roster_answers_open(const struct roster_answers_config *c, struct roster_ans
     const struct watch_config w = {.loop = c->loop,
                                    .roster = newest,
                                    .context = c->store,
+                                   .feed = c->rules.feed,
                                    .self_name = c->self_name,
                                    .retry = c->rules.retry,
                                    .watchers_max = c->rules.watchers_max,

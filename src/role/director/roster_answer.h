@@ -30,8 +30,9 @@ struct roster_rules {
     struct prefix inside[ROSTER_INSIDE_MAX]; /* clients from there are told inside addresses */
     size_t inside_count;
     struct retry_limits retry;
-    uint32_t watchers_max;  /* of all workers */
-    uint32_t watchers_here; /* of this one */
+    struct watch_feed *feed; /* shared by all workers; NULL: one for each */
+    uint32_t watchers_max;   /* of all workers */
+    uint32_t watchers_here;  /* of this one */
 };
 
 struct roster_counters {

@@ -35,6 +35,7 @@ static void maybe_free(struct watch *w)
     while (!list_empty(&w->topics))
         watch_topic_free(list_entry(w->topics.next, struct watch_topic, link));
     watch_frame_unref(w->keepalive);
+    watch_feed_free(w->own_feed);
     mem_free(w);
     if (closed != NULL)
         closed(context);
@@ -184,10 +185,19 @@ static void on_event(uv_poll_t *poll, int status, int events)
 
 /* -- the timer -- */
 
+struct roster *watch_newest(struct watch *w, bool at_once)
+{
+    struct roster *r = w->config.roster(w->config.context);
+    if (r != NULL)
+        watch_feed_offer(w->config.feed, r, uv_now(w->config.loop), at_once);
+    roster_unref(r);
+    return watch_feed_newest(w->config.feed);
+}
+
 static void push(struct watch *w, bool last)
 {
     uint64_t now = uv_now(w->config.loop);
-    struct roster *r = w->config.roster(w->config.context);
+    struct roster *r = watch_newest(w, last);
     struct list *link, *next, *mate;
     for (link = w->topics.next; r != NULL && link != &w->topics; link = next) {
         struct watch_topic *t = list_entry(link, struct watch_topic, link);
@@ -196,7 +206,7 @@ static void push(struct watch *w, bool last)
             watch_topic_free(t);
             continue;
         }
-        if (!watch_topic_push(t, r, now, last))
+        if (!watch_topic_push(t, r))
             continue;
         for (mate = t->watchers.next; mate != &t->watchers; mate = mate->next)
             watcher_due(list_entry(mate, struct watcher, mate));
@@ -283,7 +293,8 @@ static void join(struct watcher *x, struct watch_topic *t, const struct watch_as
     struct watch *w = x->watch;
     x->topic = t;
     snprintf(x->on, sizeof x->on, "%s", a->on);
-    x->whole_due = !watch_topic_resume(t, a->last_id, &x->next);
+    x->whole_due = !watch_topic_resume(t, a->last_id, &x->wish);
+    x->next = t->next;
     if (!x->whole_due)
         count(&w->config.counters->resumed);
     list_append(&t->watchers, &x->mate);
@@ -333,7 +344,11 @@ int watch_open(const struct watch_config *c, struct watch **out)
     for (int i = 0; i < WATCHER_CLOSED; i++)
         list_init(&w->states[i]);
     w->keepalive = watch_frame_new(w, comment, sizeof comment - 1);
-    if (w->keepalive == NULL) {
+    if (c->feed == NULL)
+        w->config.feed = w->own_feed = watch_feed_new();
+    if (w->keepalive == NULL || w->config.feed == NULL) {
+        watch_frame_unref(w->keepalive);
+        watch_feed_free(w->own_feed);
         mem_free(w);
         return STEAD_E_NOMEM;
     }

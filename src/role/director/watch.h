@@ -1,11 +1,11 @@
 /* watch.h - those who watch the roster: server-sent events (WHATWG HTML, section 9.2) on
  * connections that were taken from the HTTP server, on one worker's loop.
  *
- * What all watchers of one service, network and coarseness are told is one *topic*: at most every
- * WATCH_PUSH_MS the difference to the newest snapshot becomes one frame that all of them share;
- * when only counts have changed, at most every WATCH_COUNTS_MS. A topic remembers its last frames,
- * so that who comes back with a Last-Event-ID, and who was slow for a moment, gets what he missed;
- * who is further behind is skipped ahead to a whole roster. Who takes nothing for WATCH_STALL_MS is
+ * What all watchers of one service, network and coarseness are told is one *topic*: the difference
+ * to the next snapshot of the feed (watch_feed.h) becomes one frame that all of them share. A topic
+ * remembers its last frames, so that who was slow for a moment gets what he missed; who comes back
+ * with a Last-Event-ID gets the difference to its snapshot; who is further behind is skipped ahead
+ * to a whole roster. Who takes nothing for WATCH_STALL_MS is
  * dropped, and so are those who have taken nothing for longest when the frames together exceed
  * WATCH_HELD_BYTES_MAX. A watcher costs about 500 bytes and at most WATCH_SOCKET_BYTES of the
  * kernel's (doubled by it), whether it reads or not.
@@ -16,12 +16,11 @@
 
 #include "core/roster/retry_window.h"
 #include "core/roster/roster_show.h"
+#include "role/director/watch_feed.h"
 
 #include <stdatomic.h>
 #include <uv.h>
 
-#define WATCH_PUSH_MS 100
-#define WATCH_COUNTS_MS 1000
 #define WATCH_KEEPALIVE_MS 15000
 #define WATCH_STALL_MS 20000
 #define WATCH_AGAIN_MS 60000      /* a client is not asked to move twice within */
@@ -50,7 +49,8 @@ struct watch_config {
     /* The newest snapshot with a reference; NULL before there is one. */
     struct roster *(*roster)(void *context);
     void *context;
-    const char *self_name; /* event ids bear its incarnation */
+    struct watch_feed *feed; /* shared by all workers; stays the caller's. NULL: one of its own */
+    const char *self_name;   /* event ids bear its incarnation */
     struct retry_limits retry;
     uint32_t watchers_max; /* of all workers that share the counters */
     uint32_t here_max;     /* of this one */

@@ -14,8 +14,7 @@ struct watch_frame {
     char bytes[];
 };
 
-/* What those who ask alike are told. Frame number n is kept at n % WATCH_TOPIC_FRAMES_MAX and leads
- * to the snapshot of revision revisions[...]. */
+/* What those who ask alike are told. Frame number n is kept at n % WATCH_TOPIC_FRAMES_MAX. */
 struct watch_topic {
     struct list link;
     struct watch *watch;
@@ -27,12 +26,9 @@ struct watch_topic {
     uint64_t unused_ms;    /* since then nobody watches */
     struct roster *roster; /* as it was told last */
     uint32_t window_ms;
-    uint64_t told_ms;
-    uint64_t first, next;   /* frames that are remembered: from first to before next */
-    uint64_t base_revision; /* of the snapshot before frame `first` */
+    uint64_t first, next; /* frames that are remembered: from first to before next */
     size_t frame_bytes;
     struct watch_frame *frames[WATCH_TOPIC_FRAMES_MAX];
-    uint64_t revisions[WATCH_TOPIC_FRAMES_MAX];
     struct watch_frame *whole; /* of `roster`; NULL: not made yet */
 };
 
@@ -57,6 +53,7 @@ struct watcher {
 
 struct watch {
     struct watch_config config;
+    struct watch_feed *own_feed; /* NULL: it is shared */
     uv_timer_t timer;
     uv_idle_t idle; /* runs while any is due */
     struct list topics;
@@ -82,17 +79,20 @@ void watch_frame_unref(struct watch_frame *f);              /* takes NULL */
 
 /* The topic for it, made when there is none. NULL: too many, no memory, no roster. */
 struct watch_topic *watch_topic_find(struct watch *w, const struct watch_ask *a, uint64_t now_ms);
-/* Looks whether there is something new to tell. True: a frame was added. `last`: whatever there is.
- */
-bool watch_topic_push(struct watch_topic *t, struct roster *now, uint64_t now_ms, bool last);
+/* Goes on to a snapshot of the feed. True: there is something new to tell. */
+bool watch_topic_push(struct watch_topic *t, struct roster *now);
 /* A reference to the whole roster as an event; NULL without memory. */
 struct watch_frame *watch_topic_whole(struct watch_topic *t);
-/* The number of the frame to go on with after an event id; false: it is not known any more. */
-bool watch_topic_resume(const struct watch_topic *t, const char *last_id, uint64_t *next);
+/* What has changed since the event of that id, up to the topic's snapshot: *out is NULL when
+ * nothing has. False: it is not known any more, or there is no memory. */
+bool watch_topic_resume(struct watch_topic *t, const char *last_id, struct watch_frame **out);
 void watch_topic_free(struct watch_topic *t);
 
 /* -- watch.c -- */
 
+/* The feed's newest snapshot with a reference, after it was offered the node's newest; NULL before
+ * there is one. */
+struct roster *watch_newest(struct watch *w, bool at_once);
 /* To be written to in one of the next turns, if it is idle. */
 void watcher_due(struct watcher *x);
 

@@ -83,7 +83,6 @@ static struct roster_show show_of(const struct watch_topic *t)
 static void forget_oldest(struct watch_topic *t)
 {
     size_t at = t->first++ % WATCH_TOPIC_FRAMES_MAX;
-    t->base_revision = t->revisions[at];
     t->frame_bytes -= t->frames[at]->len;
     watch_frame_unref(t->frames[at]);
     t->frames[at] = NULL;
@@ -104,7 +103,6 @@ static void remember(struct watch_topic *t, struct watch_frame *f)
         forget_oldest(t);
     size_t at = t->next++ % WATCH_TOPIC_FRAMES_MAX;
     t->frames[at] = f;
-    t->revisions[at] = t->roster->revision;
     t->frame_bytes += f->len;
     if (t->frame_bytes > WATCH_TOPIC_BYTES_MAX)
         forget_oldest(t);
@@ -115,7 +113,6 @@ static void start_anew(struct watch_topic *t)
 {
     forget_all(t);
     t->first = ++t->next;
-    t->base_revision = t->roster->revision;
 }
 
 struct watch_topic *watch_topic_find(struct watch *w, const struct watch_ask *a, uint64_t now_ms)
@@ -127,8 +124,7 @@ struct watch_topic *watch_topic_find(struct watch *w, const struct watch_ask *a,
             strcmp(t->service, a->service) == 0)
             return t;
     }
-    struct roster *r =
-        w->topic_count < WATCH_TOPICS_MAX ? w->config.roster(w->config.context) : NULL;
+    struct roster *r = w->topic_count < WATCH_TOPICS_MAX ? watch_newest(w, false) : NULL;
     struct watch_topic *t = r != NULL ? mem_alloc(sizeof *t) : NULL;
     if (t == NULL) {
         roster_unref(r);
@@ -143,8 +139,7 @@ struct watch_topic *watch_topic_find(struct watch *w, const struct watch_ask *a,
     list_init(&t->watchers);
     t->roster = r;
     t->window_ms = retry_window(r, *a->service != '\0' ? a->service : NULL, &w->config.retry);
-    t->told_ms = t->unused_ms = now_ms;
-    t->base_revision = r->revision;
+    t->unused_ms = now_ms;
     list_append(&w->topics, &t->link);
     w->topic_count++;
     return t;
@@ -161,13 +156,10 @@ void watch_topic_free(struct watch_topic *t)
     mem_free(t);
 }
 
-bool watch_topic_push(struct watch_topic *t, struct roster *now, uint64_t now_ms, bool last)
+bool watch_topic_push(struct watch_topic *t, struct roster *now)
 {
     const char *service = *t->service != '\0' ? t->service : NULL;
     if (now->revision == t->roster->revision)
-        return false;
-    if (!last && now_ms - t->told_ms < WATCH_COUNTS_MS &&
-        !roster_delta_urgent(t->roster, now, service))
         return false;
     char *json;
     size_t len = 0;
@@ -180,7 +172,6 @@ bool watch_topic_push(struct watch_topic *t, struct roster *now, uint64_t now_ms
     roster_unref(was);
     watch_frame_unref(t->whole);
     t->whole = NULL;
-    t->told_ms = now_ms;
     if (err == STEAD_OK && json == NULL)
         return false;
     struct watch_frame *f = err == STEAD_OK ? event_frame(t, "change", json, len) : NULL;
@@ -202,20 +193,33 @@ struct watch_frame *watch_topic_whole(struct watch_topic *t)
     return watch_frame_ref(t->whole);
 }
 
-bool watch_topic_resume(const struct watch_topic *t, const char *last_id, uint64_t *next)
+/* "<incarnation>-<revision>" of this node. */
+static bool id_parse(const struct watch *w, const char *id, uint64_t *revision)
 {
     char *end;
-    uint64_t inc = strtoull(last_id, &end, 16);
-    if (end == last_id || *end != '-' || inc != t->watch->inc)
+    uint64_t inc = strtoull(id, &end, 16);
+    if (end == id || *end != '-' || inc != w->inc || end[1] < '0' || end[1] > '9')
         return false;
-    const char *digits = end + 1;
-    uint64_t revision = strtoull(digits, &end, 10);
-    if (end == digits || *end != '\0' || revision < t->base_revision ||
-        revision > t->roster->revision)
+    *revision = strtoull(end + 1, &end, 10);
+    return *end == '\0';
+}
+
+bool watch_topic_resume(struct watch_topic *t, const char *last_id, struct watch_frame **out)
+{
+    uint64_t revision;
+    char *json;
+    size_t len = 0;
+    *out = NULL;
+    if (!id_parse(t->watch, last_id, &revision) || revision > t->roster->revision)
         return false;
-    uint64_t n = t->first;
-    while (n < t->next && t->revisions[n % WATCH_TOPIC_FRAMES_MAX] <= revision)
-        n++;
-    *next = n;
-    return true;
+    struct roster *was = watch_feed_find(t->watch->config.feed, revision);
+    if (was == NULL)
+        return false;
+    struct roster_show show = show_of(t);
+    uint32_t before = retry_window(was, show.service, &t->watch->config.retry);
+    int err = roster_delta(was, t->roster, &show, before, &json, &len);
+    roster_unref(was);
+    if (err == STEAD_OK && json != NULL)
+        *out = event_frame(t, "change", json, len);
+    return err == STEAD_OK && (json == NULL || *out != NULL);
 }

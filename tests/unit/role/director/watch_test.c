@@ -115,8 +115,10 @@ static void on_closed(void *context)
 
 static void close_watch(struct rig *r)
 {
-    if (r->watch != NULL)
-        watch_close(r->watch, on_closed, r);
+    if (r->watch == NULL)
+        return;
+    r->closed = false;
+    watch_close(r->watch, on_closed, r);
     r->watch = NULL;
     uv_run(&r->loop, UV_RUN_DEFAULT);
     assert_true(r->closed);
@@ -237,15 +239,17 @@ static void test_resumes_where_it_stopped(void **state)
     int stays = join_as(r, "", "");
     for (int i = 0; i < 5; i++) {
         char id[32];
-        next_status(r, 1, i % 2 ? STATUS_UP : STATUS_DOWN);
+        next_status(r, i % 2 ? 2 : 1, i < 2 || i == 4 ? STATUS_DOWN : STATUS_UP);
         snprintf(id, sizeof id, "id: abc-%d\n", 8 + i);
         wait_for(r, stays, id);
     }
     forget(r);
     int fd = join_as(r, "", "abc-10");
-    wait_for(r, fd, "id: abc-12\n");
-    assert_non_null(strstr(r->text, "id: abc-11\n"));
-    assert_null(strstr(r->text, "id: abc-10\n"));
+    wait_for(r, fd, "event: change\nid: abc-12\n");
+    wait_for(r, fd, "\n\n");
+    assert_non_null(strstr(r->text, "n0001"));
+    assert_non_null(strstr(r->text, "n0002"));
+    assert_null(strstr(r->text, "n0000"));
     assert_null(strstr(r->text, "event: roster"));
     assert_int_equal(r->counters.resumed, 1);
     close(fd);
@@ -268,6 +272,42 @@ static void test_resumes_where_it_stopped(void **state)
 }
 
 /* One that does not read gets a whole roster when it reads again, and holds up nobody. */
+/* What one worker told, another knows: they share the feed. */
+static void test_resumes_at_another_worker(void **state)
+{
+    struct rig *r = *state;
+    struct watch_feed *feed = watch_feed_new();
+    struct watch_config c = {.loop = &r->loop,
+                             .roster = newest,
+                             .context = r,
+                             .feed = feed,
+                             .self_name = "n0000",
+                             .watchers_max = 100,
+                             .here_max = 100,
+                             .counters = &r->counters};
+    assert_non_null(feed);
+    close_watch(r);
+    struct watch *other;
+    assert_int_equal(watch_open(&c, &r->watch), STEAD_OK);
+    int fd = join_as(r, "", "");
+    wait_for(r, fd, "id: abc-7\n");
+    next_status(r, 2, STATUS_DOWN);
+    wait_for(r, fd, "id: abc-8\n");
+    close(fd);
+    next_status(r, 1, STATUS_DOWN);
+    close_watch(r);
+    assert_int_equal(watch_open(&c, &other), STEAD_OK);
+    r->watch = other;
+    forget(r);
+    fd = join_as(r, "", "abc-8");
+    wait_for(r, fd, "event: change\nid: abc-9\n");
+    wait_for(r, fd, "\"n0001\"");
+    assert_null(strstr(r->text, "n0002"));
+    close(fd);
+    close_watch(r);
+    watch_feed_free(feed);
+}
+
 static void test_slow_one_is_skipped_ahead(void **state)
 {
     struct rig *r = *state;
@@ -459,6 +499,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_whole_then_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_frames_are_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resumes_where_it_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resumes_at_another_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_one_is_skipped_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bound_of_watchers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bound_of_topics, setup, teardown),
