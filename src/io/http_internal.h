@@ -21,8 +21,8 @@
 #define HTTP_REQUESTS_A_TURN 16u
 #define HTTP_LINGER_MS 2000u
 #define HTTP_COMPLAIN_MS 10000u
-#define HTTP_ACCEPT_PAUSE_MS 100u /* out of descriptors */
-#define HTTP_DATE_BYTES 32
+#define HTTP_ACCEPT_PAUSE_MS 100u  /* out of descriptors */
+#define HTTP_START_BYTES 256       /* of an answer: its status, date and server */
 #define HTTP_BATCH_BYTES 16384u    /* of answers that go out together */
 #define HTTP_SPARES_MAX 8u         /* requests kept for the next clients */
 #define HTTP_SPARE_BYTES_MAX 4096u /* of the head that one of them has room for */
@@ -97,8 +97,12 @@ struct http_server {
     bool accepting, closing;
     void (*closed)(void *context);
     void *closed_context;
-    long date_s;
-    char date[HTTP_DATE_BYTES];
+    long start_s; /* the second of `start` */
+    struct {
+        int status; /* 0: nothing is kept */
+        size_t len;
+        char bytes[HTTP_START_BYTES];
+    } start; /* of the last answer's head */
     char batch[HTTP_BATCH_BYTES];
     char read_buffer[HTTP_READ_BYTES];
 };

@@ -22,18 +22,6 @@ struct answer {
     bool head_only, old_client;
 };
 
-static const char *date_now(struct http_server *s)
-{
-    time_t now = time(NULL);
-    if (now != s->date_s) {
-        struct tm tm;
-        gmtime_r(&now, &tm);
-        strftime(s->date, sizeof s->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-        s->date_s = now;
-    }
-    return s->date;
-}
-
 /* -- writing -- */
 
 /* The answer is on its way: reads on, or closes when both sides have said all. */
@@ -188,20 +176,35 @@ static void put_number(struct text *t, size_t value)
     put(t, digits + at, sizeof digits - at);
 }
 
+/* Status, date and server: the same for most answers of a second. */
+static void put_start(struct text *out, struct http_server *s, int status)
+{
+    time_t now = time(NULL);
+    if (s->start.status != status || s->start_s != now) {
+        struct text t = {s->start.bytes, 0};
+        struct tm tm;
+        PUT(&t, "HTTP/1.1 ");
+        put_number(&t, (size_t)status);
+        PUT(&t, " ");
+        put_text(&t, http_reason(status), 64);
+        gmtime_r(&now, &tm);
+        t.len += strftime(t.at + t.len, sizeof s->start.bytes - t.len,
+                          "\r\nDate: %a, %d %b %Y %H:%M:%S GMT", &tm);
+        if (s->server_name) {
+            PUT(&t, "\r\nServer: ");
+            put_text(&t, s->server_name, 100);
+        }
+        s->start.status = status;
+        s->start.len = t.len;
+        s->start_s = now;
+    }
+    put(out, s->start.bytes, s->start.len);
+}
+
 /* At most HEAD_BYTES_MAX, all but the handler's own lines. */
 static void put_head(struct text *t, struct http_conn *c, const struct answer *a)
 {
-    struct http_server *s = c->server;
-    PUT(t, "HTTP/1.1 ");
-    put_number(t, (size_t)a->status);
-    PUT(t, " ");
-    put_text(t, http_reason(a->status), 64);
-    PUT(t, "\r\nDate: ");
-    put_text(t, date_now(s), HTTP_DATE_BYTES);
-    if (s->server_name) {
-        PUT(t, "\r\nServer: ");
-        put_text(t, s->server_name, 100);
-    }
+    put_start(t, c->server, a->status);
     if (a->content_type) {
         PUT(t, "\r\nContent-Type: ");
         put_text(t, a->content_type, 200);

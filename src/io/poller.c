@@ -11,7 +11,7 @@
 /* While events come by the batch they are asked for again without the loop's round; then the loop's
  * other work has its turn. */
 #define TURNS_MAX 4
-#define FULL_ENOUGH 16
+#define FULL_ENOUGH 4
 
 struct poller {
     uv_poll_t outer;

@@ -61,7 +61,8 @@ bool http_decimal(struct slice text, uint64_t *out)
         if (!http_is_digit(text.at[i]))
             return false;
         unsigned digit = (unsigned)(text.at[i] - '0');
-        if (v > ((uint64_t)INT64_MAX - digit) / 10)
+        /* The first 18 digits always fit. */
+        if (i >= 18 && v > ((uint64_t)INT64_MAX - digit) / 10)
             return false;
         v = v * 10 + digit;
     }

@@ -4,38 +4,26 @@
 
 #include <string.h>
 
-bool http_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-bool http_is_alnum(char c)
-{
-    return http_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool http_is_token(char c)
-{
-    return http_is_alnum(c) || (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-bool http_is_value(char c)
-{
-    unsigned char u = (unsigned char)c;
-    return (u >= 0x20 && u != 0x7f) || u == '\t';
-}
-
+#define DIGIT(c) ((c) >= '0' && (c) <= '9')
+#define ALNUM(c) (DIGIT(c) || ((c) >= 'a' && (c) <= 'z') || ((c) >= 'A' && (c) <= 'Z'))
+#define TOKEN(c)                                                                                   \
+    (ALNUM(c) || (c) == '!' || ((c) >= '#' && (c) <= '\'') || (c) == '*' || (c) == '+' ||          \
+     (c) == '-' || (c) == '.' || ((c) >= '^' && (c) <= '`') || (c) == '|' || (c) == '~')
+#define VALUE(c) (((c) >= 0x20 && (c) != 0x7f) || (c) == '\t')
 /* Browsers leave | ^ ` { } as they are; what could end an attribute, or reads as another separator
  * somewhere, is refused. */
-bool http_is_query(char c)
-{
-    return c > 0x20 && c < 0x7f && c != '#' && c != '"' && c != '<' && c != '>';
-}
+#define QUERY(c) ((c) > 0x20 && (c) < 0x7f && (c) != '#' && (c) != '"' && (c) != '<' && (c) != '>')
+#define PATH(c) (QUERY(c) && (c) != '\\' && (c) != '?')
 
-bool http_is_path(char c)
-{
-    return http_is_query(c) && c != '\\' && c != '?';
-}
+#define CLASS(c)                                                                                   \
+    (TOKEN(c) ? HTTP_TOKEN : 0) | (VALUE(c) ? HTTP_VALUE : 0) | (PATH(c) ? HTTP_PATH : 0) |        \
+        (QUERY(c) ? HTTP_QUERY : 0) | (DIGIT(c) ? HTTP_DIGIT : 0) | (ALNUM(c) ? HTTP_ALNUM : 0)
+#define CLASSES_4(c) CLASS(c), CLASS((c) + 1), CLASS((c) + 2), CLASS((c) + 3)
+#define CLASSES_16(c) CLASSES_4(c), CLASSES_4((c) + 4), CLASSES_4((c) + 8), CLASSES_4((c) + 12)
+#define CLASSES_64(c)                                                                              \
+    CLASSES_16(c), CLASSES_16((c) + 16), CLASSES_16((c) + 32), CLASSES_16((c) + 48)
+
+const uint8_t http_classes[256] = {CLASSES_64(0), CLASSES_64(64), CLASSES_64(128), CLASSES_64(192)};
 
 int http_scan_refuse(struct http_scan *s, int status, const char *why)
 {

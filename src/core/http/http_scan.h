@@ -12,12 +12,46 @@ struct http_scan {
     const char *why;
 };
 
-bool http_is_token(char c);
-bool http_is_value(char c); /* of a field's value: visible, space, tab, or above ASCII */
-bool http_is_path(char c);  /* of a path */
-bool http_is_query(char c);
-bool http_is_digit(char c);
-bool http_is_alnum(char c);
+/* What a character may stand in; one table, since heads are read byte by byte. */
+enum http_class {
+    HTTP_TOKEN = 1,
+    HTTP_VALUE = 2, /* of a field: visible, space, tab, or above ASCII */
+    HTTP_PATH = 4,
+    HTTP_QUERY = 8,
+    HTTP_DIGIT = 16,
+    HTTP_ALNUM = 32
+};
+extern const uint8_t http_classes[256];
+
+static inline bool http_is_token(char c)
+{
+    return http_classes[(unsigned char)c] & HTTP_TOKEN;
+}
+
+static inline bool http_is_value(char c)
+{
+    return http_classes[(unsigned char)c] & HTTP_VALUE;
+}
+
+static inline bool http_is_path(char c)
+{
+    return http_classes[(unsigned char)c] & HTTP_PATH;
+}
+
+static inline bool http_is_query(char c)
+{
+    return http_classes[(unsigned char)c] & HTTP_QUERY;
+}
+
+static inline bool http_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool http_is_alnum(char c)
+{
+    return http_classes[(unsigned char)c] & HTTP_ALNUM;
+}
 
 /* The end of the bytes was met: 0, or -431 at the limit. */
 int http_scan_more(struct http_scan *s);

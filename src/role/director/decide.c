@@ -3,7 +3,6 @@
 #include "role/director/decide.h"
 
 #include <string.h>
-#include <strings.h>
 
 #define OWN_PREFIX "/.well-known/stead/"
 
@@ -46,9 +45,10 @@ static uint16_t asked_port(const struct decide_config *c, const struct http_head
     return c->tls ? 443 : 80;
 }
 
+/* "https:", not "http:". */
 static bool is_https(const char *url)
 {
-    return strncasecmp(url, "https://", 8) == 0;
+    return lower(url[4]) == 's';
 }
 
 /* The place behind the scheme. URLs of the configuration and of entries were validated when they

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from client import Shopper
 from farm import PUBLIC, check, eventually, options, scenario
 
-DESCRIPTORS = 700  # of each node; and of this test, which has them from the same limit
+DESCRIPTORS = 900  # of each node; and of this test, which has them from the same limit
 CROWD = 500
 
 
