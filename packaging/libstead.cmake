@@ -17,7 +17,8 @@ set(libstead_map ${CMAKE_CURRENT_SOURCE_DIR}/libstead.map)
 add_library(libstead SHARED $<TARGET_OBJECTS:libstead_objects>)
 set_target_properties(libstead PROPERTIES OUTPUT_NAME stead VERSION ${PROJECT_VERSION}
   SOVERSION ${libstead_soversion} LINK_DEPENDS ${libstead_map} LINKER_LANGUAGE C)
-target_link_options(libstead PRIVATE -Wl,--version-script=${libstead_map} -Wl,--gc-sections)
+# Never unloaded: a thread that resolves a name may still run.
+target_link_options(libstead PRIVATE -Wl,--version-script=${libstead_map} -Wl,--gc-sections -Wl,-z,nodelete)
 target_link_libraries(libstead PRIVATE PkgConfig::JANSSON Threads::Threads)
 
 set(libstead_static ${CMAKE_CURRENT_BINARY_DIR}/libstead.a)

@@ -72,7 +72,9 @@ static void explain_two(struct stead_choice *c, const struct shortlist_why *why,
     uint64_t other = (uint64_t)lost->server->users * won->server->weight;
     snprintf(c->reason, sizeof c->reason,
              "drawn by weight with %s, and %s: %u users at weight %u against %u at weight %u",
-             lost->node->entry->name, own < other ? "less loaded" : "no more loaded",
+             lost->node->entry->name, own < other    ? "less loaded"
+             : own == other ? "no more loaded"
+                            : "about as loaded",
              won->server->users, won->server->weight, lost->server->users, lost->server->weight);
 }
 

@@ -218,6 +218,9 @@ static void finish_watch(struct stead_client *c, uint64_t now_ms)
         err = STEAD_E_DEADLINE;
     if (err == STEAD_PENDING)
         return;
+    /* What cannot be read does not come again when nothing is to be resumed. */
+    if (err == STEAD_E_PARSE || err == STEAD_E_TOO_LARGE)
+        c->watch_id[0] = 0;
     client_unwatch(c);
     ladder_watch_ended(&c->ladder, err ? err : STEAD_E_CLOSED, now_ms);
 }

@@ -19,13 +19,6 @@ void penalty_add(struct penalty *p, const char *name, uint64_t until_ms)
     p->box[place].until_ms = until_ms;
 }
 
-void penalty_clear(struct penalty *p, const char *name)
-{
-    for (size_t i = 0; i < PENALTY_SERVERS_MAX; i++)
-        if (p->box[i].until_ms && strcmp(p->box[i].name, name) == 0)
-            p->box[i].until_ms = 0;
-}
-
 bool penalty_has(const struct penalty *p, const char *name, uint64_t now_ms)
 {
     for (size_t i = 0; i < PENALTY_SERVERS_MAX; i++)

@@ -15,8 +15,6 @@ struct penalty {
 };
 
 void penalty_add(struct penalty *p, const char *name, uint64_t until_ms);
-/* The server is good again. */
-void penalty_clear(struct penalty *p, const char *name);
 bool penalty_has(const struct penalty *p, const char *name, uint64_t now_ms);
 
 #endif
