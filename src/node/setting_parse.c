@@ -162,11 +162,13 @@ static bool parse_strings(const struct setting *s, const char *text, size_t inde
         return false;
     *why = s->type == SETTING_URLS ? "it is not an http or https URL without a path"
                                    : "it may have letters, digits, '-', '.' and '_' only";
-    if (s->type == SETTING_URLS ? !valid_url(text) : !valid_name(text) || !*text)
+    if (s->type == SETTING_URLS && !valid_url(text))
+        return false;
+    if (s->type == SETTING_NAMES && (!valid_name(text) || !*text))
         return false;
     if (out)
         out->count = index + 1;
-    size_t limit = s->type == SETTING_URLS ? CONFIG_TEXT_MAX : NAME_MAX_BYTES + 1;
+    size_t limit = s->type == SETTING_NAMES ? NAME_MAX_BYTES + 1 : CONFIG_TEXT_MAX;
     return copy_text(out ? out->text[index] : NULL, limit, text, why);
 }
 
@@ -240,6 +242,7 @@ bool setting_parse(const struct setting *s, const char *text, size_t index, cons
         *why = "it is not one of the words allowed";
         return parse_choice(s, text, out);
     case SETTING_NAMES:
+    case SETTING_TEXTS:
     case SETTING_URLS:
         return parse_strings(s, text, index, out, why);
     case SETTING_ADDRESSES:

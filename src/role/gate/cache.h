@@ -20,7 +20,8 @@
 #define CACHE_PREFIXES_MAX 8
 #define CACHE_PREFIX_MAX 64
 #define CACHE_SECRET_MAX 128
-#define CACHE_DEADLINE_MS 500u        /* of an operation; then an error */
+/* Of an operation, longer than it takes to count a dead node out; then an error. */
+#define CACHE_DEADLINE_MS 2500u
 #define CACHE_LOSABLE_DEADLINE_MS 10u /* a read of a losable kind; then a miss */
 #define CACHE_OUT_MAX (4u << 20)      /* answers that a client does not take; then it waits */
 

@@ -82,10 +82,12 @@ static bool reads_first(const struct cache_op *op)
     case CACHE_GET:
     case CACHE_APPEND:
     case CACHE_PREPEND:
-    case CACHE_COUNT:
     case CACHE_TAKE:
     case CACHE_DELETE_EQUAL:
         return true;
+    case CACHE_COUNT:
+        return op->by_reading || op->has_cas || (!op->is_signed && op->down) ||
+               (!op->is_signed && op->delta > INT64_MAX);
     case CACHE_SET:
     case CACHE_DELETE:
     case CACHE_REPLACE:
@@ -95,6 +97,15 @@ static bool reads_first(const struct cache_op *op)
         break;
     }
     return false;
+}
+
+/* Counting leaves the life of what is there. */
+static void ask_count(struct cache_op *op, struct session_op *out)
+{
+    uint32_t ttl_ms = op->ttl_ms;
+    op->ttl_ms = 0;
+    ask(op, STEP_CHANGE, 1, out);
+    op->ttl_ms = ttl_ms;
 }
 
 static void begin(struct cache_op *op, struct session_op *out)
@@ -114,6 +125,13 @@ static void begin(struct cache_op *op, struct session_op *out)
         break;
     case CACHE_DELETE:
         ask(op, STEP_END, 0, out);
+        break;
+    case CACHE_COUNT:
+        op->fields[0] =
+            (struct field_op){.type = FIELD_ADD,
+                              .name = (const uint8_t *)"",
+                              .amount = op->is_signed ? op->amount : (int64_t)op->delta};
+        ask_count(op, out);
         break;
     default:
         ask(op, STEP_CHANGE, 2, out);
@@ -235,10 +253,7 @@ static bool count(struct cache_op *op, struct session_op *out)
     if (!parse_number(op, cache_value(op->record), &old) || !counted(op, old))
         return over(op, CACHE_NOT_NUMBER);
     set_number(op);
-    uint32_t ttl_ms = op->ttl_ms;
-    op->ttl_ms = 0; /* counting leaves the life of what is there */
-    ask(op, STEP_CHANGE, 1, out);
-    op->ttl_ms = ttl_ms;
+    ask_count(op, out);
     return false;
 }
 
@@ -307,6 +322,9 @@ static bool succeeded(struct cache_op *op, struct session_result *r, struct sess
     }
     if (r->record != NULL && !keeps_old)
         take_record(op, r);
+    if (op->verb == CACHE_COUNT && op->step == STEP_CHANGE && !op->matching &&
+        (op->record == NULL || !parse_number(op, cache_value(op->record), &op->number)))
+        return failed(op, STEAD_E_NOMEM);
     return over(op, CACHE_DONE);
 }
 
@@ -324,6 +342,13 @@ bool cache_op_result(struct cache_op *op, struct session_result *r, struct sessi
         return op->step == STEP_CREATE ? failed(op, STEAD_E_ENDED) : after_absent(op, out);
     case STEAD_E_EXISTS:
         return op->verb == CACHE_ADD ? over(op, CACHE_EXISTS) : again(op, out);
+    case STEAD_E_INVAL:
+        if (op->verb != CACHE_COUNT || op->by_reading)
+            return failed(op, r->status);
+        if (op->is_signed)
+            return over(op, CACHE_NOT_NUMBER);
+        op->by_reading = true; /* it may be a number beyond 63 bits */
+        return again(op, out);
     case STEAD_E_CONFLICT:
         return op->has_cas ? over(op, CACHE_EXISTS) : again(op, out);
     default:

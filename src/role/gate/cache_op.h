@@ -2,9 +2,10 @@
  * machine: cache_op_next says what to submit, cache_op_result takes what came of it. No socket, no
  * memory of its own but the record that is read.
  *
- * What needs to know the value before it writes (append, counting, compare and delete) reads, and
- * then writes on condition that nothing changed; when something did, it begins again, a bounded
- * number of times. */
+ * What needs to know the value before it writes (append, compare and delete) reads, and then writes
+ * on condition that nothing changed; when something did, it begins again, a bounded number of
+ * times. Counting is done by the record's owner in one step, but where memcached counts otherwise
+ * than with 64 bits and a sign. */
 #ifndef ROLE_GATE_CACHE_OP_H
 #define ROLE_GATE_CACHE_OP_H
 
@@ -64,7 +65,7 @@ struct cache_op {
 
     /* Its own. */
     unsigned step, tries;
-    bool matching;
+    bool matching, by_reading;
     struct stamp match;
     char text[CACHE_NUMBER_MAX];
     uint8_t flag_bytes[4];
