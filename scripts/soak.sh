@@ -70,7 +70,10 @@ swarm
 build build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTEAD_SANITIZE=address -DSTEAD_FUZZ=ON
 fuzz
 python3 tests/farm/shoppers/test.py --build build-soak --seconds "$SHOP_SECONDS"
-python3 tests/farm/roster/test.py --build build-soak --slow 5000
 count "shoppers for $SHOP_SECONDS s" $?
+python3 tests/farm/roster/test.py --build build-soak --slow 5000
+count "watchers that do not read" $?
+STEAD_WATCHERS=5000 build-soak/tests/unit_role_director_watch_test
+count "5,000 watchers of 1,000 servers" $?
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,5 +1,5 @@
 /* watch_test.c - watchers at the other ends of socket pairs, and snapshots in the test's hands. */
-#include "role/director/watch.h"
+#include "role/director/watch_internal.h"
 
 #include "base/mem.h"
 #include "stead/error.h"
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,8 +99,8 @@ static int setup(void **state)
                              .context = r,
                              .self_name = "n0000",
                              .retry = {200, 30000, 500},
-                             .watchers_max = 100,
-                             .here_max = 100,
+                             .watchers_max = 10000,
+                             .here_max = 10000,
                              .counters = &r->counters,
                              .seed = 1};
     assert_int_equal(watch_open(&c, &r->watch), STEAD_OK);
@@ -335,10 +336,63 @@ static void test_slow_one_is_skipped_ahead(void **state)
     close(quick);
 }
 
+static size_t crowd_size(void)
+{
+    struct rlimit files;
+    const char *text = getenv("STEAD_WATCHERS");
+    size_t count = text != NULL ? strtoul(text, NULL, 10) : 300;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    return count;
+}
+
+/* Many that never read, in a large farm that changes all the time: what they hold is bounded and
+ * shared, one that reads hears everything, and those that stall go. STEAD_WATCHERS: how many. */
+static void test_crowd_that_does_not_read(void **state)
+{
+    struct rig *r = *state;
+    size_t count = crowd_size(), batch = count / 10;
+    int *fds = calloc(count, sizeof *fds);
+    char id[32];
+    assert_non_null(fds);
+    roster_unref(r->roster);
+    r->roster = make_roster(7, 1000);
+    int quick = join_as(r, "", "");
+    for (size_t i = 0, revision = 7; i < count; i++) {
+        fds[i] = join_as(r, "", "");
+        if (i % batch != batch - 1)
+            continue;
+        forget(r);
+        next_status(r, revision, STATUS_DOWN);
+        snprintf(id, sizeof id, "id: abc-%zu\n", ++revision);
+        wait_for(r, quick, id);
+        assert_true(r->watch->held_bytes < 16 * (1u << 20));
+    }
+    assert_int_equal(r->counters.open, count + 1);
+    assert_int_equal(r->counters.dropped, 0);
+    /* The oldest of them are given up when too much is held. */
+    uint64_t held = r->watch->held_bytes;
+    r->watch->held_bytes += WATCH_HELD_BYTES_MAX;
+    for (uint64_t end = now_ms() + PATIENCE_MS; r->counters.open > 1 && now_ms() < end;)
+        turn_for(r, 5);
+    assert_int_equal(r->counters.dropped, count);
+    assert_true(r->watch->held_bytes - WATCH_HELD_BYTES_MAX <= held);
+    r->watch->held_bytes -= WATCH_HELD_BYTES_MAX;
+    forget(r);
+    next_roster(r, 3, 8);
+    wait_for(r, quick, "\"users\":8");
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+    free(fds);
+    close(quick);
+}
+
 static void test_bound_of_watchers(void **state)
 {
     struct rig *r = *state;
     int fds[100];
+    r->watch->config.here_max = 100;
     for (int i = 0; i < 100; i++) {
         assert_true(watch_admits(r->watch));
         fds[i] = join_as(r, "", "");
@@ -348,6 +402,8 @@ static void test_bound_of_watchers(void **state)
     close(fds[0]);
     turn_for(r, 20);
     assert_true(watch_admits(r->watch));
+    r->watch->config.watchers_max = 99; /* of all workers */
+    assert_false(watch_admits(r->watch));
     for (int i = 1; i < 100; i++)
         close(fds[i]);
 }
@@ -501,6 +557,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_resumes_where_it_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resumes_at_another_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_one_is_skipped_ahead, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crowd_that_does_not_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bound_of_watchers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bound_of_topics, setup, teardown),
         cmocka_unit_test_setup_teardown(test_move, setup, teardown),
