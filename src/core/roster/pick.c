@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define LEVEL_PART 10 /* two servers are level within a tenth */
+
 static const char *const policy_names[] = {
     [POLICY_TWO_CHOICES] = "two-choices",
     [POLICY_RANDOM] = "random",
@@ -276,13 +278,23 @@ static size_t draw_two(const struct walk *w, struct rng *rng, struct pick_choice
     return draw(*w, true, out[0].server, rng, &out[1]) ? 2 : 1;
 }
 
+/* By more than counts may be behind: of two servers that are as good as level, all that choose by
+ * the same counts would else go to the same one. */
+static bool clearly_less(const struct server *a, const struct server *b)
+{
+    uint64_t left = (uint64_t)a->users * b->weight, right = (uint64_t)b->users * a->weight;
+    if (left == right)
+        return pick_compare_load(a, b) < 0;
+    return left < right && right - left > right / LEVEL_PART;
+}
+
 static bool two_choices(const struct walk *w, struct rng *rng, struct pick_choice *out)
 {
     struct pick_choice two[2];
     size_t count = draw_two(w, rng, two);
     if (count == 0)
         return false;
-    *out = two[count == 2 && pick_compare_load(two[1].server, two[0].server) < 0];
+    *out = two[count == 2 && clearly_less(two[1].server, two[0].server)];
     return true;
 }
 

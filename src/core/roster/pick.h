@@ -6,7 +6,8 @@
 #include "core/roster/roster.h"
 
 enum policy {
-    POLICY_TWO_CHOICES, /* the less loaded of two drawn by weight (Mitzenmacher 2001); default */
+    POLICY_TWO_CHOICES, /* of two drawn by weight the one with clearly less load, by a tenth and
+                           more (Mitzenmacher 2001); default */
     POLICY_RANDOM,
     POLICY_WEIGHTED,   /* random in proportion to weight */
     POLICY_LEAST_USERS /* fewest users by weight; ties by chance */

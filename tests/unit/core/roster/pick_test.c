@@ -95,6 +95,23 @@ static void test_two_choices_prefer_less_load(void **state)
     roster_unref(r);
 }
 
+/* All that choose by the same old counts would else choose the same one. */
+static void test_two_choices_draw_between_level_servers(void **state)
+{
+    (void)state;
+    unsigned hits[2];
+    struct roster *r = farm_of(2);
+    r->nodes[0].entry->servers[0].users = 509;
+    r->nodes[1].entry->servers[0].users = 491;
+    draw(r, POLICY_TWO_CHOICES, &shop, false, hits);
+    near(hits[0], 1.0 / 2);
+    near(hits[1], 1.0 / 2);
+    r->nodes[1].entry->servers[0].users = 450;
+    draw(r, POLICY_TWO_CHOICES, &shop, false, hits);
+    assert_int_equal(hits[0], 0);
+    roster_unref(r);
+}
+
 static void test_least_users(void **state)
 {
     (void)state;
@@ -256,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_two_choices_prefer_less_load),
+        cmocka_unit_test(test_two_choices_draw_between_level_servers),
         cmocka_unit_test(test_least_users),
         cmocka_unit_test(test_who_is_left_out),
         cmocka_unit_test(test_group_and_zone),
