@@ -98,6 +98,55 @@ static void two_mistakes_are_both_said(void **state)
 }
 
 /* The table is what everything reads: every row must parse its own default and name a known section. */
+static void expect_exposure(const char *public, enum exposure wanted)
+{
+    struct config c;
+    char text[1024], errors[4096] = "";
+    snprintf(text, sizeof(text), HEAD "public { %s }\n", public);
+    if (load(text, &c, errors, sizeof(errors)) != STEAD_OK)
+        fail_msg("%s: %s", public, errors);
+    if (c.public.exposure != (uint32_t)wanted)
+        fail_msg("%s gives %u", public, c.public.exposure);
+}
+
+static void strangers_learn_less_by_default(void **state)
+{
+    (void)state;
+    expect_exposure("listen = \"127.0.0.1:80\"", EXPOSURE_OPEN);
+    expect_exposure("listen = \"10.1.2.3:80\"", EXPOSURE_OPEN);
+    expect_exposure("listen = \"[fd00::1]:80\"", EXPOSURE_OPEN);
+    expect_exposure("listen = \"192.0.2.1:80\"", EXPOSURE_COARSE);
+    expect_exposure("listen = \"0.0.0.0:80\"", EXPOSURE_COARSE);
+    expect_exposure("listen = \"[::]:80\"", EXPOSURE_COARSE);
+    expect_exposure("listen = \"192.0.2.1:80\" exposure = open", EXPOSURE_OPEN);
+    expect_exposure("listen = \"127.0.0.1:80\" exposure = coarse", EXPOSURE_COARSE);
+    expect_exposure("listen = \"127.0.0.1:80\" exposure = authenticated token-file = t",
+                    EXPOSURE_AUTHENTICATED);
+}
+
+static void who_is_inside(void **state)
+{
+    (void)state;
+    static struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(HEAD "public { listen = \"127.0.0.1:80\" }\n", &c, errors, sizeof(errors)), STEAD_OK);
+    assert_true(c.public.inside.count >= 5);
+    assert_int_equal(load(HEAD "public { listen = \"127.0.0.1:80\" inside = {\"192.0.2.0/24\", \"2001:db8::/32\"} }\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_int_equal(c.public.inside.count, 2);
+    struct addr a;
+    assert_true(addr_parse("192.0.2.77", 1, &a) && prefix_has(&c.public.inside.network[0], &a));
+    assert_true(addr_parse("2001:db8::5", 1, &a) && prefix_has(&c.public.inside.network[1], &a));
+    assert_true(addr_parse("10.0.0.1", 1, &a));
+    assert_false(prefix_has(&c.public.inside.network[0], &a) || prefix_has(&c.public.inside.network[1], &a));
+#define PUBLIC(more) HEAD "public { listen = \"127.0.0.1:80\" " more " }\n"
+    expect_mistake(PUBLIC("inside = {\"10.0.0.1/8\"}"), "it is not a network such as 10.0.0.0/8");
+    expect_mistake(PUBLIC("exposure = authenticated"), "exposure = authenticated needs a token-file");
+    expect_mistake(PUBLIC("cors = \"shop.example\""), "cors = \"shop.example\": origins such as");
+    expect_mistake(PUBLIC("retry-min = 2s retry-max = 1s"), "retry-min is more than retry-max");
+}
+
 static void table_is_sound(void **state)
 {
     (void)state;
@@ -133,6 +182,8 @@ int main(void)
         cmocka_unit_test(reads_what_is_written),
         cmocka_unit_test(says_every_mistake_with_its_line),
         cmocka_unit_test(two_mistakes_are_both_said),
+        cmocka_unit_test(strangers_learn_less_by_default),
+        cmocka_unit_test(who_is_inside),
         cmocka_unit_test(table_is_sound),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
