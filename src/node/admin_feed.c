@@ -111,6 +111,7 @@ static struct admin_director copy_director(const struct director_counters *d)
                                    .tunnels_reset = f->resets,
                                    .tunnels_timed_out = f->timeouts,
                                    .tunnels_busy = f->busy,
+                                   .tunnels_failed = f->failed,
                                    .answers_dropped = d->answers_dropped,
                                    .up_bytes = f->up_bytes,
                                    .down_bytes = f->down_bytes};

@@ -53,7 +53,7 @@ struct admin_director {
     uint64_t watchers, watchers_opened, watchers_refused, watchers_resumed, watchers_skipped,
         watchers_dropped, events, moves;
     uint64_t tunnels_opened, tunnels_open, tunnels_refused, tunnels_reset, tunnels_timed_out,
-        tunnels_busy, answers_dropped, up_bytes, down_bytes;
+        tunnels_busy, tunnels_failed, answers_dropped, up_bytes, down_bytes;
 };
 
 /* The node at one moment. Every number is a uint64_t, so that the table of metrics can name it by

@@ -274,6 +274,8 @@ static const struct metric metrics[] = {
         director.tunnels_timed_out, ""),
     ROW(COUNTER, "stead_director_tunnels_failed_total", "reason=\"busy\"", director.tunnels_busy,
         ""),
+    ROW(COUNTER, "stead_director_tunnels_failed_total", "reason=\"system\"",
+        director.tunnels_failed, ""),
     ROW(COUNTER, "stead_director_answers_dropped_total", NULL, director.answers_dropped,
         "Clients whose server failed and that were closed without an answer."),
     ROW(COUNTER, "stead_director_tunnel_bytes_total", "direction=\"up\"", director.up_bytes,
