@@ -1,5 +1,6 @@
 /* A configuration's mistakes are said with file, line and the nearest name; what is right comes out as written. */
 #include "node/config.h"
+#include "core/roster/tally.h"
 #include "node/settings.h"
 #include "stead/error.h"
 
@@ -88,6 +89,39 @@ static void says_every_mistake_with_its_line(void **state)
     expect_mistake(HEAD "admin { listen = \"192.0.2.1:7380\" }\n", "must be a loopback address");
     expect_mistake(HEAD "include(\"nowhere.conf\")\n", "nowhere.conf: cannot be read");
     expect_mistake("node \"s1\" {\n", ":");
+}
+
+static void sources_of_users_are_read(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(HEAD SERVICE SERVER("users-from = kernel users-port = 9000 users-address = \"10.0.0.1\"\n"
+                                              "agent-check { address = \"127.0.0.1:9777\" send = \"shop\" }")
+                          "agent { listen = \"10.0.0.1:7381\" service = shop }\nagent { listen = \"[::1]:7381\" }\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_string_equal(errors, "");
+    const struct server_section *s = &c.servers[0];
+    assert_true(s->users_from == USERS_KERNEL && s->users_port == 9000 && s->users_address.family == 4);
+    assert_true(s->users_interval_ms == 200 && s->users_max_age_ms == 15000);
+    assert_true(s->agent_check.address.port == 9777 && s->agent_check.interval_ms == 2000);
+    assert_string_equal(s->agent_check.send, "shop");
+    assert_int_equal(c.agent_count, 2);
+    assert_string_equal(c.agents[0].service, "shop");
+    assert_int_equal(c.agents[1].listen.family, 6);
+    expect_mistake(HEAD SERVICE SERVER("users-from = guess"), "is not one of forward|kernel|report|agent");
+    expect_mistake(HEAD SERVICE SERVER("users-from = kernel"), "it needs users-port");
+    expect_mistake(HEAD SERVICE SERVER("users-port = 9000"), "are for users-from = \"kernel\" only");
+    expect_mistake(HEAD SERVICE SERVER("users-from = kernel users-port = 1 users-address = \"10.0.0.1:9\""),
+                   "the port is set by users-port");
+    expect_mistake(HEAD SERVICE SERVER("users-from = agent"), "it needs agent-check");
+    expect_mistake(HEAD SERVICE SERVER("users-from = report"), "it needs sessions");
+    expect_mistake(HEAD SERVICE SERVER("agent-check { }"), "server.agent-check: 'address' is required");
+    expect_mistake(HEAD SERVICE SERVER("agent-check { adress = \"127.0.0.1:1\" }"), "did you mean 'address'?");
+    expect_mistake(HEAD SERVICE SERVER("") "agent { listen = \"127.0.0.1:1\" service = mail }\n",
+                   "no such own server to speak for");
+    expect_mistake(HEAD "agent { listen = \"127.0.0.1:1\" }\n", "no such own server to speak for");
 }
 
 static void two_mistakes_are_both_said(void **state)
@@ -181,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_is_written),
         cmocka_unit_test(says_every_mistake_with_its_line),
+        cmocka_unit_test(sources_of_users_are_read),
         cmocka_unit_test(two_mistakes_are_both_said),
         cmocka_unit_test(strangers_learn_less_by_default),
         cmocka_unit_test(who_is_inside),

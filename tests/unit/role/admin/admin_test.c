@@ -45,6 +45,14 @@ static void sample(struct admin_snapshot *s)
     s->servers[0].url_count = 1;
     s->servers[0].users = 45;
     s->servers[0].healthy = true;
+    s->servers[0].weight = 75;
+    s->own[0] = (struct tally_state){.from = USERS_REPORT,
+                                     .users = 45,
+                                     .percent = 75,
+                                     .load = 420,
+                                     .stale = true,
+                                     .age_ns = 20500000000ull};
+    s->own_parts.agent_malformed = 6;
 }
 
 /* -- the text format, read strictly -- */
@@ -152,6 +160,11 @@ static void numbers_stand_under_their_names(void **state)
         "\nstead_director_requests_total{verdict=\"redirect\"} 18446744073709551615\n",
         "\nstead_nodes{status=\"up\"} 2\n",
         "\nstead_server_users{server=\"web1\",service=\"we\\\"ird\\\\\"} 45\n",
+        "\nstead_server_weight{server=\"web1\",service=\"we\\\"ird\\\\\"} 75\n",
+        "\nstead_server_users_stale{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} 1\n",
+        "\nstead_server_users_age_seconds{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} 20.5\n",
+        "\nstead_server_load_ratio{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} 0.42\n",
+        "\nstead_agent_asked_total{result=\"malformed\"} 6\n",
         "\nstead_server_healthy{server=\"web1\",service=\"we\\\"ird\\\\\"} 1\n",
     };
     struct admin_snapshot s;
@@ -191,6 +204,11 @@ static void the_status_says_who_and_how(void **state)
     assert_int_equal(json_integer_value(json_object_get(kind, "records")), 12);
     json_t *server = json_array_get(json_object_get(j, "servers"), 0);
     assert_int_equal(json_integer_value(json_object_get(server, "users")), 45);
+    assert_string_equal(json_string_value(json_object_get(server, "users_from")), "report");
+    assert_true(json_is_true(json_object_get(server, "users_stale")));
+    assert_true(json_real_value(json_object_get(server, "users_age_seconds")) == 20.5);
+    assert_true(json_real_value(json_object_get(server, "load")) == 0.42);
+    assert_int_equal(json_integer_value(json_object_get(server, "weight_percent")), 75);
     assert_int_equal(json_array_size(json_object_get(server, "urls")), 1);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "nodes"), "up")), 2);
     json_decref(j);
