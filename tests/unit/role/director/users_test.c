@@ -1,12 +1,11 @@
 /* users_test.c - agents that are asked, agents that talk nonsense, and the kernel's count, over
- * loopback; then the door through which a HAProxy asks. */
+ * loopback. */
 #include "role/director/users.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "io/io.h"
 #include "io/listen.h"
-#include "role/director/agent_door.h"
 #include "store/store_own.h"
 
 #include <netinet/in.h>
@@ -22,7 +21,6 @@
 #include <cmocka.h>
 
 #define PATIENCE_MS 8000
-#define CLIENTS_MAX 64
 
 /* -- the bench -- */
 
@@ -30,16 +28,13 @@ struct rig {
     uv_loop_t loop;
     struct store *store;
     struct users *users;
-    struct agent_door *door;
     struct users_counters counters;
-    struct agent_door_counters door_counters;
     int listener, conn;
     struct addr at;
     const char *says; /* of the agent; NULL: it says nothing and keeps the connection */
     bool closes;
     char heard[64];
     unsigned closed, parts;
-    struct addr door_at;
 };
 
 static uint64_t now_ms(void)
@@ -127,8 +122,6 @@ static int tear_down(void **state)
     struct rig *r = *state;
     if (r->users)
         users_close(r->users, on_closed, r);
-    if (r->door)
-        agent_door_close(r->door, on_closed, r);
     SPIN_UNTIL(r, r->closed == r->parts);
     uv_run(&r->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&r->loop), 0);
@@ -279,119 +272,6 @@ static void the_kernel_counts(void **state)
     close(listener);
 }
 
-/* -- the door -- */
-
-static const struct agent_door_server door_servers[] = {{"shop", 200}, {"mail", 100}};
-
-static void open_door(struct rig *r, size_t servers, uint32_t server)
-{
-    struct agent_door_config c = {.loop = &r->loop,
-                                  .fd = listen_at(&r->door_at),
-                                  .store = r->store,
-                                  .self_name = "s1",
-                                  .servers = door_servers,
-                                  .server_count = servers,
-                                  .server = server,
-                                  .counters = &r->door_counters};
-    assert_int_equal(agent_door_open(&c, &r->door), STEAD_OK);
-    r->parts++;
-}
-
-/* Two servers of s1: shop has 75 % of its weight, mail drains. */
-static void set_roster(struct rig *r)
-{
-    struct roster *roster = roster_blank(1, 2);
-    assert_non_null(roster);
-    struct entry *e = roster->nodes[0].entry;
-    roster->nodes[0].status = STATUS_UP;
-    snprintf(e->name, sizeof(e->name), "s1");
-    e->server_count = 2;
-    snprintf(e->servers[0].service, sizeof(e->servers[0].service), "shop");
-    snprintf(e->servers[1].service, sizeof(e->servers[1].service), "mail");
-    e->servers[0].weight = 150;
-    e->servers[0].healthy = e->servers[1].healthy = e->servers[1].drain = true;
-    store_set_roster(r->store, roster);
-}
-
-static int come(struct rig *r, const char *line)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = io_sockaddr(&r->door_at, &ss);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&ss, len), 0);
-    if (*line)
-        assert_true(send(fd, line, strlen(line), MSG_NOSIGNAL) > 0);
-    return fd;
-}
-
-/* What is answered until the door closes; "" = closed without a word. */
-static const char *answer(struct rig *r, const char *line)
-{
-    static char text[AGENT_ANSWER_MAX];
-    uint64_t give_up = now_ms() + PATIENCE_MS;
-    size_t len = 0;
-    int fd = come(r, line);
-    for (;;) {
-        ssize_t n = recv(fd, text + len, sizeof(text) - 1 - len, MSG_DONTWAIT);
-        if (n == 0 || (n < 0 && len > 0 && text[len - 1] == '\n'))
-            break;
-        len += n > 0 ? (size_t)n : 0;
-        assert_true(now_ms() < give_up);
-        spin(r);
-    }
-    text[len] = '\0';
-    close(fd);
-    return text;
-}
-
-static void a_door_speaks_for_one_server(void **state)
-{
-    struct rig *r = *state;
-    open_door(r, 2, 1);
-    assert_string_equal(answer(r, ""), "stopped # the node is joining\n");
-    set_roster(r);
-    assert_string_equal(answer(r, ""), "up drain\n");
-    assert_string_equal(answer(r, "shop\n"), "up drain\n");
-    assert_int_equal(r->door_counters.answered, 3);
-}
-
-static void a_door_speaks_for_who_is_named(void **state)
-{
-    struct rig *r = *state;
-    set_roster(r);
-    open_door(r, 2, AGENT_DOOR_BY_LINE);
-    assert_string_equal(answer(r, "shop\n"), "up ready 75%\n");
-    assert_string_equal(answer(r, "mail\r\n"), "up drain\n");
-    assert_string_equal(answer(r, "shop"), "up ready 75%\n"); /* after a while */
-    assert_int_equal(r->door_counters.unknown, 0);
-    assert_string_equal(answer(r, "shopp\n"), "");
-    assert_string_equal(answer(r, ""), "");
-    assert_int_equal(r->door_counters.unknown, 2);
-    int fd = come(r, "");
-    for (int i = 0; i < 200; i++)
-        (void)!send(fd, "a line that does not end", 24, MSG_NOSIGNAL | MSG_DONTWAIT);
-    SPIN_UNTIL(r, r->door_counters.unknown == 3);
-    close(fd);
-}
-
-static void a_door_has_so_many_askers(void **state)
-{
-    struct rig *r = *state;
-    int fds[CLIENTS_MAX];
-    set_roster(r);
-    open_door(r, 2, AGENT_DOOR_BY_LINE);
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        fds[i] = come(r, "");
-    SPIN_UNTIL(r, r->door_counters.refused == CLIENTS_MAX - AGENT_DOOR_CONNECTIONS_MAX);
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        close(fds[i]);
-    SPIN_UNTIL(r, r->door_counters.unknown == AGENT_DOOR_CONNECTIONS_MAX);
-    assert_string_equal(answer(r, "shop\n"), "up ready 75%\n");
-    fds[0] = come(r, "shop\n"); /* open when the door is closed */
-    spin(r);
-    close(fds[0]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,9 +280,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_closes_while_it_asks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory_is_no_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_kernel_counts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_door_speaks_for_one_server, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_door_speaks_for_who_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_door_has_so_many_askers, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
