@@ -27,6 +27,7 @@ class Farm:
         self.names.once = {"www.shop.test": [self.ip(11)]}
         for number in (1, 2, 3, 4):  # nobody listens at s1 and s4
             self.names.addresses[f"s{number}.shop.test"] = [self.ip(20 + number)]
+        self.names.addresses["s3.shop.test"].insert(0, self.ip(29))  # of its addresses the first is dead
 
     def ip(self, number):
         return f"127.0.{self.block}.{number}"
