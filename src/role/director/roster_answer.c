@@ -135,6 +135,21 @@ static void reply_busy(struct roster_answers *a, struct http_request *r,
     http_reply(r, 503, "application/json", headers, body, sizeof body - 1);
 }
 
+/* A topic for whatever a stranger names would use up their number. */
+static bool known_service(const struct roster_answers *a, const struct roster *r,
+                          const char *service)
+{
+    if (*service == '\0')
+        return true;
+    for (size_t i = 0; i < a->config->service_count; i++)
+        if (strcmp(a->config->services[i].name, service) == 0)
+            return true;
+    for (size_t i = 0; i < r->count; i++)
+        if (roster_server(&r->nodes[i], service) != NULL)
+            return true;
+    return false;
+}
+
 static void start_watch(struct roster_answers *a, struct http_request *r,
                         const struct roster *roster, const struct roster_query *q,
                         const char *headers)
@@ -147,6 +162,10 @@ static void start_watch(struct roster_answers *a, struct http_request *r,
                             .on = q->on,
                             .last_id = last_event_id(http_request_head(r), id),
                             .headers = headers};
+    if (!known_service(a, roster, q->service)) {
+        http_reply_error(r, 404, "NOT_FOUND", "the farm has no such service");
+        return;
+    }
     if (!watch_admits(a->watch)) {
         reply_busy(a, r, roster, headers);
         return;

@@ -115,6 +115,21 @@ static void start_anew(struct watch_topic *t)
     t->first = ++t->next;
 }
 
+/* Makes room when there is none, by the one that nobody has watched for longest. */
+static bool room_for_topic(struct watch *w)
+{
+    struct watch_topic *oldest = NULL;
+    struct list *link;
+    for (link = w->topics.next; link != &w->topics; link = link->next) {
+        struct watch_topic *t = list_entry(link, struct watch_topic, link);
+        if (t->watcher_count == 0 && (oldest == NULL || t->unused_ms < oldest->unused_ms))
+            oldest = t;
+    }
+    if (w->topic_count == WATCH_TOPICS_MAX && oldest != NULL)
+        watch_topic_free(oldest);
+    return w->topic_count < WATCH_TOPICS_MAX;
+}
+
 struct watch_topic *watch_topic_find(struct watch *w, const struct watch_ask *a, uint64_t now_ms)
 {
     struct list *link;
@@ -124,7 +139,7 @@ struct watch_topic *watch_topic_find(struct watch *w, const struct watch_ask *a,
             strcmp(t->service, a->service) == 0)
             return t;
     }
-    struct roster *r = w->topic_count < WATCH_TOPICS_MAX ? watch_newest(w, false) : NULL;
+    struct roster *r = room_for_topic(w) ? watch_newest(w, false) : NULL;
     struct watch_topic *t = r != NULL ? mem_alloc(sizeof *t) : NULL;
     if (t == NULL) {
         roster_unref(r);

@@ -350,6 +350,7 @@ static void test_one_watcher_more(void **state)
     assert_int_equal(watch_clients(roster_answers_watch(rig.answers), "shop", "a"), 1);
     assert_int_equal(ask(GET("?format=sse")), 503);
     has("\r\nRetry-After: 2\r\n");
+    assert_int_equal(ask(GET("?format=sse&service=nothing")), 404);
     assert_int_equal(rig.counters.watch.refused, 1);
     assert_int_equal(ask(GET("")), 200);
     assert_int_equal(ask(ASK("HEAD", "?format=sse", "")), 200);

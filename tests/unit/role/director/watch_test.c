@@ -424,6 +424,13 @@ static void test_bound_of_topics(void **state)
     assert_int_equal(recv(fds[WATCH_TOPICS_MAX], &byte, 1, 0), 0);
     assert_int_equal(r->counters.open, WATCH_TOPICS_MAX);
     assert_int_equal(r->counters.refused, 1);
+    close(fds[5]); /* what nobody watches any more makes room */
+    for (uint64_t end = now_ms() + PATIENCE_MS;
+         r->counters.open == WATCH_TOPICS_MAX && now_ms() < end;)
+        turn_for(r, 5);
+    fds[5] = join_as(r, "", "");
+    wait_for(r, fds[5], "event: roster\n");
+    assert_int_equal(r->watch->topic_count, WATCH_TOPICS_MAX);
     for (int i = 0; i <= WATCH_TOPICS_MAX; i++)
         close(fds[i]);
 }
