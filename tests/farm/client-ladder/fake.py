@@ -80,7 +80,7 @@ class Node(threading.Thread):
 
     def serve(self, connection):
         # Who asks for the roster speaks first, at once.
-        connection.settimeout(0.5)
+        connection.settimeout(1.5)
         try:
             head = connection.recv(4096)
         except TimeoutError:
