@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -60,10 +61,10 @@ def programs(folder):
     document = (SOURCE / "docs" / "libstead.md").read_text()
     for number, text in enumerate(re.findall(r"^```c\n(.*?)^```", document, re.M | re.S)):
         found[f"doc{number}.c"] = text
-    page = run(["man", "-P", "cat", "-l", SOURCE / "docs" / "man" / "stead_connect.3"],
-               env={"PATH": "/usr/bin:/bin", "MANWIDTH": "200", "LC_ALL": "C"})
+    page = run(["mandoc", "-Tascii", "-Owidth=200", SOURCE / "docs" / "man" / "stead_connect.3"])
+    page = re.sub(r".\x08", "", page)
     text = re.search(r"^EXAMPLES\n(.*?)^SEE ALSO", page, re.M | re.S).group(1)
-    found["page.c"] = re.sub(r"^ {7}", "", text, flags=re.M)
+    found["page.c"] = textwrap.dedent(text)
     for header, frame in (("stead.h", "hello_frame.h"), ("client.h", "keep_frame.h")):
         comment = (SOURCE / "include" / "stead" / header).read_text().split("*/")[0]
         lines = [line[7:] for line in comment.splitlines() if line.startswith(" *     ")]
