@@ -59,6 +59,7 @@ struct roster *store_roster_renew(struct store *s, struct roster *have);
  * server answers and does not say that it is down or in maintenance (store_own.h). The mesh thread carries changes
  * into the roster. */
 void store_users_add(struct store *s, unsigned server, int delta);
+/* Who is still there: what is forwarded, or more when the server's source of users tells more. */
 uint32_t store_users(const struct store *s, unsigned server);
 void store_set_healthy(struct store *s, unsigned server, bool healthy);
 bool store_healthy(const struct store *s, unsigned server);

@@ -63,7 +63,8 @@ struct store {
     /* store_own.c */
     pthread_mutex_t own_lock; /* nothing is locked while it is held */
     struct own_server own[ENTRY_SERVERS_MAX];
-    atomic_bool out[ENTRY_SERVERS_MAX]; /* down or in maintenance by its own word */
+    atomic_bool out[ENTRY_SERVERS_MAX];        /* down or in maintenance by its own word */
+    atomic_uint told_users[ENTRY_SERVERS_MAX]; /* by another source than forwarding; stale: 0 */
 };
 
 void store_own_init(struct store *s);

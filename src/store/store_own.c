@@ -42,6 +42,7 @@ int store_own_find(const struct store *s, struct slice service)
 static void state_locked(struct store *s, unsigned server, uint64_t now_ns, struct tally_state *out)
 {
     tally_state(&s->own[server].tally, atomic_load(&s->users[server]), now_ns, out);
+    atomic_store(&s->told_users[server], out->from == USERS_FORWARD || out->stale ? 0 : out->users);
 }
 
 static bool same(const struct tally_state *a, const struct tally_state *b)

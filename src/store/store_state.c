@@ -145,7 +145,8 @@ void store_users_add(struct store *s, unsigned server, int delta)
 uint32_t store_users(const struct store *s, unsigned server)
 {
     assert(server < ENTRY_SERVERS_MAX);
-    return atomic_load(&s->users[server]);
+    unsigned forwarded = atomic_load(&s->users[server]), told = atomic_load(&s->told_users[server]);
+    return forwarded > told ? forwarded : told;
 }
 
 void store_set_healthy(struct store *s, unsigned server, bool healthy)

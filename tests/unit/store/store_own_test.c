@@ -80,6 +80,23 @@ static void only_changes_wake(void **state)
     assert_int_equal(s.users, 5);
 }
 
+static void who_is_still_there(void **state)
+{
+    struct told w = {.what = TOLD_USERS, .users = 3};
+    struct tally_state s;
+    (void)state;
+    store_own_tell(store, 0, TELLER_REPORT, &w, NS_PER_S);
+    store_own_tell(store, 1, TELLER_REPORT, &w, NS_PER_S);
+    assert_int_equal(store_users(store, 0), 3);
+    assert_int_equal(store_users(store, 1), 0); /* it counts what it forwards */
+    store_users_add(store, 0, 4);
+    assert_int_equal(store_users(store, 0), 4);
+    store_users_add(store, 0, -4);
+    store_own_state(store, 0, 60 * NS_PER_S, &s);
+    assert_true(s.stale && s.users == 3);
+    assert_int_equal(store_users(store, 0), 0); /* an old number keeps nobody from stopping */
+}
+
 static void its_own_word_takes_it_out(void **state)
 {
     struct told down = {.what = TOLD_DOWN, .down = true}, up = {.what = TOLD_DOWN},
@@ -117,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(servers_are_found_by_service, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_changes_wake, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_still_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(its_own_word_takes_it_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_told_is_shown, set_up, tear_down),
     };
