@@ -201,6 +201,9 @@ static void collect(void *context, struct admin_snapshot *out)
     out->gate_http = copy_http(&f->shared->gate_http);
     out->dns = sum_dns(f->shared->name, WORKERS_MAX);
     out->gate = copy_gate(&f->shared->gate);
+    out->orders = (struct admin_orders){.done = f->mesh->commands.carried_out,
+                                        .refused = f->mesh->commands.refused,
+                                        .malformed = f->mesh->commands.malformed};
     out->memcached = copy_cache(&f->shared->caches[CACHE_MEMCACHE]);
     out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);
     out->own_parts = copy_own(&f->shared->own);

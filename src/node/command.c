@@ -20,7 +20,11 @@ static const char *const verb_names[] = {[ORDER_TELL] = "tell",
 void commands_init(struct commands *c, uv_loop_t *loop, struct farm *farm, struct store *store,
                    const struct state *state)
 {
-    *c = (struct commands){.loop = loop, .farm = farm, .store = store, .state = state};
+    memset(c, 0, sizeof *c);
+    c->loop = loop;
+    c->farm = farm;
+    c->store = store;
+    c->state = state;
     pthread_mutex_init(&c->lock, NULL);
     c->saved = state_load_maint(state);
     store_set_maint(store, c->saved);
@@ -113,8 +117,10 @@ static bool answer(struct commands *c, uint64_t inc, const struct order *o, int 
 {
     struct ordered a = {.token = o->token, .error = error};
     stand(c, &a);
-    if (error != STEAD_OK)
+    if (error)
         c->refused++;
+    else if (o->verb != ORDER_TELL)
+        c->carried_out++;
     if (inc == farm_self(c->farm)->inc) {
         if (orders_close(&c->orders, inc, a.token))
             settle_token(c, a.token, &a);
@@ -201,7 +207,6 @@ static bool carry_out(struct commands *c, uint64_t inc, const struct order *o, u
     int error = STEAD_OK;
     if (o->verb != ORDER_TELL)
         log_info("order", "verb=%s force=%d from=%016" PRIx64, verb_names[o->verb], o->force, inc);
-    c->carried_out += o->verb != ORDER_TELL;
     switch (o->verb) {
     case ORDER_TELL:
         break;

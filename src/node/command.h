@@ -11,6 +11,7 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #define COMMANDS_MAX 16 /* that were asked and not fetched yet */
@@ -46,7 +47,7 @@ struct commands {
     bool saving, saving_as, saved; /* saved: what the folder says */
     int save_error;
     uv_work_t save;
-    uint64_t carried_out, refused, malformed;
+    atomic_uint_fast64_t carried_out, refused, malformed; /* read by any thread */
 };
 
 /* What the pointers stand for outlives it. Takes up the maintenance that the folder remembers. */

@@ -170,7 +170,7 @@ static enum rebalance_why judge(struct rebalance *b, const struct sum *sum,
     bool calm = is_calm(b, sum, now_ms);
     if (sum->unsettled)
         return REBALANCE_UNSETTLED;
-    if (now_ms < b->again_ms)
+    if (now_ms < b->again_ms || (now_ms < b->late_ms && sum->own->users > b->left))
         return REBALANCE_WAITS;
     if (!calm)
         return REBALANCE_NOT_CALM;
@@ -181,6 +181,20 @@ static enum rebalance_why judge(struct rebalance *b, const struct sum *sum,
     else if (beyond(own->place.surplus, own->place.fair, rules) || own->wanted)
         b->active = true;
     return b->active ? REBALANCE_MOVES : REBALANCE_LEVEL;
+}
+
+static void wait_for_round(struct rebalance *b, const struct rebalance_plan *plan, uint32_t users,
+                           uint64_t now_ms)
+{
+    uint64_t longest_ms = 0;
+    b->left = users;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct rebalance_target *t = &plan->targets[i];
+        longest_ms = t->within_ms > longest_ms ? t->within_ms : longest_ms;
+        b->left -= t->count;
+    }
+    b->again_ms = now_ms + longest_ms + REBALANCE_SETTLE_MS;
+    b->late_ms = b->again_ms + REBALANCE_PATIENCE_MS;
 }
 
 void rebalance_step(struct rebalance *b, const struct roster *r, const char *service,
@@ -199,12 +213,8 @@ void rebalance_step(struct rebalance *b, const struct roster *r, const char *ser
     if (out->why != REBALANCE_MOVES)
         return;
     lay(r, service, &sum, &own, rules, out);
-    uint64_t longest_ms = 0;
-    for (size_t i = 0; i < out->count; i++)
-        if (out->targets[i].within_ms > longest_ms)
-            longest_ms = out->targets[i].within_ms;
     if (out->count == 0)
         out->why = REBALANCE_LEVEL; /* nobody has room */
     else
-        b->again_ms = now_ms + longest_ms + REBALANCE_SETTLE_MS;
+        wait_for_round(b, out, sum.own->users, now_ms);
 }

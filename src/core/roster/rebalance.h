@@ -23,11 +23,12 @@
 #define REBALANCE_LEAST 2       /* clients: less is not worth a move */
 #define REBALANCE_PACE_PER_S 50 /* joins that a target gets, from all that give */
 #define REBALANCE_WITHIN_MIN_MS 1000
-#define REBALANCE_ROUND_MS 10000 /* the most that one round takes */
-#define REBALANCE_SETTLE_MS 3000 /* after a round, until counts are believed */
-#define REBALANCE_CALM_MS 3000   /* so long the farm must have been the same */
-#define REBALANCE_AWAY_MS 15000  /* and so long after a server went away */
-#define REBALANCE_STALE_MS 5000  /* counts older than that are not believed */
+#define REBALANCE_ROUND_MS 10000    /* the most that one round takes */
+#define REBALANCE_SETTLE_MS 3000    /* after a round, until counts are believed */
+#define REBALANCE_CALM_MS 3000      /* so long the farm must have been the same */
+#define REBALANCE_AWAY_MS 15000     /* and so long after a server went away */
+#define REBALANCE_PATIENCE_MS 20000 /* longer, while those who were asked are still here */
+#define REBALANCE_STALE_MS 5000     /* counts older than that are not believed */
 
 struct rebalance_rules {
     uint32_t threshold_percent; /* of the fair share */
@@ -42,6 +43,8 @@ struct rebalance {
     uint64_t calm_ms; /* since when; 0 = never stepped */
     uint64_t calm_for_ms;
     uint64_t again_ms; /* not before */
+    uint64_t late_ms;  /* nor before, while this server has more users than */
+    uint32_t left;
     bool active;
 };
 

@@ -30,6 +30,10 @@ struct admin_dns {
         connections, evicted, idle, oversized, views, views_failed;
 };
 
+struct admin_orders {
+    uint64_t done, refused, malformed;
+};
+
 struct admin_gate {
     uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting, reports;
 };
@@ -74,6 +78,7 @@ struct admin_snapshot {
     struct admin_http public_http, gate_http;
     struct admin_dns dns;
     struct admin_gate gate;
+    struct admin_orders orders;
     struct admin_cache memcached, redis;
     struct admin_director director;
     uint64_t log_lost;

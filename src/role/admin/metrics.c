@@ -113,6 +113,10 @@ static const struct metric metrics[] = {
     ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"version\"", mesh.dropped_version, ""),
     ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"limit\"", mesh.dropped_limit, ""),
 
+    ROW(COUNTER, "stead_orders_total", "outcome=\"done\"", orders.done,
+        "Orders of operators that this node was given: drain, maint and their ends."),
+    ROW(COUNTER, "stead_orders_total", "outcome=\"refused\"", orders.refused, ""),
+    ROW(COUNTER, "stead_orders_total", "outcome=\"malformed\"", orders.malformed, ""),
     ROW(COUNTER, "stead_member_heartbeats_total", "direction=\"in\"", members.heartbeats_in,
         "Heartbeats."),
     ROW(COUNTER, "stead_member_heartbeats_total", "direction=\"out\"", members.heartbeats_out, ""),

@@ -62,6 +62,7 @@ def drains(farm):
     check("the last server that is up" in order(farm, "s2", "drain", "s1", status=1), "the last one stays")
     check(farm.status_of("s1", "s3") == "up", "a refusal changes nothing")
     check("the last server that is up" in order(farm, "s2", "maint", "s1", status=1), "from maintenance too")
+    check(farm.metric("s1", "stead_orders_total") >= 2, "the orders are counted")
     order(farm, "s2", "drain", "s1", "--force")
     seen(farm, "s1", "draining")
     for name in farm.servers:

@@ -46,6 +46,19 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* As the nodes' logs have it. */
+static const char *clock_text(void)
+{
+    static char text[32];
+    struct timespec t;
+    struct tm tm;
+    clock_gettime(CLOCK_REALTIME, &t);
+    gmtime_r(&t.tv_sec, &tm);
+    size_t n = strftime(text, sizeof text, "%H:%M:%S", &tm);
+    snprintf(text + n, sizeof text - n, ".%03ld", t.tv_nsec / 1000000);
+    return text;
+}
+
 static uint64_t in_a_while(uint64_t now)
 {
     return now + 1 + (uint64_t)random() % BETWEEN_MS;
@@ -99,8 +112,12 @@ static void hear(struct client *c, uint64_t now)
 static void take_event(struct client *c, const struct stead_event *e)
 {
     size_t i = (size_t)(c - clients);
-    if (e->kind == STEAD_TROUBLE)
+    if (e->kind == STEAD_TROUBLE) {
         counts.trouble++;
+        fprintf(stderr, "%s: client %zu on %s, to %s: %s\n", clock_text(), i,
+                *c->server ? c->server : "-", *e->server ? e->server : "-",
+                stead_error_name(e->error));
+    }
     if (e->kind != STEAD_CONNECTED && e->kind != STEAD_MOVED)
         return;
     counts.connected += e->kind == STEAD_CONNECTED;

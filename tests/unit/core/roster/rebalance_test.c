@@ -244,6 +244,31 @@ static void nothing_moves_while_users_come(void **state)
     roster_unref(r);
 }
 
+/* Clients that are busy go later than they were asked to. */
+static void who_was_asked_and_is_still_here_is_on_his_way(void **state)
+{
+    uint32_t users[] = {200, 50, 50};
+    struct rebalance b = {0};
+    struct rebalance_plan p;
+    (void)state;
+    struct roster *r = farm(users, 3, 0);
+    rebalance_step(&b, r, "shop", &rules, 1000, &p);
+    rebalance_step(&b, r, "shop", &rules, 1000 + CALM, &p);
+    assert_int_equal(sum_of(&p), 100);
+    at(r, 0)->users = 130;
+    at(r, 1)->users = at(r, 2)->users = 85;
+    rebalance_step(&b, r, "shop", &rules, 20000, &p);
+    assert_int_equal(p.why, REBALANCE_WAITS);
+    struct rebalance later = b;
+    rebalance_step(&later, r, "shop", &rules, 60000, &p);
+    assert_int_equal(p.why, REBALANCE_MOVES);
+    assert_int_equal(sum_of(&p), 30);
+    at(r, 0)->users = at(r, 1)->users = at(r, 2)->users = 100;
+    rebalance_step(&b, r, "shop", &rules, 20000, &p);
+    assert_int_equal(p.why, REBALANCE_LEVEL);
+    roster_unref(r);
+}
+
 static void who_went_away_may_come_back(void **state)
 {
     uint32_t users[] = {200, 50, 50};
@@ -327,6 +352,7 @@ int main(void)
         cmocka_unit_test(what_is_not_sure_moves_nobody),
         cmocka_unit_test(who_drains_or_is_out_gets_nobody),
         cmocka_unit_test(nothing_moves_while_users_come),
+        cmocka_unit_test(who_was_asked_and_is_still_here_is_on_his_way),
         cmocka_unit_test(who_went_away_may_come_back),
         cmocka_unit_test(many_that_give_fill_each_target_exactly),
         cmocka_unit_test(the_largest_numbers_are_borne),
