@@ -1,7 +1,7 @@
-/* nameserve.c - the name role alone, over a farm that is made up: what a name server costs in a farm of any size,
- * with any number of workers. usage: nameserve ADDRESS SERVERS WORKERS [CHANGES]
- * SERVERS of 10.0.0.0/8 serve www.bench.test, all with the same weight; with CHANGES their users change so many
- * times a second. CPU n is that of worker n, when the process may run on it. */
+/* nameserve.c - the name role alone, over a farm that is made up: what a name server costs in a
+ * farm of any size, with any number of workers. usage: nameserve ADDRESS SERVERS WORKERS [CHANGES]
+ * SERVERS of 10.0.0.0/8 serve www.bench.test, all with the same weight; with CHANGES their users
+ * change so many times a second. CPU n is that of worker n, when the process may run on it. */
 #include "role/name/name.h"
 
 #include "io/listen.h"
@@ -49,9 +49,13 @@ static struct roster *make_roster(unsigned servers, uint64_t revision)
         struct entry *e = r->nodes[i].entry;
         r->nodes[i].status = STATUS_UP;
         snprintf(e->name, sizeof e->name, "s%05u", i);
-        e->public = (struct addr){.family = 4, .ip = {10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}};
+        e->public = (struct addr){.family = 4,
+                                  .ip = {10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}};
         e->server_count = 1;
-        e->servers[0] = (struct server){.service = "shop", .url_count = 1, .weight = 100, .healthy = true,
+        e->servers[0] = (struct server){.service = "shop",
+                                        .url_count = 1,
+                                        .weight = 100,
+                                        .healthy = true,
                                         .users = (uint32_t)(revision + i) % 1000};
         snprintf(e->servers[0].urls[0], URL_MAX_BYTES, "http://s%05u.bench.test", i);
     }
@@ -62,21 +66,24 @@ struct worker {
     uv_loop_t loop;
     pthread_t thread;
     struct name *name;
-    struct name_stats stats;
-    unsigned number;
+    struct name_stats stats[NAME_STATS];
 };
 
 static void *work(void *context)
 {
     struct worker *w = context;
-    cpu_set_t allowed, own;
-    CPU_ZERO(&own);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_ISSET(w->number, &allowed)) {
-        CPU_SET(w->number, &own);
-        sched_setaffinity(0, sizeof own, &own);
-    }
     uv_run(&w->loop, UV_RUN_DEFAULT);
     return NULL;
+}
+
+/* What is made from now on runs there, when it may. */
+static void go_to_cpu(const cpu_set_t *allowed, unsigned cpu)
+{
+    cpu_set_t own;
+    CPU_ZERO(&own);
+    CPU_SET(cpu, &own);
+    if (CPU_ISSET(cpu, allowed))
+        sched_setaffinity(0, sizeof own, &own);
 }
 
 int main(int argc, char **argv)
@@ -84,6 +91,8 @@ int main(int argc, char **argv)
     static struct worker workers[WORKERS_MAX];
     struct store store = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct addr at;
+    cpu_set_t allowed;
+    sched_getaffinity(0, sizeof allowed, &allowed);
     if (argc < 4 || !addr_parse(argv[1], 0, &at))
         usage("nameserve ADDRESS SERVERS WORKERS [CHANGES]");
     unsigned servers = (unsigned)number_parse(argv[2], 1, SERVERS_MAX);
@@ -96,12 +105,14 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < count; i++) {
         struct worker *w = &workers[i];
         int udp, tcp;
-        w->number = i;
-        if (!book || listen_udp(&at, count > 1, &udp) || listen_tcp(&at, count > 1, &tcp) || uv_loop_init(&w->loop) ||
-            name_open(&w->loop, &config, book, &udp, &tcp, 1, &w->stats, &w->name) ||
+        go_to_cpu(&allowed, i);
+        if (!book || listen_udp(&at, count > 1, &udp) || listen_tcp(&at, count > 1, &tcp) ||
+            uv_loop_init(&w->loop) ||
+            name_open(&w->loop, &config, book, &udp, &tcp, 1, w->stats, &w->name) ||
             pthread_create(&w->thread, NULL, work, w))
             die("worker");
     }
+    sched_setaffinity(0, sizeof allowed, &allowed);
     for (uint64_t revision = 2;; revision++) {
         usleep(changes ? 1000000 / changes : 1000000);
         if (!changes)

@@ -19,12 +19,12 @@ static struct admin_http copy_http(const struct http_counters *c)
                                .open = c->open};
 }
 
-/* Each worker counts for itself. */
-static struct admin_dns sum_dns(const struct name_stats *each, size_t workers)
+/* Each thread counts for itself. */
+static struct admin_dns sum_dns(const struct name_stats (*each)[NAME_STATS], size_t workers)
 {
     struct admin_dns out = {0};
-    for (size_t i = 0; i < workers; i++) {
-        const struct name_stats *n = &each[i];
+    for (size_t i = 0; i < workers * NAME_STATS; i++) {
+        const struct name_stats *n = &each[i / NAME_STATS][i % NAME_STATS];
         out.udp += n->udp;
         out.tcp += n->tcp;
         out.answered += n->answered;

@@ -272,8 +272,7 @@ static int open_name(struct worker *w, struct worker_sockets *sockets)
         udp[i] = take(&sockets->dns_udp[i]);
         tcp[i] = take(&sockets->dns_tcp[i]);
     }
-    int err =
-        name_open(&w->loop, &s->names, s->book, udp, tcp, count, &s->name[w->index], &w->name);
+    int err = name_open(&w->loop, &s->names, s->book, udp, tcp, count, s->name[w->index], &w->name);
     w->open_parts += err == STEAD_OK;
     return err;
 }

@@ -31,7 +31,7 @@ struct shared {
     struct rebalancer_shared rebalance;
     struct own own;
     struct director_counters director;
-    struct name_stats name[WORKERS_MAX];
+    struct name_stats name[WORKERS_MAX][NAME_STATS];
     struct gate_counters gate;
     struct http_counters gate_http;
     const char (*cache_passwords)[CACHE_SECRET_MAX];

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define DNS_HEADER_BYTES 12
 #define DNS_NAME_MAX 255
@@ -98,8 +99,16 @@ struct dns_answer {
 void dns_answer_begin(struct dns_answer *a, const struct dns_query *q,
                       const struct dns_options *options, uint8_t *msg, size_t cap);
 /* Adds `count` records, `len` bytes, whole or not at all. False: they do not fit. */
-bool dns_answer_add(struct dns_answer *a, enum dns_section section, const uint8_t *records,
-                    size_t len, uint16_t count);
+static inline bool dns_answer_add(struct dns_answer *a, enum dns_section section,
+                                  const uint8_t *records, size_t len, uint16_t count)
+{
+    if (len > a->cap - a->len)
+        return false;
+    memcpy(a->msg + a->len, records, len);
+    a->len += len;
+    a->counts[section] = (uint16_t)(a->counts[section] + count);
+    return true;
+}
 /* Header, OPT if the query had one. Returns the message's length. */
 size_t dns_answer_end(struct dns_answer *a, const struct dns_query *q,
                       const struct dns_options *options, unsigned rcode);

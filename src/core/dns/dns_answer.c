@@ -5,6 +5,7 @@
 #include "base/wire.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #define OPT_BYTES 11
@@ -31,24 +32,17 @@ void dns_answer_begin(struct dns_answer *a, const struct dns_query *q,
 {
     /* Header, the longest question and OPT go into the smallest message that everybody takes. */
     assert(cap >= DNS_UDP_PLAIN);
-    *a = (struct dns_answer){.msg = msg, .cap = cap, .len = DNS_HEADER_BYTES};
+    a->msg = msg;
+    a->cap = cap;
+    a->len = DNS_HEADER_BYTES;
+    memset(a->counts, 0, sizeof a->counts);
+    a->truncated = a->authoritative = false;
     if (q->edns)
         a->cap -= OPT_BYTES + options_bytes(options);
     if (q->name_len) {
         a->len += q->name_len + 4u;
         a->counts[DNS_QUESTION] = 1;
     }
-}
-
-bool dns_answer_add(struct dns_answer *a, enum dns_section section, const uint8_t *records,
-                    size_t len, uint16_t count)
-{
-    if (len > a->cap - a->len)
-        return false;
-    memcpy(a->msg + a->len, records, len);
-    a->len += len;
-    a->counts[section] = (uint16_t)(a->counts[section] + count);
-    return true;
 }
 
 static void put_options(struct wire_writer *w, const struct dns_options *o)
@@ -99,16 +93,15 @@ static void put_opt(struct dns_answer *a, const struct dns_query *q, const struc
 size_t dns_answer_end(struct dns_answer *a, const struct dns_query *q,
                       const struct dns_options *options, unsigned rcode)
 {
-    uint8_t *h = a->msg;
+    uint16_t words[5];
     assert(rcode < 16 || q->edns);
     if (q->edns)
         put_opt(a, q, options, rcode);
-    h[2] = (uint8_t)(0x80u | q->opcode << 3 | (a->authoritative ? 4u : 0) |
-                     (a->truncated ? 2u : 0) | (q->rd ? 1u : 0));
-    h[3] = rcode & 15;
-    for (int i = 0; i < 4; i++) {
-        h[4 + 2 * i] = (uint8_t)(a->counts[i] >> 8);
-        h[5 + 2 * i] = (uint8_t)a->counts[i];
-    }
+    unsigned flags = 0x8000u | (unsigned)q->opcode << 11 | (rcode & 15);
+    flags |= (unsigned)a->authoritative << 10 | (unsigned)a->truncated << 9 | (unsigned)q->rd << 8;
+    words[0] = htobe16((uint16_t)flags);
+    for (int i = 0; i < 4; i++)
+        words[i + 1] = htobe16(a->counts[i]);
+    memcpy(a->msg + 2, words, sizeof words); /* the id stays */
     return a->len;
 }

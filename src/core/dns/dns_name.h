@@ -30,8 +30,8 @@ bool dns_name_equal(const uint8_t *a, const uint8_t *b); /* ASCII case-insensiti
 void dns_name_lower(uint8_t *name, size_t len);
 /* Of a name in lower case; 7 bytes after it must be readable, and do not count. */
 uint32_t dns_name_hash(const uint8_t *lower, size_t len);
-/* Copies a name of `len` bytes into lower case, zeros behind it up to a whole word, and returns its hash; at least 8
- * bytes end where `readable` do, and nothing behind them is looked at. */
+/* Copies a name of `len` bytes into lower case, zeros behind it up to a whole word, and returns its
+ * hash; at least 8 bytes end where `readable` do, and nothing behind them is looked at. */
 uint32_t dns_name_fold(const uint8_t *name, size_t len, size_t readable, uint8_t *lower);
 /* Labels but the root's. */
 unsigned dns_name_labels(const uint8_t *name);

@@ -5,10 +5,7 @@
 #include "io/io.h"
 
 #include <assert.h>
-#include <time.h>
 #include <unistd.h>
-
-#define US_PER_MS 1000
 
 void name_handle_closed(struct name *n)
 {
@@ -17,28 +14,30 @@ void name_handle_closed(struct name *n)
         return;
     if (n->closed)
         n->closed(n->context);
-    name_view_unref(n->view);
+    name_face_deinit(&n->face);
     mem_free(n);
 }
 
-const struct name_view *name_current(struct name *n)
+void name_face_init(struct name_face *f, const struct name_config *config, struct name_book *book,
+                    struct name_stats *stats)
 {
-    uint64_t now_ms = uv_now(n->loop);
-    if (n->looked_ms && now_ms - n->looked_ms < NAME_LOOK_MS)
-        return n->view;
-    n->looked_ms = now_ms ? now_ms : 1;
-    n->view = name_book_look(n->book, n->view, n->stats);
-    return n->view;
+    *f = (struct name_face){.config = config, .book = book, .stats = stats};
+    io_random(&f->chance, sizeof f->chance);
 }
 
-struct name_asker name_asker_now(struct name *n, bool tcp)
+void name_face_deinit(struct name_face *f)
 {
-    struct timespec wall;
-    clock_gettime(CLOCK_REALTIME_COARSE, &wall);
-    return (struct name_asker){.tcp = tcp,
-                               .now_us = uv_now(n->loop) * US_PER_MS,
-                               .now_s = (uint32_t)wall.tv_sec,
-                               .limit = &n->limit};
+    name_view_unref(f->view);
+    f->view = NULL;
+}
+
+const struct name_view *name_face_view(struct name_face *f, uint64_t now_ms)
+{
+    if (f->looked_ms && now_ms - f->looked_ms < NAME_LOOK_MS)
+        return f->view;
+    f->looked_ms = now_ms ? now_ms : 1;
+    f->view = name_book_look(f->book, f->view, f->stats);
+    return f->view;
 }
 
 static void close_given(const int *fds, size_t count)
@@ -49,10 +48,9 @@ static void close_given(const int *fds, size_t count)
 }
 
 int name_open(uv_loop_t *loop, const struct name_config *config, struct name_book *book,
-              const int *udp_fds, const int *tcp_fds, size_t count, struct name_stats *stats,
-              struct name **out)
+              const int *udp_fds, const int *tcp_fds, size_t count,
+              struct name_stats stats[NAME_STATS], struct name **out)
 {
-    uint64_t secret[2];
     struct name *n = mem_alloc(sizeof *n);
     assert(count <= NAME_LISTENERS_MAX);
     if (!n) {
@@ -61,20 +59,15 @@ int name_open(uv_loop_t *loop, const struct name_config *config, struct name_boo
         return STEAD_E_NOMEM;
     }
     n->loop = loop;
-    n->config = config;
-    n->book = book;
-    n->stats = stats;
     n->listeners = count;
     list_init(&n->connections);
-    io_random(&n->chance, sizeof n->chance);
-    io_random(secret, sizeof secret);
-    dns_limit_init(&n->limit, config->rate, config->slip, secret);
+    name_face_init(&n->face, config, book, &stats[NAME_LISTENERS_MAX]);
     int err = STEAD_OK;
     for (size_t i = 0; i < count; i++) {
-        n->udp[i].fd = -1;
-        int udp = udp_fds[i] < 0 ? STEAD_OK : name_udp_open(n, &n->udp[i], udp_fds[i]);
         int tcp = tcp_fds[i] < 0 ? STEAD_OK : name_tcp_open(n, &n->tcp[i], tcp_fds[i]);
-        err = err ? err : udp ? udp : tcp;
+        int udp =
+            udp_fds[i] < 0 ? STEAD_OK : name_udp_open(&n->udp[i], udp_fds[i], &n->face, &stats[i]);
+        err = err ? err : tcp ? tcp : udp;
     }
     if (err) {
         name_close(n, NULL, NULL);
@@ -89,9 +82,9 @@ void name_close(struct name *n, void (*closed)(void *context), void *context)
     n->closing = true;
     n->closed = closed;
     n->context = context;
-    n->handles++; /* held until both are told */
+    n->handles++; /* held until all are told */
     for (size_t i = 0; i < n->listeners; i++)
-        name_udp_close(&n->udp[i]);
+        name_udp_close(n->udp[i]);
     name_tcp_close(n);
     name_handle_closed(n);
 }

@@ -91,7 +91,7 @@ struct name_config {
     uint32_t slip; /* every so many times one above it is told to use TCP; 0 = never */
 };
 
-/* Of one worker, who alone changes them. */
+/* Of one thread, which alone changes them. */
 struct name_stats {
     atomic_uint_fast64_t udp, tcp; /* queries */
     atomic_uint_fast64_t answered; /* NOERROR with a record */
@@ -107,7 +107,7 @@ struct name_stats {
     atomic_uint_fast64_t connections, evicted, idle, oversized; /* TCP: opened; ended: made room,
                                                                    were idle, sent too long */
     atomic_uint_fast64_t views, views_failed; /* made from a roster; no memory for one */
-    char pad[64];                             /* no cache line is two workers' */
+    char pad[64];                             /* no cache line is two threads' */
 };
 
 static inline void name_count(atomic_uint_fast64_t *counter)
@@ -115,6 +115,9 @@ static inline void name_count(atomic_uint_fast64_t *counter)
     uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, v + 1, memory_order_relaxed);
 }
+
+/* A worker's: one for each UDP listener, the last for TCP. */
+#define NAME_STATS (NAME_LISTENERS_MAX + 1)
 
 struct name;
 struct name_book;
@@ -134,8 +137,9 @@ bool name_book_load(struct name_book *b, const char *path, char *error, size_t c
  * each, all non-blocking; -1 = none. They are the name server's from now on, and closed on failure
  * too (by the loop's next turn). book, config and stats outlive it. STEAD_E_NOMEM, STEAD_E_IO. */
 int name_open(uv_loop_t *loop, const struct name_config *config, struct name_book *book,
-              const int *udp_fds, const int *tcp_fds, size_t count, struct name_stats *stats,
-              struct name **out) __attribute__((warn_unused_result));
+              const int *udp_fds, const int *tcp_fds, size_t count,
+              struct name_stats stats[NAME_STATS], struct name **out)
+    __attribute__((warn_unused_result));
 /* Closes everything; `closed` is called on the loop when nothing is left, then the name server is
  * freed. */
 void name_close(struct name *n, void (*closed)(void *context), void *context);

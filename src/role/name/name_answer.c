@@ -102,12 +102,27 @@ static size_t answer_question(struct name_ask *k, uint8_t *msg, size_t cap)
     return dns_answer_end(&k->answer, q, &k->options, rcode);
 }
 
+/* Field by field: most of it is only looked at when it was written before. */
+static void begin(struct name_ask *k, const struct name_view *v, const struct name_asker *by,
+                  struct dns_query *q, struct name_stats *stats)
+{
+    k->view = v;
+    k->by = by;
+    k->q = q;
+    k->stats = stats;
+    k->place_known = k->placed = k->referral = k->last_resort = false;
+    k->options.cookie_len = k->options.scope = 0;
+    k->options.subnet.family = k->options.subnet.source = 0;
+    k->options.keepalive_100ms = 0;
+}
+
 size_t name_answer(const struct name_view *v, const struct name_asker *by, uint8_t *msg, size_t len,
                    size_t cap, struct name_stats *stats)
 {
     struct dns_query q;
-    struct name_ask k = {.view = v, .by = by, .q = &q, .stats = stats};
+    struct name_ask k;
     bool known = false;
+    begin(&k, v, by, &q, stats);
     name_count(by->tcp ? &stats->tcp : &stats->udp);
     int rcode = dns_parse_query(msg, len, &q);
     if (rcode < 0) {

@@ -31,12 +31,12 @@ struct name_ask {
     const struct name_asker *by;
     const struct dns_query *q;
     struct name_stats *stats;
-    struct dns_answer answer;
-    struct dns_options options;
-    struct name_place place;
     bool place_known, placed; /* placed: the answer depends on where the client is */
     bool referral;
     bool last_resort;
+    struct name_place place;
+    struct dns_answer answer;
+    struct dns_options options;
 };
 
 /* Both tables' entries of a name; NULL where there is none. */

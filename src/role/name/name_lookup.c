@@ -43,22 +43,22 @@ static unsigned place_index(struct name_ask *k, const struct name_entry *e)
 /* Records that were just added, all of them made for the question as owner, get another. */
 static void set_owner(uint8_t *record, const uint8_t *end, size_t at)
 {
-    if (at == DNS_HEADER_BYTES)
-        return;
     for (; record < end; record += dns_record_bytes(record)) {
         record[0] = (uint8_t)(0xc0 | at >> 8);
         record[1] = (uint8_t)at;
     }
 }
 
-static bool add_by_index(struct dns_answer *a, const struct name_table *t, const struct name_set *s,
-                         const uint32_t *index, bool in_row)
+/* Records that are chosen one by one: those of an index, or all from `first` on. */
+static bool add_each(struct dns_answer *a, const struct name_table *t, const struct name_set *s,
+                     const uint32_t *index, uint32_t first)
 {
     size_t before = a->len;
     for (uint32_t i = 0; i < s->give; i++) {
-        uint32_t n = in_row ? (index[0] + i) % s->count : index[i];
+        uint32_t n = index ? index[i] : (first + i) % s->count;
         uint32_t at = s->size ? s->records + n * s->size : t->offsets[s->offsets + n];
-        if (!dns_answer_add(a, DNS_ANSWER, t->bytes + at, dns_record_bytes(t->bytes + at), 1)) {
+        size_t len = s->size ? s->size : dns_record_bytes(t->bytes + at);
+        if (!dns_answer_add(a, DNS_ANSWER, t->bytes + at, len, 1)) {
             a->len = before;
             a->counts[DNS_ANSWER] = (uint16_t)(a->counts[DNS_ANSWER] - i);
             return false;
@@ -67,25 +67,35 @@ static bool add_by_index(struct dns_answer *a, const struct name_table *t, const
     return true;
 }
 
+static bool add_drawn(struct dns_answer *a, const struct name_table *t, const struct name_set *s,
+                      uint64_t chance)
+{
+    uint32_t index[NAME_ADDRESSES_MAX];
+    name_set_draw(t, s, chance, index);
+    return add_each(a, t, s, index, 0);
+}
+
 /* A set whole or not at all; then the client must ask by TCP. */
 static void add_set(struct name_ask *k, const struct name_table *t, const struct name_set *s,
                     size_t owner)
 {
     struct dns_answer *a = &k->answer;
-    uint32_t index[NAME_ADDRESSES_MAX];
     size_t before = a->len;
-    bool in_row, added;
-    name_set_choose(t, s, k->by->chance, index, &in_row);
-    if (in_row && s->size)
-        added = dns_answer_add(a, DNS_ANSWER, t->bytes + s->records + index[0] * s->size,
+    bool added;
+    uint32_t first = name_set_row(s, k->by->chance);
+    if (first == UINT32_MAX)
+        added = add_drawn(a, t, s, k->by->chance);
+    else if (s->size)
+        added = dns_answer_add(a, DNS_ANSWER, t->bytes + s->records + first * s->size,
                                (size_t)s->give * s->size, (uint16_t)s->give);
     else
-        added = add_by_index(a, t, s, index, in_row);
+        added = add_each(a, t, s, NULL, first);
     if (!added) {
         a->truncated = true;
         return;
     }
-    set_owner(a->msg + before, a->msg + a->len, owner);
+    if (owner != DNS_HEADER_BYTES)
+        set_owner(a->msg + before, a->msg + a->len, owner);
     k->last_resort |= (s->flags & SET_LAST_RESORT) != 0;
     if (s->extra_count)
         dns_answer_add(a, DNS_ADDITIONAL, t->bytes + s->extra, s->extra_bytes, s->extra_count);
@@ -125,8 +135,7 @@ static unsigned add_referral(struct name_ask *k, const struct wanted *w,
     const struct name_set *s = name_table_set(t, cut, 0, DNS_NS);
     struct dns_answer *a = &k->answer;
     size_t before = a->len, owner = w->at + w->len - cut->name_len;
-    uint32_t index[NAME_ADDRESSES_MAX] = {0};
-    bool fit = add_by_index(a, t, s, index, true);
+    bool fit = add_each(a, t, s, NULL, 0);
     if (fit) {
         set_owner(a->msg + before, a->msg + a->len, owner);
         a->counts[DNS_ANSWER] = (uint16_t)(a->counts[DNS_ANSWER] - s->give);

@@ -3,8 +3,6 @@
 
 #include "base/mem.h"
 
-#include <string.h>
-
 #define DRAWS_MAX 64 /* then what is still missing is taken in order */
 
 void name_table_free(struct name_table *t)
@@ -20,31 +18,6 @@ void name_table_free(struct name_table *t)
     mem_free(t);
 }
 
-const struct name_entry *name_table_find(const struct name_table *t, const uint8_t *name,
-                                         size_t len, uint32_t hash)
-{
-    for (uint32_t at = hash & t->slot_mask;; at = (at + 1) & t->slot_mask) {
-        const struct name_slot *s = &t->slots[at];
-        if (s->entry == 0)
-            return NULL;
-        if (s->hash != hash)
-            continue;
-        const struct name_entry *e = &t->entries[s->entry - 1];
-        if (e->name_len == len && dns_name_same(t->bytes + e->name, name, len))
-            return e;
-    }
-}
-
-const struct name_set *name_table_set(const struct name_table *t, const struct name_entry *e,
-                                      unsigned place, uint16_t type)
-{
-    const struct name_set *s = t->sets + e->first_set + place * e->set_count;
-    for (unsigned i = 0; i < e->set_count; i++)
-        if (s[i].type == type)
-            return &s[i];
-    return NULL;
-}
-
 /* SplitMix64: neighbouring chances are as good as any others. */
 static uint64_t next_random(uint64_t *state)
 {
@@ -54,69 +27,46 @@ static uint64_t next_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
-static uint32_t draw_one(const struct name_draw *draws, uint32_t count, uint64_t *state)
+/* Without a branch: which way it goes is chance. */
+static uint32_t draw_one(const struct name_draw *draws, uint32_t count, uint64_t r)
 {
-    uint64_t r = next_random(state);
     uint32_t at = (uint32_t)((r >> 32) * count >> 32);
-    return (uint32_t)r < draws[at].below ? at : draws[at].other;
+    uint32_t other = 0u - ((uint32_t)r >= draws[at].below);
+    return (at & ~other) | (draws[at].other & other);
 }
 
-static uint32_t draw(const struct name_table *t, const struct name_set *s, uint64_t *state)
+static uint32_t draw(const struct name_draw *draws, const struct name_set *s, uint64_t *state)
 {
-    const struct name_draw *draws = t->draws + s->draws;
-    uint32_t one = draw_one(draws, s->count, state);
+    uint32_t one = draw_one(draws, s->count, next_random(state));
     if (s->turn != TURN_LOAD)
         return one;
-    uint32_t other = draw_one(draws, s->count, state);
+    uint32_t other = draw_one(draws, s->count, next_random(state));
     return draws[other].load < draws[one].load ? other : one;
 }
 
 static bool has(const uint32_t *index, uint32_t count, uint32_t value)
 {
+    unsigned found = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (index[i] == value)
-            return true;
-    return false;
+        found |= index[i] == value;
+    return found;
 }
 
-static void draw_several(const struct name_table *t, const struct name_set *s, uint64_t chance,
-                         uint32_t *index)
+void name_set_draw(const struct name_table *t, const struct name_set *s, uint64_t chance,
+                   uint32_t index[NAME_ADDRESSES_MAX])
 {
-    uint32_t found = 0;
+    const struct name_draw *draws = t->draws + s->draws;
     uint64_t state = chance;
-    for (unsigned tries = 0; found < s->give && tries < DRAWS_MAX; tries++) {
-        uint32_t one = draw(t, s, &state);
-        if (!has(index, found, one))
-            index[found++] = one;
+    uint32_t found = 1;
+    index[0] = draw(draws, s, &state);
+    /* When all are given it is the first that counts. */
+    for (unsigned tries = s->give == s->count ? DRAWS_MAX : 0; found < s->give && tries < DRAWS_MAX;
+         tries++) {
+        uint32_t one = draw(draws, s, &state);
+        index[found] = one;
+        found += !has(index, found, one);
     }
-    for (uint32_t next = index[0]; found < s->give; next = (next + 1) % s->count)
+    for (uint32_t next = (index[0] + 1) % s->count; found < s->give; next = (next + 1) % s->count)
         if (!has(index, found, next))
             index[found++] = next;
-}
-
-void name_set_choose(const struct name_table *t, const struct name_set *s, uint64_t chance,
-                     uint32_t index[NAME_ADDRESSES_MAX], bool *in_row)
-{
-    uint64_t state = chance;
-    *in_row = true;
-    switch ((enum name_turn)s->turn) {
-    case TURN_NONE:
-        index[0] = 0;
-        return;
-    case TURN_ROTATE:
-        index[0] = (uint32_t)chance % s->count;
-        return;
-    case TURN_HEAD:
-        index[0] = (uint32_t)chance % s->ties;
-        return;
-    case TURN_WEIGHT:
-    case TURN_LOAD:
-        break;
-    }
-    if (s->give == s->count) {
-        index[0] = draw(t, s, &state);
-        return;
-    }
-    *in_row = false;
-    draw_several(t, s, chance, index);
 }

@@ -74,15 +74,44 @@ struct name_table {
 void name_table_free(struct name_table *t); /* takes NULL */
 
 /* The name is lower case, with 7 readable bytes behind it. NULL: there is no such name. */
-const struct name_entry *name_table_find(const struct name_table *t, const uint8_t *name,
-                                         size_t len, uint32_t hash);
-/* place: of so many as the entry has. NULL: no records of that type. */
-const struct name_set *name_table_set(const struct name_table *t, const struct name_entry *e,
-                                      unsigned place, uint16_t type);
+static inline const struct name_entry *
+name_table_find(const struct name_table *t, const uint8_t *name, size_t len, uint32_t hash)
+{
+    for (uint32_t at = hash & t->slot_mask;; at = (at + 1) & t->slot_mask) {
+        const struct name_slot *s = &t->slots[at];
+        if (s->entry == 0)
+            return NULL;
+        if (s->hash != hash)
+            continue;
+        const struct name_entry *e = &t->entries[s->entry - 1];
+        if (e->name_len == len && dns_name_same(t->bytes + e->name, name, len))
+            return e;
+    }
+}
 
-/* Which records of a set this answer has: their indices, `give` of them. *in_row: they stand in a
- * row from index[0] on (the others are not told). */
-void name_set_choose(const struct name_table *t, const struct name_set *s, uint64_t chance,
-                     uint32_t index[NAME_ADDRESSES_MAX], bool *in_row);
+/* place: of so many as the entry has. NULL: no records of that type. */
+static inline const struct name_set *name_table_set(const struct name_table *t,
+                                                    const struct name_entry *e, unsigned place,
+                                                    uint16_t type)
+{
+    const struct name_set *s = t->sets + e->first_set + place * e->set_count;
+    for (unsigned i = 0; i < e->set_count; i++)
+        if (s[i].type == type)
+            return &s[i];
+    return NULL;
+}
+
+/* The first record of an answer, when the others stand in a row behind it; UINT32_MAX when they do
+ * not. */
+static inline uint32_t name_set_row(const struct name_set *s, uint64_t chance)
+{
+    if (s->turn == TURN_NONE)
+        return 0;
+    return s->turn <= TURN_HEAD ? (uint32_t)chance % s->ties : UINT32_MAX;
+}
+
+/* The same by lot: which records an answer has, `give` of them, each once. */
+void name_set_draw(const struct name_table *t, const struct name_set *s, uint64_t chance,
+                   uint32_t index[NAME_ADDRESSES_MAX]);
 
 #endif

@@ -6,6 +6,7 @@
 #include "io/io.h"
 
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define QUEUE_MAX 65536 /* bytes of answers that wait to be taken */
@@ -106,12 +107,13 @@ static bool conn_answer(struct tcp_conn *c, const struct name_view *v, const uin
                         size_t len)
 {
     struct name *n = c->name;
-    struct name_asker by = name_asker_now(n, true);
-    by.from = c->from;
-    by.chance = n->chance++;
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME_COARSE, &wall);
+    struct name_asker by = {
+        .from = c->from, .tcp = true, .now_s = (uint32_t)wall.tv_sec, .chance = n->face.chance++};
     conn_active(c);
     memcpy(n->stream + 2, query, len);
-    size_t bytes = v ? name_answer(v, &by, n->stream + 2, len, DNS_TCP_MAX, n->stats) : 0;
+    size_t bytes = v ? name_answer(v, &by, n->stream + 2, len, DNS_TCP_MAX, n->face.stats) : 0;
     if (bytes == 0) {
         conn_close(c); /* whoever sends what is no query */
         return false;
@@ -124,13 +126,13 @@ static bool conn_answer(struct tcp_conn *c, const struct name_view *v, const uin
 /* Answers the whole queries in the buffer; false when the connection is being closed. */
 static bool conn_answer_all(struct tcp_conn *c)
 {
-    const struct name_view *v = name_current(c->name);
+    const struct name_view *v = name_face_view(&c->name->face, uv_now(c->name->loop));
     size_t at = 0;
     bool open = true;
     while (open && c->len - at >= 2 && !c->paused) {
         size_t len = (size_t)c->bytes[at] << 8 | c->bytes[at + 1];
         if (len > NAME_TCP_QUERY_MAX) {
-            name_count(&c->name->stats->oversized);
+            name_count(&c->name->face.stats->oversized);
             conn_close(c);
             open = false;
         } else if (c->len - at - 2 < len) {
@@ -193,7 +195,7 @@ static void sweep(uv_timer_t *timer)
         struct tcp_conn *c = list_entry(n->connections.next, struct tcp_conn, link);
         if (now - c->idle_since_ms < NAME_TCP_IDLE_MS)
             return;
-        name_count(&n->stats->idle);
+        name_count(&n->face.stats->idle);
         conn_close(c);
     }
     if (!n->waiting)
@@ -204,7 +206,7 @@ static void make_room(struct name *n)
 {
     if (n->connection_count < NAME_TCP_CONNECTIONS_MAX)
         return;
-    name_count(&n->stats->evicted);
+    name_count(&n->face.stats->evicted);
     conn_close(list_entry(n->connections.next, struct tcp_conn, link));
 }
 
@@ -239,7 +241,7 @@ static void accepted(uv_stream_t *listener, int status)
         return;
     }
     find_peer(c);
-    name_count(&n->stats->connections);
+    name_count(&n->face.stats->connections);
     uv_tcp_nodelay(&c->tcp, 1);
     c->idle_since_ms = uv_now(n->loop);
     list_append(&n->connections, &c->link);

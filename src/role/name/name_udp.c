@@ -1,15 +1,17 @@
-/* name_udp.c - queries by datagram, a batch at a time. An answer leaves from the address that its
- * query came to. */
+/* name_udp.c - queries by datagram, a batch at a time, on a thread of their own. An answer leaves
+ * from the address that its query came to. */
 #include "role/name/name_socket.h"
 
+#include "base/mem.h"
 #include "io/io.h"
 
 #include <errno.h>
-#include <netinet/in.h>
+#include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#define BATCHES_A_TURN 8       /* then the loop's other work has its turn */
+#define ERROR_PAUSE_US 1000
 #define BUFFER_BYTES (4 << 20) /* a burst waits in the kernel */
 
 static void prepare(struct name_batch *b, bool wildcard)
@@ -60,38 +62,49 @@ static void turn_control(struct msghdr *m)
     }
 }
 
-static void set_from(struct addr *out, const void *peer)
+static struct addr from_peer(const struct sockaddr_in6 *six)
 {
-    const struct sockaddr_in *four = peer;
-    const struct sockaddr_in6 *six = peer;
-    *out = (struct addr){0};
-    if (four->sin_family == AF_INET) {
-        out->family = 4;
-        memcpy(out->ip, &four->sin_addr, 4);
+    struct addr out = {.family = 6};
+    struct sockaddr_in four;
+    if (six->sin6_family == AF_INET) {
+        memcpy(&four, six, sizeof four);
+        out.family = 4;
+        memcpy(out.ip, &four.sin_addr, 4);
     } else {
-        out->family = 6;
-        memcpy(out->ip, &six->sin6_addr, 16);
+        memcpy(out.ip, &six->sin6_addr, 16);
     }
+    return out;
+}
+
+static struct name_asker asker_now(struct name_udp *u)
+{
+    struct timespec mono, wall;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &mono);
+    clock_gettime(CLOCK_REALTIME_COARSE, &wall);
+    return (struct name_asker){.now_us =
+                                   (uint64_t)mono.tv_sec * 1000000 + (uint64_t)mono.tv_nsec / 1000,
+                               .now_s = (uint32_t)wall.tv_sec,
+                               .limit = &u->limit};
 }
 
 /* Answers come to the front, by changing places with messages that get none. Returns how many there
  * are. */
 static unsigned answer_batch(struct name_udp *u, unsigned received)
 {
-    struct name *n = u->name;
-    const struct name_view *v = name_current(n);
-    struct name_asker by = name_asker_now(n, false);
+    struct name_batch *b = &u->batch;
+    struct name_asker by = asker_now(u);
+    const struct name_view *v = name_face_view(&u->face, by.now_us / 1000);
     unsigned count = 0;
     for (unsigned i = 0; i < received; i++) {
-        struct mmsghdr *m = &n->batch.messages[i], swap;
+        struct mmsghdr *m = &b->messages[i], swap;
         struct iovec *part = m->msg_hdr.msg_iov;
         size_t len = 0;
         if (!v || m->msg_hdr.msg_flags & MSG_TRUNC) {
-            name_count(&n->stats->dropped);
+            name_count(&u->face.stats->dropped);
         } else {
-            set_from(&by.from, m->msg_hdr.msg_name);
-            by.chance = n->chance++;
-            len = name_answer(v, &by, part->iov_base, m->msg_len, DNS_UDP_MAX, n->stats);
+            by.from = from_peer(m->msg_hdr.msg_name);
+            by.chance = u->face.chance++;
+            len = name_answer(v, &by, part->iov_base, m->msg_len, DNS_UDP_MAX, u->face.stats);
         }
         if (len == 0)
             continue;
@@ -100,8 +113,8 @@ static unsigned answer_batch(struct name_udp *u, unsigned received)
             turn_control(&m->msg_hdr);
         m->msg_hdr.msg_flags = 0;
         if (count != i) {
-            swap = n->batch.messages[count];
-            n->batch.messages[count] = *m;
+            swap = b->messages[count];
+            b->messages[count] = *m;
             *m = swap;
         }
         count++;
@@ -112,37 +125,36 @@ static unsigned answer_batch(struct name_udp *u, unsigned received)
 /* What the socket does not take is dropped, as any network might: the client asks again. */
 static void send_batch(struct name_udp *u, unsigned count)
 {
-    struct name *n = u->name;
     unsigned sent = 0;
     while (sent < count) {
-        int r = sendmmsg(u->fd, n->batch.messages + sent, count - sent, MSG_DONTWAIT);
+        int r = sendmmsg(u->fd, u->batch.messages + sent, count - sent, MSG_DONTWAIT);
         if (r > 0) {
             sent += (unsigned)r;
             continue;
         }
         if (errno == EINTR)
             continue;
-        name_count(&n->stats->dropped);
+        name_count(&u->face.stats->dropped);
         sent++; /* the first one is at fault */
     }
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+/* An error that recvmmsg() gives is an earlier answer's, which an ICMP message came back for; but
+ * should there be nothing else, the thread must not spin. */
+static void *run(void *context)
 {
-    struct name_udp *u = poll->data;
-    struct name_batch *b = &u->name->batch;
-    (void)status;
-    (void)events;
-    prepare(b, u->wildcard);
-    for (int i = 0; i < BATCHES_A_TURN; i++) {
-        int r = recvmmsg(u->fd, b->messages, NAME_UDP_BATCH, MSG_DONTWAIT, NULL);
-        if (r <= 0)
-            break;
-        send_batch(u, answer_batch(u, (unsigned)r));
-        if (r < NAME_UDP_BATCH)
-            break;
-        renew(b, r, u->wildcard);
+    struct name_udp *u = context;
+    prepare(&u->batch, u->wildcard);
+    while (!atomic_load_explicit(&u->stop, memory_order_acquire)) {
+        int r = recvmmsg(u->fd, u->batch.messages, NAME_UDP_BATCH, MSG_WAITFORONE, NULL);
+        if (r > 0) {
+            send_batch(u, answer_batch(u, (unsigned)r));
+            renew(&u->batch, r, u->wildcard);
+        } else if (errno != EINTR) {
+            usleep(ERROR_PAUSE_US);
+        }
     }
+    return NULL;
 }
 
 static bool is_wildcard(int fd)
@@ -157,39 +169,53 @@ static bool is_wildcard(int fd)
     return memcmp(a.ip, any, sizeof any) == 0;
 }
 
-int name_udp_open(struct name *n, struct name_udp *u, int fd)
+static void tune(struct name_udp *u)
 {
     int on = 1, bytes = BUFFER_BYTES;
-    u->name = n;
-    u->wildcard = is_wildcard(fd);
+    u->wildcard = is_wildcard(u->fd);
     if (u->wildcard) {
         /* One of the two does not fit the socket's family, and fails. */
-        setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-        setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+        setsockopt(u->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+        setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
     }
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-    int r = uv_poll_init(n->loop, &u->poll, fd);
-    if (r < 0) {
-        close(fd);
-        return io_error(-r);
-    }
-    u->poll.data = u;
-    u->fd = fd;
-    n->handles++;
-    r = uv_poll_start(&u->poll, UV_READABLE, on_readable);
-    return r < 0 ? io_error(-r) : STEAD_OK;
+    setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
-static void on_closed(uv_handle_t *handle)
+int name_udp_open(struct name_udp **out, int fd, const struct name_face *like,
+                  struct name_stats *stats)
 {
-    struct name_udp *u = handle->data;
-    close(u->fd);
-    name_handle_closed(u->name);
+    uint64_t secret[2];
+    struct name_udp *u = mem_alloc(sizeof *u);
+    int flags = fcntl(fd, F_GETFL);
+    if (!u || flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK)) {
+        int err = u ? io_error(errno) : STEAD_E_NOMEM;
+        close(fd);
+        mem_free(u);
+        return err;
+    }
+    u->fd = fd;
+    name_face_init(&u->face, like->config, like->book, stats);
+    io_random(secret, sizeof secret);
+    dns_limit_init(&u->limit, like->config->rate, like->config->slip, secret);
+    tune(u);
+    int failed = pthread_create(&u->thread, NULL, run, u);
+    u->running = !failed;
+    *out = u;
+    return failed ? io_error(failed) : STEAD_OK;
 }
 
 void name_udp_close(struct name_udp *u)
 {
-    if (u->fd >= 0)
-        uv_close((uv_handle_t *)&u->poll, on_closed);
+    if (!u)
+        return;
+    if (u->running) {
+        atomic_store_explicit(&u->stop, true, memory_order_release);
+        /* It says that there is no connection, and wakes whoever waits for a datagram. */
+        shutdown(u->fd, SHUT_RDWR);
+        pthread_join(u->thread, NULL);
+    }
+    close(u->fd);
+    name_face_deinit(&u->face);
+    mem_free(u);
 }

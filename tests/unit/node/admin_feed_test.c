@@ -78,8 +78,8 @@ static void numbers_come_from_their_parts(void **state)
     p->shared.director.http.accepted = 14;
     p->shared.gate_http.accepted = 15;
     p->shared.gate.unknown = 16;
-    p->shared.name[0].nxdomain = 7;
-    p->shared.name[1].nxdomain = 10;
+    p->shared.name[0][0].nxdomain = 7;
+    p->shared.name[1][NAME_STATS - 1].nxdomain = 10;
     p->mesh.members.counted_out = 18;
     atomic_store(&p->mesh.turn_max_ns, 19);
     store_users_add(p->feed.store, 1, 5);
