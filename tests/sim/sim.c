@@ -13,7 +13,8 @@
 static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_CALM] = "calm",     [SCENARIO_KILLS] = "kills", [SCENARIO_ROLLING] = "rolling",
     [SCENARIO_PAUSES] = "pauses", [SCENARIO_SICK] = "sick",   [SCENARIO_PARTITION] = "partition",
-    [SCENARIO_LOSSY] = "lossy",   [SCENARIO_CLONE] = "clone", [SCENARIO_MIXED] = "mixed",
+    [SCENARIO_LOSSY] = "lossy",   [SCENARIO_FULL] = "full",   [SCENARIO_CLONE] = "clone",
+    [SCENARIO_MIXED] = "mixed",
 };
 
 const char *sim_scenario_name(enum sim_scenario s)
@@ -201,9 +202,10 @@ static enum sim_scenario sim_pick_scenario(struct sim *s)
     static const struct {
         enum sim_scenario scenario;
         unsigned weight;
-    } weights[] = {{SCENARIO_CALM, 5},    {SCENARIO_KILLS, 18}, {SCENARIO_ROLLING, 15},
-                   {SCENARIO_PAUSES, 12}, {SCENARIO_SICK, 5},   {SCENARIO_PARTITION, 15},
-                   {SCENARIO_LOSSY, 10},  {SCENARIO_CLONE, 3},  {SCENARIO_MIXED, 17}};
+    } weights[] = {{SCENARIO_CALM, 4},    {SCENARIO_KILLS, 17}, {SCENARIO_ROLLING, 14},
+                   {SCENARIO_PAUSES, 12}, {SCENARIO_SICK, 5},   {SCENARIO_PARTITION, 14},
+                   {SCENARIO_LOSSY, 9},   {SCENARIO_FULL, 5},   {SCENARIO_CLONE, 3},
+                   {SCENARIO_MIXED, 17}};
     uint64_t draw = rng_below(&s->rng, 100);
     for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
         if (draw < weights[i].weight)

@@ -61,6 +61,7 @@ enum sim_scenario {
     SCENARIO_SICK,    /* one long pause; the others must be held up once and briefly */
     SCENARIO_PARTITION, /* symmetric and one-way, with a heal */
     SCENARIO_LOSSY,     /* bursts of loss and delay, links that eat big frames, big records */
+    SCENARIO_FULL,      /* little memory: most have no room now and then */
     SCENARIO_CLONE,     /* a second process with the same node id and name elsewhere */
     SCENARIO_MIXED,     /* all of them */
     SCENARIO_COUNT

@@ -67,6 +67,8 @@ static unsigned store_recently_gone(const struct sim *s)
 static unsigned store_promised(struct sim *s, const struct kind *kind)
 {
     unsigned holders = 0;
+    if (s->scenario == SCENARIO_FULL)
+        return 1;
     for (unsigned i = 0; i < s->node_count; i++) {
         const struct sim_node *n = &s->nodes[i];
         if (n->phase != PHASE_UP || n->paused || s->now_ns < n->up_ns + CALM_NS)
@@ -126,10 +128,11 @@ static void owner_key(struct sim *s, const struct key *key)
     }
 }
 
-/* Two sides of a cut may both claim; they meet when it is healed. */
+/* Two sides of a cut may both claim; they meet when it is healed. So may two whose claims nobody
+ * has room to keep a copy of. */
 static void owner_sweep(struct sim *s)
 {
-    if (sim_model_in_epoch(s, s->now_ns, s->now_ns))
+    if (sim_model_in_epoch(s, s->now_ns, s->now_ns) || s->scenario == SCENARIO_FULL)
         return;
     for (size_t i = 0; i < s->model->key_count && !s->over; i++)
         owner_key(s, &s->model->keys[i].key);

@@ -11,7 +11,9 @@
 
 #define KEYS_LIVE_MAX 40
 #define APP_KEYS 6 /* fixed names, created if absent */
+#define VALUE_BIG_MIN 3000
 #define VALUE_BIG_MAX 200000
+#define VALUE_BIG_MAX_FULL 8000 /* where memory is short */
 #define THINK_MIN_MS 20
 #define THINK_MAX_MS 250
 #define PATIENCE_BEYOND_MS 1500
@@ -19,6 +21,7 @@
 struct client_state {
     struct rng rng;
     unsigned big; /* of 1000: values that do not fit a frame */
+    uint32_t big_max;
     uint32_t app_keys[APP_KEYS];
     bool looking;
     size_t look_next;
@@ -46,6 +49,7 @@ struct sim_client *sim_clients_new(struct sim *s)
     room->state.big = s->scenario == SCENARIO_LOSSY       ? 60
                       : sim_chance(&room->state.rng, 300) ? 20
                                                           : 2;
+    room->state.big_max = s->scenario == SCENARIO_FULL ? VALUE_BIG_MAX_FULL : VALUE_BIG_MAX;
     return room->clients;
 }
 
@@ -85,7 +89,7 @@ static uint32_t client_some_key(struct sim *s)
 static uint32_t client_value_len(struct client_state *st)
 {
     if (sim_chance(&st->rng, st->big))
-        return (uint32_t)sim_between(&st->rng, 3000, VALUE_BIG_MAX);
+        return (uint32_t)sim_between(&st->rng, VALUE_BIG_MIN, st->big_max);
     return (uint32_t)sim_between(&st->rng, 24, 200);
 }
 

@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+#define MEMORY_BYTES (256u << 20)
+#define MEMORY_TIGHT_MIN (24u << 10) /* a dozen records, and ten times as many */
+#define MEMORY_TIGHT_MAX (200u << 10)
 #define HARM_PAST_NS SEC(3) /* longer than a count-out: what a fault broke is seen by then */
 
 /* The first two nodes are everybody's contacts, and each other's. */
@@ -29,6 +32,9 @@ struct sim_node *sim_nodes_new(struct sim *s)
         n->addr = sim_net_addr(i);
         snprintf(n->name, sizeof n->name, "n%u", i + 1);
         n->entry.holds = i != bystander;
+        n->memory_bytes = MEMORY_BYTES;
+        if (s->scenario == SCENARIO_FULL)
+            n->memory_bytes = sim_between(&r, MEMORY_TIGHT_MIN, MEMORY_TIGHT_MAX);
         n->clock_ppm = (int32_t)rng_below(&r, 100001) - 50000;
         n->clock_offset_ns = SEC(1) + rng_below(&r, SEC(1000000));
         n->wake_ns = TIME_NEVER;

@@ -24,6 +24,7 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
          5000},
     [SCENARIO_LOSSY] =
         {{[FAULT_LOSS] = 35, [FAULT_DELAY] = 20, [FAULT_EAT] = 30, [FAULT_KILL] = 15}, 500, 4000},
+    [SCENARIO_FULL] = {{[FAULT_PAUSE] = 55, [FAULT_DELAY] = 25, [FAULT_EAT] = 20}, 500, 3000},
     [SCENARIO_CLONE] = {{[FAULT_CLONE] = 60, [FAULT_KILL] = 25, [FAULT_PAUSE] = 15}, 500, 3000},
     [SCENARIO_MIXED] = {{[FAULT_KILL] = 25,
                          [FAULT_TERM] = 12,
@@ -76,7 +77,7 @@ static struct sim_fault *fault_new(struct sim *s, enum sim_fault_type type, unsi
     return fault;
 }
 
-static bool fault_running(const struct sim *s, enum sim_fault_type type)
+bool sim_fault_running(const struct sim *s, enum sim_fault_type type)
 {
     for (size_t i = 0; i < s->faults->count; i++)
         if (s->faults->faults[i].on && s->faults->faults[i].type == type)
@@ -262,22 +263,22 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
 {
     struct rng *r = &s->faults->rng;
     unsigned slot = (unsigned)rng_below(r, s->node_count);
-    bool cut = fault_running(s, FAULT_PARTITION) || fault_running(s, FAULT_ONE_WAY) ||
-               fault_running(s, FAULT_LOSS);
+    bool cut = sim_fault_running(s, FAULT_PARTITION) || sim_fault_running(s, FAULT_ONE_WAY) ||
+               sim_fault_running(s, FAULT_LOSS);
     if (type == FAULT_KILL && fault_may_kill(s, cut))
         fault_kill(s, slot, fault_away_ms(s));
     else if (type == FAULT_TERM && !cut && sim_farm_whole(s))
         fault_term(s, slot, fault_away_ms(s));
-    else if (type == FAULT_PAUSE && !fault_running(s, FAULT_PAUSE))
+    else if (type == FAULT_PAUSE && !sim_fault_running(s, FAULT_PAUSE))
         fault_pause(s, slot,
                     sim_chance(r, 400) ? sim_between(r, 100, 1500) : sim_between(r, 1500, 10000));
     else if ((type == FAULT_PARTITION || type == FAULT_ONE_WAY) && !cut)
         fault_partition(s, type == FAULT_ONE_WAY);
     else if (type == FAULT_LOSS && !cut)
         fault_loss(s);
-    else if (type == FAULT_DELAY && !fault_running(s, FAULT_DELAY))
+    else if (type == FAULT_DELAY && !sim_fault_running(s, FAULT_DELAY))
         fault_delay(s);
-    else if (type == FAULT_EAT && !fault_running(s, FAULT_EAT))
+    else if (type == FAULT_EAT && !sim_fault_running(s, FAULT_EAT))
         fault_eat(s);
     else if (type == FAULT_CLONE && sim_farm_whole(s))
         fault_clone(s, slot);

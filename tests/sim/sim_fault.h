@@ -51,6 +51,7 @@ void sim_faults_free(struct sim_faults *f);
 void sim_faults_start(struct sim *s);
 void sim_fault_act(struct sim *s);
 void sim_fault_mend(struct sim *s, size_t number);
+bool sim_fault_running(const struct sim *s, enum sim_fault_type type);
 /* All faults end now; dead nodes start. */
 void sim_faults_end(struct sim *s);
 

@@ -74,6 +74,7 @@ static enum model_outcome model_outcome(const struct sim *s, const struct model_
     case STEAD_E_CONFLICT:
     case STEAD_E_INVAL:
     case STEAD_E_TOO_LARGE:
+    case STEAD_E_FULL:
     case STEAD_E_ALONE:
         return OUTCOME_REFUSED;
     default:

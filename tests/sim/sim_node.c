@@ -424,7 +424,7 @@ static void node_make_shards(struct sim *s, struct sim_node *n)
     struct session_config c;
     session_config_default(&c);
     c.kinds = &s->kinds;
-    c.memory_bytes = 256u << 20;
+    c.memory_bytes = n->memory_bytes / n->shard_count;
     c.grace_ms = BRIEF_GRACE_MS;
     farm_derive(n->farm, "placement", c.farm_secret);
     for (unsigned i = 0; i < n->shard_count; i++) {

@@ -34,6 +34,7 @@ struct sim_node {
     bool clone; /* never restarted; must be refused */
     struct sim_disk disk;
     unsigned shard_count;
+    uint64_t memory_bytes;
     int32_t clock_ppm;
     uint64_t clock_offset_ns;
     unsigned join_count;

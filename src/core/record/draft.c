@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "core/record/field.h"
+#include "core/record/record_mark.h"
 
 #include <assert.h>
 #include <string.h>
@@ -69,19 +70,19 @@ const struct field *draft_find(const struct draft *d, const void *name, size_t n
     return found ? d->fields[at] : NULL;
 }
 
-static bool in_record(const struct draft *d, const struct field *f)
+/* Is f the field of its name among those? */
+static bool is_among(struct field *const *fields, uint32_t count, const struct field *f)
 {
     bool found;
-    const struct record *r = d->record;
-    uint32_t at = lower_bound(r->fields, r->field_count, field_name(f), f->name_len, &found);
-    return found && r->fields[at] == f;
+    uint32_t at = lower_bound(fields, count, field_name(f), f->name_len, &found);
+    return found && fields[at] == f;
 }
 
 static void forget(struct draft *d, struct field *f)
 {
     d->live_bytes -= field_live_bytes(f);
     d->bytes -= f->name_len + (uint64_t)f->value_len;
-    if (!in_record(d, f))
+    if (!is_among(d->record->fields, d->record->field_count, f))
         field_free(f);
 }
 
@@ -118,16 +119,17 @@ void draft_drop(struct draft *d, const void *name, size_t name_len)
     memmove(d->fields + at, d->fields + at + 1, (d->count - at) * sizeof *d->fields);
 }
 
-/* Frees the fields of `from` that are not in `kept`; both are sorted by name. */
-static void free_missing(struct field **from, uint32_t count, struct field *const *kept,
-                         uint32_t kept_count)
+void draft_free_missing(struct field *const *from, uint32_t count, struct field *const *kept,
+                        uint32_t kept_count, const struct record_mark *kept_too)
 {
     uint32_t k = 0;
     for (uint32_t i = 0; i < count; i++) {
         while (k < kept_count && kept[k] != from[i] &&
                field_compare_name(kept[k], field_name(from[i]), from[i]->name_len) < 0)
             k++;
-        if (k == kept_count || kept[k] != from[i])
+        if (k < kept_count && kept[k] == from[i])
+            continue;
+        if (!kept_too || !is_among(kept_too->fields, kept_too->count, from[i]))
             field_free(from[i]);
     }
 }
@@ -151,7 +153,7 @@ static void give_back_spare(struct draft *d)
 void draft_commit(struct draft *d)
 {
     struct record *r = d->record;
-    free_missing(r->fields, r->field_count, d->fields, d->count);
+    draft_free_missing(r->fields, r->field_count, d->fields, d->count, r->mark);
     mem_free(r->fields);
     give_back_spare(d);
 
@@ -171,7 +173,7 @@ void draft_commit(struct draft *d)
 void draft_abort(struct draft *d)
 {
     if (d->record)
-        free_missing(d->fields, d->count, d->record->fields, d->record->field_count);
+        draft_free_missing(d->fields, d->count, d->record->fields, d->record->field_count, NULL);
     mem_free(d->fields);
     *d = (struct draft){0};
 }

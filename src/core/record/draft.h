@@ -34,5 +34,8 @@ void draft_drop(struct draft *d, const void *name, size_t name_len);
 /* The draft's fields become the record's; its counts of bytes are made anew. */
 void draft_commit(struct draft *d);
 void draft_abort(struct draft *d);
+/* Frees the fields of `from` that are not in `kept`, nor in `kept_too`; all sorted by name. */
+void draft_free_missing(struct field *const *from, uint32_t count, struct field *const *kept,
+                        uint32_t kept_count, const struct record_mark *kept_too);
 
 #endif

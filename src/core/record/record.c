@@ -74,6 +74,7 @@ void record_free(struct record *r)
 {
     if (!r)
         return;
+    record_settle(r);
     for (uint32_t i = 0; i < r->field_count; i++)
         field_free(r->fields[i]);
     mem_free(r->fields);
@@ -87,6 +88,7 @@ struct record *record_clone(const struct record *r)
         return NULL;
     copy->field_count = copy->field_cap = 0;
     copy->fields = NULL;
+    copy->mark = NULL;
     struct draft d;
     if (!draft_init(&d, copy, r->field_count))
         goto no_draft;
@@ -261,6 +263,8 @@ void record_die(struct record *r, const struct stamp *stamp, uint32_t now_s)
 void record_purge(struct record *r, uint32_t horizon_s)
 {
     uint32_t kept = 0;
+    if (r->mark)
+        return;
     for (uint32_t i = 0; i < r->field_count; i++) {
         struct field *f = r->fields[i];
         if (f->removed && f->born_s < horizon_s) {

@@ -74,6 +74,8 @@ struct field {
     uint8_t bytes[]; /* name, then value */
 };
 
+struct record_mark;
+
 struct record {
     struct key key;
     struct stamp stamp;   /* of the last change; stamp.inc is the owner */
@@ -84,9 +86,10 @@ struct record {
     uint8_t holder_count; /* incarnations that keep a copy besides the owner */
     uint64_t holders[RECORD_HOLDERS_MAX];
     uint32_t field_count, field_cap;
-    uint32_t live_bytes;   /* names and values of live fields */
-    uint32_t memory_bytes; /* all that this record takes from the heap, itself included */
-    struct field **fields; /* sorted by name */
+    uint32_t live_bytes;      /* names and values of live fields */
+    uint32_t memory_bytes;    /* all that this record takes from the heap, itself included */
+    struct field **fields;    /* sorted by name */
+    struct record_mark *mark; /* record_mark(); NULL: none */
 };
 
 int stamp_compare(const struct stamp *a, const struct stamp *b); /* <0, 0, >0 */
@@ -125,13 +128,22 @@ void record_end(struct record *r, const struct stamp *stamp, uint32_t now_s);
 /* Versioned deletion: died = stamp = *stamp, fields dropped. Nothing on an ended record. */
 void record_die(struct record *r, const struct stamp *stamp, uint32_t now_s);
 
+/* Remembers the content as it is now, in place of what was remembered before, and shares its
+ * fields: cheap, but what is replaced stays in memory, uncounted, until record_settle(). Copies of
+ * the record have no mark. False without memory: there is no mark then. */
+bool record_mark(struct record *r) __attribute__((warn_unused_result));
+/* What has changed since is for good; nothing without a mark. */
+void record_settle(struct record *r);
+/* Back to the marked state, stamp and holders included. The mark is gone. False: there is none. */
+bool record_revert(struct record *r);
+
 /* Merges src into dst (same key). *changed says whether dst differs from before in anything but its
  * head; *lost counts values of dst that were replaced by others or removed. Either may be NULL.
  * Errors, with dst unchanged: STEAD_E_NOMEM, STEAD_E_TOO_LARGE (live fields beyond
  * RECORD_BYTES_MAX, or more than RECORD_ENCODED_MAX or RECORD_MERGED_FIELDS_MAX hold). */
 int record_merge(struct record *dst, const struct record *src, uint32_t now_s, bool *changed,
                  unsigned *lost);
-/* Drops field tombstones born before horizon_s. */
+/* Drops field tombstones born before horizon_s; none while there is a mark. */
 void record_purge(struct record *r, uint32_t horizon_s);
 /* A 64-bit digest of the content (ended, died, live fields with stamps and values; no tombstones,
  * no head), for comparing copies between nodes. Not secret, not collision-proof against attackers.

@@ -82,6 +82,9 @@ void claim_asked(struct session *s, uint64_t from, const struct message *m)
     if (item && !owner &&
         (stamp_compare(&reply.stamp, &m->stamp) != 0 || record_digest(item->record) != m->digest))
         rec = item->record;
+    struct work *w = rec ? work_find(s, &m->key) : NULL;
+    if (w)
+        w->spread = true;
     session_send(s, &reply, rec, from);
 }
 

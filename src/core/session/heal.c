@@ -83,7 +83,7 @@ void heal_offer(struct session *s, struct item *item, uint64_t to)
     item->offered = m.token;
     item->offered_ns = s->now_ns;
     if (!session_send(s, &m, item->record, to))
-        item->generation = UINT64_MAX; /* unsure: offered again by mending */
+        item->generation = GENERATION_UNSURE; /* offered again by mending */
     if (item->role == ROLE_OWNER)
         return;
     item->mend_ns = s->now_ns + OFFER_NS;
@@ -243,6 +243,7 @@ static void take(struct session *s, uint64_t from, const struct message *m, stru
         if (!remember_offer(w, from, m->token))
             taken(s, m, from, STEAD_E_BUSY, s->self_inc, item);
     if (w->phase == WORK_ROUND) {
+        w->spread = true; /* what was offered is in it too */
         item_choose_holders(s, item, w);
         round_again(s, w, item);
     } else if (w->phase == WORK_IDLE) {

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #define DISOWNED_NS (NS_PER_S)
+#define OUTDATED_NS (3 * NS_PER_S)
 #define OFFER_NS (2 * NS_PER_S) /* an offer is answered by then, or lost */
 
 static bool listed(const struct session *s, const struct record *r)
@@ -29,6 +30,9 @@ bool holder_may_serve(struct session *s, const struct item *item)
     struct peer *p = peer_find(s, r->stamp.inc);
     if (MUTANT(READ_WITHOUT_LEASE))
         return true;
+    /* Owners replace a holder that leaves, and write on before it is told. */
+    if (s->self_state == PEER_LEAVING)
+        return false;
     return p && peer_heard(&p->view) && listed(s, r) && item->generation != 0 &&
            item->generation == p->view.granted + 1 && p->view.lease_until_ns > s->now_ns &&
            !life_ends(s, item);
@@ -161,14 +165,32 @@ static void keep_new(struct session *s, uint64_t from, const struct message *m, 
     record_free(r);
 }
 
-/* A whole record takes the place of the one that is here; a delta comes on top. */
+/* A whole record takes the place of the one that is here; a delta comes on top. An end needs no
+ * room, nor does another head. */
 static size_t growth(const struct item *item, const struct message *m, const struct record *r)
 {
+    if (record_is_tombstone(r) || (m->base != 0 && r->field_count == 0))
+        return 0;
     if (m->base != 0)
         return r->memory_bytes;
     return r->memory_bytes > item->record->memory_bytes
                ? r->memory_bytes - item->record->memory_bytes
                : 0;
+}
+
+/* There is no room here for what its owner writes: it may be written elsewhere, and this copy
+ * serves no more. The owner is asked once, after a while, what becomes of it. */
+static void outdate(struct session *s, struct item *item)
+{
+    bool asked = item->generation >= GENERATION_OUTDATED;
+    if (item->role == ROLE_OWNER)
+        return;
+    item->generation = asked ? GENERATION_OUTDATED : GENERATION_UNSURE;
+    item->mend_ns = s->now_ns + OUTDATED_NS;
+    if (asked)
+        item_unqueue(s, item);
+    else
+        repair_note(s, item);
 }
 
 void holder_replicate(struct session *s, uint64_t from, const struct message *m)
@@ -198,12 +220,17 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
     int err = judge(s, from, item, r);
     if (!err && !base_fits(item, m, r))
         err = STEAD_E_NOT_FOUND;
-    if (!err && !item_room_make(s, r->key.kind, growth(item, m, r)))
+    size_t more = err ? 0 : growth(item, m, r);
+    if (more > 0 && !item_room_make(s, r->key.kind, more))
         err = STEAD_E_FULL;
-    if (!err && (item = table_find(s->table, &m->key)))
+    item = table_find(s->table, &m->key); /* it may have made room itself */
+    if (!err && item) {
         keep(s, from, m, item, r);
-    else
+    } else {
         answer(s, from, m, err ? err : STEAD_E_FULL, item ? &item->record->stamp : NULL);
+        if (err == STEAD_E_FULL && item)
+            outdate(s, item);
+    }
     record_free(r);
 }
 

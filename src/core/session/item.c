@@ -91,12 +91,13 @@ static bool may_hold(struct session *s, uint64_t inc)
     return p && p->view.holds && p->view.state <= PEER_UP;
 }
 
-static size_t wanted_copies(struct session *s, const struct key *key)
+static size_t wanted_copies(struct session *s, const struct record *r)
 {
     uint64_t order[RECORD_HOLDERS_MAX];
-    size_t copies = kind_of(s, key)->copies;
+    size_t copies = kind_of(s, &r->key)->copies;
     size_t most = copies > 0 ? copies - 1 : 0;
-    return placement_roomy(s, key, order, most < RECORD_HOLDERS_MAX ? most : RECORD_HOLDERS_MAX);
+    return placement_roomy(s, &r->key, r->memory_bytes, order,
+                           most < RECORD_HOLDERS_MAX ? most : RECORD_HOLDERS_MAX);
 }
 
 /* A copy made in a contact that was broken since is as good as none. */
@@ -121,7 +122,8 @@ void item_forget_copy(struct item *item, uint64_t inc)
 bool item_has_candidate(struct session *s, const struct item *item)
 {
     uint64_t order[RECORD_HOLDERS_MAX];
-    size_t n = placement_roomy(s, &item->record->key, order, RECORD_HOLDERS_MAX);
+    const struct record *r = item->record;
+    size_t n = placement_roomy(s, &r->key, r->memory_bytes, order, RECORD_HOLDERS_MAX);
     for (size_t i = 0; i < n; i++)
         if (!item_copy(item, order[i]))
             return true;
@@ -134,12 +136,12 @@ bool item_choose_holders(struct session *s, struct item *item, struct work *w)
     struct session_state old = *st;
     struct record *r = item->record;
     uint64_t order[RECORD_HOLDERS_MAX];
-    size_t wanted = wanted_copies(s, &r->key);
+    size_t wanted = wanted_copies(s, r);
     st->count = 0;
     for (size_t i = 0; i < old.count; i++)
         if (may_hold(s, old.copies[i].inc))
             st->copies[st->count++] = old.copies[i];
-    size_t n = placement_roomy(s, &r->key, order, RECORD_HOLDERS_MAX);
+    size_t n = placement_roomy(s, &r->key, r->memory_bytes, order, RECORD_HOLDERS_MAX);
     for (size_t i = 0; i < n && st->count < wanted; i++)
         add_copy(item, order[i]);
     for (size_t i = 0; i < old.count; i++) {
@@ -158,8 +160,9 @@ bool item_choose_holders(struct session *s, struct item *item, struct work *w)
     }
     r->holder_count = (uint8_t)st->count;
     /* Another list is another version: what was said about an earlier one and comes late undoes
-     * nothing. Nothing was said yet about a record's first. */
-    if (changed && !(r->stamp.term == 1 && r->stamp.version == 1))
+     * nothing. Nothing was said yet about a record that is just being made. */
+    bool first = w->made && w->phase == WORK_IDLE;
+    if (changed && !first)
         r->stamp.version++;
     return changed;
 }
@@ -174,12 +177,12 @@ bool item_needs_repair(struct session *s, struct item *item)
     for (size_t i = 0; i < st->count; i++) {
         bool kept = st->copies[i].version == item->record->stamp.version;
         struct peer *p = may_hold(s, st->copies[i].inc) ? peer_find(s, st->copies[i].inc) : NULL;
-        bool full = p && (p->full_kinds >> item->record->key.kind & 1);
+        bool full = p && peer_is_full(p, item->record->key.kind, item->record->memory_bytes);
         if (p && !kept && !full)
             return true;
         good += p && kept;
     }
-    size_t wanted = wanted_copies(s, &item->record->key);
+    size_t wanted = wanted_copies(s, item->record);
     return good < wanted;
 }
 

@@ -13,6 +13,13 @@ struct work;
 
 enum item_role { ROLE_NONE, ROLE_OWNER, ROLE_HOLDER };
 
+/* A copy's `generation`: the owner's count-outs when it confirmed it, and 1; or one of these. */
+#define GENERATION_NONE 0ull         /* whom it names owner may be none: everybody is asked */
+#define GENERATION_UNSURE UINT64_MAX /* the owner is to say what becomes of it */
+#define GENERATION_OUTDATED                                                                        \
+    (UINT64_MAX - 1) /* it knows: there is no room here for what is newer                          \
+                      */
+
 /* What an owner knows of one holder's copy. Confirmed: the holder had `version` of this term while
  * it granted `granted`. */
 struct copy {

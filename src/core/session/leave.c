@@ -19,7 +19,8 @@ static struct peer *heir(struct session *s, struct item *item)
         if (p && p->view.state <= PEER_UP && st->copies[i].version == item->record->stamp.version)
             return p;
     }
-    return placement_roomy(s, &item->record->key, &first, 1) ? peer_find(s, first) : NULL;
+    const struct record *r = item->record;
+    return placement_roomy(s, &r->key, r->memory_bytes, &first, 1) ? peer_find(s, first) : NULL;
 }
 
 void leave_start(struct session *s, struct work *w, struct item *item)

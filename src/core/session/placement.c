@@ -32,7 +32,8 @@ static bool before(const struct ranked *a, const struct ranked *b)
     return a->score != b->score ? a->score > b->score : a->inc > b->inc;
 }
 
-static size_t order(struct session *s, const struct key *key, bool with_full, uint64_t *out,
+/* bytes 0: those that are full too. */
+static size_t order(struct session *s, const struct key *key, size_t bytes, uint64_t *out,
                     size_t max)
 {
     struct ranked best[RECORD_HOLDERS_MAX * 2];
@@ -41,8 +42,8 @@ static size_t order(struct session *s, const struct key *key, bool with_full, ui
         max = RECORD_HOLDERS_MAX * 2;
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct peer_view *p = &s->peers[i].view;
-        bool full = s->peers[i].full_kinds >> key->kind & 1;
-        if (!p->holds || p->state > PEER_UP || (full && !with_full))
+        bool full = bytes > 0 && peer_is_full(&s->peers[i], key->kind, bytes);
+        if (!p->holds || p->state > PEER_UP || full)
             continue;
         struct ranked r = {.inc = p->inc,
                            .score = placement_score(s, key, p->node),
@@ -63,12 +64,13 @@ static size_t order(struct session *s, const struct key *key, bool with_full, ui
 
 size_t placement_order(struct session *s, const struct key *key, uint64_t *out, size_t max)
 {
-    return order(s, key, true, out, max);
+    return order(s, key, 0, out, max);
 }
 
-size_t placement_roomy(struct session *s, const struct key *key, uint64_t *out, size_t max)
+size_t placement_roomy(struct session *s, const struct key *key, size_t bytes, uint64_t *out,
+                       size_t max)
 {
-    return order(s, key, false, out, max);
+    return order(s, key, bytes, out, max);
 }
 
 uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,

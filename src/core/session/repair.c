@@ -39,7 +39,8 @@ static void scan_copy(struct session *s, struct item *item)
 {
     if (is_orphan(s, item)) {
         repair_note(s, item);
-    } else if (!is_confirmed(s, item) && !list_linked(&item->queue)) {
+    } else if (!is_confirmed(s, item) && item->generation != GENERATION_OUTDATED &&
+               !list_linked(&item->queue)) {
         item->mend_ns = s->now_ns + UNSURE_NS;
         repair_note(s, item);
     }

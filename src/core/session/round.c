@@ -7,7 +7,9 @@
 #include <assert.h>
 #include <string.h>
 
-#define FULL_NS (5 * NS_PER_S) /* a holder that was full is asked again after */
+#define FULL_NS (5 * NS_PER_S) /* a holder that was full is asked again after; longer each time */
+#define FULL_MAX_NS (80 * NS_PER_S)
+#define REFUSED_NS (200 * NS_PER_MS) /* so is one that refused for another reason */
 
 void round_drop(struct work *w, uint64_t inc)
 {
@@ -45,8 +47,9 @@ static void ask_holders(struct session *s, struct work *w, struct item *item, bo
         struct copy *c = &st->copies[i];
         struct peer *p = peer_find(s, c->inc);
         struct target *t = work_target(w, c->inc);
-        if (!p || (!all && c->version == w->stamp.version) ||
-            (t && t->answer == ANSWER_WAITING && t->counted == p->view.counted))
+        bool asked = t && t->answer == ANSWER_WAITING && t->counted == p->view.counted;
+        bool refused = t && t->answer == ANSWER_REFUSED;
+        if (!p || (!all && c->version == w->stamp.version) || asked || refused)
             continue;
         if (!t)
             t = work_add_target(w, p);
@@ -61,6 +64,7 @@ static void ask_holders(struct session *s, struct work *w, struct item *item, bo
 void round_ask(struct session *s, struct work *w)
 {
     struct item *item = table_find(s->table, &w->key);
+    w->spread = true; /* the first question may yet come, after the second was refused */
     for (size_t i = 0; item && item->role == ROLE_OWNER && i < w->target_count; i++)
         if (w->targets[i].answer == ANSWER_WAITING)
             send_replicate(s, w, item, &w->targets[i], 0);
@@ -94,6 +98,7 @@ void round_start(struct session *s, struct work *w, struct item *item, bool clai
 void round_again(struct session *s, struct work *w, struct item *item)
 {
     bool claiming = w->claiming;
+    w->spread |= work_waits(w);
     work_begin(s, w, WORK_ROUND);
     work_set_claiming(s, w, claiming);
     w->stamp = item->record->stamp;
@@ -125,6 +130,7 @@ static void complete(struct session *s, struct work *w, struct item *item)
             session_tell(s, NOTICE_CLAIMED, &w->key, 0, 0);
     }
     st->doubtful = false;
+    record_settle(item->record);
     answer_round(s, w, item, (uint8_t)(1 + st->count), origin);
     for (size_t i = 0; i < w->drop_count; i++)
         if (!item_copy(item, w->drops[i]))
@@ -143,6 +149,16 @@ static void complete(struct session *s, struct work *w, struct item *item)
     serve_key(s, w);
 }
 
+/* Those that were passed over keep what they have: nobody took their place. */
+static void take_back(struct work *w, struct item *item)
+{
+    struct session_state *st = item->state;
+    for (size_t i = 0; i < w->passed_count && st->count < RECORD_HOLDERS_MAX; i++)
+        if (!item_copy(item, w->passed[i].inc))
+            st->copies[st->count++] = w->passed[i];
+    w->passed_count = 0;
+}
+
 /* A refusal ends the round: nobody is told that it was kept. */
 static void fail_round(struct session *s, struct work *w, int status, uint64_t again_ns)
 {
@@ -157,13 +173,99 @@ static void fail_round(struct session *s, struct work *w, int status, uint64_t a
     }
     w->drop_count = w->offer_count = 0;
     w->handover_from = 0;
-    work_begin(s, w, WORK_IDLE);
     struct item *item = table_find(s->table, &w->key);
-    if (item)
-        repair_note(s, item);
+    if (item && item->role == ROLE_OWNER)
+        take_back(w, item);
+    work_begin(s, w, WORK_IDLE);
+    item = table_find(s->table, &w->key);
+    if (item) {
+        record_settle(item->record);
+        if (item->role != ROLE_OWNER || item->state->doubtful || item_needs_repair(s, item))
+            repair_note(s, item);
+    }
     w->again_ns = again_ns;
     if (!again_ns)
         serve_key(s, w);
+}
+
+/* -- undoing -- */
+
+void round_mark(struct session *s, struct work *w, struct item *item)
+{
+    w->made = false;
+    w->undo_state = *item->state;
+    w->undo_life_ns = item->life_ns;
+    w->spread = !kind_of(s, &w->key)->ack || !record_mark(item->record);
+}
+
+/* The first version of a record, which its maker is told was refused: nobody knows its key, so it
+ * goes at once. */
+static bool is_unmade(const struct work *w)
+{
+    if (!w->made || list_empty(&w->round))
+        return false;
+    const struct waiter *first = list_entry(w->round.next, struct waiter, link);
+    return first->op.type == SESSION_CREATE;
+}
+
+static void unmake(struct session *s, struct work *w, struct item *item)
+{
+    struct message m = {.type = MESSAGE_EXPIRED, .key = w->key, .stamp = w->stamp};
+    for (size_t i = 0; i < w->target_count; i++)
+        if (w->targets[i].answer != ANSWER_REFUSED)
+            session_send(s, &m, NULL, w->targets[i].inc);
+    item_remove(s, item);
+}
+
+/* What the round's waiters wrote is taken back, if nobody else has it or can get it any more. The
+ * version stays: none is ever said twice. */
+static bool undo(struct session *s, struct work *w, struct item *item)
+{
+    struct stamp stamp = item->record->stamp;
+    if (w->spread || w->claiming || list_empty(&w->round) || work_waits(w))
+        return false;
+    if (w->made) {
+        item_remove(s, item);
+        return true;
+    }
+    if (!record_revert(item->record))
+        return false;
+    item->record->stamp = stamp;
+    *item->state = w->undo_state;
+    w->passed_count = 0;
+    table_recount(s->table, item);
+    uint64_t left_ms =
+        w->undo_life_ns > s->now_ns ? (w->undo_life_ns - s->now_ns) / NS_PER_MS + 1 : 1;
+    expiry_set(s, item, w->undo_life_ns == TIME_NEVER ? 0 : (uint32_t)left_ms);
+    return true;
+}
+
+/* Everybody has answered, and some will not have it. A refusal is said only of what was not done.
+ */
+static void conclude_refused(struct session *s, struct work *w, struct item *item)
+{
+    uint64_t again_ns = s->now_ns + REFUSED_NS;
+    int status = w->refusal;
+    if (status && undo(s, w, item)) {
+        fail_round(s, w, status, 0);
+        return;
+    }
+    if (is_unmade(w))
+        unmake(s, w, item);
+    fail_round(s, w, STEAD_E_UNKNOWN, again_ns);
+}
+
+/* Nobody is left to keep a copy, and the kind does not do without. */
+static void conclude_alone(struct session *s, struct work *w, struct item *item)
+{
+    uint64_t any;
+    int status = placement_order(s, &w->key, &any, 1) > 0 ? STEAD_E_FULL : STEAD_E_ALONE;
+    if (undo(s, w, item)) {
+        fail_round(s, w, status, 0);
+        return;
+    }
+    work_fail(s, w, STEAD_E_UNKNOWN, false); /* it is done here, but not kept as promised */
+    complete(s, w, item);
 }
 
 /* Without memory a holder may not even have been asked. */
@@ -192,15 +294,14 @@ void round_check(struct session *s, struct work *w)
     ask_holders(s, w, item, false);
     if (work_waits(w))
         return;
-    if (!all_kept(item->state, w->stamp.version)) {
-        fail_round(s, w, STEAD_E_NOMEM, s->now_ns + 20 * NS_PER_MS);
-        return;
-    }
     const struct kind *k = kind_of(s, &w->key);
     bool alone = item->state->count == 0 && k->copies > 1 && k->when_alone == ALONE_REFUSE;
-    if (alone && !list_empty(&w->round))
-        work_fail(s, w, STEAD_E_UNKNOWN, false); /* it is done here, but not kept as promised */
-    complete(s, w, item);
+    if (!all_kept(item->state, w->stamp.version))
+        conclude_refused(s, w, item);
+    else if (alone && !list_empty(&w->round))
+        conclude_alone(s, w, item);
+    else
+        complete(s, w, item);
 }
 
 /* Another node owns it by what a holder says: this one gives what it has to that owner. */
@@ -223,38 +324,41 @@ static void fenced(struct session *s, struct work *w, struct item *item, const s
     fail_round(s, w, STEAD_E_FENCED, 0);
 }
 
-/* The first version of a record, which its maker is told was refused: nobody knows its key, so it
- * goes at once. */
-static bool is_unmade(const struct work *w)
+/* The pause grows when there is still no room after it: what is asked for is whole records. */
+static void note_full(struct session *s, struct peer *p, const struct record *r)
 {
-    if (w->stamp.term != 1 || w->stamp.version != 1 || list_empty(&w->round))
-        return false;
-    const struct waiter *first = list_entry(w->round.next, struct waiter, link);
-    return first->op.type == SESSION_CREATE;
+    if (s->now_ns >= p->full_until_ns || r->memory_bytes < p->full_bytes)
+        p->full_bytes = r->memory_bytes;
+    if (s->now_ns >= p->full_until_ns) {
+        bool soon = s->now_ns < p->full_until_ns + p->full_pause_ns;
+        p->full_pause_ns = soon ? 2 * p->full_pause_ns : FULL_NS;
+        if (p->full_pause_ns > FULL_MAX_NS)
+            p->full_pause_ns = FULL_MAX_NS;
+        p->full_until_ns = s->now_ns + p->full_pause_ns;
+    }
+    p->full_kinds |= 1u << r->key.kind;
 }
 
-static void unmake(struct session *s, struct work *w, struct item *item)
-{
-    struct message m = {.type = MESSAGE_EXPIRED, .key = w->key, .stamp = w->stamp};
-    for (size_t i = 0; i < w->target_count; i++)
-        if (w->targets[i].answer != ANSWER_REFUSED)
-            session_send(s, &m, NULL, w->targets[i].inc);
-    item_remove(s, item);
-}
-
-/* A holder is full: it gets no new copies of this kind for a while, and another takes its place.
- * False: there is none. */
+/* A holder is full: it gets no new copies of this kind for a while, and another takes its place, or
+ * nobody. False: there is none, and holders of an earlier version are, which is better than
+ * nothing.
+ */
 static bool pass_over(struct session *s, struct work *w, struct item *item, const struct target *t)
 {
     struct peer *p = peer_find(s, t->inc);
-    if (p) {
-        p->full_kinds |= 1u << w->key.kind;
-        p->full_until_ns = s->now_ns + FULL_NS;
-    }
-    /* What it holds of an earlier version is better than nothing. */
-    if (!item_has_candidate(s, item))
+    if (p)
+        note_full(s, p, item->record);
+    const struct copy *c = item_copy(item, t->inc);
+    bool older = c && c->version != 0, other = item_has_candidate(s, item);
+    if (older && !other)
         return false;
+    if (older && w->passed_count < RECORD_HOLDERS_MAX)
+        w->passed[w->passed_count++] = *c;
     item_forget_copy(item, t->inc);
+    if (!other && w->passed_count > 0) {
+        take_back(w, item);
+        return false;
+    }
     item_choose_holders(s, item, w);
     round_drop(w, t->inc);
     round_again(s, w, item);
@@ -282,12 +386,8 @@ static void refused(struct session *s, struct work *w, struct item *item, struct
     } else if (status == STEAD_E_FENCED) {
         fenced(s, w, item, &m->stamp);
     } else if (status != STEAD_E_FULL || !pass_over(s, w, item, t)) {
-        uint64_t again_ns = s->now_ns + 200 * NS_PER_MS;
-        if (is_unmade(w))
-            unmake(s, w, item);
-        else
-            repair_note(s, item);
-        fail_round(s, w, status == STEAD_E_FULL ? status : STEAD_E_FENCED, again_ns);
+        w->refusal = status == STEAD_E_FULL || status == STEAD_E_NOMEM ? status : 0;
+        round_check(s, w);
     }
 }
 
@@ -306,6 +406,7 @@ void round_answered(struct session *s, uint64_t from, const struct message *m)
     } else {
         struct copy *c = item_copy(item, from);
         t->answer = ANSWER_KEPT;
+        w->spread = true;
         if (c)
             *c = (struct copy){.inc = from,
                                .version = w->stamp.version,

@@ -55,11 +55,12 @@ static void answer_read(struct session *s, struct waiter *w, struct item *item,
 }
 
 /* Is there somebody to keep a copy, or does the kind do without? */
-static int may_write(struct session *s, const struct key *key)
+static int may_write(struct session *s, const struct key *key, size_t bytes)
 {
     const struct kind *k = kind_of(s, key);
     uint64_t any;
-    if (k->copies <= 1 || k->when_alone == ALONE_ACCEPT || placement_roomy(s, key, &any, 1) > 0)
+    if (k->copies <= 1 || k->when_alone == ALONE_ACCEPT ||
+        placement_roomy(s, key, bytes, &any, 1) > 0)
         return STEAD_OK;
     return placement_order(s, key, &any, 1) > 0 ? STEAD_E_FULL : STEAD_E_ALONE;
 }
@@ -98,9 +99,6 @@ static int apply(struct session *s, struct waiter *w, struct item *item)
         return STEAD_E_CONFLICT;
     if (!item_room_make(s, w->key.kind, op_bytes(&w->op)))
         return STEAD_E_FULL;
-    uint32_t split_s = (uint32_t)(s->config.split_max_ms / 1000);
-    if (now_s(s) > split_s)
-        record_purge(r, now_s(s) - split_s);
     int err = record_apply(r, w->op.ops, w->op.op_count, &next, now_s(s));
     if (err)
         return err;
@@ -117,9 +115,16 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
 {
     bool any = false;
     struct waiter *next;
+    uint32_t split_s = (uint32_t)(s->config.split_max_ms / 1000);
+    if (now_s(s) > split_s)
+        record_purge(item->record, now_s(s) - split_s);
+    round_mark(s, w, item);
     for (int n = 0; n < BATCH_MAX && (next = first_waiter(w)) && !is_read(next); n++) {
         list_remove(&next->link);
-        int err = may_write(s, &w->key);
+        int err = may_write(s, &w->key, item->record->memory_bytes);
+        /* Who has a copy may have room for this change of it. */
+        if (err == STEAD_E_FULL && item->state->count > 0)
+            err = STEAD_OK;
         if (!err || next->op.type == SESSION_END)
             err = err == STEAD_E_ALONE ? err : apply(s, next, item);
         if (err) {
@@ -129,6 +134,8 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
         list_append(&w->round, &next->link);
         any = true;
     }
+    if (!any)
+        record_settle(item->record);
     return any;
 }
 
@@ -216,11 +223,12 @@ static void create(struct session *s, struct work *w, struct waiter *next)
     int err = STEAD_OK;
     struct record *r = NULL;
     struct item *item = NULL;
+    size_t bytes = op_bytes(&next->op) + sizeof(*r);
     if (!s->self_holds)
         err = STEAD_E_ALONE;
-    else if ((err = may_write(s, &w->key)))
+    else if ((err = may_write(s, &w->key, bytes)))
         ;
-    else if (!item_room_make(s, w->key.kind, op_bytes(&next->op) + sizeof(*r)))
+    else if (!item_room_make(s, w->key.kind, bytes))
         err = STEAD_E_FULL;
     else if (!(r = record_new(&w->key)))
         err = STEAD_E_NOMEM;
@@ -242,6 +250,8 @@ static void create(struct session *s, struct work *w, struct waiter *next)
     }
     expiry_set(s, item, r->ttl_ms);
     list_append(&w->round, &next->link);
+    w->made = true;
+    w->spread = false;
     round_start(s, w, item, false);
 }
 

@@ -14,6 +14,7 @@
 #include "core/session/item.h"
 #include "core/session/message.h"
 #include "core/session/pace.h"
+#include "core/session/peer.h"
 #include "core/session/session.h"
 #include "core/session/table.h"
 #include "core/session/work.h"
@@ -22,26 +23,7 @@
 #define HINTS 4096
 #define WORK_BUCKETS 1024
 #define PASSED_BUCKETS 1024
-#define SYNC_OWED_MAX 64 /* shards of a joining node */
-#define OFFER_BUDGET 64  /* a tick */
-
-struct peer {
-    struct peer_view view;
-    uint32_t full_kinds; /* bits of the kinds that it refused to hold more of, lately */
-    uint64_t full_until_ns;
-    bool may_return;  /* it is down, and may come back with what it holds */
-    uint64_t down_ns; /* when it stopped being heard */
-    bool long_away;   /* it is heard again just now, after longer than deletions are remembered */
-    bool announcing;  /* it is heard again: told what is owned here, from `cursor` on */
-    uint64_t cursor;
-    unsigned unheard; /* batches of announcements that it has not answered */
-    uint64_t announce_heard_ns;
-    uint64_t sync_shards; /* joining: shards of it that have said they are complete */
-    bool sync_done;
-    uint64_t sync_asked_ns;
-    uint64_t sync_owed[SYNC_OWED_MAX]; /* nonces that it waits for an answer to */
-    uint8_t sync_owed_count;
-};
+#define OFFER_BUDGET 64 /* a tick */
 
 struct hint {
     uint64_t hash, inc;
@@ -90,23 +72,16 @@ struct session {
     struct session_stats stats;
 };
 
-/* -- peers (view.c) -- */
-struct peer *peer_find(struct session *s, uint64_t inc);
-bool peer_is_heard(struct session *s, uint64_t inc);
-/* Nothing was counted out between the sender's knowing of this node and now. */
-bool peer_same_contact(struct session *s, uint64_t from, const struct message *m);
-/* The sender has counted this node out since: it comes late, and the sender knows. */
-bool peer_stale_contact(struct session *s, uint64_t from, const struct message *m);
-/* It was not heard for so long that what it says may have waited here since. */
-bool peer_lapsed(struct session *s, uint64_t from);
+/* -- the other nodes (view.c, peer.h) -- */
 void view_update(struct session *s, const struct session_view *v);
 
 /* -- placement (placement.c) -- */
 uint64_t placement_score(const struct session *s, const struct key *key, uint64_t node);
 /* Fills `out` with peers that may hold a copy, best first (up, then joining); returns how many. */
 size_t placement_order(struct session *s, const struct key *key, uint64_t *out, size_t max);
-/* The same without those that are full: who gets new copies. */
-size_t placement_roomy(struct session *s, const struct key *key, uint64_t *out, size_t max);
+/* The same without those that are full: who gets new copies of a record of so many bytes. */
+size_t placement_roomy(struct session *s, const struct key *key, size_t bytes, uint64_t *out,
+                       size_t max);
 /* Is this node the first in order among itself and the incarnations given that are heard? */
 uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,
                          size_t count, bool with_self);
@@ -126,6 +101,8 @@ void session_tell(struct session *s, enum notice_type type, const struct key *ke
 
 /* -- owner's rounds (round.c) -- */
 void round_start(struct session *s, struct work *w, struct item *item, bool claiming);
+/* Before the writes of a round are applied: what it goes back to if all is refused. */
+void round_mark(struct session *s, struct work *w, struct item *item);
 void round_again(struct session *s, struct work *w, struct item *item);
 void round_answered(struct session *s, uint64_t from, const struct message *m);
 /* Those that have not answered yet are told again. */

@@ -57,11 +57,14 @@ void work_begin(struct session *s, struct work *w, enum work_phase phase)
     if (phase == WORK_IDLE) {
         heal_rivals(s, w);
         pace_end(s, w);
+        w->made = false;
+        w->passed_count = 0;
     }
     set_phase(s, w, phase);
     w->token = ++s->next_token;
     w->since_ns = w->asked_ns = s->now_ns;
     w->again_ns = 0;
+    w->refusal = 0;
     w->target_count = 0;
 }
 
@@ -126,8 +129,10 @@ void work_fail(struct session *s, struct work *w, int status, bool queue_too)
 static void drop_silent_targets(struct session *s, struct work *w)
 {
     for (size_t i = 0; i < w->target_count; i++)
-        if (w->targets[i].answer == ANSWER_WAITING && !peer_is_heard(s, w->targets[i].inc))
+        if (w->targets[i].answer == ANSWER_WAITING && !peer_is_heard(s, w->targets[i].inc)) {
             w->targets[i].answer = ANSWER_NONE;
+            w->spread = true; /* it may have got what it was told, and come back */
+        }
 }
 
 /* When those that have not answered are asked again. A question may have been lost where memory was

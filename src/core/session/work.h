@@ -10,6 +10,7 @@
 #ifndef CORE_SESSION_WORK_H
 #define CORE_SESSION_WORK_H
 
+#include "core/session/item.h"
 #include "core/session/message.h"
 #include "core/session/session.h"
 
@@ -80,6 +81,12 @@ struct work {
     struct list round;  /* waiters that the round under way will answer */
     struct stamp stamp; /* ROUND: the version on its way; CLAIM: what is claimed */
     bool claiming;      /* ROUND: of a claim or handover */
+    int refusal;        /* ROUND: somebody refused: FULL, NOMEM; 0: nobody, or for another reason */
+    bool spread;        /* ROUND: somebody may have got what its waiters wrote */
+    bool made;          /* ROUND: they made the record */
+    struct session_state undo_state; /* ROUND: of the item before the writes; and the end of its
+                                        life then. The record has a mark */
+    uint64_t undo_life_ns;
     uint64_t handover_from,
         handover_token; /* ROUND: who handed over, told when it is kept; 0 = nobody */
     bool offer_taken;   /* ROUND: tell those in `offers` that it is kept */
@@ -90,6 +97,8 @@ struct work {
     struct target *targets;
     size_t drop_count;
     uint64_t drops[RECORD_HOLDERS_MAX * 2]; /* peers with a copy that are no holders any more */
+    size_t passed_count;
+    struct copy passed[RECORD_HOLDERS_MAX]; /* ROUND: holders without room, and what they have */
     size_t rival_count;
     uint64_t rivals[8]; /* peers that say that they own it too; answered when the phase is over */
     size_t offer_count;

@@ -62,6 +62,31 @@ static void who_leaves_hands_over_and_is_drained(void **state)
     bus_deinit(&b);
 }
 
+static bool loses_drop(struct bus *b, int from, int to, const struct msg *m)
+{
+    (void)b, (void)from, (void)to;
+    return m->bytes[0] == MESSAGE_DROP;
+}
+
+/* Its place is taken before it is told: until then it asks the owner. */
+static void who_leaves_serves_no_copy_unasked(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 4);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int holder = bus_find(&b, &k, true);
+    b.loses = loses_drop;
+    b.nodes[holder].state = PEER_LEAVING;
+    bus_run(&b, 300);
+    assert_string_equal(bus_change(&b, 0, &k, "two")->value, "two");
+    assert_int_equal(bus_copies(&b, &k), 3); /* the old one is still there */
+    assert_string_equal(bus_read(&b, holder, &k)->value, "two");
+    bus_deinit(&b);
+}
+
 static void the_last_but_one_may_leave(void **state)
 {
     (void)state;
@@ -209,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_leaves_hands_over_and_is_drained),
+        cmocka_unit_test(who_leaves_serves_no_copy_unasked),
         cmocka_unit_test(the_last_but_one_may_leave),
         cmocka_unit_test(the_last_holder_may_leave),
         cmocka_unit_test(all_but_one_leave_together),
