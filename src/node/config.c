@@ -377,6 +377,8 @@ static void extract_public(cfg_t *sec, struct public_section *p)
         mistake(sec, "exposure = authenticated needs a token-file");
     if (!cors_list_valid(p->cors))
         mistake(sec, "cors = \"%s\": origins such as https://www.example.org, or *", p->cors);
+    if (p->outside.count > ENTRY_ADDRESSES_MAX)
+        mistake(sec, "outside: there are more than %d addresses", ENTRY_ADDRESSES_MAX);
     if (p->retry_min_ms > p->retry_max_ms)
         mistake(sec, "retry-min is more than retry-max");
 }

@@ -121,6 +121,7 @@ struct public_section {
     char token_file[CONFIG_TEXT_MAX];
     char cors[CONFIG_TEXT_MAX];
     struct networks inside;
+    struct addresses outside; /* at most ENTRY_ADDRESSES_MAX */
     uint32_t watchers;
     uint32_t retry_min_ms, retry_max_ms, retry_joins;
 };

@@ -195,6 +195,9 @@ const struct setting settings[] = {
     ROW("public", "inside", SETTING_NETWORKS, "", 0, 0, NULL, public_section, inside,
         "Networks whose clients are told inside addresses, as 10.0.0.0/8, by DNS too. Without it: "
         "private, link-local and loopback ones."),
+    ROW("public", "outside", SETTING_ADDRESSES, "", 0, 0, NULL, public_section, outside,
+        "Where clients from elsewhere reach this listener, when that is another address: IP:PORT, "
+        "at most three. They are told these alone, in the roster and by the name server."),
     ROW("public", "watchers", SETTING_NUMBER, "10000", 0, 1000000, NULL, public_section, watchers,
         "Clients that may watch the roster at once; one more gets 503."),
     ROW("public", "retry-min", SETTING_DURATION, "200ms", 0, DAY_MS, NULL, public_section,

@@ -58,6 +58,9 @@ static void make_entry(const struct config *c, const struct state *st, struct en
     for (size_t i = 0; i < c->node.groups.count; i++)
         snprintf(e->groups[i], sizeof(e->groups[i]), "%.*s", NAME_MAX_BYTES,
                  c->node.groups.text[i]);
+    for (size_t i = 0; i < c->public.outside.count; i++)
+        e->addresses[e->address_count++] =
+            (struct entry_address){c->public.outside.addr[i], NETWORK_OUTSIDE};
     for (size_t i = 0; i < c->server_count; i++)
         make_server(&c->servers[i], &e->servers[i]);
 }

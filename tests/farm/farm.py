@@ -105,7 +105,7 @@ class Farm:
         self.nodes, self.shops = {}, {}
         self.names = []
         for conf in sorted((SOURCE / "examples" / example).glob("*.conf")):
-            text = conf.read_text().replace('"127.0.0.', f'"127.0.{block}.')
+            text = conf.read_text().replace('"127.0.0.', f'"127.0.{self.block}.')
             (self.dir / conf.name).write_text(text)
             if conf.stem != "services":
                 self.names.append(conf.stem)

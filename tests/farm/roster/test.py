@@ -29,8 +29,8 @@ def configure(farm):
     token = farm.run / "token"
     token.write_text(TOKEN + "\n")
     token.chmod(0o600)
-    more = {"s1": 'cors = "https://shop.example" watchers = 6000',
-            "s2": 'exposure = "coarse"',
+    more = {"s1": 'outside = {"192.0.2.1:80"} cors = "https://shop.example" watchers = 6000',
+            "s2": 'inside = {"10.0.0.0/8"} exposure = "coarse"',
             "s3": f'exposure = "authenticated" token-file = "{token}"'}
     for name, settings in more.items():
         text = farm.conf(name).read_text()
@@ -63,6 +63,9 @@ def exposure(farm):
     for server in valid(farm.get("s2", PATH).json())["servers"]:
         check(not {"users", "capacity", "group_users"} & set(server), f"coarse, and yet: {server}")
         check(server["load"] in (None, 0, 250, 500, 750, 1000), f"load: {server['load']}")
+    told = {name: farm.get(name, f"{PATH}?limit=1").json()["servers"][0] for name in ("s1", "s2")}
+    check(told["s1"]["addresses"] == [f"{farm.ip('s1')}:{PUBLIC}"], f"an address for clients inside: {told['s1']}")
+    check(told["s2"]["address"] == "192.0.2.1:80", f"an address for clients outside: {told['s2']}")
     denied = farm.get("s3", PATH)
     check(denied.status == 401 and "s1" not in denied.text, f"without the token: {denied.status}")
     check(farm.get("s3", PATH, headers={"Authorization": "Bearer " + TOKEN[:-1]}).status == 401, "a wrong token")
@@ -126,7 +129,8 @@ def command_line(farm):
     farm.kill("s1")
     eventually(lambda: "does not answer" in lines(), "s1 does not answer")
     farm.start("s1", "s3")
-    eventually(lambda: "answers again" in lines() and " s3 shop up (was " in lines(), "both are back")
+    eventually(lambda: "answers again" in lines() and
+               " s3 shop up" in [line for line in lines().splitlines() if " s3 shop " in line][-1], "both are back")
     farm.wait_ready()
     farm.wait_up("s1", "s2", "s3")
     told = [json.loads(line) for line in events().splitlines() if line.startswith("{")]

@@ -176,6 +176,9 @@ static void who_is_inside(void **state)
     assert_false(prefix_has(&c.public.inside.network[0], &a) || prefix_has(&c.public.inside.network[1], &a));
 #define PUBLIC(more) HEAD "public { listen = \"127.0.0.1:80\" " more " }\n"
     expect_mistake(PUBLIC("inside = {\"10.0.0.1/8\"}"), "it is not a network such as 10.0.0.0/8");
+    expect_mistake(PUBLIC("outside = {\"192.0.2.1\"}"), "outside = \"192.0.2.1\"");
+    expect_mistake(PUBLIC("outside = {\"192.0.2.1:1\", \"192.0.2.1:2\", \"192.0.2.1:3\", \"192.0.2.1:4\"}"),
+                   "outside: there are more than 3 addresses");
     expect_mistake(PUBLIC("exposure = authenticated"), "exposure = authenticated needs a token-file");
     expect_mistake(PUBLIC("cors = \"shop.example\""), "cors = \"shop.example\": origins such as");
     expect_mistake(PUBLIC("retry-min = 2s retry-max = 1s"), "retry-min is more than retry-max");
