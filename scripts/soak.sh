@@ -75,5 +75,9 @@ python3 tests/farm/roster/test.py --build build-soak --slow 5000
 count "watchers that do not read" $?
 STEAD_WATCHERS=5000 build-soak/tests/unit_role_director_watch_test
 count "5,000 watchers of 1,000 servers" $?
+build-soak/tests/sim/crowd/stead_crowd --seeds 100
+count "crowds before a farm" $?
+STEAD_ROLLING_CLIENTS=1500 python3 tests/farm/rolling/test.py --build build-soak
+count "a rolling restart under 1,500 clients" $?
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
