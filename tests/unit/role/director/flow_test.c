@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #define MIB (1u << 20)
+#define PATIENCE 10000 /* turns of a millisecond */
 
 struct rig {
     struct flow_means means;
@@ -104,11 +105,15 @@ static bool sink_receive(struct rig *r)
 
 static void pass_all(struct rig *r, size_t total)
 {
-    for (int i = 0; i < 200000 && r->got < total; i++) {
+    for (int still = 0; still < PATIENCE && r->got < total;) {
+        size_t before = r->got;
         source_send(r, total);
         assert_true(flow_flush(&r->flow, &r->means));
         assert_int_equal(flow_pump(&r->flow, &r->means), FLOW_OPEN);
         sink_receive(r);
+        still = r->got > before ? 0 : still + 1;
+        if (still)
+            usleep(1000);
     }
     assert_int_equal(r->got, total);
 }
@@ -148,7 +153,8 @@ static void a_full_receiver_stops_the_reading(void **state)
     struct rig r;
     (void)state;
     rig_open(&r);
-    for (int i = 0; i < 1000 && !flow_waits(&r.flow); i++) {
+    for (int i = 0; i < PATIENCE && !flow_waits(&r.flow); i++) {
+        usleep(200);
         source_send(&r, 64 * MIB);
         assert_int_equal(flow_pump(&r.flow, &r.means), FLOW_OPEN);
     }
@@ -177,11 +183,14 @@ static void the_end_comes_behind_the_last_byte(void **state)
         if (!sink_receive(&r))
             break;
     }
-    for (int i = 0; i < 100 && !r.flow.shut; i++) {
+    for (int i = 0; i < PATIENCE && !r.flow.shut; i++) {
+        usleep(1000);
         assert_true(flow_flush(&r.flow, &r.means));
         assert_int_equal(flow_pump(&r.flow, &r.means), FLOW_OPEN);
     }
     assert_true(r.flow.eof && r.flow.shut);
+    for (int i = 0; i < PATIENCE && sink_receive(&r); i++)
+        usleep(1000);
     assert_false(sink_receive(&r));
     assert_int_equal(r.got, total);
     rig_close(&r);
@@ -200,13 +209,19 @@ static void a_receiver_that_breaks_off_is_told_with_bytes_in_the_pipe(void **sta
     struct rig r;
     (void)state;
     rig_open(&r);
-    for (int i = 0; i < 1000 && !flow_waits(&r.flow); i++) {
+    for (int i = 0; i < PATIENCE && !flow_waits(&r.flow); i++) {
+        usleep(200);
         source_send(&r, 64 * MIB);
         flow_pump(&r.flow, &r.means);
     }
     assert_true(r.flow.piped > 0);
     reset(&r.sink);
-    assert_false(flow_flush(&r.flow, &r.means));
+    bool open = true;
+    for (int i = 0; i < PATIENCE && open; i++) {
+        usleep(1000);
+        open = flow_flush(&r.flow, &r.means);
+    }
+    assert_false(open);
     flow_drop(&r.flow, &r.means);
     /* A pipe with bytes in it is never another flow's. */
     assert_int_equal(r.means.pipes_open, 0);
@@ -221,8 +236,10 @@ static void a_sender_that_breaks_off_is_told_behind_its_bytes(void **state)
     pass_all(&r, 4 * MIB);
     reset(&r.source);
     enum flow_end end = FLOW_OPEN;
-    for (int i = 0; i < 10 && end == FLOW_OPEN; i++)
+    for (int i = 0; i < PATIENCE && end == FLOW_OPEN; i++) {
+        usleep(1000);
         end = flow_pump(&r.flow, &r.means);
+    }
     assert_int_equal(end, FLOW_FROM_BROKE);
     assert_false(r.flow.eof);
     rig_close(&r);
@@ -276,7 +293,8 @@ static void no_memory_for_what_waits_breaks_the_flow(void **state)
     rig_open(&r);
     r.means.no_splice = true;
     mem_fail_after(1);
-    for (int i = 0; i < 1000 && end == FLOW_OPEN; i++) {
+    for (int i = 0; i < PATIENCE && end == FLOW_OPEN; i++) {
+        usleep(200);
         source_send(&r, 64 * MIB);
         end = flow_pump(&r.flow, &r.means);
     }
