@@ -24,6 +24,19 @@ class Reply:
         return json.loads(self.body)
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP by a unix socket: the session API, or the admin's."""
+
+    def __init__(self, path, timeout_s=TIMEOUT_S):
+        super().__init__("localhost", timeout=timeout_s)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
 def request(ip, port, path, method="GET", host=None, form=None, headers=None, timeout_s=TIMEOUT_S):
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection(ip, port, timeout=timeout_s)

@@ -163,7 +163,7 @@ class Farm:
             check(status == 0, f"{name}: {process.argv[:2]} ended with {status} after SIGTERM")
 
     def ready(self, name):
-        return request(self.ip(name), ADMIN, "/readyz").status == 200
+        return self.admin(name, "/readyz").status == 200
 
     def healthy(self, name):
         return request(self.ip(name), SHOP, "/health").status == 200
@@ -201,8 +201,11 @@ class Farm:
     def get(self, name, path, **options):
         return request(self.ip(name), PUBLIC, path, **options)
 
+    def admin(self, name, path):
+        return request(self.ip(name), ADMIN, path)
+
     def roster(self, name):
-        return request(self.ip(name), ADMIN, "/v1/roster").json()
+        return self.admin(name, "/v1/roster").json()
 
     def up(self, name):
         return {s["name"] for s in self.roster(name)["servers"] if s["status"] == "up"}
@@ -211,11 +214,11 @@ class Farm:
         return {s["name"]: s["status"] for s in self.roster(asked)["servers"]}.get(name, "")
 
     def status(self, name):
-        return request(self.ip(name), ADMIN, "/v1/status").json()
+        return self.admin(name, "/v1/status").json()
 
     def metric(self, name, metric):
         """The sum over the labels that are not named."""
-        reply = request(self.ip(name), ADMIN, "/metrics")
+        reply = self.admin(name, "/metrics")
         check(reply.status == 200, f"metrics of {name}: {reply.status}")
         total, found = 0.0, False
         for line in reply.text.splitlines():
@@ -259,9 +262,9 @@ def options(extra=None):
 
 
 @contextlib.contextmanager
-def scenario(build, block, example="loopback"):
+def scenario(build, block, example="loopback", make=Farm):
     """with scenario(...) as farm: ... Ends everything, tells the logs when something failed, and exits."""
-    farm, failed = Farm(build, block, example), None
+    farm, failed = make(build, block, example), None
     try:
         yield farm
     except Failed as error:
