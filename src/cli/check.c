@@ -1,6 +1,7 @@
 /* stead check, stead settings, stead keygen: what needs no running node. */
 #include "cli/cli.h"
 #include "node/config.h"
+#include "node/names.h"
 #include "node/settings.h"
 #include "node/state.h"
 #include "stead/error.h"
@@ -20,6 +21,11 @@ int verb_check(int argc, char **argv)
         return EXIT_USAGE;
     if (config_load(o.config, &config, stderr))
         return EXIT_USAGE;
+    char error[CONFIG_TEXT_MAX + 128];
+    if (!names_check(&config, error, sizeof(error))) {
+        fprintf(stderr, "%s\n", error);
+        return EXIT_USAGE;
+    }
     printf("%s: node %s of farm %s is well configured\n", o.config, config.node.name,
            config.top.farm);
     return EXIT_DONE;

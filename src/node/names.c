@@ -14,7 +14,8 @@ static size_t add_zone(const char *zones[NAME_ZONES_MAX], size_t count, const ch
     return count;
 }
 
-size_t names_zones(const struct config *c, const char *zones[NAME_ZONES_MAX])
+/* The zones that a configuration's names lie in. */
+static size_t names_zones(const struct config *c, const char *zones[NAME_ZONES_MAX])
 {
     size_t count = 0;
     if (*c->dns.zone)
@@ -84,4 +85,13 @@ void names_init(struct shared *s, const struct config *c, size_t workers,
     n->slip = d->rate_slip;
     init_services(n, c);
     init_networks(n, c);
+}
+
+bool names_check(const struct config *c, char *error, size_t cap)
+{
+    struct name_config n = {.ttl_s = c->dns.ttl_s};
+    if (c->dns.listen.count == 0 || !*c->dns.records)
+        return true;
+    n.zone_count = names_zones(c, n.zones);
+    return name_file_check(&n, c->dns.records, error, cap);
 }

@@ -7,7 +7,8 @@
 /* Fills in s->names; strings stay the configuration's. */
 void names_init(struct shared *s, const struct config *c, size_t workers,
                 const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES]);
-/* Every zone that a configuration's names lie in, as names_init makes them. */
-size_t names_zones(const struct config *c, const char *zones[NAME_ZONES_MAX]);
+/* Reads the file of further records, if there is one, and forgets it again. False: *error says what
+ * is wrong with it. */
+bool names_check(const struct config *c, char *error, size_t cap);
 
 #endif

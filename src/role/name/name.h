@@ -119,6 +119,10 @@ static inline void name_count(atomic_uint_fast64_t *counter)
 /* A worker's: one for each UDP listener, the last for TCP. */
 #define NAME_STATS (NAME_LISTENERS_MAX + 1)
 
+/* Can the records of a file be read? False: *error (of `cap` bytes) says what is wrong, and where.
+ */
+bool name_file_check(const struct name_config *c, const char *path, char *error, size_t cap);
+
 struct name;
 struct name_book;
 struct store;

@@ -128,15 +128,23 @@ static void put_turn(struct name_farm *f, size_t count)
     name_builder_draws(&f->builder, f->weights, f->loads);
 }
 
-/* The least loaded; when more than fit are equally so, each of these in turn. */
-static void put_least(struct name_farm *f, size_t count)
+/* How many of the chosen stand in the set, the least loaded first: as many as an answer has; or all
+ * that tie for the first place, when these are more. */
+static size_t keep_least(struct name_farm *f, size_t count, uint32_t *ties)
 {
-    size_t ties = 1;
-    while (ties < count && f->chosen[ties].load <= f->chosen[0].load)
-        ties++;
+    qsort(f->chosen, count, sizeof *f->chosen, by_load);
+    for (*ties = 0; *ties < count && f->chosen[*ties].load <= f->chosen[0].load;)
+        ++*ties;
+    size_t most = *ties > f->config->addresses ? *ties : f->config->addresses;
+    return count < most ? count : most;
+}
+
+/* Those that tie for the first place have it in turn. */
+static void put_least(struct name_farm *f, uint32_t ties)
+{
     name_builder_end_set(&f->builder, TURN_HEAD, f->config->addresses, true);
-    if (!f->builder.failed && count > 1)
-        f->builder.table->sets[f->builder.table->set_count - 1].ties = (uint32_t)ties;
+    if (!f->builder.failed)
+        f->builder.table->sets[f->builder.table->set_count - 1].ties = ties ? ties : 1;
 }
 
 static void put_family(struct name_farm *f, uint8_t family, uint8_t flags)
@@ -150,15 +158,16 @@ static void put_family(struct name_farm *f, uint8_t family, uint8_t flags)
         if (f->rows[i].addr->family == family)
             f->chosen[count++] = f->rows[i];
     bool least = f->config->order == NAME_ORDER_LEAST_USERS;
+    uint32_t ties = 0;
     if (least)
-        qsort(f->chosen, count, sizeof *f->chosen, by_load);
+        count = keep_least(f, count, &ties);
     for (size_t i = 0; i < count; i++) {
         struct wire_writer w = name_builder_room(&f->builder, ADDRESS_RECORD_MAX);
         dns_record_address(&w, NULL, f->chosen[i].addr, f->config->ttl_s);
         name_builder_put(&f->builder, &w);
     }
     if (least)
-        put_least(f, count);
+        put_least(f, ties);
     else
         put_turn(f, count);
 }

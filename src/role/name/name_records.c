@@ -412,3 +412,10 @@ struct name_records *name_records_read(const char *path, const struct name_confi
     mem_free(g.list);
     return out;
 }
+
+bool name_file_check(const struct name_config *c, const char *path, char *error, size_t cap)
+{
+    struct name_records *r = name_records_read(path, c, error, cap);
+    name_records_unref(r);
+    return r != NULL;
+}

@@ -184,6 +184,61 @@ static void who_is_inside(void **state)
     expect_mistake(PUBLIC("retry-min = 2s retry-max = 1s"), "retry-min is more than retry-max");
 }
 
+static void name_server(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(HEAD "dns { listen = \"127.0.0.1:53\" }\n", &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_int_equal(c.dns.listen.count, 1);
+    assert_int_equal(c.dns.addresses, 8);
+    assert_int_equal(c.dns.order, NAME_ORDER_WEIGHTED);
+    assert_int_equal(c.dns.when_none, NAME_NOBODY_ALL);
+    assert_true(c.dns.cookies && !c.dns.client_subnet);
+    assert_int_equal(c.dns.rate_limit, 1000);
+    assert_int_equal(load(HEAD "dns { listen = {\"127.0.0.1:53\", \"[::1]:53\"}\n"
+                               "records = more.zone order = least-users when-none = servfail\n"
+                               "rate-exempt = {\"10.0.0.0/8\"} name-servers = {ns1.shop.test}\n"
+                               "site east { clients = {\"10.1.0.0/16\", \"2001:db8::/32\"} }\n"
+                               "site west { clients = {\"10.2.0.0/16\"} } }\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_int_equal(c.dns.listen.count, 2);
+    assert_int_equal(c.dns.listen.addr[1].family, 6);
+    assert_true(c.dns.records[0] == '/' && strstr(c.dns.records, "/more.zone"));
+    assert_int_equal(c.dns.order, NAME_ORDER_LEAST_USERS);
+    assert_int_equal(c.dns.when_none, NAME_NOBODY_SERVFAIL);
+    assert_int_equal(c.dns.site_count, 2);
+    assert_string_equal(c.dns.sites[0].zone, "east");
+    assert_int_equal(c.dns.sites[0].clients.count, 2);
+    assert_int_equal(c.dns.rate_exempt.count, 1);
+    expect_mistake(HEAD "dns { }\n", "dns: 'listen' is required");
+    expect_mistake(HEAD "dns { listen = {\"127.0.0.1:1\", \"127.0.0.1:2\", \"127.0.0.1:3\", "
+                        "\"127.0.0.1:4\", \"127.0.0.1:5\"} }\n",
+                   "there are more than 4 addresses");
+    expect_mistake(HEAD "dns { listen = \"127.0.0.1:53\"\nsite east { } }\n",
+                   "'clients' is required");
+    expect_mistake(HEAD "dns { listen = \"127.0.0.1:53\"\naddresses = 17 }\n", "stead.conf:5");
+}
+
+/* The words of the table are those of the name role, in its order. */
+static void name_orders_have_their_words(void **state)
+{
+    (void)state;
+    static const char *const words[] = {[NAME_ORDER_WEIGHTED] = "weighted",
+                                        [NAME_ORDER_ROTATE] = "rotate",
+                                        [NAME_ORDER_RANDOM] = "random",
+                                        [NAME_ORDER_TWO_CHOICES] = "two-choices",
+                                        [NAME_ORDER_LEAST_USERS] = "least-users"};
+    const char *why;
+    for (uint32_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        uint32_t order = UINT32_MAX;
+        assert_true(setting_parse(setting_find("dns", "order"), words[i], 0, NULL, &order, &why));
+        assert_int_equal(order, i);
+    }
+}
+
 static void table_is_sound(void **state)
 {
     (void)state;
@@ -222,6 +277,8 @@ int main(void)
         cmocka_unit_test(two_mistakes_are_both_said),
         cmocka_unit_test(strangers_learn_less_by_default),
         cmocka_unit_test(who_is_inside),
+        cmocka_unit_test(name_server),
+        cmocka_unit_test(name_orders_have_their_words),
         cmocka_unit_test(table_is_sound),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,5 +1,5 @@
-/* name_answer_test.c - what the farm's zone says, by rosters made by hand. The farm of most tests:
- * s1 to s4 have a server each, d1 and d2 only direct. */
+/* name_answer_test.c - queries and their answers: options, cookies, client subnets, the rate limit,
+ * sizes, and what is malformed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,308 +7,297 @@
 
 #include <cmocka.h>
 
-#include "role/name/name_answer.h"
+#include "name_fixture.h"
 
-#include "stead/error.h"
+#define CLIENT                                                                                     \
+    "\0\x0a\0\x08"                                                                                 \
+    "clientco"
+#define NOW_S 1700000000u
 
-#include <stdio.h>
-#include <string.h>
-
-#define ID 7
-
-static struct name_config config = {
-    .zone_count = 2,
-    .zones = {"shop.test", "Deep.shop.test"},
-    .service_count = 3,
-    .services = {{.id = "shop", .name = "www.Shop.test", .mode = NAME_SERVERS},
-                 {.id = "shop", .name = "go.shop.test", .mode = NAME_DIRECTORS},
-                 {.id = "shop", .name = "any.a.deep.shop.test", .mode = NAME_BOTH}},
-    .ttl_s = 5,
-    .addresses = 8,
-};
-static struct name_stats stats;
-static uint8_t out[4096];
-static size_t out_len;
-
-struct farm {
-    struct roster *r;
-};
-
-static struct roster_node *node(struct roster *r, size_t i, const char *name, const char *public)
+/* The value of an option in the answer's OPT record, which is the last record and the only one with
+ * a root owner. */
+static const uint8_t *find_option(const struct fixture *f, uint16_t wanted, size_t *len)
 {
-    struct roster_node *n = &r->nodes[i];
-    n->status = STATUS_UP;
-    strcpy(n->entry->name, name);
-    assert_true(addr_parse("192.0.2.250:7000", 1, &n->entry->address));
-    if (public)
-        assert_true(addr_parse(public, 80, &n->entry->public));
-    return n;
+    for (size_t at = f->len - 11; at > 12; at--) {
+        const uint8_t *p = f->message + at;
+        size_t bytes = (size_t)p[9] << 8 | p[10];
+        if (memcmp(p, "\0\0\x29\x04\xd0", 5) != 0 || at + 11 + bytes != f->len)
+            continue;
+        for (size_t i = 0; i + 4 <= bytes; i += 4 + *len) {
+            const uint8_t *o = p + 11 + i;
+            *len = (size_t)o[2] << 8 | o[3];
+            if (((unsigned)o[0] << 8 | o[1]) == wanted)
+                return o + 4;
+        }
+        return NULL;
+    }
+    return NULL;
 }
 
-static struct server *serve(struct roster_node *n, const char *url, const char *backup)
+static void test_cookies(void **state)
 {
-    struct server *s = &n->entry->servers[n->entry->server_count++];
-    *s = (struct server){.url_count = 1, .weight = 10, .healthy = true};
-    strcpy(s->service, "shop");
-    strcpy(s->urls[0], url);
-    strcpy(s->backup, backup);
-    return s;
+    struct fixture *f = *state;
+    uint8_t option[28] = CLIENT;
+    size_t len;
+    memset(f->config.cookie_key, 7, sizeof f->config.cookie_key);
+    f->by.now_s = NOW_S;
+    assert_true(ask_with(f, "www.shop.test", DNS_A, CLIENT, 12));
+    assert_null(find_option(f, 10, &len)); /* they are not switched on */
+    f->config.cookies = true;
+    assert_true(ask_with(f, "www.shop.test", DNS_A, CLIENT, 12));
+    const uint8_t *cookie = find_option(f, 10, &len);
+    assert_non_null(cookie);
+    assert_int_equal(len, 24);
+    assert_memory_equal(cookie, "clientco\1\0\0\0\x65\x53\xf1\0", 16);
+    assert_int_equal(f->stats.cookies_new, 1);
+    assert_int_equal(f->rcode, DNS_NOERROR);
+
+    option[3] = 24;
+    memcpy(option + 4, cookie, 24);
+    assert_true(ask_with(f, "www.shop.test", DNS_A, option, 28));
+    assert_int_equal(f->stats.cookies_good, 1);
+    assert_memory_equal(find_option(f, 10, &len), option + 4, 24);
+    option[27] ^= 1; /* not ours any more: answered all the same, with a good one */
+    assert_true(ask_with(f, "www.shop.test", DNS_A, option, 28));
+    assert_int_equal(f->stats.cookies_new, 2);
+    assert_memory_not_equal(find_option(f, 10, &len), option + 4, 24);
+    assert_int_equal(f->rcode, DNS_NOERROR);
+    assert_true(ask_with(f, "www.shop.test", DNS_A,
+                         "\0\x0a\0\x07"
+                         "clientc",
+                         11));
+    assert_int_equal(f->rcode, DNS_FORMERR);
 }
 
-static int setup(void **state)
+/* Asks as a resolver for a client of 10.1.BYTE.0/24; returns the scope that comes back, or -1. */
+static int ask_for(struct fixture *f, uint8_t byte, uint8_t bits)
 {
-    static struct farm f;
-    f.r = roster_blank(6, ENTRY_SERVERS_MAX);
-    if (!f.r)
+    const uint8_t option[] = {0, 8, 0, 7, 0, 1, bits, 0, 10, 1, byte};
+    size_t len;
+    assert_true(ask_with(f, "www.shop.test", DNS_A, option, sizeof option - (bits ? 0 : 3)));
+    const uint8_t *o = find_option(f, 8, &len);
+    if (!o)
         return -1;
-    memset(&stats, 0, sizeof stats);
-    f.r->revision = 42;
-    node(f.r, 0, "d1", "192.0.2.101:80");
-    node(f.r, 1, "d2", "192.0.2.102:80");
-    serve(node(f.r, 2, "s1", "192.0.2.1:80"), "http://S1.shop.test:8080", "s2");
-    serve(node(f.r, 3, "s2", "192.0.2.2:80"), "https://s2.shop.test", "primary");
-    serve(node(f.r, 4, "s3", "192.0.2.3:80"), "http://s3.low.shop.test", "s9");
-    serve(node(f.r, 5, "s4", "[2001:db8::4]:80"), "http://s4.shop.test", "");
-    *state = &f;
-    return 0;
+    assert_int_equal(len, bits ? 7 : 4);
+    assert_memory_equal(o, option + 4, 3);
+    return o[3];
 }
 
-static int teardown(void **state)
+static void test_client_subnets(void **state)
 {
-    roster_unref(((struct farm *)*state)->r);
-    return 0;
+    struct fixture *f = *state;
+    f->config.site_count = 2;
+    f->config.sites[0].zone = "east";
+    f->config.sites[1].zone = "west";
+    assert_true(prefix_parse("10.1.0.0/16", &f->config.sites[0].clients.list[0]));
+    assert_true(prefix_parse("10.1.7.0/24", &f->config.sites[1].clients.list[0]));
+    f->config.sites[0].clients.count = f->config.sites[1].clients.count = 1;
+    strcpy(f->roster->nodes[0].entry->zone, "east");
+    strcpy(f->roster->nodes[1].entry->zone, "west");
+    assert_int_equal(ask_for(f, 7, 24), -1); /* not believed */
+    assert_int_equal(f->message[7], 3);
+    f->config.subnet = true;
+    assert_int_equal(ask_for(f, 7, 24), 24);
+    assert_string_equal(f->answer, "www.shop.test. 5 IN A 192.0.2.1\n");
+    /* 10.1.8.0 differs from 10.1.7.0 in the 21st bit: so many say that it is not in there. */
+    assert_int_equal(ask_for(f, 8, 24), 21);
+    assert_string_equal(f->answer, "www.shop.test. 5 IN A 192.0.2.0\n");
+    assert_int_equal(f->stats.subnets, 2);
+    /* A bit beyond the prefix. */
+    assert_int_equal(ask_for(f, 1, 23), -1);
+    assert_int_equal(f->rcode, DNS_FORMERR);
+    /* What does not depend on the client holds for everybody. */
+    static const uint8_t option[] = {0, 8, 0, 7, 0, 1, 24, 0, 10, 1, 7};
+    size_t len;
+    assert_true(ask_with(f, "s0.shop.test", DNS_TXT, option, sizeof option));
+    assert_int_equal(find_option(f, 8, &len)[3], 0);
 }
 
-static struct roster *farm(void **state)
+/* Source prefix 0: the client does not wish to be told apart (RFC 7871, 7.1.2). */
+static void test_client_subnet_that_says_nothing(void **state)
 {
-    return ((struct farm *)*state)->r;
+    struct fixture *f = *state;
+    static const uint8_t option[] = {0, 8, 0, 4, 0, 1, 0, 0};
+    size_t len;
+    f->config.subnet = true;
+    f->config.site_count = 1;
+    f->config.sites[0].zone = "east";
+    f->config.sites[0].clients.count = 1;
+    assert_true(prefix_parse("0.0.0.0/1", &f->config.sites[0].clients.list[0]));
+    strcpy(f->roster->nodes[0].entry->zone, "east");
+    assert_true(ask_with(f, "www.shop.test", DNS_A, option, sizeof option));
+    const uint8_t *o = find_option(f, 8, &len);
+    assert_non_null(o);
+    assert_int_equal(o[3], 0);
+    assert_int_equal(f->message[7], 3); /* of the resolver's place, 198.51.100.1: everybody */
 }
 
-static unsigned be16(size_t at)
+static void limit(struct fixture *f, uint32_t rate, uint32_t slip)
 {
-    return (unsigned)out[at] << 8 | out[at + 1];
+    static const uint64_t secret[2] = {1, 2};
+    dns_limit_init(&f->limit, rate, slip, secret);
+    f->by.limit = &f->limit;
+    f->by.now_us = 1000000;
 }
 
-/* One query by UDP, from 198.51.100.1; its bytes are in out, and then the answer's. */
-static void answer(const struct roster *r, size_t len, uint64_t chance)
+static void test_rate_limit(void **state)
 {
-    struct name_asker by = {.chance = chance};
-    struct name_view *v = name_view_new(&config, r, NULL);
-    assert_non_null(v);
-    assert_true(addr_parse("198.51.100.1:53", 0, &by.from));
-    out_len = name_answer(v, &by, out, len, sizeof out, &stats);
-    name_view_unref(v);
-}
-
-/* The answer's rcode; its bytes are in out. */
-static unsigned ask(const struct roster *r, const char *name, uint16_t type, uint64_t chance)
-{
-    size_t len = dns_build_query(out, sizeof out, ID, name, type);
-    assert_true(len > 0);
-    answer(r, len, chance);
-    assert_true(out_len > 12 && out_len <= DNS_UDP_MAX);
-    assert_int_equal(be16(0), ID);
-    return be16(2) & 15;
-}
-
-/* The last bytes of the addresses in the answer, as text: "1 2 3". */
-static const char *addresses(const struct roster *r, const char *name, uint16_t type,
-                             uint64_t chance)
-{
-    static char text[128];
-    struct addr found[16];
-    size_t count, n = 0;
-    text[0] = 0;
-    assert_int_equal(ask(r, name, type, chance), DNS_NOERROR);
-    int err = dns_parse_addresses(out, out_len, ID, name, type, found, 16, &count);
-    assert_true(err == STEAD_OK || err == STEAD_E_ABSENT);
-    for (size_t i = 0; i < count; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, i ? " %u" : "%u",
-                              found[i].ip[type == DNS_A ? 3 : 15]);
-    return text;
-}
-
-static void test_service_leads_to_servers_in_turn(void **state)
-{
-    struct roster *r = farm(state);
-    assert_string_equal(addresses(r, "www.shop.test", DNS_A, 0), "1 2 3");
-    assert_string_equal(addresses(r, "WWW.sHop.test", DNS_A, 1), "2 3 1");
-    assert_string_equal(addresses(r, "www.shop.test", DNS_A, 5), "3 1 2");
-    assert_string_equal(addresses(r, "www.shop.test", DNS_AAAA, 9), "4");
-    assert_int_equal(be16(2) & 0x0400, 0x0400); /* AA */
-    assert_int_equal(stats.last_resort, 0);
-}
-
-static void test_service_avoids_who_cannot_take_clients(void **state)
-{
-    struct roster *r = farm(state);
-    r->nodes[2].status = STATUS_DRAINING;
-    r->nodes[3].entry->servers[0].healthy = false;
-    assert_string_equal(addresses(r, "www.shop.test", DNS_A, 0), "3");
-    r->nodes[4].entry->servers[0].weight = 0;
-    /* s4 is up still, but has no IPv4 address */
-    assert_string_equal(addresses(r, "www.shop.test", DNS_A, 0), "");
-    assert_int_equal(be16(8), 1); /* NODATA comes with the SOA */
-}
-
-static void test_service_with_nobody_up(void **state)
-{
-    struct roster *r = farm(state);
-    for (size_t i = 0; i < r->count; i++)
-        r->nodes[i].status = STATUS_DOWN;
-    r->nodes[3].status = STATUS_SUSPECT;
-    assert_string_equal(addresses(r, "www.shop.test", DNS_A, 0), "2");
-    assert_int_equal(stats.last_resort, 1);
-    r->nodes[3].status = STATUS_LEFT;
-    assert_string_equal(addresses(r, "www.shop.test", DNS_A, 0), "1 3");
-    for (size_t i = 0; i < r->count; i++)
-        r->nodes[i].status = STATUS_LEFT;
-    assert_string_equal(addresses(r, "www.shop.test", DNS_A, 0), "");
-}
-
-static void test_directors_and_both(void **state)
-{
-    struct roster *r = farm(state);
-    assert_string_equal(addresses(r, "go.shop.test", DNS_A, 0), "101 102");
-    assert_string_equal(addresses(r, "any.a.deep.shop.test", DNS_A, 1), "102 1 2 3 101");
-    r->nodes[0].status = r->nodes[1].status = STATUS_SUSPECT;
-    assert_string_equal(addresses(r, "go.shop.test", DNS_A, 0), "1 2 3");
-    r->nodes[0].status = STATUS_UP;
-    r->nodes[0].entry->public.family = 0; /* it directs nobody without a public listener */
-    assert_string_equal(addresses(r, "go.shop.test", DNS_A, 0), "1 2 3");
-}
-
-static void test_own_name_of_a_server(void **state)
-{
-    struct roster *r = farm(state);
-    static const enum status serving[] = {STATUS_UP, STATUS_DRAINING, STATUS_SUSPECT,
-                                          STATUS_JOINING};
-    for (size_t i = 0; i < 4; i++) {
-        r->nodes[2].status = serving[i];
-        assert_string_equal(addresses(r, "s1.SHOP.test", DNS_A, 0), "1");
+    struct fixture *f = *state;
+    limit(f, 5, 2);
+    for (int i = 0; i < 5; i++) {
+        assert_true(ask_with(f, "www.shop.test", DNS_A, NULL, 0));
+        assert_false(f->truncated);
     }
-    r->nodes[2].entry->servers[0].healthy = false;
-    assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "1");
-    r->nodes[2].status = STATUS_DOWN;
-    assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "2"); /* its backup */
-    r->nodes[3].status = STATUS_DOWN;
-    assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "3"); /* whoever serves */
-    assert_string_equal(addresses(r, "s2.shop.test", DNS_A, 0), "3"); /* backup "primary" */
-    r->nodes[4].status = STATUS_DOWN;
-    assert_string_equal(addresses(r, "s3.low.shop.test", DNS_AAAA, 0), "4"); /* backup unknown */
-}
-
-static void test_renamed_node(void **state)
-{
-    struct roster *r = farm(state);
-    strcpy(r->nodes[3].entry->servers[0].urls[0], "http://s1.shop.test:8080");
-    assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "1");
-    r->nodes[2].status = STATUS_DOWN;
-    strcpy(r->nodes[2].entry->servers[0].backup, "d1");
-    assert_string_equal(addresses(r, "s1.shop.test", DNS_A, 0), "2");
-}
-
-static void test_apex(void **state)
-{
-    struct roster *r = farm(state);
-    assert_int_equal(ask(r, "shop.test", DNS_SOA, 0), DNS_NOERROR);
-    assert_int_equal(be16(6), 1);
-    assert_memory_equal(out + 12 + 15 + 12, "\2ns\4shop\4test", 14);
-    assert_int_equal(ask(r, "shop.test", DNS_NS, 0), DNS_NOERROR);
-    assert_int_equal(be16(6), 1);
-    assert_string_equal(addresses(r, "ns.shop.test", DNS_A, 0), "101 102 1 2 3");
-    assert_string_equal(addresses(r, "shop.test", DNS_A, 0), "");
-    assert_int_equal(be16(8), 1);
-    assert_int_equal(ask(r, "deep.shop.test", DNS_SOA, 0), DNS_NOERROR);
-    assert_int_equal(be16(6), 1);
-}
-
-static void test_negative_answers(void **state)
-{
-    struct roster *r = farm(state);
-    static const char *const unknown[] = {"no.shop.test", "x.www.shop.test", "ns.www.shop.test",
-                                          "xs1.shop.test"};
-    for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(ask(r, unknown[i], DNS_A, 0), DNS_NXDOMAIN);
-        assert_int_equal(be16(8), 1);
-        assert_int_equal(be16(6), 0);
+    for (int i = 0; i < 4; i++) {
+        assert_false(ask_with(f, "www.shop.test", DNS_A, NULL, 0));
+        size_t query = dns_build_query(f->message, sizeof f->message, 7, "www.shop.test", DNS_A);
+        assert_true(ask_with(f, "www.shop.test", DNS_A, NULL, 0));
+        assert_true(f->truncated);
+        assert_string_equal(f->answer, "");
+        assert_int_equal(f->len, query); /* nothing is made larger for a victim */
     }
-    /* Names above others exist: a resolver would take NXDOMAIN for all that is below. */
-    assert_int_equal(ask(r, "low.shop.test", DNS_A, 0), DNS_NOERROR);
-    assert_int_equal(ask(r, "a.deep.shop.test", DNS_A, 0), DNS_NOERROR);
-    assert_int_equal(be16(8), 1);
-    assert_int_equal(ask(r, "www.shop.test", DNS_TXT, 0), DNS_NOERROR);
-    assert_int_equal(be16(6), 0);
-    assert_int_equal(be16(8), 1);
-    assert_int_equal(ask(r, "www.shop.test", DNS_ANY, 0), DNS_NOERROR);
-    assert_int_equal(be16(6), 1);
-    assert_int_equal(be16(12 + 19 + 2), 13); /* HINFO */
+    assert_int_equal(f->stats.limited, 4);
+    assert_int_equal(f->stats.slipped, 4);
+    f->by.tcp = true; /* whose address is no forgery */
+    assert_int_equal(ask(f, "www.shop.test", DNS_A), DNS_NOERROR);
+    assert_false(f->truncated);
+    f->by.tcp = false;
+    f->config.exempt.count = 1;
+    assert_true(prefix_parse("198.51.100.0/24", &f->config.exempt.list[0]));
+    assert_int_equal(ask(f, "www.shop.test", DNS_A), DNS_NOERROR);
+    f->config.exempt.count = 0;
+    f->by.now_us += 200000;
+    assert_int_equal(ask(f, "www.shop.test", DNS_A), DNS_NOERROR);
+    assert_false(f->truncated);
 }
 
-static void test_refused(void **state)
+/* Errors are answers too. */
+static void test_rate_limit_of_what_is_malformed(void **state)
 {
-    struct roster *r = farm(state);
-    static const char *const outside[] = {"", "test", "shop.example", "xshop.test",
-                                          "www.shop.test.x"};
-    for (size_t i = 0; i < 5; i++) {
-        assert_int_equal(ask(r, outside[i], DNS_A, 0), DNS_REFUSED);
-        assert_int_equal(be16(2) & 0x0400, 0);
-        assert_int_equal(be16(6) + be16(8), 0);
+    struct fixture *f = *state;
+    limit(f, 1, 0);
+    for (int i = 0; i < 10; i++) {
+        memcpy(f->message, "\0\1\0\0\0\2\0\0\0\0\0\0", 12);
+        f->len = 12;
+        assert_int_equal(send_message(f), i == 0);
     }
-    assert_int_equal(ask(r, "shop.test", 252, 0), DNS_REFUSED); /* no transfers */
-    assert_int_equal(ask(r, "shop.test", DNS_OPT, 0), DNS_FORMERR);
-    static const uint8_t chaos[] = "\0\7\0\0\0\1\0\0\0\0\0\0\7version\4bind\0\0\x10\0\3";
-    memcpy(out, chaos, sizeof chaos);
-    answer(r, sizeof chaos - 1, 0);
-    assert_int_equal(be16(2) & 15, DNS_REFUSED);
-    answer(r, out_len, 0); /* an answer is no query */
-    assert_int_equal(out_len, 0);
-    answer(r, 11, 0);
-    assert_int_equal(out_len, 0);
-    assert_int_equal(stats.dropped, 2);
+    assert_int_equal(f->stats.limited, 9);
 }
 
-static void test_many_nodes(void **state)
+static void test_cookies_are_under_no_limit(void **state)
 {
-    (void)state;
-    struct roster *r = roster_blank(300, ENTRY_SERVERS_MAX);
-    unsigned seen[3] = {0};
-    assert_non_null(r);
-    for (size_t i = 0; i < 300; i++) {
-        char name[16], public[32];
-        snprintf(name, sizeof name, "n%03zu", i);
-        /* three addresses in all: nodes that share one are named once */
-        snprintf(public, sizeof public, "192.0.2.%zu:80", i % 3);
-        serve(node(r, i, name, public), "http://x.shop.test", "");
+    struct fixture *f = *state;
+    uint8_t option[28] = CLIENT;
+    size_t len;
+    f->config.cookies = true;
+    limit(f, 1, 1);
+    assert_true(ask_with(f, "www.shop.test", DNS_A, NULL, 0));
+    /* A client that speaks of cookies is told its own instead of TCP. */
+    assert_true(ask_with(f, "www.shop.test", DNS_A, option, 12));
+    assert_int_equal(f->rcode, DNS_BADCOOKIE);
+    assert_false(f->truncated);
+    option[3] = 24;
+    memcpy(option + 4, find_option(f, 10, &len), 24);
+    for (int i = 0; i < 100; i++) {
+        assert_true(ask_with(f, "www.shop.test", DNS_A, option, 28));
+        assert_int_equal(f->rcode, DNS_NOERROR);
+        assert_int_equal(f->message[7], 3);
     }
-    for (uint64_t chance = 0; chance < 300; chance++) {
-        const char *text = addresses(r, "www.shop.test", DNS_A, chance);
-        assert_int_equal(strlen(text), 5);
-        seen[text[0] - '0']++;
-    }
-    assert_true(seen[0] == 100 && seen[1] == 100 && seen[2] == 100);
-    for (size_t i = 0; i < 300; i++)
-        r->nodes[i].entry->public.ip[2] = (uint8_t)i;
-    ask(r, "www.shop.test", DNS_A, UINT64_MAX);
-    assert_int_equal(be16(6), config.addresses);
-    roster_unref(r);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+static void test_keepalive(void **state)
+{
+    struct fixture *f = *state;
+    size_t len;
+    assert_true(ask_with(f, "www.shop.test", DNS_A, "\0\x0b\0\0", 4));
+    assert_null(find_option(f, 11, &len));
+    f->by.tcp = true;
+    assert_true(ask_with(f, "www.shop.test", DNS_A, "\0\x0b\0\0", 4));
+    const uint8_t *o = find_option(f, 11, &len);
+    assert_non_null(o);
+    assert_int_equal(o[0] << 8 | o[1], NAME_TCP_IDLE_MS / 100);
+}
+
+/* The question comes back as it was sent (0x20), with what EDNS has behind the records. */
+static void test_case_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t odd[] = "\3wWw\4ShOp\4tESt";
+    ask(f, "wWw.ShOp.tESt", DNS_A);
+    assert_memory_equal(f->message + 12, odd, sizeof odd);
+    assert_int_equal(f->message[7], 3);
+    ask(f, "No.ShOp.tESt", DNS_A);
+    assert_string_equal(f->authority, "ShOp.tESt. 5 IN SOA ns.shop.test. hostmaster.shop.test. 42 "
+                                      "3600 600 86400 5\n");
+}
+
+static void test_sizes(void **state)
+{
+    struct fixture *f = *state;
+    set_nodes(f, 32);
+    for (size_t i = 0; i < 32; i++)
+        f->roster->nodes[i].entry->public.family = 6;
+    f->config.addresses = 16;
+    ask(f, "www.shop.test", DNS_AAAA);
+    assert_int_equal(f->len, 12 + 19 + 16 * 28 + 11);
+    assert_int_equal(f->message[7], 16);
+    /* Without EDNS 512 bytes are all: then none of them comes, and the client asks by TCP. */
+    f->len = dns_build_query(f->message, sizeof f->message, 7, "www.shop.test", DNS_AAAA) - 11;
+    f->message[11] = 0;
+    assert_true(send_message(f));
+    assert_int_equal(f->len, 12 + 19 + 16 * 28);
+    assert_false(f->truncated);
+    f->config.services[0].name =
+        "a-name-that-is-long-enough-for-the-answer-to-be-too-long.shop.test";
+    f->len =
+        dns_build_query(f->message, sizeof f->message, 7, f->config.services[0].name, DNS_AAAA) -
+        11;
+    f->message[11] = 0;
+    assert_true(send_message(f));
+    assert_true(f->truncated);
+    assert_int_equal(f->message[7], 0);
+    assert_int_equal(f->stats.truncated, 1);
+    f->by.tcp = true;
+    f->len =
+        dns_build_query(f->message, sizeof f->message, 7, f->config.services[0].name, DNS_AAAA) -
+        11;
+    f->message[11] = 0;
+    assert_true(send_message(f));
+    assert_int_equal(f->message[7], 16);
+}
+
+/* A name with more labels than any here is not searched label by label, and a long one finds its
+ * zone. */
+static void test_deep_names(void **state)
+{
+    struct fixture *f = *state;
+    char name[260];
+    for (size_t i = 0; i < 240; i += 2)
+        memcpy(name + i, "a.", 2);
+    memcpy(name + 240, "shop.test", 10);
+    assert_int_equal(ask(f, name, DNS_A), DNS_NXDOMAIN);
+    assert_string_not_equal(f->authority, "");
+    memcpy(name + 240, "shop.tesT", 10);
+    assert_int_equal(ask(f, name, DNS_A), DNS_NXDOMAIN);
+    memcpy(name + 240, "shop.none", 10);
+    assert_int_equal(ask(f, name, DNS_A), DNS_REFUSED);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_service_leads_to_servers_in_turn),
-        test(test_service_avoids_who_cannot_take_clients),
-        test(test_service_with_nobody_up),
-        test(test_directors_and_both),
-        test(test_own_name_of_a_server),
-        test(test_renamed_node),
-        test(test_apex),
-        test(test_negative_answers),
-        test(test_refused),
-        test(test_many_nodes),
+        test(test_cookies),
+        test(test_client_subnets),
+        test(test_client_subnet_that_says_nothing),
+        test(test_rate_limit),
+        test(test_rate_limit_of_what_is_malformed),
+        test(test_cookies_are_under_no_limit),
+        test(test_keepalive),
+        test(test_case_is_kept),
+        test(test_sizes),
+        test(test_deep_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
