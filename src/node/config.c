@@ -6,6 +6,7 @@
 #include "core/http/http.h"
 #include "core/roster/tally.h"
 #include "io/io.h"
+#include "node/decide_setup.h"
 #include "node/settings.h"
 #include "role/director/cors.h"
 #include "role/gate/cache.h"
@@ -428,6 +429,9 @@ static void extract_all(cfg_t *cfg, struct config *c)
         struct service_section *s = &c->services[c->service_count++];
         set_title(sec, "service", s->id, sizeof(s->id));
         extract(sec, "service", s);
+        const char *wrong = decide_setup_mistake(s);
+        if (wrong)
+            mistake(sec, "service \"%s\": %s", s->id, wrong);
     }
     for (unsigned i = 0; i < cfg_size(cfg, "agent"); i++) {
         sec = cfg_getnsec(cfg, "agent", i);

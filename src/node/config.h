@@ -111,6 +111,11 @@ struct service_section {
     char name_group[NAME_MAX_BYTES + 1];
     bool rebalance;
     uint32_t rebalance_threshold; /* percent */
+    uint32_t redirect;            /* index into 302, 303, 307, 308 */
+    bool answer_json;
+    char affinity[CONFIG_TEXT_MAX], affinity_domain[CONFIG_TEXT_MAX];
+    uint32_t affinity_life_ms;
+    struct strings handoff; /* names of cookies */
 };
 
 enum exposure { EXPOSURE_AUTO, EXPOSURE_OPEN, EXPOSURE_COARSE, EXPOSURE_AUTHENTICATED };

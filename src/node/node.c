@@ -188,9 +188,13 @@ static int start_admin(struct node *n)
 
 static int start_threads(struct node *n)
 {
+    struct shared_keys keys;
     uint8_t cookie_key[32];
     farm_derive(n->farm, "dns-cookie", cookie_key);
-    shared_init(&n->shared, &n->setup, n->store, cookie_key);
+    memcpy(keys.dns_cookie, cookie_key, sizeof(keys.dns_cookie));
+    farm_derive(n->farm, "token", keys.token);
+    farm_derive(n->farm, "visit", keys.visit);
+    shared_init(&n->shared, &n->setup, n->store, &keys);
     int err = shared_open(&n->shared);
     if (err)
         return err;

@@ -270,6 +270,22 @@ const struct setting settings[] = {
         "Whom the common name leads to: the servers, nodes that only direct, or both."),
     ROW("service", "name-group", SETTING_NAME, "", 0, 0, NULL, service_section, name_group,
         "The common name leads to servers of this group only."),
+    ROW("service", "redirect", SETTING_CHOICE, "307", 0, 0, "302|303|307|308", service_section,
+        redirect, "The status of a redirect. 307 and 308 keep the method and the body."),
+    ROW("service", "affinity", SETTING_TEXT, "none", 0, 0, NULL, service_section, affinity,
+        "How a client that has a server is known again, and led back to it while it lives: none, "
+        "cookie or cookie:NAME (a signed one), header:NAME, query:NAME or path:N (the same key "
+        "leads to the same server)."),
+    ROW("service", "affinity-domain", SETTING_TEXT, "", 0, 0, NULL, service_section,
+        affinity_domain, "The cookie's domain; without it, the host that answers."),
+    ROW("service", "affinity-life", SETTING_DURATION, "1h", 1000, 365 * DAY_MS, NULL,
+        service_section, affinity_life_ms, "The cookie's life, begun anew with each redirect."),
+    ROW("service", "handoff", SETTING_TEXTS, "", 0, 0, NULL, service_section, handoff,
+        "Cookies that are handed over to the chosen server in a sealed token, for servers whose "
+        "names share no cookie domain with the common one."),
+    ROW("service", "answer-json", SETTING_BOOL, "no", 0, 0, NULL, service_section, answer_json,
+        "A client whose Accept begins with application/json gets the URL in a 200 instead of a "
+        "redirect."),
     ROW("service", "rebalance", SETTING_BOOL, "yes", 0, 0, NULL, service_section, rebalance,
         "Clients that watch the roster are asked to move until all servers are level by weight."),
     ROW("service", "rebalance-threshold", SETTING_NUMBER, "5", 1, 1000, NULL, service_section,

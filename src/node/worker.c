@@ -7,28 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void init_decide(struct shared *s, const struct config *c)
-{
-    s->decide = (struct decide_config){.services = s->services,
-                                       .service_count = c->service_count,
-                                       .servers = s->servers,
-                                       .server_count = c->server_count,
-                                       .port = c->public.listen.port};
-    for (size_t i = 0; i < c->service_count; i++)
-        s->services[i] = (struct decide_service){.name = c->services[i].id,
-                                                 .url = c->services[i].url,
-                                                 .policy = (enum policy)c->services[i].policy};
-    for (size_t i = 0; i < c->server_count; i++) {
-        const struct server_section *from = &c->servers[i];
-        s->servers[i].service = from->service;
-        s->servers[i].backup = from->backup;
-        s->servers[i].url_count = from->urls.count;
-        for (size_t u = 0; u < from->urls.count; u++)
-            s->servers[i].urls[u] = from->urls.text[u];
-        s->forwards[i] = from->forward;
-    }
-}
-
 static void init_rosters(struct shared *s, const struct setup *setup)
 {
     static const enum roster_exposure exposures[] = {[EXPOSURE_AUTO] = ROSTER_COARSE,
@@ -79,7 +57,7 @@ static void init_checks(struct shared *s, const struct config *c)
 }
 
 void shared_init(struct shared *s, struct setup *setup, struct store *store,
-                 const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES])
+                 const struct shared_keys *keys)
 {
     const struct config *c = setup->config;
     s->config = c;
@@ -88,8 +66,10 @@ void shared_init(struct shared *s, struct setup *setup, struct store *store,
     s->cache_passwords = setup->cache_passwords;
     s->agent_fds = setup->agent_fds;
     s->descriptors = setup->descriptors;
-    names_init(s, c, setup->worker_count, cookie_key);
-    init_decide(s, c);
+    names_init(s, c, setup->worker_count, keys->dns_cookie);
+    decide_setup(&s->decide, c, keys->token, keys->visit);
+    for (size_t i = 0; i < c->server_count; i++)
+        s->forwards[i] = c->servers[i].forward;
     init_rosters(s, setup);
     init_rebalances(s, c);
     init_checks(s, c);
@@ -100,7 +80,9 @@ int shared_open(struct shared *s)
 {
     char error[CONFIG_TEXT_MAX + 128];
     s->rosters.feed = watch_feed_new();
-    if (!s->rosters.feed)
+    if (decide_setup_hands_over(s->config))
+        s->handoffs = handoff_once_new();
+    if (!s->rosters.feed || (decide_setup_hands_over(s->config) && !s->handoffs))
         return STEAD_E_NOMEM;
     if (s->config->dns.listen.count == 0)
         return STEAD_OK;
@@ -119,6 +101,8 @@ void shared_close(struct shared *s)
 {
     name_book_free(s->book);
     watch_feed_free(s->rosters.feed);
+    handoff_once_free(s->handoffs);
+    s->handoffs = NULL;
     s->book = NULL;
     s->rosters.feed = NULL;
 }
@@ -171,7 +155,8 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
                                 .fd = sockets->public,
                                 .store = s->store,
                                 .self_name = s->config->node.name,
-                                .decide = &s->decide,
+                                .decide = &s->decide.config,
+                                .handoffs = s->handoffs,
                                 .forwards = s->forwards,
                                 .rosters = s->rosters,
                                 .counters = &s->director};

@@ -3,6 +3,7 @@
 #ifndef NODE_WORKER_H
 #define NODE_WORKER_H
 
+#include "node/decide_setup.h"
 #include "node/own.h"
 #include "node/setup.h"
 #include "role/director/health.h"
@@ -18,9 +19,8 @@ struct shared {
     const char *token;
     int *agent_fds; /* of the setup */
     struct descriptors descriptors;
-    struct decide_config decide;
-    struct decide_service services[CONFIG_SERVICES_MAX];
-    struct decide_server servers[ENTRY_SERVERS_MAX];
+    struct decide_setup decide;
+    struct handoff_once *handoffs; /* NULL when no service hands over */
     struct addr forwards[ENTRY_SERVERS_MAX];
     struct health_check checks[ENTRY_SERVERS_MAX];
     char check_hosts[ENTRY_SERVERS_MAX][CONFIG_TEXT_MAX];
@@ -54,9 +54,16 @@ struct worker {
     unsigned open_parts;
 };
 
-/* Fills in the tables. cookie_key: for DNS cookies, the same on all nodes. */
+/* Derived from the farm's key, so that all nodes agree. */
+struct shared_keys {
+    uint8_t dns_cookie[DNS_COOKIE_KEY_BYTES]; /* DNS cookies */
+    uint8_t token[TOKEN_KEY_BYTES];           /* what clients bring back */
+    uint8_t visit[32];                        /* keys of return visits */
+};
+
+/* Fills in the tables. */
 void shared_init(struct shared *s, struct setup *setup, struct store *store,
-                 const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES]);
+                 const struct shared_keys *keys);
 /* Makes what needs memory, and reads the name server's records; says on standard error what is
  * wrong with them. */
 int shared_open(struct shared *s);

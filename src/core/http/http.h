@@ -94,6 +94,9 @@ bool http_url_parse(const char *text, size_t len, struct http_url *out);
  * section 3.3); only alone would it name another host. */
 bool http_path_safe(struct slice path);
 
+/* Takes the next element of a comma list, trimmed, off the front of *list. False when there is
+ * none. */
+bool http_list_next(struct slice *list, struct slice *element);
 /* The value of a cookie in a Cookie header's value; at == NULL if absent. */
 struct slice http_cookie(struct slice header, const char *name);
 

@@ -78,8 +78,5 @@ int http_fields_collect(struct http_fields *f, const struct http_header *headers
 bool http_authority(struct slice text, struct slice *host, uint16_t *port);
 /* Decimal digits only; false on none, on more, or above INT64_MAX. */
 bool http_decimal(struct slice text, uint64_t *out);
-/* Takes the next element of a comma list, trimmed, off the front of *list. False when there is
- * none. */
-bool http_list_next(struct slice *list, struct slice *element);
 
 #endif

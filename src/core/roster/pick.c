@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "core/roster/roster_index.h"
 
+#include <math.h>
 #include <string.h>
 
 #define LEVEL_PART 10 /* two servers are level within a tenth */
@@ -349,6 +350,33 @@ bool pick(const struct roster *r, const struct pick_filter *f, enum policy p, bo
         return false;
     walk_start(&w, r, f, STATUS_SUSPECT);
     return pick_among(&w, p, chance, out);
+}
+
+/* SplitMix64's last steps: related inputs give unrelated ones. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+bool pick_by_key(const struct roster *r, const struct pick_filter *f, uint64_t key_hash,
+                 struct pick_choice *out)
+{
+    struct walk w;
+    struct pick_choice c;
+    double least = INFINITY;
+    walk_start(&w, r, f, STATUS_UP);
+    while (walk_next(&w, &c)) {
+        uint64_t h = mix(mix(key_hash) ^ mix(c.node->entry->node));
+        /* Exponential with the weight as its rate: the least of them is drawn by weight. */
+        double score = -log(((double)(h >> 11) + 0.5) * 0x1p-53) / c.server->weight;
+        if (score < least) {
+            least = score;
+            *out = c;
+        }
+    }
+    return least < INFINITY;
 }
 
 static size_t collect(const struct roster *r, const struct pick_filter *f, enum status wanted,

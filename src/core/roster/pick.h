@@ -33,6 +33,12 @@ struct pick_choice {
  * The choice points into r. */
 bool pick(const struct roster *r, const struct pick_filter *f, enum policy p, bool last_resort,
           uint64_t chance, struct pick_choice *out);
+/* The server for a key, by a hash of it that is equal on all nodes: the same one for as long as it
+ * can be picked, in proportion to weight. One that comes takes its share of the keys from the
+ * others, one that goes (or is full) gives its own to all, and no other key moves: weighted
+ * rendezvous hashing (Thaler and Ravishankar 1998; Schindelhauer and Schomaker 2005). */
+bool pick_by_key(const struct roster *r, const struct pick_filter *f, uint64_t key_hash,
+                 struct pick_choice *out);
 /* What pick() with the same arguments compared in the end: two servers, or the chosen one alone
  * when the policy does not compare two. Returns how many; 0: nobody. */
 size_t pick_drawn(const struct roster *r, const struct pick_filter *f, enum policy p,

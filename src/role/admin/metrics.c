@@ -194,6 +194,13 @@ static const struct metric metrics[] = {
     ROW(COUNTER, "stead_gate_renewed_total", NULL, gate.renewed, "Sessions that got a new id."),
     ROW(GAUGE, "stead_gate_waiting", NULL, gate.waiting, "Operations that wait for the store."),
 
+    ROW(COUNTER, "stead_director_returns_total", NULL, director.returned,
+        "Redirects of clients to the server that they had."),
+    ROW(COUNTER, "stead_director_handoffs_total", "result=\"taken\"", director.handoffs_taken,
+        "Tokens of clients that were handed over."),
+    ROW(COUNTER, "stead_director_handoffs_total", "result=\"refused\"", director.handoffs_refused,
+        ""),
+
 #define CACHE_ROWS(type, name, field, help)                                                        \
     ROW(type, name, "protocol=\"memcached\"", memcached.field, help),                              \
         ROW(type, name, "protocol=\"redis\"", redis.field, "")
@@ -237,6 +244,7 @@ static const struct metric metrics[] = {
 
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"redirect\"", director.redirected,
         "Requests at the public door by what was done."),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"handoff\"", director.handoffs, ""),
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"forward\"", director.forwarded, ""),
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"roster\"", director.roster, ""),
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"misdirected\"", director.misdirected,

@@ -6,14 +6,16 @@
 
 #define OWN_PREFIX "/.well-known/stead/"
 
-int decide_status(enum decide_verdict v)
+int decide_status(const struct decision *d)
 {
     static const int status[] = {
-        [DECIDE_ROSTER] = 200,    [DECIDE_NOT_FOUND] = 404, [DECIDE_METHOD] = 405,
-        [DECIDE_REDIRECT] = 307,  [DECIDE_FORWARD] = 0,     [DECIDE_MISDIRECTED] = 421,
-        [DECIDE_NO_SERVER] = 503, [DECIDE_BAD] = 400,
+        [DECIDE_ROSTER] = 200,   [DECIDE_NOT_FOUND] = 404, [DECIDE_METHOD] = 405,
+        [DECIDE_REDIRECT] = 307, [DECIDE_FORWARD] = 0,     [DECIDE_MISDIRECTED] = 421,
+        [DECIDE_HANDOFF] = 307,  [DECIDE_NO_SERVER] = 503, [DECIDE_BAD] = 400,
     };
-    return status[v];
+    if (d->verdict == DECIDE_REDIRECT && d->json)
+        return 200;
+    return d->status != 0 ? d->status : status[d->verdict];
 }
 
 const char *decide_verdict_name(enum decide_verdict v)
@@ -23,6 +25,7 @@ const char *decide_verdict_name(enum decide_verdict v)
         [DECIDE_METHOD] = "method",       [DECIDE_REDIRECT] = "redirect",
         [DECIDE_FORWARD] = "forward",     [DECIDE_MISDIRECTED] = "misdirected",
         [DECIDE_NO_SERVER] = "no-server", [DECIDE_BAD] = "bad",
+        [DECIDE_HANDOFF] = "handoff",
     };
     return names[v];
 }
@@ -172,15 +175,87 @@ static const char *server_url(const struct decide_config *c, const struct server
     return s->url_count ? s->urls[0] : NULL;
 }
 
+/* Does the client ask for JSON before all else? */
+static bool wants_json(const struct http_head *h)
+{
+    const struct http_header *accept = http_find(h->headers, h->header_count, "accept");
+    struct slice list = accept ? accept->value : (struct slice){NULL, 0}, first;
+    if (!http_list_next(&list, &first))
+        return false;
+    const char *end = memchr(first.at, ';', first.len);
+    return slice_is_nocase((struct slice){first.at, end ? (size_t)(end - first.at) : first.len},
+                           "application/json");
+}
+
+/* The token stands behind what the query has already. Cookies too long for one are not handed over.
+ */
+static void add_handoff(const struct decide_config *c, const struct decide_view *v,
+                        const struct http_head *h, const struct decide_service *s,
+                        struct decision *out)
+{
+    char token[TOKEN_TEXT_MAX];
+    size_t len = strlen(out->location);
+    if (s->handoff_count == 0 || out->verdict != DECIDE_REDIRECT || !c->secret || !v->salt)
+        return;
+    size_t token_len = handoff_make(c->secret, s->name, out->chosen.node->entry->name, s->handoff,
+                                    s->handoff_count, h, v->salt, v->now_s, token);
+    const char *joint = h->query.at ? "&" HANDOFF_PARAMETER "=" : "?" HANDOFF_PARAMETER "=";
+    if (token_len > 0 && len + strlen(joint) + token_len < sizeof(out->location) &&
+        append(out->location, sizeof(out->location), &len, joint, strlen(joint)))
+        (void)append(out->location, sizeof(out->location), &len, token, token_len);
+}
+
 /* A pick for the service. This node's own pair is left out as soon as the store knows it is out. */
-static bool choose(const struct decide_config *c, const struct decide_view *v, const char *service,
-                   enum policy policy, struct pick_choice *out)
+static void filter_for(const struct decide_config *c, const struct decide_view *v,
+                       const char *service, struct pick_filter *f)
 {
     size_t own;
     bool out_of_it = own_server(c, service, &own) && (v->draining || !v->healthy[own]);
-    struct pick_filter f = {
+    *f = (struct pick_filter){
         .service = service, .exclude = &v->self_name, .exclude_count = out_of_it ? 1 : 0};
+}
+
+static bool choose(const struct decide_config *c, const struct decide_view *v, const char *service,
+                   enum policy policy, struct pick_choice *out)
+{
+    struct pick_filter f;
+    filter_for(c, v, service, &f);
     return pick(v->roster, &f, policy, false, v->chance, out);
+}
+
+/* The server that the client's cookie names, while it lives and is not to be emptied; being full
+ * keeps nobody out who is in. */
+static bool choose_known(const struct decide_config *c, const struct decide_view *v,
+                         const struct http_head *h, const struct decide_service *s,
+                         struct pick_choice *out)
+{
+    char name[NAME_MAX_BYTES + 1];
+    size_t own;
+    if (!visit_server(s->visit, c->secret, s->name, h, v->now_s, name))
+        return false;
+    out->node = roster_find(v->roster, name);
+    out->server = out->node ? roster_server(out->node, s->name) : NULL;
+    if (!out->server)
+        return false;
+    if (out->node->self && own_server(c, s->name, &own) && (v->draining || !v->healthy[own]))
+        return false;
+    enum status status = roster_server_status(out->node, out->server);
+    return status == STATUS_UP || status == STATUS_FULL;
+}
+
+/* Who was here goes back; who has a key goes where it leads; all others by policy. */
+static const char *choose_for(const struct decide_config *c, const struct decide_view *v,
+                              const struct http_head *h, const struct decide_service *s,
+                              struct pick_choice *out)
+{
+    struct pick_filter f;
+    if (s->visit && c->secret && choose_known(c, v, h, s, out))
+        return "returned";
+    struct slice key = s->visit && c->keys ? visit_key(s->visit, h) : (struct slice){NULL, 0};
+    filter_for(c, v, s->name, &f);
+    if (key.at && pick_by_key(v->roster, &f, buzhash(c->keys, key.at, key.len), out))
+        return "by-key";
+    return pick(v->roster, &f, s->policy, false, v->chance, out) ? "balanced" : NULL;
 }
 
 static void decide_primary(const struct decide_config *c, const struct decide_view *v,
@@ -189,7 +264,8 @@ static void decide_primary(const struct decide_config *c, const struct decide_vi
 {
     out->service = s->name;
     struct pick_choice choice;
-    if (!choose(c, v, s->name, s->policy, &choice)) {
+    const char *why = choose_for(c, v, h, s, &choice);
+    if (!why) {
         settle(out, DECIDE_NO_SERVER, "nobody-up");
         return;
     }
@@ -210,8 +286,13 @@ static void decide_primary(const struct decide_config *c, const struct decide_vi
         return;
     }
     out->chosen = choice;
-    out->policy = policy_name(s->policy);
-    redirect(h, url, "balanced", out);
+    out->policy = strcmp(why, "balanced") == 0 ? policy_name(s->policy) : NULL;
+    out->status = s->status;
+    out->json = s->json && wants_json(h);
+    if (s->visit && s->visit->by == VISIT_COOKIE && c->secret)
+        out->visit = s->visit;
+    redirect(h, url, why, out);
+    add_handoff(c, v, h, s, out);
 }
 
 /* Back to the common name, so that a primary chooses anew. */
@@ -250,11 +331,50 @@ static void to_backup(const struct decide_config *c, const struct decide_view *v
     to_common_name(c, v, h, own->service, "own-server-out", out);
 }
 
+/* The own URL that was asked for: by its port, else of the listener's scheme. */
+static const char *asked_url(const struct decide_config *c, const struct http_head *h,
+                             const struct decide_server *own)
+{
+    const char *found = NULL;
+    for (size_t u = 0; u < own->url_count; u++) {
+        const char *url = own->urls[u];
+        if (asks_for(c, h, url, true))
+            return url;
+        if (asks_for(c, h, url, false) && (!found || is_https(url) == c->tls))
+            found = url;
+    }
+    return found;
+}
+
+/* Whatever becomes of the token, the URL loses it: a reload shall not send it again. */
+static bool take_handoff(const struct decide_config *c, const struct http_head *h, size_t server,
+                         struct decision *out)
+{
+    char target[HTTP_TARGET_MAX + 1];
+    struct http_head stripped = *h;
+    const char *url = asked_url(c, h, &c->servers[server]);
+    size_t len = handoff_strip(h, target, sizeof(target));
+    if (len == 0 || !url)
+        return false;
+    const char *mark = memchr(target, '?', len);
+    size_t path = mark ? (size_t)(mark - target) : len;
+    stripped.path = (struct slice){target, path};
+    stripped.query = mark ? (struct slice){mark + 1, len - path - 1} : (struct slice){NULL, 0};
+    redirect(&stripped, url, "handoff", out);
+    if (out->verdict == DECIDE_REDIRECT)
+        out->verdict = DECIDE_HANDOFF;
+    return true;
+}
+
 static void decide_secondary(const struct decide_config *c, const struct decide_view *v,
                              const struct http_head *h, size_t server, struct decision *out)
 {
     out->service = c->servers[server].service;
     out->server = server;
+    const struct decide_service *s = service_named(c, out->service);
+    bool handed = s && s->handoff_count > 0 && c->secret && handoff_find(h).at;
+    if (handed && v->healthy[server] && take_handoff(c, h, server, out))
+        return;
     if (v->healthy[server])
         settle(out, DECIDE_FORWARD, "own-server");
     else
@@ -331,6 +451,9 @@ void decide(const struct decide_config *c, const struct decide_view *v, const st
     out->service = out->policy = NULL;
     out->chosen = (struct pick_choice){NULL, NULL};
     out->server = 0;
+    out->status = 0;
+    out->json = false;
+    out->visit = NULL;
     out->location[0] = '\0';
     if (starts_with(h->path, OWN_PREFIX))
         decide_own_path(h, out);

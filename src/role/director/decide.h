@@ -15,16 +15,24 @@
 #ifndef ROLE_DIRECTOR_DECIDE_H
 #define ROLE_DIRECTOR_DECIDE_H
 
+#include "base/buzhash.h"
 #include "core/http/http.h"
 #include "core/roster/pick.h"
+#include "role/director/handoff.h"
+#include "role/director/visit.h"
 
-#define DECIDE_LOCATION_MAX (HTTP_TARGET_MAX + URL_MAX_BYTES + 8)
+#define DECIDE_LOCATION_MAX (HTTP_TARGET_MAX + URL_MAX_BYTES + TOKEN_TEXT_MAX + 32)
 #define DECIDE_RETRY_AFTER_S 2
 
 struct decide_service {
     const char *name;
     const char *url; /* the common URL */
     enum policy policy;
+    int status; /* of a redirect: 302, 303, 307 or 308 */
+    bool json;  /* who asks for application/json before all else gets the URL in a 200 */
+    const struct visit_rule *visit; /* NULL: every visit is a new one */
+    size_t handoff_count;           /* cookies that are handed over to the chosen server; 0: none */
+    const char *const *handoff;
 };
 
 /* One of the node's own servers, at the same place here as in the node's entry and in the store. */
@@ -40,9 +48,11 @@ struct decide_config {
     const struct decide_service *services;
     size_t service_count;
     const struct decide_server *servers;
-    size_t server_count; /* at most ENTRY_SERVERS_MAX */
-    uint16_t port;       /* of the listener: a Host may name it even when no URL does */
-    bool tls;            /* the listener's scheme: redirects stay within it where they can */
+    size_t server_count;        /* at most ENTRY_SERVERS_MAX */
+    uint16_t port;              /* of the listener: a Host may name it even when no URL does */
+    bool tls;                   /* the listener's scheme: redirects stay within it where they can */
+    const uint8_t *secret;      /* TOKEN_KEY_BYTES of the farm; NULL when no service needs it */
+    const struct buzhash *keys; /* seeded from the farm's key; likewise */
 };
 
 /* How the farm stands at this moment. */
@@ -52,6 +62,8 @@ struct decide_view {
     bool healthy[ENTRY_SERVERS_MAX]; /* own servers, by the store: newer than the roster */
     bool draining;                   /* this node takes no new clients */
     uint64_t chance;                 /* random */
+    int64_t now_s;                   /* wall clock */
+    const uint8_t *salt;             /* TOKEN_SALT_BYTES, never the same again */
 };
 
 enum decide_verdict {
@@ -60,6 +72,7 @@ enum decide_verdict {
     DECIDE_METHOD,      /* 405: of the node's own, neither GET nor HEAD */
     DECIDE_REDIRECT,    /* 307 to location */
     DECIDE_FORWARD,     /* to own server number `server` */
+    DECIDE_HANDOFF,     /* a token is to be taken by it; then to location, which is without it */
     DECIDE_MISDIRECTED, /* 421 */
     DECIDE_NO_SERVER,   /* 503 with Retry-After */
     DECIDE_BAD          /* 400 */
@@ -67,16 +80,19 @@ enum decide_verdict {
 
 struct decision {
     enum decide_verdict verdict;
-    const char *why;           /* a word for the log; static */
-    const char *service;       /* of the config or the roster; NULL when none is concerned */
-    const char *policy;        /* its name, when the choice was made by policy; else NULL */
-    struct pick_choice chosen; /* points into the roster; node NULL = no node chosen */
-    size_t server;             /* DECIDE_FORWARD */
-    char location[DECIDE_LOCATION_MAX]; /* DECIDE_REDIRECT */
+    const char *why;                /* a word for the log; static */
+    const char *service;            /* of the config or the roster; NULL when none is concerned */
+    const char *policy;             /* its name, when the choice was made by policy; else NULL */
+    struct pick_choice chosen;      /* points into the roster; node NULL = no node chosen */
+    size_t server;                  /* DECIDE_FORWARD, DECIDE_HANDOFF */
+    int status;                     /* DECIDE_REDIRECT, DECIDE_HANDOFF */
+    bool json;                      /* DECIDE_REDIRECT: the URL in a 200 */
+    const struct visit_rule *visit; /* DECIDE_REDIRECT: a cookie shall name the chosen server */
+    char location[DECIDE_LOCATION_MAX]; /* DECIDE_REDIRECT, DECIDE_HANDOFF */
 };
 
-/* The HTTP status that goes with a verdict; 0 for DECIDE_FORWARD. */
-int decide_status(enum decide_verdict v);
+/* The HTTP status of an answer; 0 for DECIDE_FORWARD. */
+int decide_status(const struct decision *d);
 const char *decide_verdict_name(enum decide_verdict v);
 
 void decide(const struct decide_config *c, const struct decide_view *v, const struct http_head *h,

@@ -44,11 +44,52 @@ static void decide_now(struct director *d, const struct roster *roster, const st
                             .self_name = d->config.self_name,
                             .draining = store_draining(d->config.store),
                             .chance = rng_u64(&d->rng)};
+    uint64_t salt[TOKEN_SALT_BYTES / sizeof(uint64_t)];
+    if (d->config.decide->secret) {
+        for (size_t i = 0; i < sizeof(salt) / sizeof(salt[0]); i++)
+            salt[i] = rng_u64(&d->rng);
+        v.salt = (const uint8_t *)salt;
+        v.now_s = time(NULL);
+    }
     for (size_t i = 0; i < d->config.decide->server_count; i++)
         v.healthy[i] = i != failed && !store_maint(d->config.store) &&
                        store_healthy(d->config.store, (unsigned)i);
     decide(d->config.decide, &v, h, out);
     d->config.counters->verdicts[out->verdict]++;
+    if (out->verdict == DECIDE_REDIRECT && strcmp(out->why, "returned") == 0)
+        d->config.counters->returned++;
+}
+
+/* -- cookies that go out with an answer -- */
+
+/* A token that was taken before, or is none of this server's, gives nothing; the client goes on
+ * without it. */
+static void take_handoff(struct director *d, const struct http_head *h, const struct decision *n,
+                         char out[REPLY_COOKIES_MAX])
+{
+    struct handoff taken;
+    int64_t now_s = time(NULL);
+    bool good = d->config.handoffs &&
+                handoff_read(d->config.decide->secret, n->service, d->config.self_name,
+                             handoff_find(h), now_s, &taken) &&
+                handoff_once_take(d->config.handoffs, &taken, now_s);
+    if (good)
+        (void)handoff_cookies(&taken, d->config.decide->tls, out);
+    if (good)
+        d->config.counters->handoffs_taken++;
+    else
+        d->config.counters->handoffs_refused++;
+}
+
+static void make_cookies(struct director *d, const struct http_head *h, const struct decision *n,
+                         char out[REPLY_COOKIES_MAX])
+{
+    out[0] = '\0';
+    if (n->verdict == DECIDE_HANDOFF)
+        take_handoff(d, h, n, out);
+    else if (n->verdict == DECIDE_REDIRECT && n->visit)
+        (void)visit_cookie(n->visit, d->config.decide->secret, n->service,
+                           n->chosen.node->entry->name, time(NULL), out);
 }
 
 static void log_decision(const struct decision *n, const struct http_head *h,
@@ -74,7 +115,7 @@ static void log_decision(const struct decision *n, const struct http_head *h,
                  host, path, service, n->why);
     else
         log_info("answer", "client=%s method=%s host=%s path=%s service=%s status=%d why=%s", ip,
-                 method, host, path, service, decide_status(n->verdict), n->why);
+                 method, host, path, service, decide_status(n), n->why);
 }
 
 /* -- after a tunnel that did not come about -- */
@@ -100,7 +141,7 @@ static void answer_failed(struct director *d, const struct visit *v, int client,
         n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
     if (parsed)
         log_decision(&n, &h, &v->client);
-    reply_make(&n, &r);
+    reply_make(&n, "", &r);
     size_t raw_len = reply_raw(&r, parsed && slice_is(h.method, "HEAD"), time(NULL), raw);
     answer_last(d->answers, client, raw, raw_len);
 }
@@ -211,8 +252,10 @@ static enum http_verdict on_request(void *context, struct http_request *r, const
     } else if (n.verdict == DECIDE_FORWARD) {
         forward(d, r, &n);
     } else {
-        reply_make(&n, &reply);
-        http_reply(r, reply.status, REPLY_TYPE, reply.headers, reply.body, strlen(reply.body));
+        char cookies[REPLY_COOKIES_MAX];
+        make_cookies(d, http_request_head(r), &n, cookies);
+        reply_make(&n, cookies, &reply);
+        http_reply(r, reply.status, reply.type, reply.headers, reply.body, strlen(reply.body));
     }
     return HTTP_ANSWERED;
 }

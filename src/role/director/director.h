@@ -14,6 +14,7 @@
 #include "io/http_server.h"
 #include "role/director/decide.h"
 #include "role/director/forward.h"
+#include "role/director/handoff_once.h"
 #include "role/director/roster_answer.h"
 #include "store/store.h"
 
@@ -24,6 +25,8 @@ struct director_counters {
     struct http_counters http;
     struct forward_counters forward;
     atomic_uint_fast64_t verdicts[DIRECTOR_VERDICTS]; /* by enum decide_verdict */
+    atomic_uint_fast64_t returned; /* redirects to the server that the client had */
+    atomic_uint_fast64_t handoffs_taken, handoffs_refused; /* tokens */
     struct roster_counters roster;
     atomic_uint_fast64_t answers_dropped; /* clients whose tunnel failed, closed without a word */
 };
@@ -34,8 +37,9 @@ struct director_config {
     struct store *store;
     const char *self_name;
     const struct decide_config
-        *decide;                 /* with all it points to: stays until director_close is done */
-    const struct addr *forwards; /* of the real servers, as many as decide->servers */
+        *decide;                   /* with all it points to: stays until director_close is done */
+    struct handoff_once *handoffs; /* which tokens were taken: the node's; NULL: none are made */
+    const struct addr *forwards;   /* of the real servers, as many as decide->servers */
     struct roster_rules rosters;
     struct http_limits http;
     struct forward_limits forward;

@@ -51,6 +51,7 @@ size_t handoff_make(const uint8_t *key, const char *service, const char *server,
     wire_writer_init(&w, content, sizeof content);
     wire_put_bytes(&w, salt, HANDOFF_ID_BYTES);
     wire_put_u64(&w, (uint64_t)now_s + HANDOFF_LIFE_S);
+    size_t bare = wire_written(&w);
     for (size_t i = 0; i < cookie_count && i < HANDOFF_COOKIES_MAX; i++) {
         struct slice v = request_cookie(h, cookies[i]);
         if (v.at == NULL || !value_valid(v))
@@ -59,7 +60,7 @@ size_t handoff_make(const uint8_t *key, const char *service, const char *server,
         wire_put_u16(&w, (uint16_t)v.len);
         wire_put_bytes(&w, v.at, v.len);
     }
-    if (!wire_put_ok(&w))
+    if (!wire_put_ok(&w) || wire_written(&w) == bare)
         return 0;
     return token_seal(&scope, salt, content, wire_written(&w), text);
 }

@@ -27,8 +27,8 @@ struct handoff {
 };
 
 /* A token for server (its node's name) of service, with those of the request's cookies that are
- * named. salt: TOKEN_SALT_BYTES random bytes, which also are its id. Returns its length; 0 when the
- * cookies are too long to be carried. */
+ * named. salt: TOKEN_SALT_BYTES random bytes, which also are its id. Returns its length; 0 when
+ * there are none of them, or they are too long to be carried. */
 size_t handoff_make(const uint8_t *key, const char *service, const char *server,
                     const char *const *cookies, size_t cookie_count, const struct http_head *h,
                     const uint8_t *salt, int64_t now_s, char text[TOKEN_TEXT_MAX]);

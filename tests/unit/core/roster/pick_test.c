@@ -267,9 +267,46 @@ static void test_without_memory_it_walks(void **state)
     }
 }
 
+/* Keys stay where they are when others come and go, and are shared by weight. */
+static void test_by_key(void **state)
+{
+    (void)state;
+    enum { KEYS = 6000 };
+    struct roster *r = farm_of(4);
+    const struct pick_filter f = {.service = "shop"};
+    static const struct roster_node *before[KEYS];
+    struct pick_choice c;
+    unsigned hits[4] = {0}, moved = 0;
+    for (size_t i = 0; i < 4; i++)
+        r->nodes[i].entry->node = 1000 + i;
+    r->nodes[3].entry->servers[0].weight = 30;
+    for (uint64_t k = 0; k < KEYS; k++) {
+        assert_true(pick_by_key(r, &f, k, &c));
+        before[k] = c.node;
+        hits[c.node - r->nodes]++;
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_in_range(hits[i], KEYS / 6 - 150, KEYS / 6 + 150);
+    assert_in_range(hits[3], KEYS / 2 - 150, KEYS / 2 + 150);
+    r->nodes[1].status = STATUS_DOWN;
+    for (uint64_t k = 0; k < KEYS; k++) {
+        assert_true(pick_by_key(r, &f, k, &c));
+        assert_ptr_not_equal(c.node, &r->nodes[1]);
+        if (before[k] != &r->nodes[1])
+            assert_ptr_equal(c.node, before[k]);
+        moved += c.node != before[k];
+    }
+    assert_int_equal(moved, hits[1]);
+    for (size_t i = 0; i < 4; i++)
+        r->nodes[i].status = STATUS_DRAINING;
+    assert_false(pick_by_key(r, &f, 1, &c));
+    roster_unref(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_by_key),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_two_choices_prefer_less_load),

@@ -12,8 +12,8 @@
 
 /* The farm: a (this node), b, c (gone), d (full), for "shop" at http://shop.example. */
 static const struct decide_service services[] = {
-    {"shop", "http://shop.example/", POLICY_LEAST_USERS},
-    {"chat", "http://chat.example:8080", POLICY_RANDOM},
+    {.name = "shop", .url = "http://shop.example/", .policy = POLICY_LEAST_USERS, .status = 307},
+    {.name = "chat", .url = "http://chat.example:8080", .policy = POLICY_RANDOM, .status = 307},
 };
 static const struct decide_server own[] = {
     {"shop", 2, {"https://a.example", "http://a.example"}, "primary"},
@@ -48,7 +48,11 @@ static int setup(void **state)
     static struct farm f;
     memset(&f, 0, sizeof(f));
     f.own = own[0];
-    f.config = (struct decide_config){services, 2, &f.own, 1, 8080, false};
+    f.config = (struct decide_config){.services = services,
+                                      .service_count = 2,
+                                      .servers = &f.own,
+                                      .server_count = 1,
+                                      .port = 8080};
     f.roster = roster_blank(4, ENTRY_SERVERS_MAX);
     assert_non_null(f.roster);
     add(&f.roster->nodes[0], "a", STATUS_UP, 5);
@@ -99,7 +103,7 @@ static void test_primary_balances_and_keeps_path_and_query(void **state)
     f->roster->nodes[0].entry->servers[0].users = 20;
     assert_redirect(f, "/?", "SHOP.example.", "http://b.example/?");
     assert_int_equal(ask(f, "POST", "/buy", "shop.example"), DECIDE_REDIRECT);
-    assert_int_equal(decide_status(f->d.verdict), 307);
+    assert_int_equal(decide_status(&f->d), 307);
 }
 
 static void test_primary_takes_the_absolute_form(void **state)
@@ -139,7 +143,10 @@ static void test_ports(void **state)
 static void test_one_host_many_ports(void **state)
 {
     struct farm *f = *state;
-    const struct decide_service one = {"shop", "http://127.0.0.1:8000", POLICY_LEAST_USERS};
+    const struct decide_service one = {.name = "shop",
+                                       .url = "http://127.0.0.1:8000",
+                                       .policy = POLICY_LEAST_USERS,
+                                       .status = 307};
     f->config.services = &one;
     f->config.service_count = 1;
     f->config.port = 8001;
@@ -238,7 +245,7 @@ static void test_secondary_out_goes_to_the_common_name(void **state)
     f->roster->nodes[1].status = STATUS_SUSPECT;
     assert_int_equal(ask(f, "GET", "/", "a.example"), DECIDE_NO_SERVER);
     assert_int_equal(ask(f, "GET", "/", "shop.example"), DECIDE_NO_SERVER);
-    assert_int_equal(decide_status(f->d.verdict), 503);
+    assert_int_equal(decide_status(&f->d), 503);
 }
 
 static void test_secondary_out_goes_to_a_named_backup(void **state)
@@ -282,7 +289,7 @@ static void test_unknown_hosts(void **state)
     struct farm *f = *state;
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
         assert_int_equal(ask(f, "GET", "/", hosts[i]), DECIDE_MISDIRECTED);
-    assert_int_equal(decide_status(f->d.verdict), 421);
+    assert_int_equal(decide_status(&f->d), 421);
     struct http_head h = {.method = {"GET", 3}, .path = {"/", 1}};
     decide(&f->config, &f->view, &h, &f->d);
     assert_int_equal(f->d.verdict, DECIDE_BAD);
@@ -353,6 +360,162 @@ static void test_following_redirects_ends(void **state)
     }
 }
 
+/* -- clients that are known -- */
+
+#define NOW 1763731200
+
+static const uint8_t secret[TOKEN_KEY_BYTES] = {4, 2}, salt[TOKEN_SALT_BYTES] = {9};
+
+/* A request with one more header line. */
+static enum decide_verdict ask_with(struct farm *f, const char *target, const char *host,
+                                    const char *line)
+{
+    static char text[8192];
+    struct http_head h;
+    const char *why;
+    int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n", target, host,
+                     line);
+    assert_true(http_parse_request(text, (size_t)n, &h, &why) > 0);
+    decide(&f->config, &f->view, &h, &f->d);
+    return f->d.verdict;
+}
+
+static void know(struct farm *f, struct decide_service *s, struct visit_rule *rule,
+                 const char *affinity)
+{
+    static struct buzhash keys;
+    *rule = (struct visit_rule){.life_s = 3600};
+    assert_true(visit_parse(affinity, rule));
+    *s = services[0];
+    s->visit = rule;
+    f->config.services = s;
+    f->config.service_count = 1;
+    f->config.secret = secret;
+    buzhash_init(&keys, secret);
+    f->config.keys = &keys;
+    f->view.now_s = NOW;
+    f->view.salt = salt;
+}
+
+static void cookie_for(const struct visit_rule *rule, const char *server, char out[2048])
+{
+    char line[VISIT_COOKIE_MAX];
+    assert_true(visit_cookie(rule, secret, "shop", server, NOW, line) > 0);
+    snprintf(out, 2048, "Cookie: %.*s", (int)strcspn(line + 12, ";"), line + 12);
+}
+
+static void test_a_client_comes_back(void **state)
+{
+    struct farm *f = *state;
+    struct decide_service s;
+    struct visit_rule rule;
+    char cookie[2048];
+    know(f, &s, &rule, "cookie");
+    cookie_for(&rule, "b", cookie);
+    assert_int_equal(ask_with(f, "/x", "shop.example", "X: y"), DECIDE_REDIRECT);
+    assert_string_equal(f->d.location, "http://a.example/x"); /* the one with fewer users */
+    assert_ptr_equal(f->d.visit, &rule);
+    assert_int_equal(ask_with(f, "/x", "shop.example", cookie), DECIDE_REDIRECT);
+    assert_string_equal(f->d.location, "http://b.example/x");
+    assert_string_equal(f->d.why, "returned");
+    assert_null(f->d.policy);
+    cookie_for(&rule, "d", cookie); /* full: who is in stays in */
+    assert_int_equal(ask_with(f, "/x", "shop.example", cookie), DECIDE_REDIRECT);
+    assert_string_equal(f->d.location, "http://d.example/x");
+    static const char *const gone[] = {"c", "nobody"};
+    for (size_t i = 0; i < 2; i++) {
+        cookie_for(&rule, gone[i], cookie);
+        assert_int_equal(ask_with(f, "/x", "shop.example", cookie), DECIDE_REDIRECT);
+        assert_string_equal(f->d.why, "balanced");
+    }
+    cookie_for(&rule, "b", cookie);
+    f->roster->nodes[1].status = STATUS_DRAINING;
+    assert_int_equal(ask_with(f, "/x", "shop.example", cookie), DECIDE_REDIRECT);
+    assert_string_equal(f->d.location, "http://a.example/x");
+    cookie_for(&rule, "a", cookie);
+    f->view.healthy[0] = false; /* newer than the roster */
+    f->roster->nodes[1].status = STATUS_UP;
+    assert_int_equal(ask_with(f, "/x", "shop.example", cookie), DECIDE_REDIRECT);
+    assert_string_equal(f->d.location, "http://b.example/x");
+}
+
+static void test_a_key_leads_to_one_server(void **state)
+{
+    struct farm *f = *state;
+    struct decide_service s;
+    struct visit_rule rule;
+    char line[64], first[DECIDE_LOCATION_MAX];
+    unsigned to_a = 0;
+    know(f, &s, &rule, "header:X-User");
+    f->roster->nodes[1].entry->node = 77;
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(line, sizeof(line), "X-User: u%u", i);
+        assert_int_equal(ask_with(f, "/", "shop.example", line), DECIDE_REDIRECT);
+        assert_string_equal(f->d.why, "by-key");
+        snprintf(first, sizeof(first), "%s", f->d.location);
+        f->view.chance++;
+        f->roster->nodes[0].entry->servers[0].users += 3;
+        assert_int_equal(ask_with(f, "/", "shop.example", line), DECIDE_REDIRECT);
+        assert_string_equal(f->d.location, first);
+        to_a += strcmp(first, "http://a.example/") == 0;
+    }
+    assert_in_range(to_a, 5, 35); /* both have some */
+    assert_int_equal(ask_with(f, "/", "shop.example", "X: y"), DECIDE_REDIRECT);
+    assert_string_equal(f->d.why, "balanced");
+    assert_null(f->d.visit);
+}
+
+static void test_a_client_is_handed_over(void **state)
+{
+    struct farm *f = *state;
+    struct decide_service s;
+    struct visit_rule rule;
+    static const char *const names[] = {"sid"};
+    static char location[DECIDE_LOCATION_MAX];
+    know(f, &s, &rule, "none");
+    s.visit = NULL;
+    s.handoff = names;
+    s.handoff_count = 1;
+    assert_int_equal(ask_with(f, "/x?y=1", "shop.example", "Cookie: sid=abc"), DECIDE_REDIRECT);
+    assert_non_null(strstr(f->d.location, "http://a.example/x?y=1&stead-handoff="));
+    /* a is this node: it takes the token, and the URL loses it */
+    snprintf(location, sizeof(location), "%s", f->d.location + strlen("http://a.example"));
+    assert_int_equal(ask_with(f, location, "a.example", "X: y"), DECIDE_HANDOFF);
+    assert_string_equal(f->d.location, "http://a.example/x?y=1");
+    assert_int_equal(decide_status(&f->d), 307);
+    /* one that is no good is lost too, and cannot make a loop */
+    assert_int_equal(ask_with(f, "/x?stead-handoff=bad", "a.example", "X: y"), DECIDE_HANDOFF);
+    assert_string_equal(f->d.location, "http://a.example/x");
+    f->view.healthy[0] = false;
+    assert_int_equal(ask_with(f, location, "a.example", "X: y"), DECIDE_REDIRECT);
+    assert_string_equal(f->d.why, "own-server-out");
+    s.handoff_count = 0;
+    f->view.healthy[0] = true;
+    assert_int_equal(ask_with(f, location, "a.example", "X: y"), DECIDE_FORWARD);
+}
+
+static void test_json_and_other_statuses(void **state)
+{
+    struct farm *f = *state;
+    struct decide_service s;
+    struct visit_rule rule;
+    know(f, &s, &rule, "none");
+    s.visit = NULL;
+    s.status = 303;
+    assert_int_equal(ask_with(f, "/", "shop.example", "Accept: application/json"), DECIDE_REDIRECT);
+    assert_int_equal(decide_status(&f->d), 303);
+    s.json = true;
+    assert_int_equal(ask_with(f, "/", "shop.example", "Accept: application/json;q=1, */*"),
+                     DECIDE_REDIRECT);
+    assert_true(f->d.json);
+    assert_int_equal(decide_status(&f->d), 200);
+    assert_int_equal(ask_with(f, "/", "shop.example", "Accept: text/html, application/json"),
+                     DECIDE_REDIRECT);
+    assert_false(f->d.json);
+    assert_int_equal(ask_with(f, "/", "shop.example", "X: y"), DECIDE_REDIRECT);
+    assert_false(f->d.json);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -375,6 +538,10 @@ int main(void)
         T(test_own_paths_whatever_the_host),
         T(test_a_shared_name_does_not_loop),
         T(test_following_redirects_ends),
+        T(test_a_client_comes_back),
+        T(test_a_key_leads_to_one_server),
+        T(test_a_client_is_handed_over),
+        T(test_json_and_other_statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@
 #define GET(path, host) "GET " path " HTTP/1.1\r\nHost: " host "\r\n\r\n"
 
 static const struct decide_service services[] = {
-    {"shop", "http://shop.example", POLICY_LEAST_USERS},
+    {.name = "shop", .url = "http://shop.example", .policy = POLICY_LEAST_USERS, .status = 307},
 };
 
 /* The real server: takes connections, and answers each request head with that head as the body. */
@@ -172,7 +172,8 @@ static int setup(void **state)
     store_set_healthy(r->store, 0, true);
     set_roster(r, 7, STATUS_UP);
     r->own = (struct decide_server){"shop", 1, {"http://a.example"}, "primary"};
-    r->decide = (struct decide_config){services, 1, &r->own, 1, 0, false};
+    r->decide = (struct decide_config){
+        .services = services, .service_count = 1, .servers = &r->own, .server_count = 1};
     r->backend.listener = listen_loopback(&r->forward);
     open_director(r, 100);
     *state = r;

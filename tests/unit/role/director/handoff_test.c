@@ -60,6 +60,15 @@ static void test_for_one_server_and_time(void **state)
     assert_false(handoff_read(key, "shop", "s2", t, NOW, &h));
 }
 
+static void test_nothing_to_carry(void **state)
+{
+    (void)state;
+    char text[TOKEN_TEXT_MAX];
+    uint8_t salt[TOKEN_SALT_BYTES] = {0};
+    struct http_head h = head_of("GET / HTTP/1.1\r\nHost: a\r\nCookie: other=9\r\n\r\n");
+    assert_int_equal(handoff_make(key, "shop", "s2", carried, 3, &h, salt, NOW, text), 0);
+}
+
 static void test_too_much_is_not_carried(void **state)
 {
     (void)state;
@@ -140,11 +149,9 @@ static void test_full_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cookies_arrive),
-        cmocka_unit_test(test_for_one_server_and_time),
-        cmocka_unit_test(test_too_much_is_not_carried),
-        cmocka_unit_test(test_url_loses_the_token),
-        cmocka_unit_test(test_taken_once),
+        cmocka_unit_test(test_cookies_arrive),      cmocka_unit_test(test_for_one_server_and_time),
+        cmocka_unit_test(test_nothing_to_carry),    cmocka_unit_test(test_too_much_is_not_carried),
+        cmocka_unit_test(test_url_loses_the_token), cmocka_unit_test(test_taken_once),
         cmocka_unit_test(test_full_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@
 #define GET(query) ASK("GET", query, "")
 
 static const struct decide_service services[] = {
-    {"shop", "http://shop.example", POLICY_LEAST_USERS},
+    {.name = "shop", .url = "http://shop.example", .policy = POLICY_LEAST_USERS, .status = 307},
 };
 static const struct decide_config decide_config = {.services = services, .service_count = 1};
 

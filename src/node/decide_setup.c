@@ -1,0 +1,91 @@
+/* decide_setup.c - the director's tables. */
+#include "node/decide_setup.h"
+
+#include <string.h>
+
+static const int redirects[] = {302, 303, 307, 308}; /* in the order of the setting's words */
+
+static bool domain_valid(const char *text)
+{
+    return strlen(text) <= VISIT_DOMAIN_MAX &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") ==
+               strlen(text);
+}
+
+static bool cookie_name_valid(const char *text)
+{
+    char rule[CONFIG_TEXT_MAX + 8] = "cookie:";
+    struct visit_rule r;
+    strncat(rule, text, CONFIG_TEXT_MAX);
+    return visit_parse(rule, &r);
+}
+
+const char *decide_setup_mistake(const struct service_section *s)
+{
+    struct visit_rule r;
+    if (!visit_parse(s->affinity, &r))
+        return "affinity: it is not none, cookie, cookie:NAME, header:NAME, query:NAME or path:N";
+    if (!domain_valid(s->affinity_domain))
+        return "affinity-domain: it is no domain";
+    for (size_t i = 0; i < s->handoff.count; i++)
+        if (!cookie_name_valid(s->handoff.text[i]))
+            return "handoff: it is a list of names of cookies";
+    return NULL;
+}
+
+bool decide_setup_hands_over(const struct config *c)
+{
+    for (size_t i = 0; i < c->service_count; i++)
+        if (c->services[i].handoff.count > 0)
+            return true;
+    return false;
+}
+
+static void set_service(struct decide_setup *s, size_t i, const struct service_section *from)
+{
+    struct visit_rule *v = &s->visits[i];
+    *v = (struct visit_rule){.life_s = from->affinity_life_ms / 1000,
+                             .secure = strncmp(from->url, "https:", 6) == 0};
+    (void)visit_parse(from->affinity, v);
+    memcpy(v->domain, from->affinity_domain, strlen(from->affinity_domain) + 1);
+    for (size_t k = 0; k < from->handoff.count; k++)
+        s->handoffs[i][k] = from->handoff.text[k];
+    s->services[i] = (struct decide_service){.name = from->id,
+                                             .url = from->url,
+                                             .policy = (enum policy)from->policy,
+                                             .status = redirects[from->redirect],
+                                             .json = from->answer_json,
+                                             .visit = v->by != VISIT_NONE ? v : NULL,
+                                             .handoff_count = from->handoff.count,
+                                             .handoff = s->handoffs[i]};
+}
+
+static void set_server(struct decide_server *to, const struct server_section *from)
+{
+    to->service = from->service;
+    to->backup = from->backup;
+    to->url_count = from->urls.count;
+    for (size_t u = 0; u < from->urls.count; u++)
+        to->urls[u] = from->urls.text[u];
+}
+
+void decide_setup(struct decide_setup *s, const struct config *c,
+                  const uint8_t token_key[TOKEN_KEY_BYTES], const uint8_t visit_key[32])
+{
+    bool needed = decide_setup_hands_over(c);
+    memcpy(s->secret, token_key, sizeof(s->secret));
+    buzhash_init(&s->keys, visit_key);
+    for (size_t i = 0; i < c->service_count; i++) {
+        set_service(s, i, &c->services[i]);
+        needed |= s->services[i].visit != NULL;
+    }
+    for (size_t i = 0; i < c->server_count; i++)
+        set_server(&s->servers[i], &c->servers[i]);
+    s->config = (struct decide_config){.services = s->services,
+                                       .service_count = c->service_count,
+                                       .servers = s->servers,
+                                       .server_count = c->server_count,
+                                       .port = c->public.listen.port,
+                                       .secret = needed ? s->secret : NULL,
+                                       .keys = needed ? &s->keys : NULL};
+}

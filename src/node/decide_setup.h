@@ -1,0 +1,27 @@
+/* decide_setup.h - what the director decides by, from the configuration and the farm's key: the
+ * same tables for all workers. */
+#ifndef NODE_DECIDE_SETUP_H
+#define NODE_DECIDE_SETUP_H
+
+#include "node/config.h"
+#include "role/director/decide.h"
+
+struct decide_setup {
+    struct decide_config config;
+    struct decide_service services[CONFIG_SERVICES_MAX];
+    struct decide_server servers[ENTRY_SERVERS_MAX];
+    struct visit_rule visits[CONFIG_SERVICES_MAX];
+    const char *handoffs[CONFIG_SERVICES_MAX][HANDOFF_COOKIES_MAX];
+    uint8_t secret[TOKEN_KEY_BYTES];
+    struct buzhash keys;
+};
+
+/* token_key and visit_key are derived from the farm's key, so that all nodes agree. c stays. */
+void decide_setup(struct decide_setup *s, const struct config *c,
+                  const uint8_t token_key[TOKEN_KEY_BYTES], const uint8_t visit_key[32]);
+/* NULL, or what is wrong with a service's rules for return visits and handoffs. */
+const char *decide_setup_mistake(const struct service_section *s);
+/* Does any service hand clients over? */
+bool decide_setup_hands_over(const struct config *c);
+
+#endif
