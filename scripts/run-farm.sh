@@ -94,7 +94,17 @@ rules="MAP $www ${doors[0]}"
 } >"$example/run/resolve"
 rm -f "$example/run/jar"
 
-stead=$shown_build/stead first=$shown_example/${name_nodes[0]}.conf victim=${servers[1]}
+# The tour's shopper has been at the name once, so that it is known where it shops and what to take from it.
+jar=$example/run/jar
+victim=$(curl -sL -m 5 -K "$example/run/resolve" -b "$jar" -c "$jar" "$url/whoami.json" | sed -n 's/.*"server":"\([^"]*\)".*/\1/p')
+victim=${victim:-${servers[1]}}
+
+stead=$shown_build/stead first=$shown_example/${name_nodes[0]}.conf
+[ "$victim" != "${name_nodes[0]}" ] || { # the one that is asked should live on
+    first=$shown_example/${name_nodes[1]:-${name_nodes[0]}}.conf
+    dns=$(value "$(conf_of "${name_nodes[1]:-${name_nodes[0]}}")" dns listen)
+    dns_ip=${dns%:*}
+}
 curl="curl -sL -K $shown_example/run/resolve -b $shown_example/run/jar -c $shown_example/run/jar"
 dig="dig @$dns_ip -p $dns_port +short"
 victim_name=$(own_name "$victim")
@@ -115,7 +125,8 @@ Ask for the names, several times: the common one in rotating order, and each ser
     $dig $www
     $dig $victim_name
 
-Shop. Any server leads to a chosen one (307), POST and all; the cookie is for all of them.
+Shop. Any server leads to a chosen one (307), POST and all; the session's cookie is for all of them. This
+shopper has been led to $victim, and comes back to it while it lives.
 
     $curl -d 'sku=5&qty=2' $url/cart
     $curl -d 'user=ann&password=ann' $url/login
@@ -132,7 +143,7 @@ What the nodes know, and what a client of the farm picks from it.
     $stead roster -c $first
     $stead pick --dns $dns --verbose $url/
 
-Take $victim away as a power cut would: its node and its shop.
+Take $victim, where the shopper is, away as a power cut would: its node and its shop.
 
     kill -9 $(join_by ' ' "$(alive "$victim" node)" "$(alive "$victim" shop)")
 

@@ -100,6 +100,9 @@ def browser(line):
 
 def follow(tour, servers, addresses):
     lines = tour.lines()
+    victim = lines[1].split()[-1].split(".")[0]
+    check(victim in servers, f"the victim is one of the servers: {victim}")
+    address = f"{addresses[0].rsplit('.', 1)[0]}.{10 + int(victim[1:])}"
     kill = next(i for i, line in enumerate(lines) if line.startswith("kill -9"))
     for line in lines[:kill]:
         if line.startswith("chromium"):
@@ -108,18 +111,21 @@ def follow(tour, servers, addresses):
         done = run(line)
         check(done.returncode == 0 and done.stdout.strip(), f"{line}: {done.returncode} {done.stdout}{done.stderr}")
     check(run(lines[0]).stdout.split() and set(run(lines[0]).stdout.split()) <= set(addresses), f"{lines[0]}")
+    shop = [line for line in lines[:kill] if line.endswith("/whoami.json")]
+    for _ in range(5):
+        check(f'"server":"{victim}"' in run(shop[0]).stdout, f"the shopper is at {victim} each time")
     check(run(lines[kill]).returncode == 0, lines[kill])
     after, again = lines[kill + 1:-1], lines[-1]
     check(len(after) == 5, f"the lines after the kill: {after}")
     roster, www, own, whoami, cart = after
-    until(www, lambda out: out.split() and addresses[1] not in out.split(), "the name leads past s2")
-    until(own, lambda out: out.split() and addresses[1] not in out.split(), "s2's own name leads to its backup")
-    until(whoami, lambda out: '"user":"ann"' in out, "the login is there")
+    until(www, lambda out: out.split() and address not in out.split(), f"the name leads past {victim}")
+    until(own, lambda out: out.split() and address not in out.split(), f"the own name of {victim} leads to its backup")
+    until(whoami, lambda out: '"user":"ann"' in out and victim not in out, "the login is there, at another server")
     until(cart, lambda out: '"sku":5' in out and '"qty":2' in out, "the cart is there")
     until(roster, lambda out: "down" in out, "the roster says that it is down")
     done = run(again)
     check(done.returncode == 0, f"{again}: {done.stdout}{done.stderr}")
-    until(own, lambda out: addresses[1] in out.split(), "s2's own name is its own again")
+    until(own, lambda out: address in out.split(), f"the own name of {victim} is its own again")
     check(len(servers) == 3, "three servers")
 
 
