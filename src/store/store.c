@@ -172,6 +172,29 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
     return *out ? STEAD_OK : STEAD_PENDING;
 }
 
+int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
+               void (*take)(void *context, const struct session_reading *r), void *context)
+{
+    struct shard *shard = shard_of(s, op->key);
+    struct session_actions a;
+    struct session_reading reading;
+    session_actions_init(&a);
+    pthread_mutex_lock(&shard->lock);
+    int status = session_read(shard->session, op, now_ns, &a, &reading);
+    if (status == STEAD_OK)
+        take(context, &reading);
+    bool sooner = a.deadline_ns < atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
+    if (sooner)
+        atomic_store_explicit(&shard->deadline_ns, a.deadline_ns, memory_order_relaxed);
+    store_outbox_put(s, &a);
+    store_notices_put(s, &a);
+    session_actions_clear(&a);
+    pthread_mutex_unlock(&shard->lock);
+    if (sooner)
+        store_wake_mesh(s);
+    return status;
+}
+
 struct session_result *store_collect(struct store *s, unsigned mailbox)
 {
     assert(mailbox < s->mailbox_count);

@@ -1,10 +1,12 @@
-/* store.h - what the threads of a node share: the session shards behind their locks, the roster snapshot, the
- * state of this node's own servers, and mailboxes between workers and the mesh thread.
+/* store.h - what the threads of a node share: the session shards behind their locks, the roster
+ * snapshot, the state of this node's own servers, and mailboxes between workers and the mesh
+ * thread.
  *
- * A shard is a single-threaded core object (core/session) behind a lock. Whoever steps it leaves what
- * it wants sent in the outbox, which the mesh thread drains, and results in the mailbox of the worker that
- * asked. Results are copies; no pointer into a shard leaves its lock. Every queue is bounded; a full
- * one is STEAD_E_BUSY and counted. Lock order: a shard's lock, then a mailbox's or the outbox's.
+ * A shard is a single-threaded core object (core/session) behind a lock. Whoever steps it leaves
+ * what it wants sent in the outbox, which the mesh thread drains, and results in the mailbox of the
+ * worker that asked. Results are copies; no pointer into a shard leaves its lock. Every queue is
+ * bounded; a full one is STEAD_E_BUSY and counted. Lock order: a shard's lock, then a mailbox's or
+ * the outbox's.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -42,22 +44,27 @@ const struct kinds *store_kinds(const struct store *s);
 
 /* -- any thread -- */
 
-/* One operation. STEAD_OK: *out is its result, at once. STEAD_PENDING: the result comes to the mailbox.
- * STEAD_E_BUSY, STEAD_E_NOMEM: nothing was done. op->request is the caller's own token. */
+/* One operation. STEAD_OK: *out is its result, at once. STEAD_PENDING: the result comes to the
+ * mailbox. STEAD_E_BUSY, STEAD_E_NOMEM: nothing was done. op->request is the caller's own token. */
 int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,
                  struct session_result **out);
+/* A READ of what is here and may be read without asking another node: its status as of the
+ * operation, and for STEAD_OK `take` was called with the record, under the shard's lock: it copies
+ * what it wants, and calls nothing of the store. STEAD_PENDING: the read has to be submitted. */
+int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
+               void (*take)(void *context, const struct session_reading *r), void *context);
 /* The next result that waits in a mailbox; NULL: none. The caller frees it. */
 struct session_result *store_collect(struct store *s, unsigned mailbox);
 
 /* The newest snapshot with a reference for the caller; never NULL once the node runs. */
 struct roster *store_roster(struct store *s);
-/* The same for a caller that keeps one: `have` (or NULL) itself, without a lock, as long as it is the
- * newest; else its reference is dropped. */
+/* The same for a caller that keeps one: `have` (or NULL) itself, without a lock, as long as it is
+ * the newest; else its reference is dropped. */
 struct roster *store_roster_renew(struct store *s, struct roster *have);
 
-/* This node's own servers, in the order of its entry: users now connected through the secondary, and whether the real
- * server answers and does not say that it is down or in maintenance (store_own.h). The mesh thread carries changes
- * into the roster. */
+/* This node's own servers, in the order of its entry: users now connected through the secondary,
+ * and whether the real server answers and does not say that it is down or in maintenance
+ * (store_own.h). The mesh thread carries changes into the roster. */
 void store_users_add(struct store *s, unsigned server, int delta);
 /* Who is still there: what is forwarded, or more when the server's source of users tells more. */
 uint32_t store_users(const struct store *s, unsigned server);

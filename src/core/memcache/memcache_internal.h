@@ -27,6 +27,8 @@ int memcache_parse_binary(const char *bytes, size_t len, struct memcache_request
 
 void memcache_put(struct memcache_out *o, const void *bytes, size_t len);
 void memcache_put_text(struct memcache_out *o, const char *text);
+/* A text, then a decimal number. */
+void memcache_put_u64(struct memcache_out *o, const char *before, uint64_t n);
 /* The answers of one form. */
 void memcache_meta_item(struct memcache_out *o, const struct memcache_request *q,
                         const struct memcache_item *item);

@@ -162,13 +162,6 @@ int memcache_parse_meta(struct slice name, struct slice line, const char **at, c
 
 /* -- answers -- */
 
-static void put_unsigned(struct memcache_out *o, char letter, uint64_t n)
-{
-    char text[NUMBER_MAX + 2];
-    int len = snprintf(text, sizeof text, " %c%" PRIu64, letter, n);
-    memcache_put(o, text, (size_t)len);
-}
-
 static void put_left(struct memcache_out *o, int64_t left_s)
 {
     char text[NUMBER_MAX + 2];
@@ -191,11 +184,11 @@ static void put_flags(struct memcache_out *o, const struct memcache_request *q,
         } else if (item == NULL) {
             continue;
         } else if (letter == 'c') {
-            put_unsigned(o, 'c', item->cas);
+            memcache_put_u64(o, " c", item->cas);
         } else if (letter == 'f') {
-            put_unsigned(o, 'f', item->flags);
+            memcache_put_u64(o, " f", item->flags);
         } else if (letter == 's') {
-            put_unsigned(o, 's', item->value.len);
+            memcache_put_u64(o, " s", item->value.len);
         } else if (letter == 't') {
             put_left(o, item->left_s);
         }
@@ -206,11 +199,11 @@ static void put_flags(struct memcache_out *o, const struct memcache_request *q,
 void memcache_meta_item(struct memcache_out *o, const struct memcache_request *q,
                         const struct memcache_item *item)
 {
-    char head[NUMBER_MAX + 4];
     bool value = has(q, 'v');
-    int len = value ? snprintf(head, sizeof head, "VA %zu", item->value.len)
-                    : snprintf(head, sizeof head, "HD");
-    memcache_put(o, head, (size_t)len);
+    if (value)
+        memcache_put_u64(o, "VA ", item->value.len);
+    else
+        memcache_put(o, "HD", 2);
     put_flags(o, q, item);
     if (value) {
         memcache_put(o, item->value.at, item->value.len);

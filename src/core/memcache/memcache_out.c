@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define NUMBER_MAX 24
-#define ITEM_HEAD_MAX (MEMCACHE_KEY_MAX + 4 * NUMBER_MAX)
 
 void memcache_out_init(struct memcache_out *o, char *bytes, size_t cap)
 {
@@ -31,6 +30,16 @@ void memcache_put_text(struct memcache_out *o, const char *text)
     memcache_put(o, text, strlen(text));
 }
 
+void memcache_put_u64(struct memcache_out *o, const char *before, uint64_t n)
+{
+    char text[NUMBER_MAX], *end = text + sizeof text, *at = end;
+    do
+        *--at = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    memcache_put_text(o, before);
+    memcache_put(o, at, (size_t)(end - at));
+}
+
 static void put_line(struct memcache_out *o, const char *text)
 {
     memcache_put_text(o, text);
@@ -47,12 +56,12 @@ static struct slice text_of(const char *text)
 static void text_item(struct memcache_out *o, const struct memcache_request *q,
                       const struct memcache_item *item)
 {
-    char head[ITEM_HEAD_MAX];
-    int len = snprintf(head, sizeof head, "VALUE %.*s %" PRIu32 " %zu", (int)item->key.len,
-                       item->key.at, item->flags, item->value.len);
+    memcache_put(o, "VALUE ", 6);
+    memcache_put(o, item->key.at, item->key.len);
+    memcache_put_u64(o, " ", item->flags);
+    memcache_put_u64(o, " ", item->value.len);
     if (q->with_cas)
-        len += snprintf(head + len, sizeof head - (size_t)len, " %" PRIu64, item->cas);
-    memcache_put(o, head, (size_t)len);
+        memcache_put_u64(o, " ", item->cas);
     memcache_put(o, "\r\n", 2);
     memcache_put(o, item->value.at, item->value.len);
     memcache_put(o, "\r\n", 2);

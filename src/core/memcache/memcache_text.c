@@ -210,7 +210,7 @@ static const struct command {
 static const struct command *command_named(struct slice name)
 {
     for (size_t i = 0; name.at != NULL && i < sizeof commands / sizeof commands[0]; i++)
-        if (slice_is(name, commands[i].name))
+        if (*name.at == *commands[i].name && slice_is(name, commands[i].name))
             return &commands[i];
     return NULL;
 }

@@ -1,8 +1,6 @@
 /* resp_out.c - replies out. */
 #include "core/resp/resp.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define NUMBER_MAX 24
@@ -25,9 +23,17 @@ static void put(struct resp_out *o, const void *bytes, size_t len)
 
 static void put_number(struct resp_out *o, char sign, int64_t n)
 {
-    char text[NUMBER_MAX];
-    int len = snprintf(text, sizeof text, "%c%" PRId64 "\r\n", sign, n);
-    put(o, text, (size_t)len);
+    char text[NUMBER_MAX], *end = text + sizeof text, *at = end;
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    *--at = '\n';
+    *--at = '\r';
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (n < 0)
+        *--at = '-';
+    *--at = sign;
+    put(o, at, (size_t)(end - at));
 }
 
 static void put_line(struct resp_out *o, char sign, const char *text)

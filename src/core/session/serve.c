@@ -31,27 +31,32 @@ static int status_of_tombstone(const struct record *r)
 
 /* -- at the owner -- */
 
-static bool copy_is_enough(const struct waiter *w, const struct record *r)
+static bool copy_is_enough(const struct session_op *op, const struct record *r)
 {
-    return r->stamp.term > w->op.min_term ||
-           (r->stamp.term == w->op.min_term && r->stamp.version >= w->op.min_version);
+    return r->stamp.term > op->min_term ||
+           (r->stamp.term == op->min_term && r->stamp.version >= op->min_version);
 }
 
-static void answer_read(struct session *s, struct waiter *w, struct item *item,
-                        enum session_origin origin)
+/* Reads what may be read here. */
+static int read_item(struct session *s, const struct session_op *op, struct item *item)
 {
     table_touch(s->table, item);
-    if (record_is_tombstone(item->record)) {
-        waiter_fail(s, w, status_of_tombstone(item->record));
-        return;
-    }
-    if (!copy_is_enough(w, item->record)) {
-        waiter_fail(s, w, STEAD_E_CONFLICT); /* the owner itself has no such version */
-        return;
-    }
+    if (record_is_tombstone(item->record))
+        return status_of_tombstone(item->record);
+    if (!copy_is_enough(op, item->record))
+        return STEAD_E_CONFLICT; /* the owner itself has no such version */
     expiry_touch(s, item);
-    s->stats.reads_local += origin == ORIGIN_LOCAL;
-    waiter_done(s, w, item, 0, origin);
+    s->stats.reads_local++;
+    return STEAD_OK;
+}
+
+static void answer_read(struct session *s, struct waiter *w, struct item *item)
+{
+    int status = read_item(s, &w->op, item);
+    if (status != STEAD_OK)
+        waiter_fail(s, w, status);
+    else
+        waiter_done(s, w, item, 0, ORIGIN_LOCAL);
 }
 
 /* Is there somebody to keep a copy, or does the kind do without? */
@@ -154,7 +159,7 @@ static void serve_owner(struct session *s, struct work *w, struct item *item)
     struct waiter *next;
     while ((next = first_waiter(w)) && is_read(next)) {
         list_remove(&next->link);
-        answer_read(s, next, item, ORIGIN_LOCAL);
+        answer_read(s, next, item);
     }
     bool wrote = next && apply_writes(s, w, item);
     if (wrote || item_needs_repair(s, item))
@@ -193,9 +198,10 @@ static void serve_holder(struct session *s, struct work *w, struct item *item)
     uint64_t owner = item_owner(s, item);
     bool may = holder_may_serve(s, item);
     struct waiter *next;
-    while (may && (next = first_waiter(w)) && is_read(next) && copy_is_enough(next, item->record)) {
+    while (may && (next = first_waiter(w)) && is_read(next) &&
+           copy_is_enough(&next->op, item->record)) {
         list_remove(&next->link);
-        answer_read(s, next, item, ORIGIN_LOCAL);
+        answer_read(s, next, item);
     }
     /* A final end is the same everywhere, whoever says it. */
     while (item->record->ended && (next = first_waiter(w))) {
@@ -323,6 +329,20 @@ void serve_key(struct session *s, struct work *w)
     w->serving = false;
     w->held--;
     work_release(s, w);
+}
+
+int serve_read(struct session *s, const struct session_op *op, struct item **out)
+{
+    bool wait;
+    struct item *item = table_find(s->table, op->key);
+    /* Whatever goes on about the key is not overtaken. */
+    if (!item || (s->work_count > 0 && work_find(s, op->key)))
+        return STEAD_PENDING;
+    if (item->role == ROLE_OWNER ? !item_confident(s, item, &wait)
+                                 : !holder_may_serve(s, item) || !copy_is_enough(op, item->record))
+        return STEAD_PENDING;
+    *out = item;
+    return read_item(s, op, item);
 }
 
 void serve_waiter(struct session *s, struct waiter *w)

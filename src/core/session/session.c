@@ -21,7 +21,8 @@ void session_config_default(struct session_config *c)
 
 void session_actions_init(struct session_actions *a)
 {
-    *a = (struct session_actions){.deadline_ns = TIME_NEVER};
+    a->deadline_ns = TIME_NEVER;
+    a->notice_count = 0;
     list_init(&a->sends);
     list_init(&a->results);
 }
@@ -308,6 +309,22 @@ void session_step(struct session *s, const struct session_event *ev, uint64_t no
     uint64_t expiry = table_next_expiry(s->table);
     out->deadline_ns = expiry < s->next_tick_ns ? expiry : s->next_tick_ns;
     s->out = NULL;
+}
+
+int session_read(struct session *s, const struct session_op *op, uint64_t now_ns,
+                 struct session_actions *out, struct session_reading *reading)
+{
+    struct item *item;
+    assert(op->type == SESSION_READ && op->key->kind < s->kinds.count);
+    s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
+    s->out = out;
+    int status = serve_read(s, op, &item);
+    if (status == STEAD_OK) {
+        *reading = (struct session_reading){item->record, item_left_ms(s, item)};
+        out->deadline_ns = item->expiry.at_ns; /* nothing else has got another time */
+    }
+    s->out = NULL;
+    return status;
 }
 
 static void count_records(struct session *s, struct session_stats *out)

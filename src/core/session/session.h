@@ -55,6 +55,7 @@ struct session_op {
     uint64_t min_term, min_version; /* READ: a copy older than this is not good enough */
     uint64_t deadline_ns;
     uint64_t request; /* given back in the result */
+    bool bare;        /* the result needs no record: its stamp is enough */
 };
 
 enum session_origin { ORIGIN_LOCAL, ORIGIN_OWNER, ORIGIN_CLAIM };
@@ -65,9 +66,11 @@ struct session_result {
     struct list link;
     uint64_t request;
     int status;
-    struct record *record; /* a copy for the receiver, who frees it; NULL for END and errors */
-    uint32_t left_ms;      /* of the record's life; 0: it has no end */
-    uint8_t copies;        /* nodes that have this version, the owner's included; writes only */
+    struct record
+        *record;        /* a copy for the receiver, who frees it; NULL for END, bare and errors */
+    struct stamp stamp; /* the record's; zero for END and errors */
+    uint32_t left_ms;   /* of the record's life; 0: it has no end */
+    uint8_t copies;     /* nodes that have this version, the owner's included; writes only */
     enum session_origin origin;
 };
 
@@ -131,6 +134,18 @@ void session_free(struct session *s);
 
 void session_step(struct session *s, const struct session_event *ev, uint64_t now_ns,
                   struct session_actions *out);
+
+/* What a read found; for use before the next call only. */
+struct session_reading {
+    const struct record *record;
+    uint32_t left_ms; /* of its life; 0: it has no end */
+};
+
+/* A READ of what may be read here and now, which needs no operation and no copy: answers what the
+ * operation would. STEAD_PENDING: nothing was done, and it takes the operation. `out` is as with
+ * session_step, without results; the deadline given before holds too. */
+int session_read(struct session *s, const struct session_op *op, uint64_t now_ns,
+                 struct session_actions *out, struct session_reading *reading);
 
 /* The key that a message is about, so that the store can find its shard. False: malformed. A
  * message that is about no key in particular (SYNC) has key->len 0 and goes to every shard. */

@@ -88,6 +88,8 @@ static void answer_local(struct session *s, struct waiter *w, int status, struct
     r->request = w->token;
     r->status = status;
     r->record = copy;
+    if (status == STEAD_OK && o->record && w->op.type != SESSION_END)
+        r->stamp = o->record->stamp;
     r->left_ms = o->left_ms;
     r->copies = o->copies;
     r->origin = o->origin;
@@ -112,8 +114,9 @@ void waiter_finish(struct session *s, struct waiter *w, const struct outcome *o)
     int status = shown_status(s, w, o->status);
     bool shows = status == STEAD_OK && w->op.type != SESSION_END && o->record;
     if (w->asker == 0) {
-        struct record *copy = shows ? record_clone(o->record) : NULL;
-        answer_local(s, w, shows && !copy ? STEAD_E_NOMEM : status, copy, o);
+        bool copies = shows && !w->op.bare;
+        struct record *copy = copies ? record_clone(o->record) : NULL;
+        answer_local(s, w, copies && !copy ? STEAD_E_NOMEM : status, copy, o);
     } else {
         answer_peer(s, w, status, shows ? o->record : NULL, o);
     }

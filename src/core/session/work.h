@@ -139,5 +139,8 @@ void work_fail(struct session *s, struct work *w, int status, bool queue_too);
 /* -- serving (serve.c) -- */
 void serve_key(struct session *s, struct work *w);
 void serve_waiter(struct session *s, struct waiter *w);
+/* A read by the same rules without a waiter: its status and *out, or STEAD_PENDING when it is to
+ * become a waiter. */
+int serve_read(struct session *s, const struct session_op *op, struct item **out);
 
 #endif

@@ -70,6 +70,27 @@ static void on_timer(uv_timer_t *timer)
     listen_again(d);
 }
 
+/* What was counted in a turn of the loop. */
+static void tell(atomic_uint_fast64_t *counter, uint32_t *counted)
+{
+    if (*counted > 0)
+        atomic_fetch_add_explicit(counter, *counted, memory_order_relaxed);
+    *counted = 0;
+}
+
+static void on_turn(uv_prepare_t *turn)
+{
+    struct cache *d = turn->data;
+    struct cache_counters *to = d->config.counters;
+    if (d->tally.requests == 0)
+        return;
+    tell(&to->requests, &d->tally.requests);
+    tell(&to->hits, &d->tally.hits);
+    tell(&to->misses, &d->tally.misses);
+    tell(&to->stores, &d->tally.stores);
+    tell(&to->removals, &d->tally.removals);
+}
+
 /* -- results -- */
 
 static void on_wake(uv_async_t *async)
@@ -100,6 +121,7 @@ static void cache_free(struct cache *d)
         mem_free(list_entry(link, struct cache_call, pooled));
     while (d->spare_count > 0)
         mem_free(d->spare[--d->spare_count]);
+    mem_free(d->value);
     mem_free(d->scratch);
     mem_free(d->slots);
     mem_free(d);
@@ -130,8 +152,10 @@ int cache_open(const struct cache_config *c, struct cache **out)
     assert(bad == 0); /* fails only with the loop's own descriptor */
     (void)bad;
     uv_timer_init(c->loop, &d->timer);
-    d->listener.data = d->async.data = d->timer.data = d;
-    d->open_handles = 3;
+    uv_prepare_init(c->loop, &d->turn);
+    d->listener.data = d->async.data = d->timer.data = d->turn.data = d;
+    d->open_handles = 4;
+    uv_prepare_start(&d->turn, on_turn);
     uv_timer_start(&d->timer, on_timer, TIMER_MS, TIMER_MS);
     listen_again(d);
     store_set_wake(c->store, c->mailbox, (struct store_wake){wake_from_store, d});
@@ -177,4 +201,6 @@ void cache_close(struct cache *d, void (*closed)(void *context), void *context)
     uv_close((uv_handle_t *)&d->listener, part_closed);
     uv_close((uv_handle_t *)&d->async, part_closed);
     uv_close((uv_handle_t *)&d->timer, part_closed);
+    on_turn(&d->turn);
+    uv_close((uv_handle_t *)&d->turn, part_closed);
 }

@@ -6,6 +6,7 @@
 #include "role/gate/cache_internal.h"
 
 #include "base/mem.h"
+#include "io/io.h"
 
 #include <errno.h>
 #include <string.h>
@@ -155,7 +156,7 @@ static void call_done(struct cache_conn *c, struct cache_call *call)
     memset(&call->op, 0, sizeof call->op);
     call->index = 0;
     call->sum = 0;
-    cache_count(&c->door->config.counters->requests);
+    c->door->tally.requests++;
 }
 
 static struct cache_call *take_call(struct cache *d)
@@ -228,7 +229,9 @@ static bool may_serve(const struct cache_conn *c)
 
 static void serve(struct cache_conn *c)
 {
-    while (may_serve(c)) {
+    for (unsigned n = 0; may_serve(c); n++) {
+        if (n % CACHE_CLOCK_EVERY == 0)
+            c->door->now_ns = io_now_ns();
         skip_some(c);
         if (c->in_from == c->in_len || !serve_one(c))
             break;
@@ -261,6 +264,7 @@ static void settle(struct cache_conn *c)
 void cache_conn_result(struct cache_conn *c, struct session_result *r)
 {
     struct cache_call *call = c->call;
+    c->door->now_ns = io_now_ns();
     if (call == NULL || !cache_run_on(c, call, r))
         return;
     bool done = is_resp(c) ? cache_resp_resume(c, call) : cache_memcache_resume(c, call);

@@ -13,6 +13,7 @@
 #define CACHE_IN_BYTES 16384  /* of a connection that has something to say */
 #define CACHE_REPLY_ROOM 1024 /* the longest answer without a value */
 #define CACHE_POOL_MAX 64     /* buffers kept for the next connections */
+#define CACHE_CLOCK_EVERY 32  /* requests of a pipeline share a reading of the clock */
 
 /* A request that is being done. Its slices point into its connection's input, which stays as it is
  * until the answer is written. */
@@ -55,8 +56,18 @@ struct cache_slot {
     uint32_t generation, next_free;
 };
 
+/* Counted since the loop's last turn: workers do not share a cache line for each request. */
+struct cache_tally {
+    uint32_t requests, hits, misses, stores, removals;
+};
+
 struct cache {
     struct cache_config config;
+    uint64_t now_ns; /* of the requests that are being done */
+    struct cache_tally tally;
+    char *value; /* what the last read found here */
+    size_t value_cap;
+    uv_prepare_t turn;
     uv_poll_t listener;
     uv_async_t async;
     uv_timer_t timer; /* idle connections, and a listener that rests */

@@ -113,10 +113,10 @@ static struct memcache_item item_of(const struct cache_call *call)
 {
     const struct cache_op *op = &call->op;
     struct memcache_item item = {.key = call->memcache.keys[call->index], .left_s = -1};
-    if (op->record != NULL) {
-        item.value = cache_value(op->record);
-        item.flags = cache_flags(op->record);
-        item.cas = cache_cas(op->record);
+    if (op->seen.there) {
+        item.value = op->seen.value;
+        item.flags = op->seen.flags;
+        item.cas = op->seen.cas;
         if (op->left_ms > 0)
             item.left_s = op->left_ms / 1000;
     }
@@ -136,7 +136,7 @@ static void put_found(struct cache_conn *c, const struct cache_call *call)
     memcache_out_init(&o, room, need);
     memcache_put_item(&o, &call->memcache, &item);
     put_out(c, &o);
-    cache_count(&c->door->config.counters->hits);
+    c->door->tally.hits++;
 }
 
 static void put_missed(struct cache_conn *c, const struct cache_call *call)
@@ -148,7 +148,7 @@ static void put_missed(struct cache_conn *c, const struct cache_call *call)
     memcache_out_init(&o, room, CACHE_REPLY_ROOM);
     memcache_put_miss(&o, &call->memcache, call->memcache.keys[call->index]);
     put_out(c, &o);
-    cache_count(&c->door->config.counters->misses);
+    c->door->tally.misses++;
 }
 
 /* One key of a GET is done. False: with an error, which is said in place of the END. */
@@ -175,7 +175,7 @@ static bool ttl_of(const struct memcache_request *q, uint32_t *ttl_ms)
     *ttl_ms = 0;
     if (!q->has_expiry)
         return true;
-    if (!memcache_ttl(q->expiry, time(NULL), ttl_ms))
+    if (!memcache_ttl(q->expiry, q->expiry > MEMCACHE_RELATIVE_MAX_S ? time(NULL) : 0, ttl_ms))
         return false;
     if (*ttl_ms == 0)
         *ttl_ms = LIFE_MAX_MS;
@@ -215,11 +215,10 @@ static bool write_done(struct cache_conn *c, struct cache_call *call)
     const struct memcache_request *q = &call->memcache;
     const struct memcache_item item = item_of(call);
     bool done = call->op.outcome == CACHE_DONE;
-    if (done)
-        cache_count(q->op == MEMCACHE_DELETE ? &c->door->config.counters->removals
-                                             : &c->door->config.counters->stores);
+    c->door->tally.removals += done && q->op == MEMCACHE_DELETE;
+    c->door->tally.stores += done && q->op != MEMCACHE_DELETE;
     if (!done || (q->op != MEMCACHE_INCR && q->op != MEMCACHE_DECR))
-        return say(c, q, status_of(c, call), call->op.record != NULL ? &item : NULL);
+        return say(c, q, status_of(c, call), call->op.seen.there ? &item : NULL);
     struct memcache_out o;
     char *room = cache_conn_room(c, CACHE_REPLY_ROOM);
     if (room == NULL)

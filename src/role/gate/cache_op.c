@@ -14,14 +14,15 @@ enum { STEP_READ, STEP_CHANGE, STEP_CREATE, STEP_END };
 
 /* -- records as a cache's client sees them -- */
 
-struct slice cache_value(const struct record *r)
+/* A record without an unnamed field has an empty value. */
+static struct slice value_of(const struct record *r)
 {
     const struct field *f = record_get(r, "", 0);
     return f != NULL ? (struct slice){(const char *)field_value(f), f->value_len}
                      : (struct slice){"", 0};
 }
 
-uint32_t cache_flags(const struct record *r)
+static uint32_t flags_of(const struct record *r)
 {
     const struct field *f = record_get(r, CACHE_FLAGS_FIELD, 1);
     if (f == NULL || f->value_len != 4)
@@ -30,14 +31,21 @@ uint32_t cache_flags(const struct record *r)
     return (uint32_t)v[0] << 24 | (uint32_t)v[1] << 16 | (uint32_t)v[2] << 8 | v[3];
 }
 
-uint64_t cache_cas(const struct record *r)
+static uint64_t cas_of(const struct stamp *s)
 {
-    return r->stamp.term << TERM_SHIFT | (r->stamp.version & VERSION_MASK);
+    return s->term << TERM_SHIFT | (s->version & VERSION_MASK);
+}
+
+void cache_op_see(struct cache_op *op, const struct record *r, uint32_t left_ms)
+{
+    op->seen = (struct cache_seen){
+        .there = true, .value = value_of(r), .flags = flags_of(r), .cas = cas_of(&r->stamp)};
+    op->left_ms = left_ms;
 }
 
 static bool cas_fits(const struct record *r, uint64_t cas)
 {
-    return cache_cas(r) == cas;
+    return cas_of(&r->stamp) == cas;
 }
 
 /* -- steps -- */
@@ -55,6 +63,12 @@ static void set_fields(struct cache_op *op, const void *value, size_t len)
                                       .value_len = op->flags != 0 ? 4 : 0};
 }
 
+/* Of a value that was set all is known but its version. */
+static bool knows_value(const struct cache_op *op)
+{
+    return op->verb == CACHE_SET || op->verb == CACHE_ADD || op->verb == CACHE_REPLACE;
+}
+
 static void ask(struct cache_op *op, unsigned step, size_t fields, struct session_op *out)
 {
     static const enum session_op_type types[] = {
@@ -69,6 +83,7 @@ static void ask(struct cache_op *op, unsigned step, size_t fields, struct sessio
         out->ttl_ms = op->ttl_ms;
         out->ops = fields > 0 ? op->fields : NULL;
         out->op_count = fields;
+        out->bare = knows_value(op);
     }
     if (step != STEP_READ && step != STEP_CREATE) {
         out->has_match = op->matching;
@@ -151,6 +166,7 @@ void cache_op_deinit(struct cache_op *op)
     mem_free(op->joined);
     op->record = NULL;
     op->joined = NULL;
+    op->seen = (struct cache_seen){0};
 }
 
 static bool over(struct cache_op *op, enum cache_outcome outcome)
@@ -178,8 +194,15 @@ static void take_record(struct cache_op *op, struct session_result *r)
 {
     record_free(op->record);
     op->record = r->record;
-    op->left_ms = r->left_ms;
     r->record = NULL;
+    cache_op_see(op, op->record, r->left_ms);
+}
+
+static void see_stored(struct cache_op *op, const struct session_result *r)
+{
+    op->seen = (struct cache_seen){
+        .there = true, .value = op->value, .flags = op->flags, .cas = cas_of(&r->stamp)};
+    op->left_ms = r->left_ms;
 }
 
 /* -- after a read -- */
@@ -192,7 +215,7 @@ static void match_read(struct cache_op *op)
 
 static bool join(struct cache_op *op, struct session_op *out)
 {
-    struct slice old = cache_value(op->record), first = old, second = op->value;
+    struct slice old = value_of(op->record), first = old, second = op->value;
     if (op->verb == CACHE_PREPEND) {
         first = op->value;
         second = old;
@@ -250,7 +273,7 @@ static void set_number(struct cache_op *op)
 static bool count(struct cache_op *op, struct session_op *out)
 {
     uint64_t old;
-    if (!parse_number(op, cache_value(op->record), &old) || !counted(op, old))
+    if (!parse_number(op, value_of(op->record), &old) || !counted(op, old))
         return over(op, CACHE_NOT_NUMBER);
     set_number(op);
     ask_count(op, out);
@@ -276,7 +299,7 @@ static bool after_read(struct cache_op *op, struct session_op *out)
     case CACHE_COUNT:
         return count(op, out);
     case CACHE_DELETE_EQUAL:
-        if (!equal(cache_value(op->record), op->value))
+        if (!equal(value_of(op->record), op->value))
             return over(op, CACHE_UNEQUAL);
         ask(op, STEP_END, 0, out);
         return false;
@@ -320,10 +343,12 @@ static bool succeeded(struct cache_op *op, struct session_result *r, struct sess
         take_record(op, r);
         return after_read(op, out);
     }
-    if (r->record != NULL && !keeps_old)
+    if (knows_value(op) && !keeps_old)
+        see_stored(op, r);
+    else if (r->record != NULL && !keeps_old)
         take_record(op, r);
     if (op->verb == CACHE_COUNT && op->step == STEP_CHANGE && !op->matching &&
-        (op->record == NULL || !parse_number(op, cache_value(op->record), &op->number)))
+        (op->record == NULL || !parse_number(op, value_of(op->record), &op->number)))
         return failed(op, STEAD_E_NOMEM);
     return over(op, CACHE_DONE);
 }

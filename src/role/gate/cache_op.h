@@ -39,6 +39,14 @@ enum cache_outcome {
     CACHE_FAILED      /* `error` says why */
 };
 
+/* What is told of a record. Zero: there is none. */
+struct cache_seen {
+    bool there;
+    struct slice value; /* of op->record, of what was asked, or of the door until its next read */
+    uint32_t flags;
+    uint64_t cas; /* changes with every change of the record */
+};
+
 struct cache_op {
     /* What is wanted; all bytes stay the caller's until the end. */
     enum cache_verb verb;
@@ -48,7 +56,7 @@ struct cache_op {
     uint32_t ttl_ms; /* 0 = leaves it, or for a new record the kind's */
     bool has_cas;
     uint64_t cas;
-    bool want_old;    /* SET: keep the value that was there in `record` */
+    bool want_old;    /* SET: `seen` is the value that was there */
     bool is_signed;   /* COUNT: Redis's 64 bits with a sign; else memcached's, which wrap */
     bool down;        /* COUNT: memcached's decr, which ends at 0 */
     int64_t amount;   /* COUNT, signed */
@@ -59,9 +67,9 @@ struct cache_op {
     /* What came of it. */
     enum cache_outcome outcome;
     int error;
-    struct record *record; /* GET, TOUCH, TAKE, SET with want_old, COUNT, stores: may be NULL */
-    uint32_t left_ms;      /* of its life; 0 = for ever */
-    uint64_t number;       /* COUNT */
+    struct cache_seen seen; /* GET, TOUCH, TAKE, SET with want_old, COUNT, stores: may be none */
+    uint32_t left_ms;       /* of its life; 0 = for ever */
+    uint64_t number;        /* COUNT */
 
     /* Its own. */
     unsigned step, tries;
@@ -69,7 +77,8 @@ struct cache_op {
     struct stamp match;
     char text[CACHE_NUMBER_MAX];
     uint8_t flag_bytes[4];
-    uint8_t *joined; /* APPEND, PREPEND: what is written */
+    struct record *record; /* what was read, or written where that has to be known */
+    uint8_t *joined;       /* APPEND, PREPEND: what is written */
     struct field_op fields[2];
 };
 
@@ -79,11 +88,7 @@ void cache_op_start(struct cache_op *op, struct session_op *out);
 /* True: it is over, see outcome. False: submit the next. r->record is taken when it is wanted. */
 bool cache_op_result(struct cache_op *op, struct session_result *r, struct session_op *out);
 void cache_op_deinit(struct cache_op *op);
-
-/* The value and flags of a record; a record without an unnamed field has an empty one. */
-struct slice cache_value(const struct record *r);
-uint32_t cache_flags(const struct record *r);
-/* A number that changes with every change of the record. */
-uint64_t cache_cas(const struct record *r);
+/* Sees a record that stays the caller's, with its value. */
+void cache_op_see(struct cache_op *op, const struct record *r, uint32_t left_ms);
 
 #endif

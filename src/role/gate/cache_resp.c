@@ -376,16 +376,15 @@ static bool absent(const struct cache_op *op)
 static bool say_value(struct cache_conn *c, struct cache_call *call)
 {
     const struct cache_op *op = &call->op;
-    cache_count(op->record != NULL ? &c->door->config.counters->hits
-                                   : &c->door->config.counters->misses);
-    return op->record != NULL ? cache_say_bulk(c, cache_value(op->record)) : cache_say_null(c);
+    c->door->tally.hits += op->seen.there;
+    c->door->tally.misses += !op->seen.there;
+    return op->seen.there ? cache_say_bulk(c, op->seen.value) : cache_say_null(c);
 }
 
 static bool say_stored(struct cache_conn *c, struct cache_call *call)
 {
     const struct cache_op *op = &call->op;
-    if (op->outcome == CACHE_DONE)
-        cache_count(&c->door->config.counters->stores);
+    c->door->tally.stores += op->outcome == CACHE_DONE;
     if (op->want_old)
         return say_value(c, call);
     return op->outcome == CACHE_DONE ? cache_say_simple(c, "OK") : cache_say_null(c);
@@ -398,8 +397,7 @@ static bool say_done(struct cache_conn *c, struct cache_call *call)
 
 static bool say_length(struct cache_conn *c, struct cache_call *call)
 {
-    const struct record *r = call->op.record;
-    return cache_say_int(c, r != NULL ? (int64_t)cache_value(r).len : 0);
+    return cache_say_int(c, (int64_t)call->op.seen.value.len);
 }
 
 static bool say_number(struct cache_conn *c, struct cache_call *call)
@@ -480,8 +478,9 @@ static const struct command {
 
 static const struct command *command_named(struct slice name)
 {
+    char first = (char)(name.len > 0 ? *name.at & ~('a' ^ 'A') : 0);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        if (slice_is_nocase(name, commands[i].name))
+        if (first == *commands[i].name && slice_is_nocase(name, commands[i].name))
             return &commands[i];
     return NULL;
 }
@@ -492,8 +491,7 @@ static bool say_outcome(struct cache_conn *c, struct cache_call *call, const str
         return say_failure(c, &call->op);
     if (call->op.outcome == CACHE_NOT_NUMBER)
         return cache_say_error(c, NO_INTEGER);
-    if (call->op.outcome == CACHE_DONE && call->op.verb >= CACHE_DELETE)
-        cache_count(&c->door->config.counters->removals);
+    c->door->tally.removals += call->op.outcome == CACHE_DONE && call->op.verb >= CACHE_DELETE;
     if (m->say == say_length && absent(&call->op) && call->op.verb == CACHE_APPEND)
         return cache_say_int(c, 0);
     return m->say(c, call);
@@ -573,11 +571,9 @@ bool cache_resp_begin(struct cache_conn *c, struct cache_call *call)
     size_t argc = call->resp.argc;
     if (argc == 0)
         return true;
-    if (cache_resp_admin(c, call, &answered))
-        return answered;
-    const struct command *m = command_named(call->resp.argv[0]);
+    const struct command *m = c->admitted ? command_named(call->resp.argv[0]) : NULL;
     if (m == NULL)
-        return cache_say_unknown(c, call);
+        return cache_resp_admin(c, call, &answered) ? answered : cache_say_unknown(c, call);
     if (m->argc > 0 ? argc != (size_t)m->argc : argc < (size_t)-m->argc)
         return cache_say_arity(c, call);
     return run_command(c, call, m);

@@ -2,7 +2,7 @@
 #include "role/gate/cache_internal.h"
 
 #include "base/clock.h"
-#include "io/io.h"
+#include "base/mem.h"
 
 #include <string.h>
 
@@ -31,7 +31,7 @@ static bool run(struct cache_conn *c, struct cache_call *call, struct session_op
 {
     struct cache *d = c->door;
     for (;;) {
-        uint64_t now_ns = io_now_ns();
+        uint64_t now_ns = d->now_ns;
         struct session_result *r = NULL;
         step->deadline_ns = now_ns + deadline_ms(d, &call->op) * NS_PER_MS;
         step->request = (uint64_t)d->slots[c->slot].generation << 32 | c->slot;
@@ -47,10 +47,61 @@ static bool run(struct cache_conn *c, struct cache_call *call, struct session_op
     }
 }
 
+/* -- reads of what is here -- */
+
+struct reader {
+    struct cache *door;
+    struct cache_op *op;
+};
+
+static bool value_room(struct cache *d, size_t len)
+{
+    if (len <= d->value_cap)
+        return true;
+    char *larger = mem_realloc(d->value, len); /* RECORD_BYTES_MAX at most */
+    if (larger == NULL)
+        return false;
+    d->value = larger;
+    d->value_cap = len;
+    return true;
+}
+
+static void take(void *context, const struct session_reading *r)
+{
+    struct reader *reader = context;
+    struct cache *d = reader->door;
+    struct cache_seen *seen = &reader->op->seen;
+    cache_op_see(reader->op, r->record, r->left_ms);
+    if (!value_room(d, seen->value.len)) {
+        *seen = (struct cache_seen){0};
+        return;
+    }
+    if (seen->value.len > 0)
+        memcpy(d->value, seen->value.at, seen->value.len);
+    seen->value.at = d->value;
+}
+
+/* True: it is over. False: the read has to be submitted. */
+static bool read_here(struct cache *d, struct cache_op *op, struct session_op *step)
+{
+    struct reader reader = {d, op};
+    int status = store_read(d->config.store, step, d->now_ns, take, &reader);
+    if (status == STEAD_OK && op->seen.there) {
+        op->outcome = CACHE_DONE;
+        return true;
+    }
+    if (status == STEAD_OK || status == STEAD_PENDING)
+        return false;
+    struct session_result without = {.status = status};
+    return cache_op_result(op, &without, step);
+}
+
 bool cache_run(struct cache_conn *c, struct cache_call *call)
 {
     struct session_op step;
     cache_op_start(&call->op, &step);
+    if (call->op.verb == CACHE_GET && read_here(c->door, &call->op, &step))
+        return true;
     return run(c, call, &step);
 }
 

@@ -83,6 +83,43 @@ static int submit(struct store *s, unsigned mailbox, enum session_op_type type, 
     return store_submit(s, mailbox, &op, clock_ns(), out);
 }
 
+/* What was read without an operation. */
+struct reading {
+    unsigned calls;
+    char text[32];
+};
+
+static void take(void *context, const struct session_reading *r)
+{
+    struct reading *reading = context;
+    const struct field *f = record_get(r->record, "n", 1);
+    reading->calls++;
+    if (f && f->value_len < sizeof(reading->text))
+        memcpy(reading->text, field_value(f), f->value_len);
+}
+
+static bool reads_back(struct store *s, unsigned mailbox, unsigned id)
+{
+    struct key key;
+    struct reading reading = {0};
+    char name[32];
+    int len = snprintf(name, sizeof(name), "key-%u-%u", mailbox, id);
+    if (!key_set(&key, (uint8_t)kinds_find(store_kinds(s), "purchase"), name, (size_t)len))
+        return false;
+    struct session_op op = {.type = SESSION_READ, .key = &key};
+    int status = store_read(s, &op, clock_ns(), take, &reading);
+    return status == STEAD_OK && reading.calls == 1 && strcmp(reading.text, name) == 0;
+}
+
+static bool is_left_to_an_operation(struct store *s)
+{
+    struct key key;
+    struct reading reading = {0};
+    struct session_op op = {.type = SESSION_READ, .key = &key};
+    return key_set(&key, 0, "nobody's", 8) &&
+           store_read(s, &op, clock_ns(), take, &reading) == STEAD_PENDING && reading.calls == 0;
+}
+
 struct worker {
     struct store *store;
     unsigned mailbox;
@@ -101,6 +138,7 @@ static void *work(void *arg)
             w->good += err == STEAD_OK && r->status == STEAD_OK && r->request == i + 1 && r->record;
             session_result_free(r);
         }
+        w->good -= !reads_back(w->store, w->mailbox, i) || !is_left_to_an_operation(w->store);
         struct roster *roster = store_roster(w->store);
         w->good -= roster->count != 0;
         roster_unref(roster);

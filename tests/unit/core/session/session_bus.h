@@ -124,10 +124,11 @@ static inline void bus_keep_result(struct bus *b, struct session_result *r)
                                 .copies = r->copies,
                                 .left_ms = r->left_ms,
                                 .origin = r->origin,
+                                .stamp = r->stamp,
                                 .record = r->record};
     if (r->record) {
         const struct field *f = record_get(r->record, "", 0);
-        kept->stamp = r->record->stamp;
+        assert_int_equal(stamp_compare(&r->stamp, &r->record->stamp), 0);
         kept->value_len = f ? f->value_len : 0;
         if (f)
             memcpy(kept->value, field_value(f), f->value_len < 31 ? f->value_len : 31);

@@ -71,8 +71,22 @@ static int carry_out(struct store *s, const struct session_op *op, struct record
             return err;
         r->ttl_ms = op->ttl_ms ? op->ttl_ms : r->ttl_ms;
     }
-    *shown = record_clone(r);
+    *shown = r;
     return STEAD_OK;
+}
+
+/* With a delay, or where a test has a hand in it, nothing can be read without an operation. */
+int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
+               void (*take)(void *context, const struct session_reading *r), void *context)
+{
+    struct record *r = NULL;
+    assert_true(op->type == SESSION_READ && now_ns > 0);
+    if (s->delay || s->before || s->spoil[SESSION_READ])
+        return STEAD_PENDING;
+    int status = carry_out(s, op, &r);
+    if (status == STEAD_OK)
+        take(context, &(struct session_reading){r, r->ttl_ms - USED_MS});
+    return status;
 }
 
 int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,
@@ -94,13 +108,15 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
     struct session_result *r = mem_alloc(sizeof *r);
     r->request = op->request;
     r->copies = 2;
-    r->status = spoil && !done ? spoil : carry_out(s, op, &r->record);
-    r->left_ms = r->record ? r->record->ttl_ms - USED_MS : 0;
-    if (spoil && done) {
+    struct record *shown = NULL;
+    r->status = spoil && !done ? spoil : carry_out(s, op, &shown);
+    r->left_ms = shown ? shown->ttl_ms - USED_MS : 0;
+    if (shown)
+        r->stamp = shown->stamp;
+    if (spoil && done)
         r->status = spoil;
-        record_free(r->record);
-        r->record = NULL;
-    }
+    else if (shown && !op->bare)
+        r->record = record_clone(shown);
     if (!s->delay) {
         *out = r;
         return STEAD_OK;

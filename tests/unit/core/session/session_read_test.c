@@ -1,0 +1,185 @@
+/* session_read_test.c - reads that need no operation: they answer what the operation would, and
+ * leave to it what they may not answer. */
+#include "session_bus.h"
+
+/* What a read at node i gives without an operation; *value is the field "" then. */
+static int read_from(struct bus *b, int i, const struct key *k, uint64_t min_version,
+                     struct session_reading *reading, const char **value)
+{
+    static char text[64];
+    struct bus_node *n = &b->nodes[i];
+    unsigned shard = bus_shard(n, k);
+    struct session_op op = bus_op(SESSION_READ, k);
+    struct session_actions a;
+    struct list *l;
+    op.min_term = min_version > 0;
+    op.min_version = min_version;
+    session_actions_init(&a);
+    int status = session_read(n->shards[shard], &op, b->now_ns, &a, reading);
+    assert_true(list_empty(&a.results));
+    if (a.deadline_ns < n->deadline_ns[shard])
+        n->deadline_ns[shard] = a.deadline_ns;
+    while ((l = list_pop(&a.sends))) {
+        struct bus_message *m = calloc(1, sizeof(*m));
+        assert_non_null(m);
+        m->from = i;
+        m->msg = list_entry(l, struct msg, link);
+        list_append(&b->wire, &m->link);
+    }
+    *value = "";
+    if (status == STEAD_OK) {
+        const struct field *f = record_get(reading->record, "", 0);
+        snprintf(text, sizeof(text), "%.*s", (int)f->value_len, (const char *)field_value(f));
+        *value = text;
+    }
+    return status;
+}
+
+static void assert_reads(struct bus *b, int i, const struct key *k, int status, const char *value)
+{
+    struct session_reading reading;
+    const char *got;
+    assert_int_equal(read_from(b, i, k, 0, &reading, &got), status);
+    assert_string_equal(got, value);
+}
+
+static void it_answers_what_the_operation_would(void **state)
+{
+    (void)state;
+    struct bus b;
+    struct session_reading reading;
+    const char *value;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int holder = bus_find(&b, &k, true), stranger = bus_find(&b, &k, false);
+    uint64_t before = b.delivered, reads = bus_stats(&b, 0).reads_local;
+    assert_int_equal(read_from(&b, 0, &k, 0, &reading, &value), STEAD_OK);
+    assert_string_equal(value, "one");
+    assert_int_equal(bus_stats(&b, 0).reads_local, reads + 1);
+    assert_int_equal(reading.left_ms, bus_read(&b, 0, &k)->left_ms);
+    assert_reads(&b, holder, &k, STEAD_OK, "one");
+    assert_reads(&b, stranger, &k, STEAD_PENDING, "");
+    assert_int_equal(b.delivered, before);
+    bus_deinit(&b);
+}
+
+static void it_does_not_overtake_a_write(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int holder = bus_find(&b, &k, true);
+    bus_cut(&b, 0, holder, true);
+    bus_results_free(&b);
+    uint64_t asked = bus_ask_set(&b, 0, SESSION_CHANGE, &k, "two");
+    assert_null(bus_result(&b, asked));
+    assert_reads(&b, 0, &k, STEAD_PENDING, "");
+    bus_cut(&b, 0, holder, false);
+    assert_int_equal(bus_wait(&b, asked)->status, STEAD_OK);
+    assert_reads(&b, 0, &k, STEAD_OK, "two");
+    assert_reads(&b, holder, &k, STEAD_OK, "two");
+    bus_deinit(&b);
+}
+
+static void a_holder_without_a_lease_leaves_it(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int holder = bus_find(&b, &k, true);
+    bus_cut(&b, 0, holder, true);
+    assert_reads(&b, holder, &k, STEAD_OK, "one");
+    b.now_ns += BUS_LEASE_NS;
+    assert_reads(&b, holder, &k, STEAD_PENDING, "");
+    assert_reads(&b, 0, &k, STEAD_PENDING, ""); /* the owner waits for contact too */
+    bus_deinit(&b);
+}
+
+static void versions_and_ends_are_as_of_the_operation(void **state)
+{
+    (void)state;
+    struct bus b;
+    struct session_reading reading;
+    const char *value;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key final = bus_key(&b, "auth", "alice"), versioned = bus_key(&b, "app", "k");
+    assert_int_equal(bus_create(&b, 0, &final, "one")->status, STEAD_OK);
+    assert_int_equal(bus_create(&b, 0, &versioned, "one")->status, STEAD_OK);
+    int holder = bus_find(&b, &final, true);
+    assert_int_equal(read_from(&b, 0, &final, 1, &reading, &value), STEAD_OK);
+    assert_int_equal(read_from(&b, 0, &final, 9, &reading, &value), STEAD_E_CONFLICT);
+    assert_int_equal(read_from(&b, holder, &final, 9, &reading, &value), STEAD_PENDING);
+    assert_int_equal(bus_end(&b, 0, &final)->status, STEAD_OK);
+    assert_int_equal(bus_end(&b, 0, &versioned)->status, STEAD_OK);
+    assert_reads(&b, 0, &final, STEAD_E_ENDED, "");
+    assert_reads(&b, 0, &versioned, STEAD_E_ABSENT, "");
+    bus_deinit(&b);
+}
+
+static void it_keeps_a_record_alive(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_kind(&b, "auth")->ttl_ms = 2000;
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int holder = bus_find(&b, &k, true);
+    for (int i = 0; i < 6; i++) {
+        bus_run(&b, 1200);
+        assert_reads(&b, i % 2 ? holder : 0, &k, STEAD_OK, "one");
+    }
+    bus_run(&b, 2100);
+    assert_int_equal(bus_read(&b, 0, &k)->status, STEAD_E_ABSENT);
+    bus_deinit(&b);
+}
+
+static void a_bare_write_says_its_stamp_alone(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    for (int i = 0; i < 3; i++) { /* at its owner, or passed on to it */
+        struct field_op set = {.type = FIELD_SET,
+                               .name = (const uint8_t *)"",
+                               .value = (const uint8_t *)"x",
+                               .value_len = 1};
+        struct session_op op = bus_op(SESSION_CHANGE, &k);
+        op.ops = &set;
+        op.op_count = 1;
+        op.bare = true;
+        struct bus_result *r = bus_do(&b, i, op);
+        assert_int_equal(r->status, STEAD_OK);
+        assert_null(r->record);
+        assert_int_equal(r->stamp.term, 1);
+        assert_int_equal(r->stamp.version, 2 + i);
+        assert_true(r->left_ms > 0);
+    }
+    bus_deinit(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_answers_what_the_operation_would),
+        cmocka_unit_test(it_does_not_overtake_a_write),
+        cmocka_unit_test(a_holder_without_a_lease_leaves_it),
+        cmocka_unit_test(versions_and_ends_are_as_of_the_operation),
+        cmocka_unit_test(it_keeps_a_record_alive),
+        cmocka_unit_test(a_bare_write_says_its_stamp_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
