@@ -172,6 +172,20 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
     return *out ? STEAD_OK : STEAD_PENDING;
 }
 
+/* After a step without an operation; with the shard's lock held, which it gives back. */
+static void take_short(struct store *s, struct shard *shard, struct session_actions *a)
+{
+    bool sooner = a->deadline_ns < atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
+    if (sooner)
+        atomic_store_explicit(&shard->deadline_ns, a->deadline_ns, memory_order_relaxed);
+    store_outbox_put(s, a);
+    store_notices_put(s, a);
+    session_actions_clear(a);
+    pthread_mutex_unlock(&shard->lock);
+    if (sooner)
+        store_wake_mesh(s);
+}
+
 int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
                void (*take)(void *context, const struct session_reading *r), void *context)
 {
@@ -183,15 +197,24 @@ int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
     int status = session_read(shard->session, op, now_ns, &a, &reading);
     if (status == STEAD_OK)
         take(context, &reading);
-    bool sooner = a.deadline_ns < atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
-    if (sooner)
-        atomic_store_explicit(&shard->deadline_ns, a.deadline_ns, memory_order_relaxed);
-    store_outbox_put(s, &a);
-    store_notices_put(s, &a);
-    session_actions_clear(&a);
-    pthread_mutex_unlock(&shard->lock);
-    if (sooner)
-        store_wake_mesh(s);
+    take_short(s, shard, &a);
+    return status;
+}
+
+int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, struct stamp *stamp,
+                uint32_t *left_ms)
+{
+    struct shard *shard = shard_of(s, op->key);
+    struct session_actions a;
+    struct session_reading reading;
+    session_actions_init(&a);
+    pthread_mutex_lock(&shard->lock);
+    int status = session_write(shard->session, op, now_ns, &a, &reading);
+    if (status == STEAD_OK) {
+        *stamp = reading.record->stamp;
+        *left_ms = reading.left_ms;
+    }
+    take_short(s, shard, &a);
     return status;
 }
 

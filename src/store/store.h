@@ -53,6 +53,10 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
  * what it wants, and calls nothing of the store. STEAD_PENDING: the read has to be submitted. */
 int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
                void (*take)(void *context, const struct session_reading *r), void *context);
+/* The same for a CHANGE that no other node has to hear of; *stamp and *left_ms are then those of
+ * the record. */
+int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, struct stamp *stamp,
+                uint32_t *left_ms);
 /* The next result that waits in a mailbox; NULL: none. The caller frees it. */
 struct session_result *store_collect(struct store *s, unsigned mailbox);
 

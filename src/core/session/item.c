@@ -245,6 +245,13 @@ static bool evict_any(struct session *s)
     return false;
 }
 
+bool item_has_room(const struct session *s, uint8_t kind, size_t bytes)
+{
+    uint64_t limit = s->kinds.kind[kind].memory_bytes;
+    return (limit == 0 || table_kind_memory(s->table, kind) + bytes <= limit) &&
+           table_memory(s->table) + bytes <= s->config.memory_bytes;
+}
+
 /* Makes room within the kind's limit, then within the common one, to which all kinds that evict
  * contribute. Nothing is evicted for what has no place anyhow. */
 bool item_room_make(struct session *s, uint8_t kind, size_t bytes)

@@ -50,6 +50,7 @@ uint64_t item_owner(struct session *s, const struct item *item);
  * nothing was merged, and what the copy had may be nowhere else. */
 int item_merge(struct session *s, struct item *item, const struct record *r, bool *changed,
                unsigned *lost) __attribute__((warn_unused_result));
+bool item_has_room(const struct session *s, uint8_t kind, size_t bytes); /* without eviction */
 bool item_room_make(struct session *s, uint8_t kind,
                     size_t bytes); /* false: the limit is reached */
 

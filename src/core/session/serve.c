@@ -18,10 +18,10 @@ static bool is_read(const struct waiter *w)
     return w->op.type == SESSION_READ;
 }
 
-static bool matches(const struct waiter *w, const struct record *r)
+static bool matches(const struct session_op *op, const struct record *r)
 {
-    return !w->op.has_match ||
-           (w->op.match.term == r->stamp.term && w->op.match.version == r->stamp.version);
+    return !op->has_match ||
+           (op->match.term == r->stamp.term && op->match.version == r->stamp.version);
 }
 
 static int status_of_tombstone(const struct record *r)
@@ -78,16 +78,16 @@ static size_t op_bytes(const struct session_op *op)
     return size;
 }
 
-static int apply(struct session *s, struct waiter *w, struct item *item)
+static int apply(struct session *s, const struct session_op *op, struct item *item)
 {
     struct record *r = item->record;
     struct stamp next = {r->stamp.term, r->stamp.version + 1, s->self_inc};
-    if (w->op.type == SESSION_END) {
+    if (op->type == SESSION_END) {
         if (record_is_tombstone(r))
             return status_of_tombstone(r);
-        if (!matches(w, r))
+        if (!matches(op, r))
             return STEAD_E_CONFLICT;
-        if (kind_of(s, &w->key)->deletion == DELETE_FINAL)
+        if (kind_of(s, op->key)->deletion == DELETE_FINAL)
             record_end(r, &next, now_s(s));
         else
             record_die(r, &next, now_s(s));
@@ -95,24 +95,31 @@ static int apply(struct session *s, struct waiter *w, struct item *item)
         expiry_set(s, item, 0);
         return STEAD_OK;
     }
-    bool again = w->op.type == SESSION_CREATE_IF_ABSENT && record_is_tombstone(r) && !r->ended;
-    if (w->op.type != SESSION_CHANGE && !again)
+    bool again = op->type == SESSION_CREATE_IF_ABSENT && record_is_tombstone(r) && !r->ended;
+    if (op->type != SESSION_CHANGE && !again)
         return r->ended ? STEAD_E_ENDED : STEAD_E_EXISTS;
-    if (w->op.type == SESSION_CHANGE && record_is_tombstone(r))
+    if (op->type == SESSION_CHANGE && record_is_tombstone(r))
         return status_of_tombstone(r);
-    if (!matches(w, r))
+    if (!matches(op, r))
         return STEAD_E_CONFLICT;
-    if (!item_room_make(s, w->key.kind, op_bytes(&w->op)))
+    if (!item_room_make(s, op->key->kind, op_bytes(op)))
         return STEAD_E_FULL;
-    int err = record_apply(r, w->op.ops, w->op.op_count, &next, now_s(s));
+    int err = record_apply(r, op->ops, op->op_count, &next, now_s(s));
     if (err)
         return err;
-    if (w->op.ttl_ms || again)
-        r->ttl_ms = w->op.ttl_ms ? w->op.ttl_ms : kind_of(s, &w->key)->ttl_ms;
+    if (op->ttl_ms || again)
+        r->ttl_ms = op->ttl_ms ? op->ttl_ms : kind_of(s, op->key)->ttl_ms;
     table_recount(s->table, item);
-    if (w->op.ttl_ms || again || kind_of(s, &w->key)->sliding)
+    if (op->ttl_ms || again || kind_of(s, op->key)->sliding)
         expiry_set(s, item, r->ttl_ms);
     return STEAD_OK;
+}
+
+static void purge(struct session *s, struct item *item)
+{
+    uint32_t split_s = (uint32_t)(s->config.split_max_ms / 1000);
+    if (now_s(s) > split_s)
+        record_purge(item->record, now_s(s) - split_s);
 }
 
 /* The writes at the head of the queue go into one round; a read behind them waits for it. */
@@ -120,9 +127,7 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
 {
     bool any = false;
     struct waiter *next;
-    uint32_t split_s = (uint32_t)(s->config.split_max_ms / 1000);
-    if (now_s(s) > split_s)
-        record_purge(item->record, now_s(s) - split_s);
+    purge(s, item);
     round_mark(s, w, item);
     for (int n = 0; n < BATCH_MAX && (next = first_waiter(w)) && !is_read(next); n++) {
         list_remove(&next->link);
@@ -131,7 +136,7 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
         if (err == STEAD_E_FULL && item->state->count > 0)
             err = STEAD_OK;
         if (!err || next->op.type == SESSION_END)
-            err = err == STEAD_E_ALONE ? err : apply(s, next, item);
+            err = err == STEAD_E_ALONE ? err : apply(s, &next->op, item);
         if (err) {
             waiter_fail(s, next, err);
             continue;
@@ -343,6 +348,30 @@ int serve_read(struct session *s, const struct session_op *op, struct item **out
         return STEAD_PENDING;
     *out = item;
     return read_item(s, op, item);
+}
+
+/* A round of it would ask nobody. */
+static bool is_alone(struct session *s, struct item *item)
+{
+    const struct kind *k = kind_of(s, &item->record->key);
+    bool wait;
+    return item->role == ROLE_OWNER && s->peer_count == 0 && s->self_state == PEER_UP &&
+           item->state->count == 0 && item->record->holder_count == 0 &&
+           !list_linked(&item->queue) && (k->copies <= 1 || k->when_alone == ALONE_ACCEPT) &&
+           item_confident(s, item, &wait);
+}
+
+int serve_write(struct session *s, const struct session_op *op, struct item **out)
+{
+    struct item *item = s->peer_count == 0 ? table_find(s->table, op->key) : NULL;
+    if (!item || (s->work_count > 0 && work_find(s, op->key)) || !is_alone(s, item))
+        return STEAD_PENDING;
+    /* Without a work about it, the item itself might be evicted. */
+    if (!item_has_room(s, op->key->kind, op_bytes(op)))
+        return STEAD_PENDING;
+    *out = item;
+    purge(s, item);
+    return apply(s, op, item);
 }
 
 void serve_waiter(struct session *s, struct waiter *w)

@@ -327,6 +327,22 @@ int session_read(struct session *s, const struct session_op *op, uint64_t now_ns
     return status;
 }
 
+int session_write(struct session *s, const struct session_op *op, uint64_t now_ns,
+                  struct session_actions *out, struct session_reading *reading)
+{
+    struct item *item;
+    assert(op->type == SESSION_CHANGE && op->key->kind < s->kinds.count);
+    s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
+    s->out = out;
+    int status = serve_write(s, op, &item);
+    if (status == STEAD_OK) {
+        *reading = (struct session_reading){item->record, item_left_ms(s, item)};
+        out->deadline_ns = item->expiry.at_ns;
+    }
+    s->out = NULL;
+    return status;
+}
+
 static void count_records(struct session *s, struct session_stats *out)
 {
     out->records = table_count(s->table);

@@ -147,6 +147,10 @@ struct session_reading {
 int session_read(struct session *s, const struct session_op *op, uint64_t now_ns,
                  struct session_actions *out, struct session_reading *reading);
 
+/* The same for a CHANGE of a record whose copies no other node is to keep: it is done at once. */
+int session_write(struct session *s, const struct session_op *op, uint64_t now_ns,
+                  struct session_actions *out, struct session_reading *reading);
+
 /* The key that a message is about, so that the store can find its shard. False: malformed. A
  * message that is about no key in particular (SYNC) has key->len 0 and goes to every shard. */
 bool session_message_key(const uint8_t *bytes, size_t len, struct key *key);

@@ -142,5 +142,7 @@ void serve_waiter(struct session *s, struct waiter *w);
 /* A read by the same rules without a waiter: its status and *out, or STEAD_PENDING when it is to
  * become a waiter. */
 int serve_read(struct session *s, const struct session_op *op, struct item **out);
+/* The same for a write of a record that no other node is to hold. */
+int serve_write(struct session *s, const struct session_op *op, struct item **out);
 
 #endif

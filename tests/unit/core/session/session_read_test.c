@@ -171,6 +171,95 @@ static void a_bare_write_says_its_stamp_alone(void **state)
     bus_deinit(&b);
 }
 
+/* -- writes that need no operation -- */
+
+static int write_from(struct bus *b, int i, const struct key *k, const char *text, size_t len,
+                      struct session_reading *reading)
+{
+    struct bus_node *n = &b->nodes[i];
+    unsigned shard = bus_shard(n, k);
+    struct field_op set = {.type = FIELD_SET,
+                           .name = (const uint8_t *)"",
+                           .value = (const uint8_t *)text,
+                           .value_len = len};
+    struct session_op op = bus_op(SESSION_CHANGE, k);
+    struct session_actions a;
+    op.ops = &set;
+    op.op_count = 1;
+    session_actions_init(&a);
+    int status = session_write(n->shards[shard], &op, b->now_ns, &a, reading);
+    assert_true(list_empty(&a.results) && list_empty(&a.sends));
+    if (a.deadline_ns < n->deadline_ns[shard])
+        n->deadline_ns[shard] = a.deadline_ns;
+    return status;
+}
+
+static void alone_a_write_is_done_at_once(void **state)
+{
+    (void)state;
+    struct bus b;
+    struct session_reading reading;
+    bus_init(&b);
+    bus_kind(&b, "app")->when_alone = ALONE_ACCEPT;
+    bus_kind(&b, "app")->ttl_ms = 2000;
+    bus_kind(&b, "auth")->when_alone = ALONE_REFUSE;
+    bus_begin(&b, 1);
+    struct key k = bus_key(&b, "app", "k"), refused = bus_key(&b, "auth", "alice");
+    assert_int_equal(write_from(&b, 0, &k, "zero", 4, &reading), STEAD_PENDING);
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    assert_int_equal(write_from(&b, 0, &k, "two", 3, &reading), STEAD_OK);
+    assert_int_equal(reading.record->stamp.version, 2);
+    assert_int_equal(reading.left_ms, 2000);
+    struct bus_result *r = bus_read(&b, 0, &k);
+    assert_string_equal(r->value, "two");
+    assert_int_equal(r->stamp.version, 2);
+    assert_int_equal(bus_change(&b, 0, &k, "three")->stamp.version, 3);
+    assert_int_equal(write_from(&b, 0, &refused, "x", 1, &reading), STEAD_PENDING);
+    bus_run(&b, 2100); /* its life ends as any other's */
+    assert_int_equal(bus_read(&b, 0, &k)->status, STEAD_E_ABSENT);
+    bus_deinit(&b);
+}
+
+static void a_write_that_others_are_to_keep_takes_a_round(void **state)
+{
+    (void)state;
+    struct bus b;
+    struct session_reading reading;
+    bus_init(&b);
+    bus_kind(&b, "app")->when_alone = ALONE_ACCEPT;
+    bus_begin(&b, 2);
+    struct key k = bus_key(&b, "app", "k");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    assert_int_equal(write_from(&b, 0, &k, "two", 3, &reading), STEAD_PENDING);
+    assert_int_equal(write_from(&b, 1, &k, "two", 3, &reading), STEAD_PENDING);
+    bus_kill(&b, 1);
+    bus_run(&b, 3000); /* it is known, and may return */
+    assert_int_equal(write_from(&b, 0, &k, "two", 3, &reading), STEAD_PENDING);
+    assert_string_equal(bus_read(&b, 0, &k)->value, "one");
+    bus_deinit(&b);
+}
+
+/* Where room has to be made, the record itself might go. */
+static void where_it_is_full_an_operation_makes_room(void **state)
+{
+    (void)state;
+    static char large[20000];
+    struct bus b;
+    struct session_reading reading;
+    bus_init(&b);
+    memset(large, 'x', sizeof(large));
+    bus_kind(&b, "app")->when_alone = ALONE_ACCEPT;
+    bus_kind(&b, "app")->when_full = FULL_EVICT;
+    bus_kind(&b, "app")->memory_bytes = 32768;
+    bus_begin(&b, 1);
+    struct key k = bus_key(&b, "app", "k");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    assert_int_equal(write_from(&b, 0, &k, large, sizeof(large), &reading), STEAD_OK);
+    assert_int_equal(write_from(&b, 0, &k, large, sizeof(large), &reading), STEAD_PENDING);
+    assert_int_equal(bus_read(&b, 0, &k)->value_len, sizeof(large));
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +269,9 @@ int main(void)
         cmocka_unit_test(versions_and_ends_are_as_of_the_operation),
         cmocka_unit_test(it_keeps_a_record_alive),
         cmocka_unit_test(a_bare_write_says_its_stamp_alone),
+        cmocka_unit_test(alone_a_write_is_done_at_once),
+        cmocka_unit_test(a_write_that_others_are_to_keep_takes_a_round),
+        cmocka_unit_test(where_it_is_full_an_operation_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

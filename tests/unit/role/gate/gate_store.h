@@ -89,6 +89,22 @@ int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
     return status;
 }
 
+int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, struct stamp *stamp,
+                uint32_t *left_ms)
+{
+    struct record *r = NULL;
+    assert_true(op->type == SESSION_CHANGE && op->bare && now_ns > 0);
+    if (s->delay || s->before || s->spoil[SESSION_CHANGE])
+        return STEAD_PENDING;
+    s->last_ttl_ms = op->ttl_ms;
+    int status = carry_out(s, op, &r);
+    if (status == STEAD_OK) {
+        *stamp = r->stamp;
+        *left_ms = r->ttl_ms - USED_MS;
+    }
+    return status;
+}
+
 int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,
                  struct session_result **out)
 {
