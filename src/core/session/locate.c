@@ -15,6 +15,7 @@ void locate_start(struct session *s, struct work *w)
     w->held++;
     s->stats.reads_missed++;
     work_begin(s, w, WORK_LOCATE);
+    w->missing = s->missing;
     if (!work_target_heard(s, w)) {
         work_begin(s, w, WORK_IDLE);
         work_fail(s, w, STEAD_E_NOMEM, true);
@@ -32,6 +33,7 @@ void locate_asked(struct session *s, uint64_t from, const struct message *m)
     struct message reply = {.type = MESSAGE_LOCATED, .key = m->key, .token = m->token};
     if (!item) {
         reply.status = (uint8_t)-STEAD_E_ABSENT;
+        reply.missing = (uint8_t)(s->missing < UINT8_MAX ? s->missing : UINT8_MAX);
     } else {
         reply.status = item->record->ended ? (uint8_t)-STEAD_E_ENDED : 0;
         reply.stamp = item->record->stamp;
@@ -53,6 +55,7 @@ void locate_answered(struct session *s, uint64_t from, const struct message *m)
                                           : ANSWER_NONE;
     t->stamp = m->stamp;
     t->owner = m->peer;
+    w->missing = m->missing > w->missing ? m->missing : w->missing;
     w->held++;
     locate_check(s, w);
     w->held--;
@@ -83,10 +86,11 @@ static uint64_t best_place(struct session *s, const struct work *w)
     return placement_first(s, &w->key, have, count, false);
 }
 
-/* asked_ns: when the others were asked. */
+/* asked_ns: when the others were asked. They may know of losses from before this node's time. */
 static void finish_absent(struct session *s, struct work *w, uint64_t asked_ns)
 {
-    bool lost = s->missing >= kind_of(s, &w->key)->copies;
+    size_t missing = s->missing > w->missing ? s->missing : w->missing;
+    bool lost = missing >= kind_of(s, &w->key)->copies;
     struct list again, *l;
     list_init(&again);
     while ((l = list_pop(&w->queue))) {

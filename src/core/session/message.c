@@ -22,14 +22,15 @@ enum part {
     PART_OUTCOME = 1 << 9, /* copies, origin */
     PART_SHARD = 1 << 10,  /* index, count */
     PART_OP = 1 << 11,
-    PART_RECORD = 1 << 12 /* one byte, then the record if it is 1 */
+    PART_MISSING = 1 << 12,
+    PART_RECORD = 1 << 13 /* one byte, then the record if it is 1 */
 };
 
 static const unsigned parts_of[] = {
     [MESSAGE_FORWARD] = PART_TOKEN | PART_HOPS | PART_OP,
     [MESSAGE_RESULT] = PART_TOKEN | PART_LIFE | PART_STATUS | PART_OUTCOME | PART_RECORD,
     [MESSAGE_LOCATE] = PART_TOKEN,
-    [MESSAGE_LOCATED] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER,
+    [MESSAGE_LOCATED] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_MISSING,
     [MESSAGE_CLAIM] = PART_TOKEN | PART_STAMP | PART_PEER | PART_DIGEST,
     [MESSAGE_CLAIMED] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_RECORD,
     [MESSAGE_REPLICATE] =
@@ -168,6 +169,8 @@ static void put_parts(struct wire_writer *w, const struct message *m, const stru
         wire_put_u8(w, m->index);
         wire_put_u8(w, m->count);
     }
+    if (parts & PART_MISSING)
+        wire_put_u8(w, m->missing);
     if (parts & PART_OP)
         put_op(w, &m->op);
     if (parts & PART_RECORD) {
@@ -240,6 +243,8 @@ static int get_parts(struct wire_reader *r, struct message *m)
         m->index = wire_u8(r);
         m->count = wire_u8(r);
     }
+    if (parts & PART_MISSING)
+        m->missing = wire_u8(r);
     if (parts & PART_OP) {
         int err = get_op(r, &m->op);
         if (err)

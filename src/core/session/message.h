@@ -43,6 +43,7 @@ struct message {
     uint32_t left_ms; /* of its life; 0 = no expiry */
     uint8_t status;   /* a stead_error with its sign turned */
     uint8_t hops, copies, origin, index, count;
+    uint8_t missing;       /* nodes that may come back with copies, as the sender sees it */
     struct session_op op;  /* FORWARD; key, ops are set by the decoder, see message_op_free */
     const uint8_t *record; /* an encoded record, in the message's bytes; NULL = none */
     size_t record_len;

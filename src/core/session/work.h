@@ -97,6 +97,7 @@ struct work {
     struct target *targets;
     size_t drop_count;
     uint64_t drops[RECORD_HOLDERS_MAX * 2]; /* peers with a copy that are no holders any more */
+    size_t missing; /* LOCATE: nodes that may come back with copies, by those who answered */
     size_t passed_count;
     struct copy passed[RECORD_HOLDERS_MAX]; /* ROUND: holders without room, and what they have */
     size_t rival_count;

@@ -500,6 +500,29 @@ static void absent_and_unreachable_are_two_answers(void **state)
     bus_deinit(&b);
 }
 
+/* A newcomer has never heard of the node that has the only copy; others have. */
+static void others_know_who_is_missing(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_kind(&b, "auth")->copies = 1;
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice"), none = bus_key(&b, "auth", "nobody");
+    assert_int_equal(bus_create(&b, 2, &k, "one")->status, STEAD_OK);
+    bus_pause(&b, 2);
+    bus_kill(&b, 1);
+    bus_run(&b, 2000);
+    bus_start(&b, 1, 55, 1, PEER_UP);
+    bus_run(&b, 300);
+    assert_int_equal(bus_read(&b, 1, &k)->status, STEAD_E_UNREACHABLE);
+    bus_resume(&b, 2);
+    bus_run(&b, 300);
+    assert_answer(bus_read(&b, 1, &k), STEAD_OK, "one");
+    assert_int_equal(bus_read(&b, 1, &none)->status, STEAD_E_ABSENT);
+    bus_deinit(&b);
+}
+
 static void a_record_ends_with_its_life(void **state)
 {
     (void)state;
@@ -663,6 +686,7 @@ int main(void)
         cmocka_unit_test(a_kind_that_evicts_takes_the_new_and_keeps_tombstones),
         cmocka_unit_test(a_deadline_is_kept_and_what_waits_is_bounded),
         cmocka_unit_test(absent_and_unreachable_are_two_answers),
+        cmocka_unit_test(others_know_who_is_missing),
         cmocka_unit_test(a_record_ends_with_its_life),
         cmocka_unit_test(an_answer_says_what_is_left_of_the_life),
         cmocka_unit_test(reading_a_copy_keeps_the_record_alive),
