@@ -11,9 +11,10 @@
 #define SIM_TIME_MAX SEC(400)
 
 static const char *const scenario_names[SCENARIO_COUNT] = {
-    [SCENARIO_CALM] = "calm",     [SCENARIO_KILLS] = "kills", [SCENARIO_ROLLING] = "rolling",
-    [SCENARIO_PAUSES] = "pauses", [SCENARIO_SICK] = "sick",   [SCENARIO_PARTITION] = "partition",
-    [SCENARIO_LOSSY] = "lossy",   [SCENARIO_FULL] = "full",   [SCENARIO_CLONE] = "clone",
+    [SCENARIO_CALM] = "calm",       [SCENARIO_KILLS] = "kills", [SCENARIO_ROLLING] = "rolling",
+    [SCENARIO_PAUSES] = "pauses",   [SCENARIO_SICK] = "sick",   [SCENARIO_PARTITION] = "partition",
+    [SCENARIO_SHATTER] = "shatter", [SCENARIO_LINK] = "link",   [SCENARIO_FENCE] = "fence",
+    [SCENARIO_LOSSY] = "lossy",     [SCENARIO_FULL] = "full",   [SCENARIO_CLONE] = "clone",
     [SCENARIO_MIXED] = "mixed",
 };
 
@@ -202,10 +203,11 @@ static enum sim_scenario sim_pick_scenario(struct sim *s)
     static const struct {
         enum sim_scenario scenario;
         unsigned weight;
-    } weights[] = {{SCENARIO_CALM, 4},    {SCENARIO_KILLS, 17}, {SCENARIO_ROLLING, 14},
-                   {SCENARIO_PAUSES, 12}, {SCENARIO_SICK, 5},   {SCENARIO_PARTITION, 14},
-                   {SCENARIO_LOSSY, 9},   {SCENARIO_FULL, 5},   {SCENARIO_CLONE, 3},
-                   {SCENARIO_MIXED, 17}};
+    } weights[] = {{SCENARIO_CALM, 4},    {SCENARIO_KILLS, 14}, {SCENARIO_ROLLING, 12},
+                   {SCENARIO_PAUSES, 11}, {SCENARIO_SICK, 4},   {SCENARIO_PARTITION, 11},
+                   {SCENARIO_SHATTER, 4}, {SCENARIO_LINK, 5},   {SCENARIO_FENCE, 4},
+                   {SCENARIO_LOSSY, 8},   {SCENARIO_FULL, 5},   {SCENARIO_CLONE, 3},
+                   {SCENARIO_MIXED, 15}};
     uint64_t draw = rng_below(&s->rng, 100);
     for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
         if (draw < weights[i].weight)

@@ -60,6 +60,9 @@ enum sim_scenario {
     SCENARIO_PAUSES,  /* nodes that do not run for a while */
     SCENARIO_SICK,    /* one long pause; the others must be held up once and briefly */
     SCENARIO_PARTITION, /* symmetric and one-way, with a heal */
+    SCENARIO_SHATTER,   /* cut in three, owners alone, while all write the same few records */
+    SCENARIO_LINK,      /* two nodes do not hear each other, and all others hear both */
+    SCENARIO_FENCE,     /* owners stand still within a write, and their records are in demand */
     SCENARIO_LOSSY,     /* bursts of loss and delay, links that eat big frames, big records */
     SCENARIO_FULL,      /* little memory: most have no room now and then */
     SCENARIO_CLONE,     /* a second process with the same node id and name elsewhere */

@@ -9,14 +9,62 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEYS_LIVE_MAX 40
 #define APP_KEYS 6 /* fixed names, created if absent */
 #define VALUE_BIG_MIN 3000
 #define VALUE_BIG_MAX 200000
 #define VALUE_BIG_MAX_FULL 8000 /* where memory is short */
-#define THINK_MIN_MS 20
-#define THINK_MAX_MS 250
 #define PATIENCE_BEYOND_MS 1500
+
+#define FENCE_STUBBORN 2 /* clients who ask a node that stands still, where others find out */
+
+/* What clients like, by scenario. */
+struct manner {
+    unsigned keys;   /* the newest so many are worked with */
+    unsigned fresh;  /* of 1000 wishes: a new record */
+    unsigned reads;  /* of 100 other wishes */
+    unsigned counts; /* of 1000 changes: add to the counter too */
+    unsigned think_min_ms, think_max_ms;
+    bool ends; /* records are ended */
+    unsigned kind_count;
+    uint8_t kinds[6];
+};
+
+static const struct manner usual = {
+    .keys = 40,
+    .fresh = 80,
+    .reads = 45,
+    .counts = 150,
+    .think_min_ms = 20,
+    .think_max_ms = 250,
+    .ends = true,
+    .kind_count = 6,
+    .kinds = {KIND_PURCHASE, KIND_PURCHASE, KIND_CART, KIND_TRIPLE, KIND_TLS, KIND_BRIEF}};
+/* A few records in demand: what gets lost of one is soon missed. */
+static const struct manner demand = {
+    .keys = 4,
+    .fresh = 4,
+    .reads = 70,
+    .counts = 700,
+    .think_min_ms = 1,
+    .think_max_ms = 20,
+    .kind_count = 4,
+    .kinds = {KIND_PURCHASE, KIND_PURCHASE, KIND_CART, KIND_TRIPLE}};
+/* A few that all write, with copies on three nodes. */
+static const struct manner scramble = {.keys = 3,
+                                       .fresh = 4,
+                                       .reads = 30,
+                                       .counts = 150,
+                                       .think_min_ms = 1,
+                                       .think_max_ms = 30,
+                                       .kind_count = 1,
+                                       .kinds = {KIND_TRIPLE}};
+
+static const struct manner *client_manner(const struct sim *s)
+{
+    return s->scenario == SCENARIO_FENCE     ? &demand
+           : s->scenario == SCENARIO_SHATTER ? &scramble
+                                             : &usual;
+}
 
 struct client_state {
     struct rng rng;
@@ -62,13 +110,12 @@ void sim_clients_free(struct sim *s)
 
 static uint32_t client_new_key(struct sim *s)
 {
-    static const uint8_t kinds[] = {KIND_PURCHASE, KIND_PURCHASE, KIND_CART,
-                                    KIND_TRIPLE,   KIND_TLS,      KIND_BRIEF};
+    const struct manner *m = client_manner(s);
     struct client_state *st = client_state(s);
     char name[40];
     int len =
         snprintf(name, sizeof name, "s%zu-%08x", s->model->key_count, (unsigned)rng_u64(&st->rng));
-    return sim_model_add_key(s, kinds[rng_below(&st->rng, sizeof kinds)], name, (size_t)len);
+    return sim_model_add_key(s, m->kinds[rng_below(&st->rng, m->kind_count)], name, (size_t)len);
 }
 
 /* A key that clients still work with; UINT32_MAX: none was found. */
@@ -76,7 +123,8 @@ static uint32_t client_some_key(struct sim *s)
 {
     struct client_state *st = client_state(s);
     size_t count = s->model->key_count;
-    size_t window = count < KEYS_LIVE_MAX ? count : KEYS_LIVE_MAX;
+    size_t most = client_manner(s)->keys;
+    size_t window = count < most ? count : most;
     for (unsigned tries = 0; tries < 5; tries++) {
         size_t i = sim_chance(&st->rng, 200) ? rng_below(&st->rng, count)
                                              : count - 1 - rng_below(&st->rng, window);
@@ -105,7 +153,8 @@ static void client_wish_fields(struct sim *s, struct model_op *o)
         bool remove = sim_chance(&st->rng, 250) && field > 0;
         o->effect[field] = remove ? EFFECT_REMOVE : EFFECT_SET;
     }
-    if (sim_chance(&st->rng, 150) && s->model->keys[o->key].key.kind != KIND_APP)
+    if (sim_chance(&st->rng, client_manner(s)->counts) &&
+        s->model->keys[o->key].key.kind != KIND_APP)
         o->effect[MODEL_COUNTER] = EFFECT_ADD;
     o->effect[MODEL_PRESENCE] = EFFECT_SET;
 }
@@ -122,12 +171,15 @@ static void client_wish_create(struct sim *s, struct model_op *o)
 static uint64_t client_wish_on(struct sim *s, unsigned who, uint32_t key)
 {
     struct client_state *st = client_state(s);
+    const struct manner *m = client_manner(s);
     bool app = s->model->keys[key].key.kind == KIND_APP;
     uint64_t draw = rng_below(&st->rng, 100);
-    enum session_op_type type = draw < 45 ? SESSION_READ : SESSION_CHANGE;
-    if (app && draw >= 80)
+    enum session_op_type type = draw < m->reads ? SESSION_READ : SESSION_CHANGE;
+    if (m->ends && app && draw >= 80)
         type = draw >= 92 ? SESSION_END : SESSION_CREATE_IF_ABSENT;
-    else if (draw >= 97)
+    else if (app && draw >= 97)
+        type = SESSION_CREATE_IF_ABSENT;
+    else if (m->ends && draw >= 97)
         type = SESSION_END;
     uint64_t op = sim_model_add_op(s, type, key, who);
     struct model_op *o = &s->model->ops[op];
@@ -146,7 +198,7 @@ static uint64_t client_wish(struct sim *s, unsigned who)
 {
     struct client_state *st = client_state(s);
     uint32_t key = s->model->key_count < 8 ? UINT32_MAX : client_some_key(s);
-    if (key != UINT32_MAX && !sim_chance(&st->rng, 80))
+    if (key != UINT32_MAX && !sim_chance(&st->rng, client_manner(s)->fresh))
         return client_wish_on(s, who, key);
     key = client_new_key(s);
     uint64_t op = sim_model_add_op(s, SESSION_CREATE, key, who);
@@ -166,12 +218,18 @@ static uint64_t client_wish_again(struct sim *s, unsigned who, uint64_t failed)
 
 /* -- where -- */
 
-static int client_some_node(struct sim *s)
+/* Most find out at once where nobody answers, where records are in demand. */
+static bool client_avoids(const struct sim *s, unsigned who, unsigned slot)
+{
+    return s->scenario == SCENARIO_FENCE && who >= FENCE_STUBBORN && s->nodes[slot].paused;
+}
+
+static int client_some_node(struct sim *s, unsigned who)
 {
     struct client_state *st = client_state(s);
     unsigned slots[SIM_SLOTS], count = 0;
     for (unsigned i = 0; i < s->node_count; i++)
-        if (s->nodes[i].phase == PHASE_UP)
+        if (s->nodes[i].phase == PHASE_UP && !client_avoids(s, who, i))
             slots[count++] = i;
     return count ? (int)slots[rng_below(&st->rng, count)] : -1;
 }
@@ -181,7 +239,8 @@ static int client_some_node(struct sim *s)
 static uint32_t client_deadline_ms(struct sim *s)
 {
     bool patient = sim_chance(&client_state(s)->rng, 250);
-    return s->scenario == SCENARIO_SICK || patient ? CLIENT_PATIENT_MS : CLIENT_DEADLINE_MS;
+    bool all = s->scenario == SCENARIO_SICK || s->scenario == SCENARIO_FENCE;
+    return all || patient ? CLIENT_PATIENT_MS : CLIENT_DEADLINE_MS;
 }
 
 static void client_due(struct sim *s, unsigned who, uint64_t in_ns)
@@ -205,7 +264,8 @@ static void client_send(struct sim *s, unsigned who, uint64_t op, unsigned slot)
 static void client_think(struct sim *s, unsigned who)
 {
     struct client_state *st = client_state(s);
-    uint64_t ms = st->looking ? 1 : sim_between(&st->rng, THINK_MIN_MS, THINK_MAX_MS);
+    const struct manner *m = client_manner(s);
+    uint64_t ms = st->looking ? 1 : sim_between(&st->rng, m->think_min_ms, m->think_max_ms);
     client_due(s, who, MS(ms));
 }
 
@@ -216,7 +276,7 @@ static void client_look_on(struct sim *s, unsigned who)
     struct client_state *st = client_state(s);
     if (st->look_next >= 2 * s->model->key_count)
         return;
-    int slot = client_some_node(s);
+    int slot = client_some_node(s, who);
     if (slot < 0) {
         client_think(s, who);
         return;
@@ -261,7 +321,7 @@ static void client_next(struct sim *s, unsigned who)
     }
     if (s->stage > STAGE_HEAL)
         return;
-    int slot = client_some_node(s);
+    int slot = client_some_node(s, who);
     if (slot < 0) {
         client_think(s, who);
         return;

@@ -22,6 +22,9 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
         {{[FAULT_PARTITION] = 45, [FAULT_ONE_WAY] = 25, [FAULT_KILL] = 20, [FAULT_TERM] = 10},
          500,
          5000},
+    [SCENARIO_SHATTER] = {{[FAULT_PARTITION] = 100}, 300, 3000},
+    [SCENARIO_LINK] = {{[FAULT_LINK] = 100}, 200, 2500},
+    [SCENARIO_FENCE] = {{[FAULT_PAUSE] = 100}, 200, 800},
     [SCENARIO_LOSSY] =
         {{[FAULT_LOSS] = 35, [FAULT_DELAY] = 20, [FAULT_EAT] = 30, [FAULT_KILL] = 15}, 500, 4000},
     [SCENARIO_FULL] = {{[FAULT_PAUSE] = 55, [FAULT_DELAY] = 25, [FAULT_EAT] = 20}, 500, 3000},
@@ -128,7 +131,18 @@ static void fault_pause(struct sim *s, unsigned slot, uint64_t lasts_ms)
     fault_harm(s);
     s->sum.pauses++;
     fault_new(s, FAULT_PAUSE, slot, lasts_ms);
-    sim_node_pause(s, slot, sim_chance(&s->faults->rng, 500));
+    bool in_step = sim_chance(&s->faults->rng, 500);
+    if (s->scenario == SCENARIO_FENCE)
+        sim_node_pause(s, slot, PAUSE_IN_WRITE);
+    else
+        sim_node_pause(s, slot, in_step ? PAUSE_IN_STEP : PAUSE_NOW);
+}
+
+/* So long that it is counted out, and that clients who asked it still wait when it runs again. */
+static void fault_pause_writer(struct sim *s, unsigned slot)
+{
+    if (!sim_fault_running(s, FAULT_PAUSE))
+        fault_pause(s, slot, sim_between(&s->faults->rng, 2000, 3500));
 }
 
 static void fault_clone(struct sim *s, unsigned of)
@@ -174,15 +188,39 @@ static uint64_t fault_pause_start(const struct sim *s)
     return start_ns;
 }
 
+/* Whoever owns the newest record that anybody owns; else any node. */
+static unsigned fault_owner(struct sim *s)
+{
+    for (size_t i = s->model->key_count; i > 0; i--)
+        for (unsigned slot = 0; slot < s->node_count; slot++) {
+            bool owned;
+            const struct key *key = &s->model->keys[i - 1].key;
+            if (key->kind != KIND_APP && sim_node_peek(&s->nodes[slot], key, &owned) && owned)
+                return slot;
+        }
+    return (unsigned)rng_below(&s->faults->rng, s->node_count);
+}
+
+/* Two sides at least; or an owner alone, and the others in two. */
+static unsigned fault_sides(struct sim *s, uint8_t side[SIM_SLOTS])
+{
+    struct rng *r = &s->faults->rng;
+    bool three = s->scenario == SCENARIO_SHATTER;
+    unsigned first = three ? fault_owner(s) : (unsigned)rng_below(r, s->node_count);
+    side[first] = 1;
+    for (unsigned i = 0; i < s->node_count; i++)
+        if (i != first && i != (first + 1) % s->node_count)
+            side[i] = three ? (uint8_t)(2 * rng_below(r, 2)) : sim_chance(r, 400);
+    if (three)
+        side[(first + 2) % s->node_count] = 2;
+    return first;
+}
+
 static void fault_partition(struct sim *s, bool one_way)
 {
     struct rng *r = &s->faults->rng;
     uint8_t side[SIM_SLOTS] = {0};
-    unsigned first = (unsigned)rng_below(r, s->node_count);
-    side[first] = 1;
-    for (unsigned i = 0; i < s->node_count; i++)
-        if (i != first && i != (first + 1) % s->node_count)
-            side[i] = sim_chance(r, 400);
+    unsigned first = fault_sides(s, side);
     uint64_t lasts_ms =
         sim_chance(r, 300) ? sim_between(r, 200, 1500) : sim_between(r, 1500, 12000);
     s->faults->may_kill_in_cut = sim_farm_whole(s);
@@ -195,8 +233,27 @@ static void fault_partition(struct sim *s, bool one_way)
     fault_block(s, fault, side, one_way);
     char text[SIM_SLOTS + 1] = {0};
     for (unsigned i = 0; i < s->node_count; i++)
-        text[i] = side[i] ? 'A' : 'b';
+        text[i] = "bAc"[side[i]];
     sim_trace(s, "the farm is cut%s: %s", one_way ? " (A to b only)" : "", text);
+}
+
+/* No epoch: whoever is not heard by one is heard by all others. */
+static void fault_link(struct sim *s)
+{
+    struct rng *r = &s->faults->rng;
+    unsigned i = (unsigned)rng_below(r, s->node_count);
+    unsigned j = (i + 1 + (unsigned)rng_below(r, s->node_count - 1)) % s->node_count;
+    struct sim_fault *fault = fault_new(s, FAULT_LINK, i, sim_between(r, 1000, 9000));
+    fault_harm(s);
+    s->sum.partitions++;
+    fault->blocks[i][j] = true;
+    s->net->links[i][j].blocked++;
+    if (sim_chance(r, 700)) {
+        fault->blocks[j][i] = true;
+        s->net->links[j][i].blocked++;
+    }
+    sim_trace(s, "n%u is not heard by n%u%s", i + 1, j + 1,
+              fault->blocks[j][i] ? ", nor the other way" : "");
 }
 
 static void fault_all_links(struct sim *s, uint32_t loss, uint32_t delay_us, uint32_t eat)
@@ -269,11 +326,15 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
         fault_kill(s, slot, fault_away_ms(s));
     else if (type == FAULT_TERM && !cut && sim_farm_whole(s))
         fault_term(s, slot, fault_away_ms(s));
+    else if (type == FAULT_PAUSE && s->scenario == SCENARIO_FENCE)
+        fault_pause_writer(s, slot);
     else if (type == FAULT_PAUSE && !sim_fault_running(s, FAULT_PAUSE))
         fault_pause(s, slot,
                     sim_chance(r, 400) ? sim_between(r, 100, 1500) : sim_between(r, 1500, 10000));
     else if ((type == FAULT_PARTITION || type == FAULT_ONE_WAY) && !cut)
         fault_partition(s, type == FAULT_ONE_WAY);
+    else if (type == FAULT_LINK && !sim_fault_running(s, FAULT_LINK))
+        fault_link(s);
     else if (type == FAULT_LOSS && !cut)
         fault_loss(s);
     else if (type == FAULT_DELAY && !sim_fault_running(s, FAULT_DELAY))
@@ -386,8 +447,9 @@ static void fault_mend_links(struct sim *s, enum sim_fault_type type)
 
 void sim_fault_mend(struct sim *s, size_t number)
 {
-    static const char *const names[] = {"kill",        "term", "pause", "partition",
-                                        "one-way cut", "loss", "delay", "eating of big frames",
+    static const char *const names[] = {"kill",      "term",        "pause",
+                                        "partition", "one-way cut", "deafness of one to another",
+                                        "loss",      "delay",       "eating of big frames",
                                         "clone"};
     struct sim_fault *fault = &s->faults->faults[number];
     if (!fault->on)

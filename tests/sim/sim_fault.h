@@ -12,6 +12,7 @@ enum sim_fault_type {
     FAULT_PAUSE,
     FAULT_PARTITION,
     FAULT_ONE_WAY,
+    FAULT_LINK,
     FAULT_LOSS,
     FAULT_DELAY,
     FAULT_EAT,

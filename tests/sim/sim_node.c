@@ -2,6 +2,7 @@
 #include "sim_node.h"
 
 #include "base/mem.h"
+#include "core/session/message.h"
 #include "sim_check.h"
 #include "sim_fault.h"
 
@@ -205,6 +206,7 @@ static void node_flush(struct sim *s, struct sim_node *n)
         struct list *link;
         while ((link = list_pop(&n->outgoing))) {
             struct msg *m = list_entry(link, struct msg, link);
+            n->writes |= m->bytes[0] == MESSAGE_REPLICATE;
             int err = farm_send(n->farm, m, now);
             if (err == STEAD_OK)
                 CHECK_ALL(s, message_sent, s, n, m);
@@ -365,6 +367,16 @@ static void node_daemon(struct sim *s, struct sim_node *n)
         node_leave(s, n);
 }
 
+static void node_send_held(struct sim *s, struct sim_node *n)
+{
+    struct list *link;
+    while ((link = list_pop(&n->held))) {
+        struct farm_datagram *d = list_entry(link, struct farm_datagram, link);
+        sim_net_send(s, n->slot, &d->to, d->bytes, d->len, 0);
+        mem_free(d);
+    }
+}
+
 void sim_node_run(struct sim *s, unsigned slot)
 {
     struct sim_node *n = &s->nodes[slot];
@@ -372,6 +384,7 @@ void sim_node_run(struct sim *s, unsigned slot)
     if (!sim_node_alive(n) || n->paused)
         return;
     n->runs++;
+    n->writes = false;
     n->step_ns = sim_between(&n->rng, 5, 80) * NS_PER_US;
     node_read(s, n);
     node_take_calls(s, n);
@@ -384,7 +397,9 @@ void sim_node_run(struct sim *s, unsigned slot)
     node_daemon(s, n);
     if (!sim_node_alive(n))
         return;
-    if (n->stalls) {
+    if (n->stalls && n->stalls_writing && !n->writes)
+        node_send_held(s, n);
+    else if (n->stalls) {
         n->paused = true;
         sim_trace(s, "%s stands still within a step", n->name);
         return;
@@ -484,13 +499,14 @@ void sim_node_term(struct sim *s, unsigned slot)
     node_wake_soon(s, n);
 }
 
-void sim_node_pause(struct sim *s, unsigned slot, bool in_step)
+void sim_node_pause(struct sim *s, unsigned slot, enum sim_pause how)
 {
     struct sim_node *n = &s->nodes[slot];
     if (!sim_node_alive(n) || n->paused)
         return;
-    n->stalls = in_step;
-    n->paused = !in_step;
+    n->stalls = how != PAUSE_NOW;
+    n->stalls_writing = how == PAUSE_IN_WRITE;
+    n->paused = how == PAUSE_NOW;
     if (n->paused)
         sim_trace(s, "%s stands still", n->name);
 }
@@ -502,12 +518,7 @@ void sim_node_resume(struct sim *s, unsigned slot)
         return;
     sim_trace(s, "%s runs again", n->name);
     n->paused = n->stalls = false;
-    struct list *link;
-    while ((link = list_pop(&n->held))) {
-        struct farm_datagram *d = list_entry(link, struct farm_datagram, link);
-        sim_net_send(s, n->slot, &d->to, d->bytes, d->len, 0);
-        mem_free(d);
-    }
+    node_send_held(s, n);
     node_wake_soon(s, n);
 }
 

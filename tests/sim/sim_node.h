@@ -53,9 +53,11 @@ struct sim_node {
     struct list outgoing; /* struct msg: session messages of this step */
     bool view_changed, refused;
     bool paused;
-    bool stalls;      /* it is about to stand still: between deciding what to send and sending it */
-    struct list held; /* struct sim_held: what the step would have sent */
-    uint64_t wake_ns; /* TIME_NEVER: nothing is due */
+    bool stalls; /* it is about to stand still: between deciding what to send and sending it */
+    bool stalls_writing; /* in the first step in which it brings a version to holders */
+    bool writes;         /* the running step does */
+    struct list held;    /* struct sim_held: what the step would have sent */
+    uint64_t wake_ns;    /* TIME_NEVER: nothing is due */
     uint64_t started_ns, up_ns, gone_ns, saved_ns; /* saved: the disk's addresses */
     uint64_t leave_by_ns;
     uint64_t step_ns; /* how long the running step takes */
@@ -74,8 +76,10 @@ uint64_t sim_node_clock(const struct sim_node *n, uint64_t now_ns);
 void sim_node_start(struct sim *s, unsigned slot);
 void sim_node_kill(struct sim *s, unsigned slot); /* no word to anybody */
 void sim_node_term(struct sim *s, unsigned slot);
-/* It runs no more; or, in_step, after it has taken its next step but not sent what comes of it. */
-void sim_node_pause(struct sim *s, unsigned slot, bool in_step);
+/* It runs no more: from now on; after it has taken its next step, but not sent what comes of it; or
+ * after the next in which it brings a version to holders. */
+enum sim_pause { PAUSE_NOW, PAUSE_IN_STEP, PAUSE_IN_WRITE };
+void sim_node_pause(struct sim *s, unsigned slot, enum sim_pause how);
 void sim_node_resume(struct sim *s, unsigned slot);
 
 /* A frame at the address. */
