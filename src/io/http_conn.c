@@ -112,7 +112,6 @@ static bool request_fill(struct http_conn *c, struct http_request *r, size_t hea
     r->head_len = head_len;
     r->conn = c;
     r->peer = c->peer;
-    r->data = NULL;
     r->body = NULL;
     r->body_len = r->body_cap = 0;
     r->body_read = false;
@@ -186,16 +185,6 @@ bool http_request_host_is_loopback(const struct http_request *r)
     memcpy(text, host.at, host.len);
     text[host.len] = '\0';
     return addr_parse(text, 1, &a) && addr_is_loopback(&a);
-}
-
-void http_request_set_data(struct http_request *r, void *data)
-{
-    r->data = data;
-}
-
-void *http_request_data(const struct http_request *r)
-{
-    return r->data;
 }
 
 int http_take(struct http_request *r, char **bytes, size_t *len)

@@ -65,7 +65,6 @@ struct http_request {
     struct http_conn *conn; /* NULL: the client is gone */
     struct http_head head;  /* its slices point into bytes */
     struct addr peer, local;
-    void *data;
     struct list link; /* of the server's spare ones */
     char *body;
     size_t body_len, body_cap;

@@ -76,9 +76,6 @@ const struct addr *http_request_local(const struct http_request *r);
  * send requests to a loopback port under a name of its own that points here, but not under these.
  */
 bool http_request_host_is_loopback(const struct http_request *r);
-/* The handler's own pointer along with the request. */
-void http_request_set_data(struct http_request *r, void *data);
-void *http_request_data(const struct http_request *r);
 
 /* Answers. `headers` is text of whole lines each ended by CRLF, or NULL; Date, Content-Length and
  * Connection are added. HEAD, 204 and 304 get no body. Values put into headers must be free of

@@ -3,16 +3,6 @@
 
 #include <string.h>
 
-const char *rebalance_why_name(enum rebalance_why w)
-{
-    static const char *const names[] = {
-        [REBALANCE_MOVES] = "moves",       [REBALANCE_LEVEL] = "level",
-        [REBALANCE_NOT_HERE] = "not-here", [REBALANCE_UNSETTLED] = "unsettled",
-        [REBALANCE_NOT_CALM] = "not-calm", [REBALANCE_WAITS] = "waits",
-    };
-    return names[w];
-}
-
 /* All that take part: servers that are up, or full, and have weight. */
 struct sum {
     uint64_t users, weights, digest;

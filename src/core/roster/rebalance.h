@@ -74,6 +74,5 @@ struct rebalance_plan {
 void rebalance_step(struct rebalance *b, const struct roster *r, const char *service,
                     const struct rebalance_rules *rules, uint64_t now_ms,
                     struct rebalance_plan *out);
-const char *rebalance_why_name(enum rebalance_why w);
 
 #endif

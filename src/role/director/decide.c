@@ -18,18 +18,6 @@ int decide_status(const struct decision *d)
     return d->status != 0 ? d->status : status[d->verdict];
 }
 
-const char *decide_verdict_name(enum decide_verdict v)
-{
-    static const char *const names[] = {
-        [DECIDE_ROSTER] = "roster",       [DECIDE_NOT_FOUND] = "not-found",
-        [DECIDE_METHOD] = "method",       [DECIDE_REDIRECT] = "redirect",
-        [DECIDE_FORWARD] = "forward",     [DECIDE_MISDIRECTED] = "misdirected",
-        [DECIDE_NO_SERVER] = "no-server", [DECIDE_BAD] = "bad",
-        [DECIDE_HANDOFF] = "handoff",
-    };
-    return names[v];
-}
-
 static void settle(struct decision *out, enum decide_verdict v, const char *why)
 {
     out->verdict = v;

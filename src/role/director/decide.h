@@ -93,7 +93,6 @@ struct decision {
 
 /* The HTTP status of an answer; 0 for DECIDE_FORWARD. */
 int decide_status(const struct decision *d);
-const char *decide_verdict_name(enum decide_verdict v);
 
 void decide(const struct decide_config *c, const struct decide_view *v, const struct http_head *h,
             struct decision *out);

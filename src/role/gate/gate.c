@@ -119,11 +119,6 @@ int gate_open(const struct gate_config *c, struct gate **out)
     return STEAD_OK;
 }
 
-void gate_stop_accepting(struct gate *g)
-{
-    http_server_stop_accepting(g->server);
-}
-
 static void part_closed(void *context)
 {
     struct gate *g = context;

@@ -52,7 +52,6 @@ void gate_wake(struct gate *g);
 /* On the loop: takes the results that wait and answers; done by the gate itself when it is woken.
  */
 void gate_collect(struct gate *g);
-void gate_stop_accepting(struct gate *g);
 /* Closes all connections and forgets what waits; `closed` is called on the loop, then the gate is
  * freed. */
 void gate_close(struct gate *g, void (*closed)(void *context), void *context);
