@@ -60,7 +60,7 @@ static void count_missing(struct session *s)
     s->missing = s->self_boot != 1 && lost_beside(s, s->start_ns);
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct peer *p = &s->peers[i];
-        bool replaced = p->view.state == PEER_DOWN && !p->may_return;
+        bool replaced = p->view.state == PEER_DOWN && p->view.holds && !p->may_return;
         s->missing += p->may_return || (replaced && lost_beside(s, p->down_ns));
     }
 }

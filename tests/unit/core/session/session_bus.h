@@ -42,6 +42,7 @@ struct bus_contact {
 
 struct bus_node {
     bool made, dead, paused;
+    bool keeps_nothing; /* a director */
     uint64_t inc, id;
     enum peer_state state;
     unsigned shard_count;
@@ -275,7 +276,7 @@ static inline void bus_view(struct bus *b, int i)
     struct session_view v = {.self_inc = n->inc,
                              .self_node = n->id,
                              .self_state = n->state,
-                             .self_holds = true,
+                             .self_holds = !n->keeps_nothing,
                              .peers = peers};
     for (int j = 0; j < BUS_NODES; j++) {
         const struct bus_node *p = &b->nodes[j];
@@ -285,7 +286,7 @@ static inline void bus_view(struct bus *b, int i)
         struct peer_view view = {.inc = p->inc,
                                  .node = p->id,
                                  .state = c->heard ? p->state : PEER_DOWN,
-                                 .holds = true,
+                                 .holds = !p->keeps_nothing,
                                  .lease_until_ns = c->lease_ns,
                                  .counted = c->counted,
                                  .granted = c->granted};

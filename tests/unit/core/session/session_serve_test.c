@@ -500,6 +500,23 @@ static void absent_and_unreachable_are_two_answers(void **state)
     bus_deinit(&b);
 }
 
+/* A director that dies with a holder takes nothing along. */
+static void who_keeps_nothing_is_not_missing(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 4);
+    struct key never = bus_key(&b, "auth", "never");
+    b.nodes[3].keeps_nothing = true;
+    bus_run(&b, 31000);
+    bus_kill(&b, 1);
+    bus_kill(&b, 3);
+    bus_run(&b, 2000);
+    assert_int_equal(bus_read(&b, 2, &never)->status, STEAD_E_ABSENT);
+    bus_deinit(&b);
+}
+
 /* A newcomer has never heard of the node that has the only copy; others have. */
 static void others_know_who_is_missing(void **state)
 {
@@ -686,6 +703,7 @@ int main(void)
         cmocka_unit_test(a_kind_that_evicts_takes_the_new_and_keeps_tombstones),
         cmocka_unit_test(a_deadline_is_kept_and_what_waits_is_bounded),
         cmocka_unit_test(absent_and_unreachable_are_two_answers),
+        cmocka_unit_test(who_keeps_nothing_is_not_missing),
         cmocka_unit_test(others_know_who_is_missing),
         cmocka_unit_test(a_record_ends_with_its_life),
         cmocka_unit_test(an_answer_says_what_is_left_of_the_life),
