@@ -36,6 +36,8 @@ enum memcache_op {
     MEMCACHE_VERBOSITY,
     MEMCACHE_STATS,
     MEMCACHE_NOOP,
+    MEMCACHE_MECHANISMS, /* binary: of SASL */
+    MEMCACHE_AUTH,       /* binary: keys[0] is the mechanism, value what it says */
     MEMCACHE_QUIT
 };
 
@@ -122,6 +124,10 @@ void memcache_put_number(struct memcache_out *o, const struct memcache_request *
                          const struct memcache_item *item);
 void memcache_put_version(struct memcache_out *o, const struct memcache_request *q,
                           const char *version);
+/* The answer to MECHANISMS, and to an AUTH that succeeded. */
+void memcache_put_sasl(struct memcache_out *o, const struct memcache_request *q, const char *text);
+/* The password of SASL's PLAIN (RFC 4616), behind two NULs; at == NULL: it is none. */
+struct slice memcache_plain_password(const struct memcache_request *q);
 /* A pair of STATS; memcache_put_stats_end closes. */
 void memcache_put_stat(struct memcache_out *o, const struct memcache_request *q, const char *name,
                        const char *value);

@@ -3,6 +3,8 @@
 
 #include "base/wire.h"
 
+#include <string.h>
+
 #define EXPIRY_NONE 0xffffffffu /* of INCR: do not make it */
 
 struct head {
@@ -49,8 +51,8 @@ static const struct opcode {
     [0x1d] = {MEMCACHE_GET, false, false, true, 4, true, false},
     [0x1e] = {MEMCACHE_GET, true, false, true, 4, true, false},
     [0x1f] = {MEMCACHE_BAD, false, false, false, 0, false, false},
-    [0x20] = {MEMCACHE_BAD, false, false, false, 0, false, false},
-    [0x21] = {MEMCACHE_BAD, false, false, false, 0, false, false},
+    [0x20] = {MEMCACHE_MECHANISMS, false, false, false, 0, false, false},
+    [0x21] = {MEMCACHE_AUTH, false, false, false, 0, true, true},
     [0x22] = {MEMCACHE_BAD, false, false, false, 0, false, false},
     [0x23] = {MEMCACHE_GET, false, true, true, 4, true, false},
     [0x24] = {MEMCACHE_GET, true, true, true, 4, true, false},
@@ -162,6 +164,20 @@ int memcache_parse_binary(const char *bytes, size_t len, struct memcache_request
     if (q->value.len > MEMCACHE_VALUE_MAX)
         bad(q, MEMCACHE_TOO_LARGE);
     return (int)(MEMCACHE_BINARY_HEAD + h.body_len);
+}
+
+struct slice memcache_plain_password(const struct memcache_request *q)
+{
+    const char *at = q->value.at, *end = at + q->value.len;
+    if (q->op != MEMCACHE_AUTH || !slice_is(q->keys[0], "PLAIN"))
+        return (struct slice){NULL, 0};
+    for (int i = 0; i < 2; i++) {
+        at = at < end ? memchr(at, '\0', (size_t)(end - at)) : NULL;
+        if (at == NULL)
+            return (struct slice){NULL, 0};
+        at++;
+    }
+    return (struct slice){at, (size_t)(end - at)};
 }
 
 void memcache_binary_reply(struct memcache_out *o, const struct memcache_request *q,

@@ -285,6 +285,12 @@ void memcache_put_version(struct memcache_out *o, const struct memcache_request 
     put_line(o, version);
 }
 
+void memcache_put_sasl(struct memcache_out *o, const struct memcache_request *q, const char *text)
+{
+    const struct memcache_binary_reply r = {.value = text_of(text)};
+    memcache_binary_reply(o, q, &r);
+}
+
 void memcache_put_stat(struct memcache_out *o, const struct memcache_request *q, const char *name,
                        const char *value)
 {

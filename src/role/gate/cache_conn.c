@@ -183,12 +183,40 @@ static bool is_resp(const struct cache_conn *c)
     return c->door->config.protocol == CACHE_RESP;
 }
 
+static bool is_running(const struct cache_conn *c)
+{
+    return c->multi != NULL && c->multi->running;
+}
+
+/* The next request: of a transaction that is being done, or of the input. */
 static int parse(struct cache_conn *c, struct cache_call *call)
 {
     const char *bytes = c->in + c->in_from;
     size_t len = c->in_len - c->in_from;
-    return is_resp(c) ? cache_resp_parse(c, call, bytes, len)
-                      : cache_memcache_parse(c, call, bytes, len);
+    if (is_running(c)) {
+        bytes = c->multi->bytes + c->multi->from;
+        len = c->multi->len - c->multi->from;
+    }
+    int n = is_resp(c) ? cache_resp_parse(c, call, bytes, len)
+                       : cache_memcache_parse(c, call, bytes, len);
+    call->text = (struct slice){bytes, n > 0 ? (size_t)n : 0};
+    return n;
+}
+
+/* The bytes of a request stay where they are while it waits. */
+static void pass(struct cache_conn *c, size_t n, bool of_multi)
+{
+    c->served++;
+    if (of_multi)
+        c->multi->from += n;
+    else
+        c->in_from += n;
+}
+
+static void multi_ends(struct cache_conn *c)
+{
+    if (c->call == NULL && is_running(c) && c->multi->from == c->multi->len)
+        cache_multi_drop(c);
 }
 
 static void skip_some(struct cache_conn *c)
@@ -202,13 +230,14 @@ static void skip_some(struct cache_conn *c)
 static bool serve_one(struct cache_conn *c)
 {
     struct cache_call *call = c->door->scratch;
+    bool of_multi = is_running(c);
     int n = parse(c, call);
     if (n < 0)
         c->broken = true;
     if (n <= 0)
         return false;
     bool done = is_resp(c) ? cache_resp_begin(c, call) : cache_memcache_begin(c, call);
-    c->in_from += (size_t)n; /* the bytes stay where they are while it waits */
+    pass(c, (size_t)n, of_multi);
     if (done) {
         call_done(c, call);
         return true;
@@ -223,7 +252,7 @@ static bool serve_one(struct cache_conn *c)
 
 static bool may_serve(const struct cache_conn *c)
 {
-    return c->call == NULL && !c->broken && c->in_from < c->in_len &&
+    return c->call == NULL && !c->broken && (c->in_from < c->in_len || is_running(c)) &&
            c->out_len - c->out_from < CACHE_OUT_MAX;
 }
 
@@ -233,8 +262,9 @@ static void serve(struct cache_conn *c)
         if (n % CACHE_CLOCK_EVERY == 0)
             c->door->now_ns = io_now_ns();
         skip_some(c);
-        if (c->in_from == c->in_len || !serve_one(c))
+        if ((c->in_from == c->in_len && !is_running(c)) || !serve_one(c))
             break;
+        multi_ends(c);
     }
     if (c->call == NULL && c->in_from == c->in_len)
         drop_in(c);
@@ -248,10 +278,10 @@ static void settle(struct cache_conn *c)
     bool alive = flush(c);
     /* What was held back while the client took nothing. */
     while (alive && may_serve(c)) {
-        size_t before = c->in_from;
+        uint64_t before = c->served;
         serve(c);
         alive = flush(c);
-        if (c->in != NULL && c->in_from == before)
+        if (c->served == before)
             break;
     }
     bool over = (c->broken || c->eof) && c->call == NULL && c->out_len == c->out_from;
@@ -273,6 +303,7 @@ void cache_conn_result(struct cache_conn *c, struct session_result *r)
     c->call = NULL;
     call_done(c, call);
     list_append(&c->door->calls, &call->pooled);
+    multi_ends(c);
     serve(c);
     settle(c);
 }
@@ -372,6 +403,7 @@ void cache_conn_close(struct cache_conn *c)
         list_append(&d->calls, &c->call->pooled);
         c->call = NULL;
     }
+    cache_multi_drop(c);
     drop_in(c);
     drop_out(c);
     give_slot(d, c);

@@ -15,6 +15,18 @@
 #define CACHE_POOL_MAX 64     /* buffers kept for the next connections */
 #define CACHE_CLOCK_EVERY 32  /* requests of a pipeline share a reading of the clock */
 
+/* A transaction of a Redis client has so many commands and bytes at most. */
+#define CACHE_MULTI_MAX 1024
+#define CACHE_MULTI_BYTES_MAX RESP_COMMAND_MAX
+
+/* The commands since MULTI. */
+struct cache_multi {
+    bool failed;  /* one was refused, and EXEC will be */
+    bool running; /* after EXEC: they are done from `from` on */
+    size_t count, from, len, cap;
+    char *bytes;
+};
+
 /* A request that is being done. Its slices point into its connection's input, which stays as it is
  * until the answer is written. */
 struct cache_call {
@@ -23,6 +35,7 @@ struct cache_call {
         struct memcache_request memcache;
         struct resp_command resp;
     };
+    struct slice text; /* all of the request */
     struct cache_op op;
     struct cache_scripts *scripts; /* the door's */
     size_t index;                  /* of the keys, which are done one after another */
@@ -43,7 +56,9 @@ struct cache_conn {
     bool version3;      /* RESP */
     uint64_t client_id;
     uint64_t active_ms;
-    struct cache_call *call; /* that waits for the store; NULL = none */
+    struct cache_call *call;   /* that waits for the store; NULL = none */
+    struct cache_multi *multi; /* RESP; NULL = none */
+    uint64_t served;           /* requests begun */
     char *in;
     size_t in_from, in_len, in_cap; /* what is not parsed yet: [in_from, in_len) */
     size_t skip;                    /* bytes of input to be thrown away */
@@ -108,6 +123,9 @@ bool cache_run(struct cache_conn *c, struct cache_call *call);
 bool cache_run_on(struct cache_conn *c, struct cache_call *call, struct session_result *r);
 /* The key of a client as a record's; false when it is too long or empty. */
 bool cache_key(const struct cache *d, struct slice text, struct key *out);
+
+/* -- cache_resp_multi.c -- */
+void cache_multi_drop(struct cache_conn *c);
 
 /* -- cache_memcache.c, cache_resp.c -- */
 /* The input's first request: its bytes, 0 when there is more to come, -1 when the connection cannot

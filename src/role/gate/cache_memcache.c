@@ -316,22 +316,48 @@ static bool say_version(struct cache_conn *c, const struct memcache_request *q)
     return true;
 }
 
-/* memcached's text clients give a password as "user password" in a first set (its -Y option). */
+static bool say_sasl(struct cache_conn *c, const struct memcache_request *q, const char *text)
+{
+    struct memcache_out o;
+    char *room = cache_conn_room(c, CACHE_REPLY_ROOM);
+    if (room == NULL)
+        return true;
+    memcache_out_init(&o, room, CACHE_REPLY_ROOM);
+    memcache_put_sasl(&o, q, text);
+    put_out(c, &o);
+    return true;
+}
+
+/* memcached's text clients give a password as "user password" in a first set (its -Y option), those
+ * of the binary protocol by SASL. Who the user is does not matter. */
+static struct slice given_password(const struct memcache_request *q)
+{
+    if (q->op == MEMCACHE_AUTH)
+        return memcache_plain_password(q);
+    if (q->op != MEMCACHE_SET || q->form != MEMCACHE_TEXT)
+        return (struct slice){NULL, 0};
+    const char *blank = memchr(q->value.at, ' ', q->value.len);
+    size_t user = blank != NULL ? (size_t)(blank - q->value.at) + 1 : 0;
+    return (struct slice){q->value.at + user, q->value.len - user};
+}
+
+static bool password_is(const char *wanted, struct slice given)
+{
+    size_t len = strlen(wanted);
+    unsigned differs = given.len != len;
+    for (size_t i = 0; i < given.len && i < len; i++)
+        differs |= (unsigned char)given.at[i] ^ (unsigned char)wanted[i];
+    return given.at != NULL && differs == 0;
+}
+
 static bool admit(struct cache_conn *c, const struct memcache_request *q)
 {
-    const char *wanted = c->door->config.password;
-    if (q->op == MEMCACHE_SET && q->form == MEMCACHE_TEXT) {
-        const char *blank = memchr(q->value.at, ' ', q->value.len);
-        size_t user = blank != NULL ? (size_t)(blank - q->value.at) + 1 : 0;
-        struct slice given = {q->value.at + user, q->value.len - user};
-        size_t len = strlen(wanted);
-        unsigned differs = given.len != len;
-        for (size_t i = 0; i < given.len && i < len; i++)
-            differs |= (unsigned char)given.at[i] ^ (unsigned char)wanted[i];
-        c->admitted = differs == 0;
-        if (c->admitted)
-            return say(c, q, MEMCACHE_OK, NULL);
-    }
+    if (q->op == MEMCACHE_MECHANISMS)
+        return say_sasl(c, q, "PLAIN");
+    c->admitted = password_is(c->door->config.password, given_password(q));
+    if (c->admitted)
+        return q->op == MEMCACHE_AUTH ? say_sasl(c, q, "Authenticated")
+                                      : say(c, q, MEMCACHE_OK, NULL);
     cache_count(&c->door->config.counters->denied);
     return say(c, q, MEMCACHE_DENIED, NULL);
 }
@@ -342,7 +368,10 @@ bool cache_memcache_begin(struct cache_conn *c, struct cache_call *call)
     c->skip = q->skip;
     if (q->op == MEMCACHE_BAD)
         cache_count(&c->door->config.counters->malformed);
-    if (!c->admitted && q->op != MEMCACHE_BAD && q->op != MEMCACHE_QUIT)
+    bool sasl = q->op == MEMCACHE_AUTH || q->op == MEMCACHE_MECHANISMS;
+    if (sasl && c->door->config.password[0] == '\0')
+        return say(c, q, MEMCACHE_UNKNOWN, NULL); /* as memcached without SASL */
+    if (sasl || (!c->admitted && q->op != MEMCACHE_BAD && q->op != MEMCACHE_QUIT))
         return admit(c, q);
     switch (q->op) {
     case MEMCACHE_GET:
@@ -372,6 +401,8 @@ bool cache_memcache_begin(struct cache_conn *c, struct cache_call *call)
     case MEMCACHE_BAD:
     case MEMCACHE_NOOP:
     case MEMCACHE_VERBOSITY:
+    case MEMCACHE_MECHANISMS:
+    case MEMCACHE_AUTH:
         break;
     }
     return say(c, q, MEMCACHE_OK, NULL);

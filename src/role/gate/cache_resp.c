@@ -572,9 +572,13 @@ bool cache_resp_begin(struct cache_conn *c, struct cache_call *call)
     if (argc == 0)
         return true;
     const struct command *m = c->admitted ? command_named(call->resp.argv[0]) : NULL;
+    bool fits = m != NULL && (m->argc > 0 ? argc == (size_t)m->argc : argc >= (size_t)-m->argc);
+    if (c->admitted && (m == NULL || c->multi != NULL) &&
+        cache_resp_multi(c, call, m != NULL, fits))
+        return true;
     if (m == NULL)
         return cache_resp_admin(c, call, &answered) ? answered : cache_say_unknown(c, call);
-    if (m->argc > 0 ? argc != (size_t)m->argc : argc < (size_t)-m->argc)
+    if (!fits)
         return cache_say_arity(c, call);
     return run_command(c, call, m);
 }

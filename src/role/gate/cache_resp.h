@@ -18,4 +18,8 @@ bool cache_say_arity(struct cache_conn *c, const struct cache_call *call);
  * it is none of these. */
 bool cache_resp_admin(struct cache_conn *c, struct cache_call *call, bool *answered);
 
+/* MULTI and what follows it up to EXEC. known: it is a command about keys; fits: with as many
+ * arguments as it takes. False: the command is to be done now. */
+bool cache_resp_multi(struct cache_conn *c, struct cache_call *call, bool known, bool fits);
+
 #endif

@@ -80,6 +80,14 @@ def redis_calls(farm):
         pipe.setex(f"p{i}", 60, f"v{i}")
     check(all(pipe.execute()), "a pipeline of 200 writes")
     check(other.mget([f"p{i}" for i in range(200)]) == [f"v{i}".encode() for i in range(200)], "mget of all of them")
+    pipe = one.pipeline()  # as this library does it by default: MULTI ... EXEC
+    pipe.set("m", 1).incr("m").get("m").get("nothing")
+    check(pipe.execute() == [True, 2, b"2", None], "a transaction")
+    try:
+        one.pipeline().set("m", 7).lpush("m", "x").execute()
+        check(False, "a transaction with a command that is not there is refused")
+    except redis.ResponseError:
+        check(other.get("m") == b"2", "and nothing of it is done")
     lock, rival = Lock(one, "lock", timeout=30), Lock(other, "lock", timeout=30)
     check(lock.acquire(blocking=False) and not rival.acquire(blocking=False), "a lock is had once")
     lock.release()

@@ -211,6 +211,95 @@ static void test_redis_locks(void **state)
                "+OK\r\n:1\r\n$-1\r\n");
 }
 
+static void test_transactions(void **state)
+{
+    (void)state;
+    transcript(CACHE_RESP,
+               "MULTI\r\nSET a 1\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\nPING\r\nMGET a b\r\nGET b\r\n"
+               "EXEC\r\nGET a\r\n",
+               "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+               "*5\r\n+OK\r\n:2\r\n+PONG\r\n*2\r\n$1\r\n2\r\n$-1\r\n$-1\r\n$1\r\n2\r\n");
+    transcript(CACHE_RESP,
+               "EXEC\r\nDISCARD\r\nMULTI\r\nMULTI\r\nSET a 1\r\nDISCARD\r\nGET a\r\n"
+               "MULTI\r\nEXEC\r\nWATCH a\r\nUNWATCH\r\n",
+               "-ERR EXEC without MULTI\r\n-ERR DISCARD without MULTI\r\n+OK\r\n"
+               "-ERR MULTI calls can not be nested\r\n+QUEUED\r\n+OK\r\n$-1\r\n"
+               "+OK\r\n*0\r\n-ERR WATCH is not supported: keys are not locked here\r\n+OK\r\n");
+    /* What is refused when it comes voids the rest; what fails when it is done does not. */
+    transcript(CACHE_RESP,
+               "MULTI\r\nSET a 1\r\nGET\r\nEXEC\r\nMULTI\r\nLPUSH a b\r\nEXEC\r\nGET a\r\n"
+               "MULTI\r\nSET a x\r\nINCR a\r\nGET a\r\nEXEC\r\n",
+               "+OK\r\n+QUEUED\r\n-ERR wrong number of arguments for 'GET' command\r\n"
+               "-EXECABORT Transaction discarded because of previous errors.\r\n"
+               "+OK\r\n-ERR unknown command 'LPUSH'\r\n"
+               "-EXECABORT Transaction discarded because of previous errors.\r\n$-1\r\n"
+               "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+               "*3\r\n+OK\r\n-ERR value is not an integer or out of range\r\n$1\r\nx\r\n");
+}
+
+/* What it may keep is bounded, in commands and in bytes. */
+static void test_transactions_are_bounded(void **state)
+{
+    (void)state;
+    static char value[400000], text[400100], wanted[16384];
+    static const char refused[] = "-ERR the transaction is too large\r\n-EXECABORT Transaction "
+                                  "discarded because of previous errors.\r\n";
+    struct bench b;
+    open_bench(&b, CACHE_RESP, "");
+    say(&b, "MULTI\r\n", 7, false);
+    size_t len = (size_t)snprintf(wanted, sizeof wanted, "+OK\r\n");
+    for (int i = 0; i < 1024; i++) {
+        say(&b, "PING\r\n", 6, false);
+        len += (size_t)snprintf(wanted + len, sizeof wanted - len, "+QUEUED\r\n");
+    }
+    say(&b, "PING\r\nEXEC\r\n", 12, false);
+    len += (size_t)snprintf(wanted + len, sizeof wanted - len, "%s", refused);
+    hear(&b, wanted, len);
+    memset(value, 'v', sizeof value - 1);
+    int n = snprintf(text, sizeof text, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\n%s\r\n",
+                     sizeof value - 1, value);
+    say(&b, "MULTI\r\n", 7, false);
+    for (int i = 0; i < 4; i++)
+        say(&b, text, (size_t)n, false);
+    say(&b, "EXEC\r\n", 6, false);
+    len = (size_t)snprintf(wanted, sizeof wanted, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n%s",
+                           refused);
+    hear(&b, wanted, len);
+    close_bench(&b);
+}
+
+/* Answers beyond what a client may leave unread, from one EXEC. */
+static void test_a_transaction_of_large_answers(void **state)
+{
+    (void)state;
+    static char value[400000], text[400100], heard[1 << 20];
+    struct bench b;
+    open_bench(&b, CACHE_RESP, "");
+    memset(value, 'v', sizeof value - 1);
+    int n = snprintf(text, sizeof text, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\n%s\r\n",
+                     sizeof value - 1, value);
+    say(&b, text, (size_t)n, false);
+    hear(&b, "+OK\r\n", 5);
+    say(&b, "MULTI\r\n", 7, false);
+    for (int i = 0; i < 40; i++)
+        say(&b, "GET k\r\n", 7, false);
+    say(&b, "EXEC\r\nPING\r\n", 12, false);
+    const size_t each = strlen("$399999\r\n\r\n") + sizeof value - 1;
+    const size_t wanted = 5 + 40 * 9 + 5 + 40 * each + 7;
+    size_t have = 0;
+    char last[7] = "";
+    for (int i = 0; i < 20000 && have < wanted; i++) {
+        uv_run(&b.loop, UV_RUN_NOWAIT);
+        ssize_t got = recv(b.client, heard, sizeof heard, 0);
+        if (got >= 7)
+            memcpy(last, heard + got - 7, 7);
+        have += got > 0 ? (size_t)got : 0;
+    }
+    assert_int_equal(have, wanted);
+    assert_memory_equal(last, "+PONG\r\n", 7);
+    close_bench(&b);
+}
+
 static void test_hello(void **state)
 {
     (void)state;
@@ -267,6 +356,65 @@ static void test_password(void **state)
     open_bench(&b, CACHE_MEMCACHE, "secret");
     say(&b, text, sizeof text - 1, false);
     hear(&b, answer, sizeof answer - 1);
+    close_bench(&b);
+}
+
+/* A frame of the binary protocol. */
+static size_t frame(char *out, uint8_t opcode, const char *key, const char *value, size_t value_len)
+{
+    size_t key_len = strlen(key), body = key_len + value_len;
+    memset(out, 0, 24);
+    out[0] = (char)0x80;
+    out[1] = (char)opcode;
+    out[3] = (char)key_len;
+    out[11] = (char)body;
+    memcpy(out + 24, key, key_len);
+    memcpy(out + 24 + key_len, value, value_len);
+    return 24 + body;
+}
+
+static void hear_frame(struct bench *b, uint8_t opcode, uint8_t status, const char *value)
+{
+    char wanted[128] = {(char)0x81, (char)opcode};
+    size_t len = strlen(value);
+    wanted[7] = (char)status;
+    wanted[11] = (char)len;
+    memcpy(wanted + 24, value, len);
+    hear(b, wanted, 24 + len);
+}
+
+static void test_sasl(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mechanism, *value;
+        size_t len;
+        bool good;
+    } cases[] = {{"PLAIN", "\0u\0secret", 9, true},
+                 {"PLAIN", "z\0u\0secret", 10, true},
+                 {"PLAIN", "\0u\0secrex", 9, false},
+                 {"PLAIN", "\0secret", 7, false},
+                 {"PLAIN", "", 0, false},
+                 {"CRAM-MD5", "\0u\0secret", 9, false}};
+    char text[128];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bench b;
+        open_bench(&b, CACHE_MEMCACHE, "secret");
+        say(&b, text, frame(text, 0x0a, "", "", 0), false);
+        hear_frame(&b, 0x0a, 0x20, "Auth failure.");
+        say(&b, text, frame(text, 0x20, "", "", 0), false);
+        hear_frame(&b, 0x20, 0, "PLAIN");
+        say(&b, text, frame(text, 0x21, cases[i].mechanism, cases[i].value, cases[i].len), false);
+        hear_frame(&b, 0x21, cases[i].good ? 0 : 0x20,
+                   cases[i].good ? "Authenticated" : "Auth failure.");
+        say(&b, text, frame(text, 0x0a, "", "", 0), false);
+        hear_frame(&b, 0x0a, cases[i].good ? 0 : 0x20, cases[i].good ? "" : "Auth failure.");
+        close_bench(&b);
+    }
+    struct bench b;
+    open_bench(&b, CACHE_MEMCACHE, ""); /* as memcached does it when it wants no password */
+    say(&b, text, frame(text, 0x20, "", "", 0), false);
+    hear_frame(&b, 0x20, 0x81, "Unknown command");
     close_bench(&b);
 }
 
@@ -401,9 +549,13 @@ int main(void)
         cmocka_unit_test(test_memcached_cas),
         cmocka_unit_test(test_redis),
         cmocka_unit_test(test_redis_locks),
+        cmocka_unit_test(test_transactions),
+        cmocka_unit_test(test_transactions_are_bounded),
+        cmocka_unit_test(test_a_transaction_of_large_answers),
         cmocka_unit_test(test_hello),
         cmocka_unit_test(test_large_values),
         cmocka_unit_test(test_password),
+        cmocka_unit_test(test_sasl),
         cmocka_unit_test(test_failures_are_said),
         cmocka_unit_test(test_prefixes_choose_kinds),
         cmocka_unit_test(test_nobody_is_stalled),
