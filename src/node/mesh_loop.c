@@ -81,6 +81,9 @@ static void log_sessions(struct store *s)
 static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
 {
     struct list *link;
+    /* Before others are told of it, and before what they said since is taken in. */
+    if (a->view_changed)
+        store_set_view(m->store, farm_view(m->farm), now);
     while ((link = list_pop(&a->datagrams))) {
         struct farm_datagram *d = list_entry(link, struct farm_datagram, link);
         struct sockaddr_storage to;
@@ -103,8 +106,6 @@ static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
         store_set_roster(m->store, a->roster);
         a->roster = NULL;
     }
-    if (a->view_changed)
-        store_set_view(m->store, farm_view(m->farm), now);
     for (uint32_t i = 0; i < a->notice_count; i++)
         log_member(&a->notices[i]);
     m->refused |= a->refused;

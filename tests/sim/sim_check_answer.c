@@ -4,9 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define BRIEF_SURE_MS                                                                              \
-    (BRIEF_TTL_MS * 7 / 10) /* clocks differ, and a renewal may be ttl/10 late                     \
-                             */
 #define SERVE_CALM_NS SEC(10)
 #define FULL_CALM_NS SEC(5) /* a node that stood still is heard again by then */
 #define SICK_LATE_NS                                                                               \

@@ -11,6 +11,8 @@
 
 #define RESTART_AFTER_REFUSAL SEC(2)
 #define STEP_ROUNDS_MAX 1000
+#define SHORT_WAY                                                                                  \
+    500 /* of 1000 reads and changes: by the call without an operation, if it may be */
 
 struct sim_inbound {
     struct list link;
@@ -180,14 +182,14 @@ static void node_farm_notices(struct sim *s, const struct sim_node *n, const str
 /* Does what the farm core wants done, in the daemon's order: the view before what depends on it. */
 static void node_obey(struct sim *s, struct sim_node *n, struct farm_actions *a)
 {
+    if (a->view_changed)
+        node_hand_view(s, n);
     node_send_datagrams(s, n, a);
     node_farm_notices(s, n, a);
     n->farm_deadline_ns = a->deadline_ns;
     n->refused |= a->refused;
     roster_unref(a->roster);
     a->roster = NULL;
-    if (a->view_changed)
-        node_hand_view(s, n);
     struct list *link;
     while ((link = list_pop(&a->deliveries))) {
         struct msg *m = list_entry(link, struct msg, link);
@@ -253,6 +255,31 @@ static void node_read(struct sim *s, struct sim_node *n)
     }
 }
 
+/* What is here is read, or written where nobody else is, without an operation. False: it takes one.
+ */
+static bool node_short_way(struct sim *s, struct sim_node *n, const struct session_op *op)
+{
+    struct session *shard = sim_node_shard(n, op->key);
+    struct session_reading reading = {0};
+    struct session_actions a;
+    uint64_t now = sim_node_clock(n, s->now_ns);
+    session_actions_init(&a);
+    int status = op->type == SESSION_READ ? session_read(shard, op, now, &a, &reading)
+                                          : session_write(shard, op, now, &a, &reading);
+    list_splice(&n->outgoing, &a.sends);
+    uint64_t *deadline = &n->shard_deadline_ns[node_shard_index(n, shard)];
+    *deadline = a.deadline_ns < *deadline ? a.deadline_ns : *deadline;
+    node_notices(s, n, &a);
+    session_actions_clear(&a);
+    if (status == STEAD_PENDING)
+        return false;
+    struct session_result r = {.request = op->request, .status = status, .copies = 1};
+    r.record = status == STEAD_OK ? record_clone(reading.record) : NULL;
+    sim_client_result(s, n->slot, &r);
+    record_free(r.record);
+    return true;
+}
+
 static void node_take_calls(struct sim *s, struct sim_node *n)
 {
     struct list *link;
@@ -261,7 +288,9 @@ static void node_take_calls(struct sim *s, struct sim_node *n)
         struct session_event ev = {.type = SESSION_EV_OP};
         sim_client_operation(s, call->op, sim_node_clock(n, s->now_ns), &ev.op);
         struct key key = *ev.op.key;
-        node_shard_step(s, n, sim_node_shard(n, &key), &ev, &key);
+        bool plain = ev.op.type == SESSION_READ || ev.op.type == SESSION_CHANGE;
+        if (!plain || !sim_chance(&n->rng, SHORT_WAY) || !node_short_way(s, n, &ev.op))
+            node_shard_step(s, n, sim_node_shard(n, &key), &ev, &key);
         free(call);
     }
 }

@@ -5,6 +5,9 @@
 #include "sim_check.h"
 #include "sim_fault.h"
 
+/* A life is sure for so long: clocks differ, and a renewal may be ttl/10 late. */
+#define BRIEF_SURE_MS (BRIEF_TTL_MS * 7 / 10)
+
 /* From words to words; a new value is 0. */
 struct sim_map {
     uint64_t *keys, *values;

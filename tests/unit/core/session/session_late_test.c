@@ -126,12 +126,38 @@ static void a_drop_of_an_owner_that_was_is_passed_over(void **state)
     bus_deinit(&b);
 }
 
+/* The owner stood still for less than it takes to be counted out: what is used elsewhere lives on,
+ * though its own lease has run out by then. */
+static void a_use_that_is_told_after_a_pause_counts(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_kind(&b, "auth")->ttl_ms = 4000;
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int holder = bus_find(&b, &k, true);
+    bus_run(&b, 2000);
+    bus_pause(&b, 0);
+    bus_run(&b, 1000);
+    b.nodes[0].contacts[holder].lease_ns = b.now_ns - NS_PER_MS; /* as seen when it runs again */
+    assert_int_equal(bus_read(&b, holder, &k)->status, STEAD_OK);
+    bus_view(&b, 0);
+    b.nodes[0].paused = false;
+    bus_deliver(&b);
+    bus_run(&b, 2500);
+    assert_int_equal(bus_read(&b, holder, &k)->status, STEAD_OK);
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_that_waited_longer_than_it_lives_is_not_taken),
         cmocka_unit_test(a_copy_that_its_owner_has_forgotten_does_not_come_back),
         cmocka_unit_test(a_drop_of_an_owner_that_was_is_passed_over),
+        cmocka_unit_test(a_use_that_is_told_after_a_pause_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
