@@ -43,6 +43,6 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/stead DESTINATION ${CMAKE_INSTALL_
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/stead.pc DESTINATION ${pc_dir} COMPONENT libstead)
 install(FILES ${CMAKE_SOURCE_DIR}/docs/man/libstead.3 ${CMAKE_SOURCE_DIR}/docs/man/stead_connect.3
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libstead)
-install(FILES ${CMAKE_SOURCE_DIR}/docs/libstead.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT libstead)
+install(FILES ${CMAKE_SOURCE_DIR}/docs/libstead.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs COMPONENT libstead)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/client DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
   COMPONENT libstead)

@@ -78,7 +78,7 @@ int verb_settings(int argc, char **argv)
     const char *man[1] = {NULL};
     struct cli_options o;
     if (cli_wants_help(argc, argv,
-                       "usage: stead settings\nPrints every setting that a configuration "
+                       "usage: stead settings [--man]\nPrints every setting that a configuration "
                        "may have. --man prints the same as source of stead.conf(5).\n"))
         return EXIT_DONE;
     if (!cli_options(argc, argv, &o, extra, man) || !cli_no_arguments(argc, argv, &o))
