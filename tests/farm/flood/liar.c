@@ -2,7 +2,8 @@
  * have left, their entries with numbers that cannot be, nodes that do not exist, messages of random
  * bytes on every channel, and its own frames again, cut and out of order. For the rest it is a good
  * member: it proves itself, keeps its contacts, and holds no records.
- * usage: liar ADDRESS JOIN KEYFILE SECONDS */
+ * usage: liar ADDRESS JOIN KEYFILE SECONDS [absurd]; absurd: numbers as great as there are, and
+ * that others have left, as only they can say */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/mesh/mesh.h"
@@ -44,7 +45,7 @@ struct liar {
     size_t kept_count;
     uint64_t chance;
     uint32_t invented;
-    bool up;
+    bool up, absurd;
 };
 
 static uint64_t chance(struct liar *l)
@@ -155,14 +156,15 @@ static void step(struct liar *l)
 static uint32_t greater(struct liar *l, uint32_t is)
 {
     uint64_t more = chance(l) % 4;
-    return more == 3 ? UINT32_MAX : is + (uint32_t)more;
+    return more == 3 && l->absurd ? UINT32_MAX : is + (uint32_t)more;
 }
 
 static void distort(struct liar *l, struct entry *e)
 {
-    e->revision = chance(l) % 2 ? UINT64_MAX - chance(l) % 3 : e->revision + 1 + chance(l) % 5;
+    e->revision =
+        l->absurd && chance(l) % 2 ? UINT64_MAX - chance(l) % 3 : e->revision + 1 + chance(l) % 5;
     e->life = greater(l, e->life);
-    e->status = (enum status)(chance(l) % (STATUS_LEFT + 1));
+    e->status = (enum status)(chance(l) % (l->absurd ? STATUS_LEFT + 1 : STATUS_LEFT));
     for (size_t i = 0; i < e->server_count; i++) {
         e->servers[i].users = e->servers[i].weight = UINT32_MAX;
         e->servers[i].healthy = false;
@@ -190,10 +192,11 @@ static void lie_state(struct liar *l, uint64_t to, const struct entry *about, ui
     wire_writer_init(&w, bytes, sizeof bytes);
     swim_put_head(&w, SWIM_NEWS, 0, 0, 0);
     (void)swim_put_state(&w, about->inc, greater(l, about->life),
-                         (enum swim_rank)(SWIM_SUSPECT + chance(l) % 3), accusers, 2);
+                         (enum swim_rank)(SWIM_SUSPECT + chance(l) % (l->absurd ? 3 : 2)), accusers,
+                         2);
     struct entry e = *about;
     distort(l, &e);
-    (void)swim_put_entry(&w, &e, e.life, (enum swim_rank)(chance(l) % 4));
+    (void)swim_put_entry(&w, &e, e.life, (enum swim_rank)(chance(l) % (l->absurd ? 4 : 3)));
     (void)mesh_send(l->mesh, to, CHANNEL_ROSTER, false, bytes, wire_written(&w), now);
 }
 
@@ -221,7 +224,8 @@ static void lie_page(struct liar *l, uint64_t to, bool old, const struct entry *
             entry_encode_addr(&e.address, &w);
             entry_encode(&e, &w);
         } else {
-            (void)swim_put_page_entry(&w, &e, greater(l, e.life), (enum swim_rank)(i % 4), 0);
+            (void)swim_put_page_entry(&w, &e, greater(l, e.life),
+                                      (enum swim_rank)(i % (l->absurd ? 4 : 3)), 0);
         }
         invent(l, &e);
     }
@@ -333,8 +337,9 @@ static bool start(struct liar *l, char **argv)
 int main(int argc, char **argv)
 {
     static struct liar l = {.fd = -1};
-    if (argc != 5 || !start(&l, argv))
+    if (argc < 5 || !start(&l, argv))
         return 1;
+    l.absurd = argc > 5 && strcmp(argv[5], "absurd") == 0;
     uint64_t end = io_now_ns() + strtoull(argv[4], NULL, 10) * NS_PER_S, next = 0;
     while (io_now_ns() < end) {
         struct pollfd p = {.fd = l.fd, .events = POLLIN};

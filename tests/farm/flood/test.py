@@ -2,7 +2,7 @@
 """A member that lies and floods, and strangers who spray every port meanwhile: healthy nodes go on serving, memory and log
 stay bounded, what is dropped is counted, and in the end nobody believes the lies.
 
-usage: test.py --build DIR [--seconds 8]
+usage: test.py --build DIR [--seconds 8] [--absurd] [--seed N]
 """
 import contextlib
 import hashlib
@@ -98,7 +98,7 @@ def served(farm, name):
 
 def attacked(farm, args, chance):
     liar = Process([args.build / "tests" / "farm" / "flood_liar", f"127.0.{farm.block}.99", farm.ip("s1"),
-                    farm.run / "farm.key", 600], farm.log("liar"))
+                    farm.run / "farm.key", 600, *(["absurd"] if args.absurd else [])], farm.log("liar"))
     eventually(lambda: farm.metric("s1", "stead_mesh_peers") >= len(farm.names), "the liar is a member")
     attack = Attack(farm, chance.getrandbits(64))
     attack.start()
@@ -116,6 +116,7 @@ def attacked(farm, args, chance):
 
 def extra(parser):
     parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--absurd", action="store_true", help="lies that nobody can outdo, too")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
 
 
