@@ -41,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < q.key_count; i++)
             check_inside(q.keys[i], text, n);
         check_inside(q.value, text, n);
+        check_inside(memcache_plain_password(&q), text, n);
         for (size_t i = 0; i < q.flag_count; i++)
             check_inside(q.meta[i], text, n);
         answer(&q);
