@@ -2,8 +2,8 @@
  * have left, their entries with numbers that cannot be, nodes that do not exist, messages of random
  * bytes on every channel, and its own frames again, cut and out of order. For the rest it is a good
  * member: it proves itself, keeps its contacts, and holds no records.
- * usage: liar ADDRESS JOIN KEYFILE SECONDS [absurd]; absurd: numbers as great as there are, and
- * that others have left, as only they can say */
+ * usage: liar ADDRESS JOIN KEYFILE SECONDS [absurd]; absurd: also that others have left, and their
+ * entries with numbers as great as there are: what only they themselves can say. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/mesh/mesh.h"
@@ -161,10 +161,9 @@ static uint32_t greater(struct liar *l, uint32_t is)
 
 static void distort(struct liar *l, struct entry *e)
 {
-    e->revision =
-        l->absurd && chance(l) % 2 ? UINT64_MAX - chance(l) % 3 : e->revision + 1 + chance(l) % 5;
+    e->revision = chance(l) % 2 ? UINT64_MAX - chance(l) % 3 : e->revision + 1 + chance(l) % 5;
     e->life = greater(l, e->life);
-    e->status = (enum status)(chance(l) % (l->absurd ? STATUS_LEFT + 1 : STATUS_LEFT));
+    e->status = (enum status)(chance(l) % (STATUS_LEFT + 1));
     for (size_t i = 0; i < e->server_count; i++) {
         e->servers[i].users = e->servers[i].weight = UINT32_MAX;
         e->servers[i].healthy = false;
@@ -195,7 +194,8 @@ static void lie_state(struct liar *l, uint64_t to, const struct entry *about, ui
                          (enum swim_rank)(SWIM_SUSPECT + chance(l) % (l->absurd ? 3 : 2)), accusers,
                          2);
     struct entry e = *about;
-    distort(l, &e);
+    if (l->absurd)
+        distort(l, &e);
     (void)swim_put_entry(&w, &e, e.life, (enum swim_rank)(chance(l) % (l->absurd ? 4 : 3)));
     (void)mesh_send(l->mesh, to, CHANNEL_ROSTER, false, bytes, wire_written(&w), now);
 }
@@ -216,7 +216,8 @@ static void lie_page(struct liar *l, uint64_t to, bool old, const struct entry *
     } else {
         swim_start_page(&w, SWIM_ENTRIES, 0);
     }
-    distort(l, &e);
+    if (l->absurd)
+        distort(l, &e);
     for (size_t i = 0; i <= INVENTED; i++) {
         if (old) {
             wire_put_u8(&w, i % 2 ? STATUS_UP : STATUS_DOWN);

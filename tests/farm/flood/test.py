@@ -20,7 +20,7 @@ from farm import DNS, MESH, PUBLIC, Process, check, eventually, options, scenari
 
 SPRAYED = 300         # frames a node of which each must be counted
 CONNECTIONS = 200     # half-open ones held at a public listener
-GROWTH_BYTES = 600 << 20  # of a node with sanitizers, which keep freed memory for a while
+GROWTH_BYTES = 1 << 30  # of a node with sanitizers, which keep freed memory for a while
 LOG_LINES = 3000      # a node, of the whole attack
 KIND = "/v1/sessions/purchase"
 DROPS = ("auth", "replay", "malformed", "stranger", "version", "limit")
