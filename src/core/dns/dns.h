@@ -33,6 +33,7 @@ enum dns_type {
     DNS_OPT = 41,
     DNS_DS = 43,
     DNS_HTTPS = 65,
+    DNS_IXFR = 251,
     DNS_ANY = 255
 };
 enum dns_rcode {
@@ -62,9 +63,10 @@ struct dns_query {
     uint8_t lower[DNS_NAME_MAX + 9]; /* the name in lower case */
 };
 
-/* Parses a query. OK (0), or a positive rcode to answer with (FORMERR, NOTIMP, BADVERS), or -1: no
- * answer at all (shorter than a header, or itself a response). On a positive rcode id, rd, opcode
- * (and the question, when it was readable: name_len > 0) are set. */
+/* Parses a query. OK (0), or a positive rcode to answer with (FORMERR, NOTIMP, REFUSED, BADVERS),
+ * or -1: no answer at all (shorter than a header, or itself a response). On a positive rcode id,
+ * rd, opcode (and the question, when it was readable: name_len > 0) are set. A query without a
+ * question is good when it has a cookie. */
 int dns_parse_query(const uint8_t *msg, size_t len, struct dns_query *q);
 
 /* The client that a resolver asks for (RFC 7871). */

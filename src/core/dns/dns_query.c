@@ -120,6 +120,16 @@ static bool read_additionals(const uint8_t *msg, size_t len, size_t at, unsigned
     return wire_done(&r);
 }
 
+/* RFC 7873, 5.4: no question, but a cookie is wanted. */
+static int read_cookie_query(const uint8_t *msg, size_t len, struct dns_query *q)
+{
+    static const uint8_t only_additionals[6];
+    if (memcmp(msg + 4, only_additionals, 6) != 0 ||
+        !read_additionals(msg, len, DNS_HEADER_BYTES, be16(msg + 10), q) || !q->cookie)
+        return DNS_FORMERR;
+    return q->edns_version ? DNS_BADVERS : DNS_NOERROR;
+}
+
 int dns_parse_query(const uint8_t *msg, size_t len, struct dns_query *q)
 {
     static const uint8_t one_question[6] = {0, 1, 0, 0, 0, 0};
@@ -133,10 +143,14 @@ int dns_parse_query(const uint8_t *msg, size_t len, struct dns_query *q)
     if (q->opcode != 0)
         return DNS_NOTIMP;
     size_t at = DNS_HEADER_BYTES;
+    if (be16(msg + 4) == 0)
+        return read_cookie_query(msg, len, q);
     if (be16(msg + 4) != 1 || !read_question(msg + at, len - at, q))
         return DNS_FORMERR;
     at += q->name_len + 4u;
     unsigned additionals = be16(msg + 10);
+    if (q->type == DNS_IXFR)
+        return DNS_REFUSED; /* it has a record more, and no zone is transferred */
     if (memcmp(msg + 4, one_question, 6) != 0)
         return DNS_FORMERR;
     if ((additionals || at != len) && !read_additionals(msg, len, at, additionals, q))

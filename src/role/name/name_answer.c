@@ -71,6 +71,14 @@ static size_t answer_slip(struct name_ask *k, uint8_t *msg, size_t cap)
     return answer_bare(k, msg, cap, DNS_NOERROR, true);
 }
 
+/* A query without a question. */
+static size_t answer_cookie(struct name_ask *k, uint8_t *msg, size_t cap, bool known)
+{
+    bool had_one = k->q->cookie_len > DNS_COOKIE_CLIENT_BYTES;
+    name_count(&k->stats->empty);
+    return answer_bare(k, msg, cap, had_one && !known ? DNS_BADCOOKIE : DNS_NOERROR, false);
+}
+
 static void count_answer(const struct name_ask *k, unsigned rcode)
 {
     struct name_stats *s = k->stats;
@@ -97,8 +105,8 @@ static size_t answer_question(struct name_ask *k, uint8_t *msg, size_t cap)
     if (q->class == DNS_CLASS_IN && (q->type < TYPE_META_FIRST || q->type > TYPE_META_LAST))
         rcode = name_lookup(k);
     count_answer(k, rcode);
-    if (k->placed && k->options.subnet.source)
-        k->options.scope = k->place.scope;
+    if (k->options.subnet.source == 0)
+        k->options.scope = 0;
     return dns_answer_end(&k->answer, q, &k->options, rcode);
 }
 
@@ -110,7 +118,7 @@ static void begin(struct name_ask *k, const struct name_view *v, const struct na
     k->by = by;
     k->q = q;
     k->stats = stats;
-    k->place_known = k->placed = k->referral = k->last_resort = false;
+    k->place_known = k->referral = k->last_resort = false;
     k->options.cookie_len = k->options.scope = 0;
     k->options.subnet.family = k->options.subnet.source = 0;
     k->options.keepalive_100ms = 0;
@@ -132,8 +140,9 @@ size_t name_answer(const struct name_view *v, const struct name_asker *by, uint8
     cap = room(&q, by, cap);
     if (rcode == DNS_NOERROR && q.edns && (q.cookie || q.subnet || q.keepalive))
         rcode = read_options(&k, &known);
-    if (rcode == DNS_NOERROR && q.type == DNS_OPT)
-        rcode = DNS_FORMERR; /* OPT cannot be asked for */
+    if (rcode == DNS_NOERROR && (q.name_len == 0 ? k.options.cookie_len == 0 : q.type == DNS_OPT))
+        rcode =
+            DNS_FORMERR; /* no question, and no cookies here; or OPT, which cannot be asked for */
     enum dns_verdict verdict = judge(&k, known);
     if (verdict == DNS_DROP) {
         name_count(&stats->limited);
@@ -141,8 +150,10 @@ size_t name_answer(const struct name_view *v, const struct name_asker *by, uint8
     }
     if (verdict == DNS_SLIP)
         return answer_slip(&k, msg, cap);
-    if (rcode == DNS_NOERROR)
+    if (rcode == DNS_NOERROR && q.name_len)
         return answer_question(&k, msg, cap);
-    name_count(&stats->malformed);
+    if (rcode == DNS_NOERROR)
+        return answer_cookie(&k, msg, cap, known);
+    name_count(rcode == DNS_REFUSED ? &stats->refused : &stats->malformed);
     return answer_bare(&k, msg, cap, (unsigned)rcode, false);
 }

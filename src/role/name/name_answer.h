@@ -31,7 +31,7 @@ struct name_ask {
     const struct name_asker *by;
     const struct dns_query *q;
     struct name_stats *stats;
-    bool place_known, placed; /* placed: the answer depends on where the client is */
+    bool place_known;
     bool referral;
     bool last_resort;
     struct name_place place;

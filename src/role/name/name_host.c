@@ -80,10 +80,19 @@ static void find_targets(struct name_farm *f, const struct host *h)
     }
 }
 
+/* Does it matter where the client is? */
+static bool have_networks(const struct name_targets *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (t->list[i].node->entry->address_count)
+            return true;
+    return false;
+}
+
 static void put_host(struct name_farm *f, const struct host *h)
 {
     find_targets(f, h);
-    unsigned networks = f->places > 1 ? 2 : 1;
+    unsigned networks = f->places > 1 && have_networks(&f->targets) ? 2 : 1;
     bool servfail = f->targets.count == 0 && f->config->nobody == NAME_NOBODY_SERVFAIL;
     name_builder_open(&f->builder, h->entry);
     for (unsigned i = 0; i < networks; i++) {

@@ -35,9 +35,12 @@ static unsigned place_index(struct name_ask *k, const struct name_entry *e)
         k->place = name_place_of(k->view->config, &a);
         k->place_known = true;
     }
-    k->placed = true;
-    return e->placed == PLACED_FULLY ? name_place_index(&k->place)
-                                     : k->place.network == NETWORK_OUTSIDE;
+    if (e->placed == PLACED_NETWORK) {
+        k->options.scope = k->place.network_scope;
+        return k->place.network == NETWORK_OUTSIDE;
+    }
+    k->options.scope = k->place.scope;
+    return name_place_index(&k->place);
 }
 
 /* Records that were just added, all of them made for the question as owner, get another. */

@@ -40,7 +40,9 @@ struct name_place name_place_of(const struct name_config *c, const struct addr *
             out.site = (uint8_t)(i + 1);
         }
     }
-    if (longest(&c->inside, client, &out.scope) >= 0)
+    if (longest(&c->inside, client, &out.network_scope) >= 0)
         out.network = NETWORK_INSIDE;
+    if (out.network_scope > out.scope)
+        out.scope = out.network_scope;
     return out;
 }

@@ -7,7 +7,8 @@
 struct name_place {
     uint8_t site;         /* index + 1; 0 = none */
     enum network network; /* inside or outside */
-    uint8_t scope;        /* leading bits of the address that decide it, as RFC 7871 means it */
+    /* Leading bits of the address that decide both, and the network alone, as RFC 7871 means it. */
+    uint8_t scope, network_scope;
 };
 
 struct name_place name_place_of(const struct name_config *c, const struct addr *client);

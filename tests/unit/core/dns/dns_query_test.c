@@ -148,6 +148,18 @@ static void test_refused_rest(void **state)
     assert_int_equal(parse(&m), DNS_FORMERR);
 }
 
+/* A question for a transfer, with the SOA record that the asker has. */
+static void test_ixfr(void **state)
+{
+    (void)state;
+    struct message m = message_head(0, 1, 0, 0);
+    m.bytes[9] = 1;
+    message_lit(&m, "\4shop\4test\0\0\xfb\0\1\xc0\x0c\0\6\0\1\0\0\0\0\0\x16\0\0"
+                    "\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1");
+    assert_int_equal(parse(&m), DNS_REFUSED);
+    assert_int_equal(q.name_len, 11);
+}
+
 static void test_other_opcode(void **state)
 {
     (void)state;
@@ -254,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_no_answer_at_all),
         cmocka_unit_test(test_refused_question),
         cmocka_unit_test(test_refused_rest),
+        cmocka_unit_test(test_ixfr),
         cmocka_unit_test(test_other_opcode),
         cmocka_unit_test(test_name_limits),
         cmocka_unit_test(test_odd_bytes),

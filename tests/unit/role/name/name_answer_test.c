@@ -18,7 +18,7 @@
  * a root owner. */
 static const uint8_t *find_option(const struct fixture *f, uint16_t wanted, size_t *len)
 {
-    for (size_t at = f->len - 11; at > 12; at--) {
+    for (size_t at = f->len - 11; at >= 12; at--) {
         const uint8_t *p = f->message + at;
         size_t bytes = (size_t)p[9] << 8 | p[10];
         if (memcmp(p, "\0\0\x29\x04\xd0", 5) != 0 || at + 11 + bytes != f->len)
@@ -67,6 +67,35 @@ static void test_cookies(void **state)
                          "clientc",
                          11));
     assert_int_equal(f->rcode, DNS_FORMERR);
+}
+
+/* RFC 7873, 5.4. */
+static void test_a_cookie_without_a_question(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t query[] = "\0\1\1\0\0\0\0\0\0\0\0\1\0\0\x29\4\xd0\0\0\0\0\0\x0c" CLIENT;
+    uint8_t again[12 + 11 + 28];
+    size_t len;
+    for (int i = 0; i < 2; i++) {
+        memcpy(f->message, query, f->len = sizeof query - 1);
+        assert_true(send_message(f));
+        assert_int_equal(f->rcode, i ? DNS_NOERROR : DNS_FORMERR);
+        f->config.cookies = true;
+    }
+    assert_int_equal(f->len, 12 + 11 + 28);
+    assert_int_equal(f->message[5], 0);
+    memcpy(again, query, sizeof query - 1);
+    memcpy(again + 27, find_option(f, 10, &len), 24);
+    again[22] = 28;
+    again[26] = 24;
+    memcpy(f->message, again, f->len = sizeof again);
+    assert_true(send_message(f));
+    assert_int_equal(f->rcode, DNS_NOERROR);
+    again[50] ^= 1;
+    memcpy(f->message, again, f->len = sizeof again);
+    assert_true(send_message(f));
+    assert_int_equal(f->rcode, DNS_BADCOOKIE);
+    assert_non_null(find_option(f, 10, &len));
 }
 
 /* Asks as a resolver for a client of 10.1.BYTE.0/24; returns the scope that comes back, or -1. */
@@ -289,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(test_cookies),
+        test(test_a_cookie_without_a_question),
         test(test_client_subnets),
         test(test_client_subnet_that_says_nothing),
         test(test_rate_limit),
