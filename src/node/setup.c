@@ -180,7 +180,10 @@ static int open_gate(struct setup *s, int *fd)
         return STEAD_OK;
     if (strncmp(c->listen, "unix:", 5) == 0) {
         int err = listen_unix(c->listen + 5, 0660, fd);
-        return err ? fail(err, "sessions: listen on", c->listen, "") : STEAD_OK;
+        if (err)
+            return fail(err, "sessions: listen on", c->listen, "");
+        s->socket_files[s->socket_file_count++] = c->listen + 5;
+        return STEAD_OK;
     }
     if (!addr_parse(c->listen, 0, &a))
         return fail(STEAD_E_CONFIG, "sessions: listen on", c->listen, "");
@@ -197,6 +200,8 @@ static int open_caches(struct setup *s)
     int err = cache_bind(s->config, s->caches, s->worker_count);
     for (unsigned p = 0; !err && p < CACHE_DOORS; p++) {
         const struct cache_section *c = cache_section_of(s->config, (enum cache_protocol)p);
+        if (strncmp(c->listen, "unix:", 5) == 0)
+            s->socket_files[s->socket_file_count++] = c->listen + 5;
         err = cache_read_password(c, s->cache_passwords[p]);
         if (err)
             fail(err, what[p], c->password_file, "it must have mode 0600 and a password in it");
@@ -215,6 +220,8 @@ static int bind_all(struct setup *s)
         err = tune_mesh(&c->node.address, s->mesh_fd);
     if (!err && (err = listen_unix(c->admin.socket, 0660, &s->admin_unix_fd)))
         fail(err, "admin: socket", c->admin.socket, "");
+    else if (!err)
+        s->socket_files[s->socket_file_count++] = c->admin.socket;
     if (!err && c->admin.listen.family)
         err = bind_tcp(&c->admin.listen, false, "admin: listen on", &s->admin_tcp_fd);
     if (!err)
@@ -337,6 +344,9 @@ void setup_close(struct setup *s)
         for (unsigned p = 0; p < CACHE_DOORS; p++)
             close_fd(&s->caches[i].fd[p]);
     }
+    /* Before the lock on the state is given up: the next process may make its own at once. */
+    while (s->socket_file_count > 0)
+        unlink(s->socket_files[--s->socket_file_count]);
     state_close(&s->state);
     mem_free(s->token);
     mem_free(s->roster_token);

@@ -31,6 +31,8 @@ struct setup {
     struct descriptors descriptors; /* of each worker */
     struct worker_sockets workers[WORKERS_MAX];
     struct cache_sockets caches[WORKERS_MAX];
+    const char *socket_files[2 + CACHE_DOORS]; /* made by this process: they go with it */
+    size_t socket_file_count;
     char cache_passwords[CACHE_DOORS][CACHE_SECRET_MAX];
     char *token;        /* of the gate's TCP listener; NULL on a unix socket */
     char *roster_token; /* of the public listener; NULL when none is asked for */
