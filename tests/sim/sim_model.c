@@ -89,8 +89,10 @@ void sim_model_end(struct sim *s, uint64_t op, int status, uint8_t copies)
     o->status = status;
     o->copies = copies;
     o->outcome = model_outcome(s, o);
-    if (status == STEAD_OK)
-        s->model->keys[o->key].renewed_ns = s->now_ns;
+    /* When it was used, between asking and answering, is not known. */
+    struct model_key *k = &s->model->keys[o->key];
+    if (status == STEAD_OK && o->start_ns > k->renewed_ns)
+        k->renewed_ns = o->start_ns;
 }
 
 /* -- values -- */
