@@ -52,6 +52,7 @@ struct swim_line {
     enum swim_rank rank;
 };
 #define SWIM_LINE_BYTES 21u
+#define SWIM_LIST_HEAD_BYTES 15u
 
 struct swim_message {
     enum swim_type type;
