@@ -78,7 +78,7 @@ void swim_sync_with(struct swim *s, uint64_t to, uint64_t now_ns, struct swim_ac
     uint8_t bytes[16 + 8 * SWIM_BUCKETS];
     struct wire_writer w;
     wire_writer_init(&w, bytes, sizeof bytes);
-    swim_put_digest(&w, s->self->life, s->table.digest);
+    swim_put_digest(&w, s->self->life, young(s, now_ns), s->table.digest);
     if (swim_send(s, to, true, &w, out))
         s->stats.syncs++;
     /* Somewhere around the interval, so that the farm's comparisons do not fall together. One that
@@ -142,6 +142,17 @@ static void put_bucket(const struct swim *s, unsigned bucket, struct wire_writer
     }
 }
 
+/* Hashes are over those that live; a newcomer wants to know the others too. */
+static bool has_gone(const struct swim *s, unsigned bucket)
+{
+    uint32_t end = bucket_begin(&s->table, bucket + 1);
+    for (uint32_t i = bucket_begin(&s->table, bucket); i < end; i++) {
+        if (s->table.items[i].rank > SWIM_SUSPECT)
+            return true;
+    }
+    return false;
+}
+
 /* All that this node knows in the buckets that differ, in one message. */
 static void take_digest(struct swim *s, uint64_t from, const struct swim_message *m,
                         struct swim_actions *out)
@@ -156,7 +167,7 @@ static void take_digest(struct swim *s, uint64_t from, const struct swim_message
     wire_writer_init(&w, bytes, room);
     swim_start_list(&w, s->self->life);
     for (unsigned bucket = 0; bucket < SWIM_BUCKETS; bucket++) {
-        if (m->digest[bucket] == s->table.digest[bucket])
+        if (m->digest[bucket] == s->table.digest[bucket] && !(m->gone && has_gone(s, bucket)))
             continue;
         buckets |= 1ull << bucket;
         put_bucket(s, bucket, &w, &count);
