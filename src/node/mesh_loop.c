@@ -40,6 +40,8 @@ static const char *notice_event(enum member_notice n)
         [MEMBER_SELF_PAUSED] = "self-paused",
         [MEMBER_ALONE] = "alone",
         [MEMBER_REFUSED_HERE] = "refused",
+        [MEMBER_CONTACT_LOST] = "contact-lost",
+        [MEMBER_CONTACT_AGAIN] = "contact-again",
         [MEMBER_FOREIGN_KEY] = "foreign-key",
     };
     return names[n];

@@ -171,9 +171,21 @@ static void node_send_datagrams(struct sim *s, struct sim_node *n, struct farm_a
 
 static void node_farm_notices(struct sim *s, const struct sim_node *n, const struct farm_actions *a)
 {
-    static const char *const names[] = {"joined", "suspect",     "heard again",      "down",
-                                        "left",   "replaced",    "claimant refused", "self paused",
-                                        "alone",  "refused here"};
+    static const char *const names[] = {
+        [MEMBER_JOINED] = "joined",
+        [MEMBER_SUSPECT] = "suspect",
+        [MEMBER_HEARD_AGAIN] = "heard again",
+        [MEMBER_DOWN] = "down",
+        [MEMBER_LEFT] = "left",
+        [MEMBER_REPLACED] = "replaced",
+        [MEMBER_CLAIMANT_REFUSED] = "claimant refused",
+        [MEMBER_SELF_PAUSED] = "self paused",
+        [MEMBER_ALONE] = "alone",
+        [MEMBER_REFUSED_HERE] = "refused here",
+        [MEMBER_CONTACT_LOST] = "contact lost",
+        [MEMBER_CONTACT_AGAIN] = "contact again",
+        [MEMBER_FOREIGN_KEY] = "foreign key",
+    };
     for (uint32_t i = 0; i < a->notice_count; i++)
         sim_trace(s, "%s sees %s: %s (%016llx)", n->name, a->notices[i].name,
                   names[a->notices[i].what], (unsigned long long)a->notices[i].inc);

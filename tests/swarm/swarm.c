@@ -210,7 +210,7 @@ static void settle(struct swarm *w, unsigned node)
             judge(w, node, o);
             if (o->was == o->rank)
                 share_content(w, node, o->inc);
-        } else if (o->rank <= SWIM_SUSPECT) {
+        } else if (o->type == SWIM_OUT_STRANGER && o->rank <= SWIM_SUSPECT) {
             meet(w, node, o->entry, o->life, o->rank, SWIM_HEARSAY);
         }
         swim_output_free(o);

@@ -210,7 +210,7 @@ static void take_member_output(struct farm *f, const struct member_output *o, ui
         mesh_remove(f->mesh, o->inc);
         break;
     case MEMBER_OUT_NOTICE:
-        if (o->notice == MEMBER_DOWN)
+        if (o->notice == MEMBER_CONTACT_LOST)
             mesh_drop_waiting(f->mesh, o->inc);
         put_notice(o, out);
         break;

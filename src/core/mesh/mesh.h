@@ -22,7 +22,7 @@
 #define MESH_FRAME_MIN 1200u
 #define MESH_FRAME_MAX 8952u /* a jumbo frame's payload */
 #define MESH_CARD_MAX 1024u  /* the entry that HELLO, WELCOME and PROOF carry */
-#define MESH_PEERS_MAX 1024u
+#define MESH_PEERS_MAX 4096u
 #define MESH_FLEETING_BYTES_MAX 1088u /* a fleeting message is never cut into parts */
 
 struct mesh;

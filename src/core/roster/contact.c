@@ -11,6 +11,7 @@ void contacts_deinit(struct contacts *t)
 {
     for (size_t i = 0; i < t->count; i++) {
         entry_unref(t->items[i]->entry);
+        contact_drop_kept(t->items[i]);
         mem_free(t->items[i]);
     }
     mem_free(t->items);
@@ -52,7 +53,7 @@ static bool reserve(struct contacts *t)
     return true;
 }
 
-struct contact *contacts_add(struct contacts *t, const struct entry *e, const struct addr *addr,
+struct contact *contacts_add(struct contacts *t, struct entry *e, const struct addr *addr,
                              uint64_t now_ns)
 {
     if (!reserve(t))
@@ -60,11 +61,7 @@ struct contact *contacts_add(struct contacts *t, const struct entry *e, const st
     struct contact *c = mem_alloc(sizeof *c);
     if (c == NULL)
         return NULL;
-    c->entry = entry_new(e);
-    if (c->entry == NULL) {
-        mem_free(c);
-        return NULL;
-    }
+    c->entry = entry_ref(e);
     c->addr = *addr;
     c->since_ns = now_ns;
     c->counted = t->counted_floor;
@@ -85,6 +82,7 @@ void contacts_forget(struct contacts *t, struct contact *c)
     t->count--;
     memmove(&t->items[at], &t->items[at + 1], (t->count - at) * sizeof(struct contact *));
     entry_unref(c->entry);
+    contact_drop_kept(c);
     mem_free(c);
 }
 
@@ -116,21 +114,35 @@ struct contact *contacts_oldest_gone(const struct contacts *t)
     return oldest;
 }
 
-bool contact_set_entry(struct contact *c, const struct entry *e)
+void contact_set_entry(struct contact *c, struct entry *e)
 {
-    struct entry *next = entry_new(e);
-    if (next == NULL)
-        return false;
+    struct entry *next = entry_ref(e);
     entry_unref(c->entry);
     c->entry = next;
-    return true;
+}
+
+void contact_drop_kept(struct contact *c)
+{
+    mem_free(c->waiting);
+    c->waiting = NULL;
+    c->waiting_len = 0;
+}
+
+/* Without memory it is as if it had been lost on the way. */
+void contact_keep(struct contact *c, const uint8_t *bytes, size_t len, bool reliable)
+{
+    contact_drop_kept(c);
+    c->waiting = mem_dup(bytes, len);
+    if (c->waiting == NULL)
+        return;
+    c->waiting_len = len;
+    c->waiting_reliable = reliable;
 }
 
 void contact_become(struct contact *c, enum presence p, uint64_t now_ns)
 {
     c->presence = p;
     c->since_ns = now_ns;
-    c->suspect = false;
     c->doubt_stamp = 0;
     c->dormant = false;
 }
@@ -161,11 +173,13 @@ enum status contact_state(const struct contact *c)
 
 enum status contact_status(const struct contact *c)
 {
-    if (c->presence == PRESENCE_TOLD)
+    if (c->presence == PRESENCE_LEFT || c->rank == SWIM_LEFT)
+        return STATUS_LEFT;
+    if (c->presence == PRESENCE_REPLACED || c->rank == SWIM_DOWN)
+        return STATUS_DOWN;
+    if (c->rank == SWIM_SUSPECT || c->doubt_stamp != 0)
         return STATUS_SUSPECT;
-    if (c->presence == PRESENCE_HEARD && (c->suspect || c->doubt_stamp != 0))
-        return STATUS_SUSPECT;
-    return contact_state(c);
+    return c->entry->status;
 }
 
 bool contact_shown(const struct contact *c)

@@ -13,21 +13,12 @@ void member_timing_default(struct member_timing *t)
     *t = (struct member_timing){
         .heartbeat_ms = 200,
         .lease_ms = 1200,
-        .suspect_ms = 700,
         .out_ms = 1500,
         .pause_ms = 300,
         .join_wait_ms = 3000,
         .forget_ms = 3600 * 1000,
     };
-}
-
-static void encode_self(struct membership *m)
-{
-    struct wire_writer w;
-    wire_writer_init(&w, m->self_bytes, sizeof m->self_bytes);
-    entry_encode(&m->self, &w);
-    assert(wire_put_ok(&w));
-    m->self_len = wire_written(&w);
+    swim_timing_default(&t->swim);
 }
 
 struct membership *membership_new(const struct member_config *c, const struct entry *self,
@@ -43,9 +34,14 @@ struct membership *membership_new(const struct member_config *c, const struct en
     strncpy(m->farm, c->farm, sizeof m->farm - 1);
     m->timing = c->timing;
     m->self = *self;
-    if (m->self.revision == 0)
-        m->self.revision = 1; /* 0 marks a card that was cut short */
-    m->self.shape = m->self.revision;
+    m->swim = swim_new(&c->timing.swim, c->seed, self, now_ns);
+    if (m->swim == NULL) {
+        mem_free(m);
+        return NULL;
+    }
+    swim_actions_init(&m->swim_out);
+    m->swim_deadline_ns = now_ns;
+    member_swim_number(m);
     for (size_t i = 0; i < c->join_count; i++) {
         if (!addr_equal(&c->join[i], &self->address))
             m->join[m->join_count++] =
@@ -53,10 +49,8 @@ struct membership *membership_new(const struct member_config *c, const struct en
     }
     rng_init(&m->rng, c->seed);
     m->start_ns = m->step_ns = m->listen_ns = m->deadline_ns = now_ns;
-    m->gossip_due_ns = now_ns + MEMBER_GOSSIP_NS;
     m->roster_dirty = m->view_dirty = true;
     m->found = m->alone = m->join_count == 0;
-    encode_self(m);
     return m;
 }
 
@@ -65,6 +59,8 @@ void membership_free(struct membership *m)
     if (m == NULL)
         return;
     contacts_deinit(&m->contacts);
+    swim_actions_clear(&m->swim_out);
+    swim_free(m->swim);
     mem_free(m);
 }
 
@@ -104,8 +100,9 @@ static void look_for_farm(struct membership *m, uint64_t now_ns, struct member_a
             heard++;
             settled = settled && c->beating && c->listed;
         }
-        settled = settled && c->presence != PRESENCE_TOLD;
+        settled = settled && (c->presence != PRESENCE_TOLD || !member_linked(m, c));
     }
+    settled = settled && swim_missing(m->swim) == 0;
     for (size_t i = 0; i < m->join_count && settled; i++)
         settled = join_settled(m, &m->join[i].addr);
     bool over = now_ns - m->start_ns >= member_ns(m->timing.join_wait_ms);
@@ -122,6 +119,7 @@ static void look_for_farm(struct membership *m, uint64_t now_ns, struct member_a
 /* Every event ends here: says what changed and when to come again. */
 void member_finish(struct membership *m, uint64_t now_ns, struct member_actions *out)
 {
+    member_swim_drain(m, now_ns, out);
     if (!m->found && !m->left)
         look_for_farm(m, now_ns, out);
     uint64_t pace = (m->contacts.count < 64 ? 10 : 100) * NS_PER_MS;
@@ -152,7 +150,8 @@ void membership_proven(struct membership *m, uint64_t inc, uint64_t node, const 
     member_finish(m, now_ns, out);
 }
 
-/* The contact when it is one that counts, which is now heard. */
+/* The contact when it is one that counts, which is now heard; where there are no heartbeats SWIM
+ * says whether it is. */
 static struct contact *hear(struct membership *m, uint64_t inc, uint64_t now_ns,
                             struct member_actions *out)
 {
@@ -161,13 +160,8 @@ static struct contact *hear(struct membership *m, uint64_t inc, uint64_t now_ns,
         return NULL;
     assert(c->presence != PRESENCE_REPLACED && c->presence != PRESENCE_TOLD);
     c->heard_ns = now_ns;
-    if (c->presence != PRESENCE_HEARD) {
+    if (c->presence != PRESENCE_HEARD && (member_paired(m, c) || c->rank <= SWIM_SUSPECT))
         member_admit_heard(m, c, now_ns, out);
-    } else if (c->suspect) {
-        c->suspect = false;
-        m->roster_dirty = true;
-        member_output_notice(out, MEMBER_HEARD_AGAIN, inc, &c->addr, c->entry->name, 0);
-    }
     return c;
 }
 
@@ -198,11 +192,6 @@ static bool take_message(struct membership *m, struct contact *c, const struct m
     switch (msg->type) {
     case MESSAGE_HEARTBEAT:
         return member_beat_take(m, c, &msg->heartbeat, now_ns, out);
-    case MESSAGE_ENTRY:
-        return member_beat_entry(m, c, &msg->entry, now_ns, out);
-    case MESSAGE_LIST:
-        member_list_take(m, c, msg, now_ns, out);
-        return true;
     case MESSAGE_LEAVING:
         member_admit_part(m, c, now_ns, out);
         return true;
@@ -216,8 +205,10 @@ void membership_message(struct membership *m, uint64_t from, const uint8_t *byte
     struct member_message msg;
     member_step(m, now_ns, out);
     struct contact *c = hear(m, from, now_ns, out);
-    if (c != NULL &&
-        (!member_message_decode(bytes, len, &msg) || !take_message(m, c, &msg, now_ns, out)))
+    if (c != NULL && len > 0 && bytes[0] >= SWIM_TYPE_FIRST)
+        swim_message(m->swim, from, bytes, len, now_ns, &m->swim_out);
+    else if (c != NULL &&
+             (!member_message_decode(bytes, len, &msg) || !take_message(m, c, &msg, now_ns, out)))
         m->stats.malformed++;
     member_finish(m, now_ns, out);
 }
@@ -266,34 +257,33 @@ void membership_foreign(struct membership *m, const struct addr *from, uint64_t 
     member_finish(m, now_ns, out);
 }
 
+static bool same_entry(const struct entry *a, const struct entry *b)
+{
+    uint8_t bytes[2][ENTRY_BYTES_MAX];
+    struct wire_writer w[2];
+    wire_writer_init(&w[0], bytes[0], sizeof bytes[0]);
+    wire_writer_init(&w[1], bytes[1], sizeof bytes[1]);
+    entry_encode(a, &w[0]);
+    entry_encode(b, &w[1]);
+    return wire_written(&w[0]) == wire_written(&w[1]) &&
+           memcmp(bytes[0], bytes[1], wire_written(&w[0])) == 0;
+}
+
 void membership_set_self(struct membership *m, const struct entry *self, uint64_t now_ns,
                          struct member_actions *out)
 {
     assert(entry_valid(self));
     member_step(m, now_ns, out);
-    uint8_t old[ENTRY_BYTES_MAX];
-    size_t old_len = m->self_len;
     struct entry before = m->self;
-    memcpy(old, m->self_bytes, old_len);
     m->self = *self;
     m->self.node = before.node;
     m->self.inc = before.inc;
     m->self.boot = before.boot;
-    m->self.revision = before.revision;
-    m->self.shape = before.shape;
-    m->self.life = before.life;
-    encode_self(m);
-    if (m->self_len != old_len || memcmp(old, m->self_bytes, old_len) != 0) {
-        m->self.revision++;
-        if (!entry_same_shape(&before, &m->self))
-            m->self.shape = m->self.revision;
-        encode_self(m);
+    member_swim_number(m);
+    if (!same_entry(&m->self, &before)) {
         m->roster_dirty = true;
         m->view_dirty = true;
-        for (size_t i = 0; i < m->contacts.count; i++) {
-            if (m->contacts.items[i]->presence == PRESENCE_HEARD)
-                member_beat_hurry(m, m->contacts.items[i], now_ns);
-        }
+        swim_set_self(m->swim, &m->self, now_ns, &m->swim_out);
     }
     member_finish(m, now_ns, out);
 }
@@ -304,10 +294,11 @@ void membership_doubt(struct membership *m, uint64_t node, uint64_t now_ns,
     member_step(m, now_ns, out);
     for (size_t i = 0; i < m->contacts.count; i++) {
         struct contact *c = m->contacts.items[i];
-        if (c->entry->node != node || c->presence != PRESENCE_HEARD)
+        if (c->entry->node != node || c->presence > PRESENCE_HEARD)
             continue;
         /* What echoes a later stamp than this was sent after it. */
         c->doubt_stamp = member_stamp(m, now_ns);
+        swim_doubt(m->swim, c->entry->inc, now_ns, &m->swim_out);
         m->roster_dirty = true;
     }
     member_finish(m, now_ns, out);
@@ -322,8 +313,10 @@ void membership_leave(struct membership *m, uint64_t now_ns, struct member_actio
         if (c->presence == PRESENCE_HEARD)
             (void)member_output_send(out, c, true, &leaving, sizeof leaving);
     }
+    swim_leave(m->swim, now_ns, &m->swim_out);
+    member_swim_drain(m, now_ns, out);
     m->left = true;
-    m->deadline_ns = TIME_NEVER;
+    m->deadline_ns = m->swim_deadline_ns = TIME_NEVER;
     member_finish(m, now_ns, out);
 }
 
@@ -334,12 +327,13 @@ const struct entry *membership_self(const struct membership *m)
 
 size_t membership_card(const struct membership *m, uint8_t *out, size_t max)
 {
-    if (m->self_len <= max) {
-        memcpy(out, m->self_bytes, m->self_len);
-        return m->self_len;
-    }
-    struct entry brief = m->self;
+    struct entry brief;
     struct wire_writer w;
+    wire_writer_init(&w, out, max);
+    entry_encode(swim_self(m->swim), &w);
+    if (wire_put_ok(&w))
+        return wire_written(&w);
+    entry_copy(swim_self(m->swim), &brief);
     brief.revision = brief.shape = 0;
     brief.group_count = 0;
     brief.server_count = 0;
@@ -358,4 +352,6 @@ bool membership_found(const struct membership *m, bool *alone)
 void membership_stats(const struct membership *m, struct member_stats *out)
 {
     *out = m->stats;
+    swim_stats(m->swim, &out->swim);
+    out->malformed += out->swim.malformed;
 }

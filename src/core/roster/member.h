@@ -1,6 +1,10 @@
-/* member.h - membership: who is heard, suspect, down, left; leases and count-out. docs/protocol.md,
- * Contact. Plain heartbeats to everybody. A function of (state, event, now) -> (actions, next
- * deadline).
+/* member.h - membership: who may join, who is alive, suspect, down, left; and between nodes that
+ * hold session records leases and count-out. docs/protocol.md, Members and Contact. A function of
+ * (state, event, now) -> (actions, next deadline).
+ *
+ * Who is alive, and what each says of itself, is SWIM's business (swim.h). Two nodes that both hold
+ * records (a pair) send each other heartbeats as well, since a lease must be of own making; the two
+ * may judge differently of one that only some can reach.
  *
  * It sends through its caller (core/farm), names peers by incarnation, and makes the roster
  * snapshot and the session shards' view. */
@@ -10,20 +14,21 @@
 #include "base/list.h"
 #include "base/msg.h"
 #include "core/roster/roster.h"
+#include "core/roster/swim.h"
 
 #define JOIN_ADDRESSES_MAX 64
-#define MEMBERS_MAX 1024
+#define MEMBERS_MAX 4096
 
 struct membership;
 
 struct member_timing {
     uint32_t heartbeat_ms; /* 200 */
     uint32_t lease_ms;     /* 1200 */
-    uint32_t suspect_ms;   /* 700 */
     uint32_t out_ms;       /* 1500; at least 1.2 x lease */
     uint32_t pause_ms;     /* 300: own steps further apart mean that this node did not run */
     uint32_t join_wait_ms; /* 3000: then a node that found nobody goes on alone */
     uint32_t forget_ms;    /* a down or left node is forgotten after: 1 h */
+    struct swim_timing swim;
 };
 
 void member_timing_default(struct member_timing *t);
@@ -56,7 +61,9 @@ enum member_notice {
     MEMBER_SELF_PAUSED,
     MEMBER_ALONE,
     MEMBER_REFUSED_HERE,
-    MEMBER_FOREIGN_KEY /* a node that this one shall join has another key */
+    MEMBER_CONTACT_LOST,  /* counted out: what was agreed with it is void */
+    MEMBER_CONTACT_AGAIN, /* one that was counted out is heard */
+    MEMBER_FOREIGN_KEY    /* a node that this one shall join has another key */
 };
 
 struct member_output {
@@ -112,7 +119,7 @@ void membership_foreign(struct membership *m, const struct addr *from, uint64_t 
 void membership_refused(struct membership *m, uint64_t by, int reason, uint64_t now_ns,
                         struct member_actions *out);
 /* this node's own entry changed (status, users, weight, health): node, inc, boot and revision are
- * kept; */
+ * kept; others are told as swim_set_self has it; */
 void membership_set_self(struct membership *m, const struct entry *self, uint64_t now_ns,
                          struct member_actions *out);
 /* forwarding to a node failed just now: it is suspect until it is heard from after this; */
@@ -139,7 +146,7 @@ size_t membership_contacts(const struct membership *m, struct member_contact *ou
 const struct entry *membership_self(const struct membership *m);
 
 /* The entry as HELLO carries it: whole if it fits, else without groups and servers and with
- * revision 0, so that heartbeats bring the rest. Returns its length; max >= 512. */
+ * revision 0, so that the rest is asked for. Returns its length; max >= 512. */
 size_t membership_card(const struct membership *m, uint8_t *out, size_t max);
 
 /* Found: every node that a peer told of, and every configured address, is in contact or is said to
@@ -152,6 +159,7 @@ size_t membership_addresses(const struct membership *m, struct addr *out, size_t
 
 struct member_stats {
     uint64_t heartbeats_in, heartbeats_out, malformed, counted_out, refused, pauses;
+    struct swim_stats swim;
 };
 void membership_stats(const struct membership *m, struct member_stats *out);
 

@@ -24,6 +24,8 @@ static void replace(struct membership *m, struct contact *c, uint64_t now_ns,
 {
     member_output_notice(out, MEMBER_REPLACED, c->entry->inc, &c->addr, c->entry->name, 0);
     contact_count_out(c, PRESENCE_REPLACED, now_ns);
+    contact_drop_kept(c);
+    swim_forget(m->swim, c->entry->inc); /* whatever others still say of it */
     m->roster_dirty = m->view_dirty = true;
     /* Should its process live on elsewhere it is a stranger now, and is refused when it proves
      * itself anew. */
@@ -61,9 +63,8 @@ bool member_admit_claim(struct membership *m, const struct entry *e, const struc
     return true;
 }
 
-struct contact *member_admit_add(struct membership *m, const struct entry *e,
-                                 const struct addr *addr, uint64_t now_ns,
-                                 struct member_actions *out)
+struct contact *member_admit_add(struct membership *m, struct entry *e, const struct addr *addr,
+                                 uint64_t now_ns, struct member_actions *out)
 {
     if (m->contacts.count >= MEMBERS_MAX) {
         struct contact *gone = contacts_oldest_gone(&m->contacts);
@@ -71,7 +72,7 @@ struct contact *member_admit_add(struct membership *m, const struct entry *e,
             return NULL;
         if (gone->admitted)
             member_output_remove(out, gone);
-        contacts_forget(&m->contacts, gone);
+        member_forget(m, gone);
         m->roster_dirty = m->view_dirty = true;
     }
     return contacts_add(&m->contacts, e, addr, now_ns);
@@ -80,17 +81,18 @@ struct contact *member_admit_add(struct membership *m, const struct entry *e,
 void member_admit_heard(struct membership *m, struct contact *c, uint64_t now_ns,
                         struct member_actions *out)
 {
-    bool again = c->presence == PRESENCE_OUT && c->admitted;
     if (c->presence == PRESENCE_HEARD)
         return;
     contact_become(c, PRESENCE_HEARD, now_ns);
     c->heard_ns = now_ns;
-    c->list_due = true;
-    c->told_left = false;
     m->roster_dirty = m->view_dirty = true;
-    member_output_notice(out, again ? MEMBER_HEARD_AGAIN : MEMBER_JOINED, c->entry->inc, &c->addr,
-                         c->entry->name, 0);
-    member_beat_hurry(m, c, now_ns);
+    member_output_notice(out, c->joined ? MEMBER_CONTACT_AGAIN : MEMBER_JOINED, c->entry->inc,
+                         &c->addr, c->entry->name, 0);
+    c->joined = true;
+    if (member_paired(m, c))
+        member_beat_hurry(m, c, now_ns);
+    else
+        c->beating = true; /* there is nothing to learn by heartbeats */
 }
 
 void member_admit_part(struct membership *m, struct contact *c, uint64_t now_ns,
@@ -99,7 +101,10 @@ void member_admit_part(struct membership *m, struct contact *c, uint64_t now_ns,
     if (c->presence == PRESENCE_LEFT || c->presence == PRESENCE_REPLACED)
         return;
     contact_become(c, PRESENCE_LEFT, now_ns);
+    contact_drop_kept(c);
     c->stamp = 0;
+    c->rank = SWIM_LEFT;
+    swim_gone(m->swim, c->entry->inc, SWIM_LEFT, now_ns, &m->swim_out);
     m->roster_dirty = m->view_dirty = true;
     member_output_notice(out, MEMBER_LEFT, c->entry->inc, &c->addr, c->entry->name, 0);
     member_wake(m, now_ns + MEMBER_PART_NS);
@@ -121,13 +126,29 @@ static void refuse(struct membership *m, const struct entry *e, const struct add
     member_output_notice(out, MEMBER_CLAIMANT_REFUSED, e->inc, from, e->name, reason);
 }
 
-/* An incarnation that is known already has proved itself, or proved itself anew. */
-static struct contact *renew(struct contact *c, const struct entry *e, const struct addr *from)
+/* The contact of one that has proved itself, perhaps anew; its card is shared from now on. */
+static struct contact *contact_of(struct membership *m, struct contact *c, struct entry *e,
+                                  const struct addr *from, uint64_t now_ns,
+                                  struct member_actions *out)
 {
-    if (e->revision >= c->entry->revision)
-        (void)contact_set_entry(c, e); /* without memory heartbeats bring it */
+    if (c == NULL)
+        return member_admit_add(m, e, from, now_ns, out);
     c->addr = *from;
     return c;
+}
+
+/* The mesh, SWIM and this table have it from now on. */
+static void admit(struct membership *m, struct contact *c, struct entry *card, uint64_t now_ns,
+                  struct member_actions *out)
+{
+    if (!member_output_admit(out, c))
+        return; /* no memory: it is proved again at the next hello */
+    c->admitted = true;
+    member_learn(m, c, card, SWIM_PROVEN, now_ns);
+    if (!m->found)
+        swim_compare(m->swim, c->entry->inc, now_ns, &m->swim_out);
+    member_admit_heard(m, c, now_ns, out);
+    member_swim_admitted(c, out);
 }
 
 void member_admit_proven(struct membership *m, uint64_t inc, uint64_t node, const struct addr *from,
@@ -153,13 +174,13 @@ void member_admit_proven(struct membership *m, uint64_t inc, uint64_t node, cons
         refuse(m, &e, from, STEAD_E_NAME_TAKEN, out);
         return;
     }
-    c = c != NULL ? renew(c, &e, from) : member_admit_add(m, &e, from, now_ns, out);
-    if (c == NULL) {
+    struct entry *card_entry = entry_new(&e);
+    if (card_entry == NULL)
+        return; /* no memory: likewise */
+    c = contact_of(m, c, card_entry, from, now_ns, out);
+    if (c != NULL)
+        admit(m, c, card_entry, now_ns, out);
+    else
         refuse(m, &e, from, STEAD_E_FULL, out);
-        return;
-    }
-    if (!member_output_admit(out, c))
-        return; /* no memory: it is proved again at the next hello */
-    c->admitted = true;
-    member_admit_heard(m, c, now_ns, out);
+    entry_unref(card_entry);
 }

@@ -23,6 +23,15 @@ static bool in_roster(const struct contact *c)
     return c->presence != PRESENCE_REPLACED && !c->dormant && !c->superseded;
 }
 
+/* Since this node had a sign of its life, by whatever message. */
+static uint64_t silent_ms(const struct membership *m, const struct contact *c, uint64_t now_ns)
+{
+    struct swim_view v;
+    uint64_t since = (now_ns - (c->heard_ns == 0 ? m->start_ns : c->heard_ns)) / NS_PER_MS;
+    bool met = swim_look(m->swim, c->entry->inc, now_ns, &v) && v.rank <= SWIM_SUSPECT;
+    return met && v.since_ms < since ? v.since_ms : since;
+}
+
 static size_t drop_same_names(struct roster_node *nodes, size_t count)
 {
     size_t kept = 1;
@@ -59,7 +68,7 @@ struct roster *membership_roster(struct membership *m, uint64_t now_ns)
         r->nodes[n++] = (struct roster_node){
             .entry = entry_ref(c->entry),
             .status = contact_status(c),
-            .heard_ms = (now_ns - (c->heard_ns == 0 ? m->start_ns : c->heard_ns)) / NS_PER_MS,
+            .heard_ms = silent_ms(m, c, now_ns),
         };
     }
     qsort(r->nodes, count, sizeof r->nodes[0], compare_shown);
@@ -106,5 +115,6 @@ static size_t addresses_of(const struct membership *m, enum presence p, struct a
 size_t membership_addresses(const struct membership *m, struct addr *out, size_t max)
 {
     size_t n = addresses_of(m, PRESENCE_HEARD, out, max);
+    n += addresses_of(m, PRESENCE_TOLD, out + n, max - n);
     return n + addresses_of(m, PRESENCE_OUT, out + n, max - n);
 }

@@ -1,6 +1,6 @@
 /* member_state.h - the inside of membership, shared by the member_*.c files: one for events and
- * time (member.c), for heartbeats, for who may join, for lists, for what is shown, and for outputs.
- */
+ * time (member.c), for heartbeats, for who may join, for what SWIM says and wants said, for what is
+ * shown, and for outputs. */
 #ifndef CORE_ROSTER_MEMBER_STATE_H
 #define CORE_ROSTER_MEMBER_STATE_H
 
@@ -13,7 +13,7 @@
 #define MEMBER_HELLO_NS (1 * NS_PER_S)   /* between hellos to an address */
 #define MEMBER_HELLO_JOINING_NS (200 * NS_PER_MS)
 #define MEMBER_EARLY_NS (20 * NS_PER_MS)  /* least time between heartbeats to a peer */
-#define MEMBER_GOSSIP_NS (10 * NS_PER_S)  /* between lists to some peer */
+#define MEMBER_FRESH_NS (500 * NS_PER_MS) /* an echo no older is contact both ways */
 #define MEMBER_PART_NS (2 * NS_PER_S)     /* that the mesh keeps one that left, to acknowledge */
 #define MEMBER_FOREIGN_NS (5 * NS_PER_S)  /* a foreign key is believed so long */
 #define MEMBER_REFUSED_NS (10 * NS_PER_S) /* between notices that somebody refuses this node */
@@ -28,15 +28,16 @@ struct membership {
     struct member_timing timing;
     size_t join_count;
     struct join_address join[JOIN_ADDRESSES_MAX]; /* without this node's own */
-    struct entry self;
-    uint8_t self_bytes[ENTRY_BYTES_MAX]; /* encoded */
-    size_t self_len;
+    struct entry self; /* as it is; others are told what swim_self says */
+    struct swim *swim;
+    struct swim_actions swim_out;
+    uint64_t swim_deadline_ns;
     struct contacts contacts;
     struct rng rng;
     uint64_t start_ns;
     uint64_t step_ns;   /* when it last ran */
     uint64_t listen_ns; /* nobody's silence began before */
-    uint64_t gossip_due_ns, refused_told_ns, deadline_ns;
+    uint64_t refused_told_ns, deadline_ns;
     uint64_t foreign_ns,
         foreign_told_ns; /* when a foreign key was last seen, and said; 0 = never */
     uint64_t roster_revision, roster_told_ns, view_told_ns;
@@ -60,6 +61,19 @@ static inline uint64_t member_stamp(const struct membership *m, uint64_t now_ns)
 static inline uint64_t member_silent_since(const struct membership *m, const struct contact *c)
 {
     return c->heard_ns > m->listen_ns ? c->heard_ns : m->listen_ns;
+}
+
+/* Do heartbeats go to and fro: both keep records. */
+static inline bool member_paired(const struct membership *m, const struct contact *c)
+{
+    return m->self.holds && c->entry->holds;
+}
+
+/* Must the mesh have it: one of the two keeps records, and so they have session messages to send.
+ */
+static inline bool member_linked(const struct membership *m, const struct contact *c)
+{
+    return m->self.holds || c->entry->holds;
 }
 
 /* Be woken by then. */
@@ -93,9 +107,6 @@ bool member_beat_take(struct membership *m, struct contact *c, const struct hear
                       uint64_t now_ns, struct member_actions *out);
 /* The next heartbeat to c is sent as soon as it may. */
 void member_beat_hurry(struct membership *m, struct contact *c, uint64_t now_ns);
-/* c's own entry as it said itself; false when it is not about c. */
-bool member_beat_entry(struct membership *m, struct contact *c, const struct entry *e,
-                       uint64_t now_ns, struct member_actions *out);
 
 /* member_admit.c: who may have a name. c is heard from now on. */
 void member_admit_heard(struct membership *m, struct contact *c, uint64_t now_ns,
@@ -108,17 +119,23 @@ void member_admit_proven(struct membership *m, uint64_t inc, uint64_t node, cons
                          const uint8_t *card, size_t len, uint64_t now_ns,
                          struct member_actions *out);
 /* A place in the table, made free if there must be. */
-struct contact *member_admit_add(struct membership *m, const struct entry *e,
-                                 const struct addr *addr, uint64_t now_ns,
-                                 struct member_actions *out);
+struct contact *member_admit_add(struct membership *m, struct entry *e, const struct addr *addr,
+                                 uint64_t now_ns, struct member_actions *out);
 /* c has left for good. */
 void member_admit_part(struct membership *m, struct contact *c, uint64_t now_ns,
                        struct member_actions *out);
 
-/* member_list.c: all that one knows, to a peer; false when it must be tried again. */
-bool member_list_send(struct membership *m, const struct contact *to, uint64_t now_ns,
-                      struct member_actions *out);
-void member_list_take(struct membership *m, struct contact *from, const struct member_message *msg,
-                      uint64_t now_ns, struct member_actions *out);
+/* Forgets c altogether. */
+void member_forget(struct membership *m, struct contact *c);
+
+/* member_swim.c: what SWIM puts out is done, after every call of it. */
+void member_swim_drain(struct membership *m, uint64_t now_ns, struct member_actions *out);
+/* The mesh has c: what waited for it goes out. */
+void member_swim_admitted(struct contact *c, struct member_actions *out);
+/* SWIM has it from now on, or is told again at the next step. */
+void member_learn(struct membership *m, struct contact *c, struct entry *e, enum swim_source source,
+                  uint64_t now_ns);
+/* Numbers of own entry, as told. */
+void member_swim_number(struct membership *m);
 
 #endif

@@ -1,4 +1,4 @@
-/* member_tick.c - what time demands: count-out, heartbeats, hellos, forgetting. */
+/* member_tick.c - what time demands of contacts: count-out, heartbeats, hellos, forgetting. */
 #include "core/roster/member_state.h"
 
 static void tick_beat(struct membership *m, struct contact *c, uint64_t now_ns,
@@ -29,28 +29,46 @@ static void tick_hello(struct membership *m, struct contact *c, uint64_t now_ns,
     member_wake(m, c->hello_due_ns);
 }
 
+static void lose(struct membership *m, struct contact *c, uint64_t now_ns,
+                 struct member_actions *out)
+{
+    contact_count_out(c, PRESENCE_OUT, now_ns);
+    c->hello_due_ns = now_ns;
+    m->stats.counted_out++;
+    m->roster_dirty = m->view_dirty = true;
+    member_output_notice(out, MEMBER_CONTACT_LOST, c->entry->inc, &c->addr, c->entry->name, 0);
+    member_wake(m, now_ns);
+}
+
+/* Where there are no heartbeats SWIM's own contact ends a doubt, and its verdict the contact; it
+ * may have come while one that had just proved itself counted as heard. */
+static void tick_unpaired(struct membership *m, struct contact *c, uint64_t now_ns,
+                          struct member_actions *out)
+{
+    struct swim_view v;
+    if (c->rank == SWIM_DOWN && now_ns - c->since_ns >= MEMBER_HELLO_NS)
+        lose(m, c, now_ns, out);
+    else if (c->doubt_stamp != 0 && swim_look(m->swim, c->entry->inc, now_ns, &v) &&
+             v.since_ms != UINT32_MAX) {
+        c->doubt_stamp = 0;
+        m->roster_dirty = true;
+    }
+}
+
 static void tick_heard(struct membership *m, struct contact *c, uint64_t now_ns,
                        struct member_actions *out)
 {
-    uint64_t since = member_silent_since(m, c);
-    uint64_t out_at = since + member_ns(m->timing.out_ms);
-    uint64_t suspect_at = since + member_ns(m->timing.suspect_ms);
-    if (now_ns >= out_at) {
-        contact_count_out(c, c->told_left ? PRESENCE_LEFT : PRESENCE_OUT, now_ns);
-        c->hello_due_ns = now_ns;
-        m->stats.counted_out++;
-        m->roster_dirty = m->view_dirty = true;
-        member_output_notice(out, c->told_left ? MEMBER_LEFT : MEMBER_DOWN, c->entry->inc, &c->addr,
-                             c->entry->name, 0);
-        member_wake(m, now_ns);
+    if (!member_paired(m, c)) {
+        tick_unpaired(m, c, now_ns, out);
         return;
     }
-    if (now_ns >= suspect_at && !c->suspect) {
-        c->suspect = true;
-        m->roster_dirty = true;
-        member_output_notice(out, MEMBER_SUSPECT, c->entry->inc, &c->addr, c->entry->name, 0);
+    uint64_t out_at = member_silent_since(m, c) + member_ns(m->timing.out_ms);
+    if (now_ns >= out_at) {
+        lose(m, c, now_ns, out);
+        swim_doubt(m->swim, c->entry->inc, now_ns, &m->swim_out);
+        return;
     }
-    member_wake(m, c->suspect ? out_at : suspect_at);
+    member_wake(m, out_at);
     tick_beat(m, c, now_ns, out);
 }
 
@@ -65,10 +83,11 @@ static bool tick_out(struct membership *m, struct contact *c, uint64_t now_ns,
             return false;
         c->dormant = true;
     }
-    tick_hello(m, c, now_ns, out);
+    if (member_linked(m, c))
+        tick_hello(m, c, now_ns, out);
     /* Heartbeats go on: it may hear though it is not heard, and must learn that it was counted out.
      */
-    if (c->admitted)
+    if (c->admitted && member_paired(m, c))
         tick_beat(m, c, now_ns, out);
     return true;
 }
@@ -87,13 +106,18 @@ static bool tick_gone(struct membership *m, struct contact *c, uint64_t now_ns,
     return !forget;
 }
 
+/* Others vouch for it. Whom no session message goes to is greeted when SWIM has something to say.
+ */
 static void tick_told(struct membership *m, struct contact *c, uint64_t now_ns,
                       struct member_actions *out)
 {
-    if (now_ns - c->since_ns >= member_ns(m->timing.out_ms)) {
+    if (!member_paired(m, c))
+        tick_unpaired(m, c, now_ns, out);
+    if (!member_linked(m, c) || c->presence != PRESENCE_TOLD)
+        return;
+    if (member_paired(m, c) && now_ns - c->since_ns >= member_ns(m->timing.out_ms)) {
         contact_count_out(c, PRESENCE_OUT, now_ns);
         m->roster_dirty = m->view_dirty = true;
-        member_output_notice(out, MEMBER_DOWN, c->entry->inc, &c->addr, c->entry->name, 0);
     }
     tick_hello(m, c, now_ns, out);
 }
@@ -101,6 +125,8 @@ static void tick_told(struct membership *m, struct contact *c, uint64_t now_ns,
 static bool tick_contact(struct membership *m, struct contact *c, uint64_t now_ns,
                          struct member_actions *out)
 {
+    if (c->unlearned)
+        member_learn(m, c, c->entry, SWIM_PROVEN, now_ns);
     switch (c->presence) {
     case PRESENCE_HEARD:
         tick_heard(m, c, now_ns, out);
@@ -144,15 +170,10 @@ static void tick_join(struct membership *m, uint64_t now_ns, struct member_actio
         member_wake(m, m->join[i].hello_due_ns);
 }
 
-/* A list to somebody, now and then: whatever was missed is made good. */
-static void tick_gossip(struct membership *m, uint64_t now_ns, struct member_actions *out)
+void member_forget(struct membership *m, struct contact *c)
 {
-    if (now_ns < m->gossip_due_ns || m->contacts.count == 0)
-        return;
-    m->gossip_due_ns = now_ns + MEMBER_GOSSIP_NS;
-    const struct contact *c = m->contacts.items[rng_below(&m->rng, m->contacts.count)];
-    if (c->presence == PRESENCE_HEARD)
-        (void)member_list_send(m, c, now_ns, out);
+    swim_forget(m->swim, c->entry->inc);
+    contacts_forget(&m->contacts, c);
 }
 
 void membership_tick(struct membership *m, uint64_t now_ns, struct member_actions *out)
@@ -166,9 +187,10 @@ void membership_tick(struct membership *m, uint64_t now_ns, struct member_action
     for (size_t i = m->contacts.count; i-- > 0;) {
         struct contact *c = m->contacts.items[i];
         if (!tick_contact(m, c, now_ns, out))
-            contacts_forget(&m->contacts, c);
+            member_forget(m, c);
     }
     tick_join(m, now_ns, out);
-    tick_gossip(m, now_ns, out);
+    if (now_ns >= m->swim_deadline_ns)
+        swim_tick(m->swim, now_ns, &m->swim_out);
     member_finish(m, now_ns, out);
 }

@@ -81,6 +81,7 @@ void swim_free(struct swim *s)
     mem_free(s->table.items);
     mem_free(s->suspicions);
     mem_free(s->downs);
+    mem_free(s->missing);
     mem_free(s->board.items);
     mem_free(s->relays);
     mem_free(s);
@@ -190,6 +191,7 @@ static int learn_new(struct swim *s, struct entry *e, uint32_t life, enum swim_r
     struct swim_peer *p = swim_add(s, e, &error);
     if (p == NULL)
         return error;
+    swim_found(s, e->inc);
     swim_set_state(s, p, life, rank == SWIM_SUSPECT ? SWIM_ALIVE : rank, now_ns);
     p->flags |= SWIM_WHOLE;
     /* What a node learns while it takes in the farm that it joins is news to nobody but it. */
@@ -257,6 +259,16 @@ int swim_learn(struct swim *s, struct entry *e, uint32_t life, enum swim_rank ra
     return STEAD_OK;
 }
 
+void swim_aged(struct swim *s, uint64_t inc, uint32_t age_ms, uint64_t now_ns)
+{
+    struct swim_peer *p = swim_find(s, inc);
+    if (p == NULL || p->rank <= SWIM_SUSPECT)
+        return;
+    p->mark_ms = swim_mark(s, now_ns) - age_ms;
+    if (p->mark_ms == 0)
+        p->mark_ms--;
+}
+
 void swim_forget(struct swim *s, uint64_t inc)
 {
     struct swim_peer *p = swim_find(s, inc);
@@ -281,6 +293,22 @@ void swim_doubt(struct swim *s, uint64_t inc, uint64_t now_ns, struct swim_actio
         if (s->deadline_ns > now_ns + swim_ns(s->timing.timeout_ms))
             s->deadline_ns = now_ns + swim_ns(s->timing.timeout_ms);
     }
+    finish(s, now_ns, out);
+}
+
+void swim_hint(struct swim *s, uint64_t inc, uint64_t revision, uint64_t now_ns,
+               struct swim_actions *out)
+{
+    struct swim_peer *p = swim_find(s, inc);
+    if (p != NULL && swim_member(p) && revision > p->entry->revision && !s->left)
+        swim_want(s, inc, inc, now_ns, out);
+    finish(s, now_ns, out);
+}
+
+void swim_compare(struct swim *s, uint64_t inc, uint64_t now_ns, struct swim_actions *out)
+{
+    if (!s->left)
+        swim_sync_with(s, inc, now_ns, out);
     finish(s, now_ns, out);
 }
 
@@ -347,6 +375,11 @@ size_t swim_count(const struct swim *s)
 size_t swim_alive(const struct swim *s)
 {
     return s->table.alive;
+}
+
+size_t swim_missing(const struct swim *s)
+{
+    return s->missing_count;
 }
 
 void swim_stats(const struct swim *s, struct swim_stats *out)

@@ -14,7 +14,7 @@
 
 #define SWIM_PEERS_MAX 16384      /* in the table, gone ones too */
 #define SWIM_FLEETING_BYTES 1088u /* the largest fleeting message: one frame of the mesh */
-#define SWIM_PAGE_BYTES 32768u    /* the largest reliable one, but for a single record */
+#define SWIM_PAGE_BYTES 32768u    /* a reliable one, but for the list of a great table */
 #define SWIM_TYPE_FIRST 16        /* first byte of a message; smaller ones are others' */
 
 enum swim_rank { SWIM_ALIVE, SWIM_SUSPECT, SWIM_DOWN, SWIM_LEFT };
@@ -58,9 +58,10 @@ struct swim_timing {
 void swim_timing_default(struct swim_timing *t);
 
 enum swim_output_type {
-    SWIM_OUT_SEND,    /* bytes to inc, reliable or not */
-    SWIM_OUT_CHANGED, /* inc's rank or entry changed: swim_look */
-    SWIM_OUT_STRANGER /* hearsay of an unknown inc: swim_learn it or not */
+    SWIM_OUT_SEND,     /* bytes to inc, reliable or not */
+    SWIM_OUT_CHANGED,  /* inc's rank or entry changed: swim_look */
+    SWIM_OUT_STRANGER, /* hearsay of an unknown inc: swim_learn it or not */
+    SWIM_OUT_COMPARED  /* inc has told all whom it knows: what is new of it is swim_missing */
 };
 
 struct swim_output {
@@ -71,7 +72,7 @@ struct swim_output {
     struct entry *entry; /* STRANGER: a reference that goes with the output */
     uint32_t life;       /* STRANGER */
     enum swim_rank rank; /* STRANGER; CHANGED: now */
-    enum swim_rank was;  /* CHANGED: before */
+    enum swim_rank was;  /* CHANGED: before; LEFT for one that is new */
     uint32_t age_ms;     /* STRANGER: for how long it has been down or left */
     size_t len;
     uint8_t bytes[];
@@ -110,6 +111,8 @@ enum swim_source {
  * when it is this node itself. */
 int swim_learn(struct swim *s, struct entry *e, uint32_t life, enum swim_rank rank,
                enum swim_source source, uint64_t now_ns, struct swim_actions *out);
+/* One that is gone has been so for that long already. */
+void swim_aged(struct swim *s, uint64_t inc, uint32_t age_ms, uint64_t now_ns);
 /* For good: unknown from now on. */
 void swim_forget(struct swim *s, uint64_t inc);
 
@@ -120,6 +123,11 @@ void swim_message(struct swim *s, uint64_t from, const uint8_t *bytes, size_t le
 void swim_heard(struct swim *s, uint64_t inc, uint64_t now_ns);
 /* Contact by other means broke off: inc is probed next. */
 void swim_doubt(struct swim *s, uint64_t inc, uint64_t now_ns, struct swim_actions *out);
+/* inc itself says that its entry has this revision: asked for when that is news. */
+void swim_hint(struct swim *s, uint64_t inc, uint64_t revision, uint64_t now_ns,
+               struct swim_actions *out);
+/* Compares tables with inc now. */
+void swim_compare(struct swim *s, uint64_t inc, uint64_t now_ns, struct swim_actions *out);
 /* inc will not come back (it left, or its place is taken). */
 void swim_gone(struct swim *s, uint64_t inc, enum swim_rank rank, uint64_t now_ns,
                struct swim_actions *out);
@@ -136,6 +144,8 @@ struct swim_view {
 bool swim_look(const struct swim *s, uint64_t inc, uint64_t now_ns, struct swim_view *out);
 size_t swim_count(const struct swim *s); /* in the table */
 size_t swim_alive(const struct swim *s); /* of these alive or suspect */
+/* Whom others listed to this node while it was young, and whose entries have yet to come. */
+size_t swim_missing(const struct swim *s);
 
 struct swim_stats {
     uint64_t probes, probes_failed, probes_spared, asks, nacks_missed;

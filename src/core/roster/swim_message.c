@@ -68,10 +68,12 @@ bool swim_put_notice(struct wire_writer *w, uint64_t inc, uint64_t revision)
     return keep(w, &before);
 }
 
-void swim_put_digest(struct wire_writer *w, uint32_t life, const uint64_t digest[SWIM_BUCKETS])
+void swim_put_digest(struct wire_writer *w, uint32_t life, bool gone,
+                     const uint64_t digest[SWIM_BUCKETS])
 {
     wire_put_u8(w, SWIM_DIGEST);
     wire_put_u32(w, life);
+    wire_put_u8(w, gone);
     for (size_t i = 0; i < SWIM_BUCKETS; i++)
         wire_put_u64(w, digest[i]);
 }
@@ -244,6 +246,10 @@ static bool wants_valid(struct wire_reader r, uint16_t count)
 static bool page_valid(struct wire_reader *r, struct swim_message *m)
 {
     if (m->type == SWIM_DIGEST) {
+        uint8_t gone = wire_u8(r);
+        if (gone > 1)
+            return false;
+        m->gone = gone == 1;
         for (size_t i = 0; i < SWIM_BUCKETS; i++)
             m->digest[i] = wire_u64(r);
         return wire_done(r);

@@ -14,7 +14,8 @@ enum swim_type {
     SWIM_ASK,                    /* seq, target: ping it for me; answered by ACK or NACK */
     SWIM_NACK,                   /* seq: asked, no answer so far */
     SWIM_NEWS,
-    SWIM_DIGEST, /* reliable: a hash for each bucket of the sender's table; answered by LIST */
+    SWIM_DIGEST, /* reliable: a hash for each bucket of the sender's table, over those alive;
+                    answered by LIST */
     SWIM_LIST,   /* what the sender knows in the buckets that differ, without entries */
     SWIM_WANT,   /* entries are asked for */
     SWIM_ENTRIES
@@ -52,12 +53,14 @@ struct swim_line {
     enum swim_rank rank;
 };
 #define SWIM_LINE_BYTES 21u
+#define SWIM_LIST_HEAD_BYTES 15u
 
 struct swim_message {
     enum swim_type type;
     uint32_t life; /* the sender's */
     uint32_t seq;
     uint64_t target;               /* ASK */
+    bool gone;                     /* DIGEST */
     uint64_t digest[SWIM_BUCKETS]; /* DIGEST */
     uint64_t buckets;              /* LIST: the bits of those in this page */
     uint16_t count;                /* LIST, WANT, ENTRIES */
@@ -74,7 +77,9 @@ bool swim_put_entry(struct wire_writer *w, const struct entry *e, uint32_t life,
                     enum swim_rank rank);
 bool swim_put_notice(struct wire_writer *w, uint64_t inc, uint64_t revision);
 
-void swim_put_digest(struct wire_writer *w, uint32_t life, const uint64_t digest[SWIM_BUCKETS]);
+/* gone: the sender wants to hear of those that are down or left too. */
+void swim_put_digest(struct wire_writer *w, uint32_t life, bool gone,
+                     const uint64_t digest[SWIM_BUCKETS]);
 /* A page is started, filled, and finished with its count. */
 void swim_start_list(struct wire_writer *w, uint32_t life);
 bool swim_put_line(struct wire_writer *w, const struct swim_line *line);

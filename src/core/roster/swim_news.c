@@ -262,6 +262,7 @@ void swim_take_entry(struct swim *s, const struct swim_record *r, uint64_t now_n
 {
     struct swim_peer *p = swim_find(s, r->inc);
     if (p == NULL) {
+        swim_found(s, r->inc);
         swim_stranger(r, out);
         return;
     }

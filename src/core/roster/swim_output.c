@@ -70,6 +70,11 @@ void swim_changed(struct swim *s, const struct swim_peer *p, enum swim_rank was,
     o->rank = (enum swim_rank)p->rank;
 }
 
+void swim_compared(uint64_t inc, struct swim_actions *out)
+{
+    (void)output(out, SWIM_OUT_COMPARED, inc, 0);
+}
+
 void swim_stranger(const struct swim_record *r, struct swim_actions *out)
 {
     struct entry *e = entry_new(&r->entry);

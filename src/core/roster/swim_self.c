@@ -55,8 +55,7 @@ static bool may_wait(const struct swim *s, const struct entry *a, const struct e
         if (x->healthy != y->healthy || x->maint != y->maint || x->weight != y->weight ||
             x->capacity != y->capacity || full != filled ||
             (x->load == LOAD_UNKNOWN) != (y->load == LOAD_UNKNOWN) ||
-            !small(x->users, y->users, x->capacity, percent) ||
-            !small(x->load, y->load, LOAD_MAX, percent))
+            !small(x->users, y->users, 0, percent) || !small(x->load, y->load, LOAD_MAX, percent))
             return false;
     }
     return true;

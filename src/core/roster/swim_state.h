@@ -79,6 +79,8 @@ struct swim {
     uint64_t suspicion_ns; /* the earliest is due then */
     uint64_t *downs;       /* that may come back */
     uint32_t down_count, down_capacity;
+    uint64_t *missing; /* listed, not known yet */
+    uint32_t missing_count, missing_capacity;
     struct swim_board board;
     struct swim_probe probes[SWIM_PROBES_MAX];
     struct swim_relay *relays; /* SWIM_RELAYS_MAX, or NULL when none was asked for */
@@ -111,6 +113,7 @@ bool swim_send(struct swim *s, uint64_t to, bool reliable, const struct wire_wri
                struct swim_actions *out);
 void swim_changed(struct swim *s, const struct swim_peer *p, enum swim_rank was,
                   struct swim_actions *out);
+void swim_compared(uint64_t inc, struct swim_actions *out);
 void swim_stranger(const struct swim_record *r, struct swim_actions *out);
 
 /* swim_suspect.c: what is said of a node's life. */
@@ -165,6 +168,7 @@ void swim_sync_tick(struct swim *s, uint64_t now_ns, struct swim_actions *out);
 void swim_sync_with(struct swim *s, uint64_t to, uint64_t now_ns, struct swim_actions *out);
 void swim_want(struct swim *s, uint64_t from, uint64_t inc, uint64_t now_ns,
                struct swim_actions *out);
+void swim_found(struct swim *s, uint64_t inc); /* not missing any more */
 void swim_take_page(struct swim *s, uint64_t from, const struct swim_message *m, uint64_t now_ns,
                     struct swim_actions *out);
 

@@ -3,8 +3,7 @@
  * missed is made good.
  *
  *   A: DIGEST -> B: LIST of what differs -> A: WANT what B knows better -> B: ENTRIES
- *                                            A: ENTRIES that A knows better
- * Of a bucket in which A has nothing B sends the entries at once. */
+ *                                            A: ENTRIES that A knows better */
 #include "core/roster/swim_state.h"
 
 #include "base/mem.h"
@@ -69,18 +68,23 @@ static void page_close(struct page *g)
     mem_free(g->bytes);
 }
 
+static bool young(const struct swim *s, uint64_t now_ns)
+{
+    return now_ns - s->start_ns < swim_ns(s->timing.sync_ms);
+}
+
 void swim_sync_with(struct swim *s, uint64_t to, uint64_t now_ns, struct swim_actions *out)
 {
     uint8_t bytes[16 + 8 * SWIM_BUCKETS];
     struct wire_writer w;
     wire_writer_init(&w, bytes, sizeof bytes);
-    swim_put_digest(&w, s->self->life, s->table.digest);
+    swim_put_digest(&w, s->self->life, young(s, now_ns), s->table.digest);
     if (swim_send(s, to, true, &w, out))
         s->stats.syncs++;
     /* Somewhere around the interval, so that the farm's comparisons do not fall together. One that
      * is young may have met another as young. */
     uint64_t interval = swim_ns(s->timing.sync_ms);
-    if (now_ns - s->start_ns < interval)
+    if (young(s, now_ns))
         interval /= SWIM_YOUNG;
     s->synced_ns = now_ns;
     s->sync_ns = now_ns + interval / 2 + rng_below(&s->rng, interval + 1);
@@ -123,76 +127,81 @@ static uint32_t bucket_begin(const struct swim_table *t, unsigned bucket)
     return bucket >= SWIM_BUCKETS ? t->count : swim_place(t, (uint64_t)bucket << 58);
 }
 
-static bool put_bucket(const struct swim *s, unsigned bucket, struct wire_writer *w,
+static void put_bucket(const struct swim *s, unsigned bucket, struct wire_writer *w,
                        uint16_t *count)
 {
-    struct wire_writer before = *w;
-    uint16_t lines = 0;
-    for (uint32_t i = bucket_begin(&s->table, bucket); i < bucket_begin(&s->table, bucket + 1);
-         i++) {
+    uint32_t end = bucket_begin(&s->table, bucket + 1);
+    for (uint32_t i = bucket_begin(&s->table, bucket); i < end; i++, (*count)++) {
         const struct swim_peer *p = &s->table.items[i];
         struct swim_line line = {.inc = swim_inc(p),
                                  .revision = p->entry->revision,
                                  .life = p->life,
                                  .rank = p->rank == SWIM_SUSPECT ? SWIM_ALIVE
                                                                  : (enum swim_rank)p->rank};
-        if (!swim_put_line(w, &line)) {
-            *w = before;
-            return false;
-        }
-        lines++;
+        (void)swim_put_line(w, &line); /* there is room for the whole table */
     }
-    *count = (uint16_t)(*count + lines);
-    return true;
 }
 
-/* Lists the buckets of `differing`, whole ones in a page; an empty list when there are none. */
-static void send_lists(struct swim *s, uint64_t to, uint64_t differing, struct swim_actions *out)
+/* Hashes are over those that live; a newcomer wants to know the others too. */
+static bool has_gone(const struct swim *s, unsigned bucket)
 {
-    uint8_t *bytes = mem_alloc(SWIM_PAGE_BYTES);
-    unsigned bucket = 0;
-    while (bytes != NULL && bucket < SWIM_BUCKETS) {
-        struct wire_writer w;
-        uint64_t buckets = 0;
-        uint16_t count = 0;
-        wire_writer_init(&w, bytes, SWIM_PAGE_BYTES);
-        swim_start_list(&w, s->self->life);
-        for (; bucket < SWIM_BUCKETS; bucket++) {
-            if (!(differing >> bucket & 1))
-                continue;
-            if (!put_bucket(s, bucket, &w, &count)) {
-                if (buckets == 0)
-                    bucket++; /* larger than a page: hashes that are so uneven are no accident */
-                break;
-            }
-            buckets |= 1ull << bucket;
-        }
-        swim_finish_list(&w, buckets, count);
-        (void)swim_send(s, to, true, &w, out);
+    uint32_t end = bucket_begin(&s->table, bucket + 1);
+    for (uint32_t i = bucket_begin(&s->table, bucket); i < end; i++) {
+        if (s->table.items[i].rank > SWIM_SUSPECT)
+            return true;
     }
+    return false;
+}
+
+/* All that this node knows in the buckets that differ, in one message. */
+static void take_digest(struct swim *s, uint64_t from, const struct swim_message *m,
+                        struct swim_actions *out)
+{
+    size_t room = SWIM_LIST_HEAD_BYTES + (size_t)s->table.count * SWIM_LINE_BYTES;
+    uint8_t *bytes = mem_alloc(room);
+    struct wire_writer w;
+    uint64_t buckets = 0;
+    uint16_t count = 0;
+    if (bytes == NULL)
+        return; /* compared again before long */
+    wire_writer_init(&w, bytes, room);
+    swim_start_list(&w, s->self->life);
+    for (unsigned bucket = 0; bucket < SWIM_BUCKETS; bucket++) {
+        if (m->digest[bucket] == s->table.digest[bucket] && !(m->gone && has_gone(s, bucket)))
+            continue;
+        buckets |= 1ull << bucket;
+        put_bucket(s, bucket, &w, &count);
+    }
+    swim_finish_list(&w, buckets, count);
+    (void)swim_send(s, from, true, &w, out);
     mem_free(bytes);
 }
 
-static void take_digest(struct swim *s, uint64_t from, const struct swim_message *m,
-                        uint64_t now_ns, struct swim_actions *out)
+/* Without memory it is only not waited for. */
+static void miss(struct swim *s, uint64_t inc, uint64_t now_ns)
 {
-    uint64_t differing = 0;
-    struct page g;
-    if (!page_open(&g, s, from, out))
+    if (!young(s, now_ns))
         return;
-    for (unsigned bucket = 0; bucket < SWIM_BUCKETS; bucket++) {
-        if (m->digest[bucket] == s->table.digest[bucket])
-            continue;
-        if (m->digest[bucket] != 0) {
-            differing |= 1ull << bucket;
-            continue;
-        }
-        for (uint32_t i = bucket_begin(&s->table, bucket); i < bucket_begin(&s->table, bucket + 1);
-             i++)
-            page_add(&g, &s->table.items[i], now_ns);
+    swim_found(s, inc);
+    if (s->missing_count == s->missing_capacity) {
+        uint32_t capacity = s->missing_capacity == 0 ? 16 : s->missing_capacity * 2;
+        uint64_t *missing = mem_realloc(s->missing, capacity * sizeof *missing);
+        if (missing == NULL || capacity > 2 * SWIM_PEERS_MAX)
+            return;
+        s->missing = missing;
+        s->missing_capacity = capacity;
     }
-    page_close(&g);
-    send_lists(s, from, differing, out);
+    s->missing[s->missing_count++] = inc;
+}
+
+void swim_found(struct swim *s, uint64_t inc)
+{
+    for (uint32_t i = 0; i < s->missing_count; i++) {
+        if (s->missing[i] == inc) {
+            s->missing[i] = s->missing[--s->missing_count];
+            return;
+        }
+    }
 }
 
 /* Hearsay that one is down makes it suspect: the other side of a split that is over thought so of
@@ -245,10 +254,12 @@ static void take_lines(struct swim *s, uint64_t from, const struct swim_message 
     wants_begin(s, v);
     for (uint16_t i = 0; i < m->count && swim_get_line(&r, &line); i++) {
         const struct swim_peer *p = swim_find(s, line.inc);
-        bool wanted = p == NULL ? line.rank <= SWIM_SUSPECT : line.revision > p->entry->revision;
+        bool wanted = p == NULL || line.revision > p->entry->revision;
         take_state(s, from, line.inc, line.life, line.rank, now_ns, out);
         if (!wanted || line.inc == s->self->inc)
             continue;
+        if (p == NULL)
+            miss(s, line.inc, now_ns);
         wire_put_u64(&v->w, line.inc);
         if (++v->count == SWIM_WANT_MAX)
             wants_send(s, from, v, out);
@@ -314,12 +325,13 @@ void swim_take_page(struct swim *s, uint64_t from, const struct swim_message *m,
 {
     switch (m->type) {
     case SWIM_DIGEST:
-        take_digest(s, from, m, now_ns, out);
+        take_digest(s, from, m, out);
         break;
     case SWIM_LIST:
         take_lines(s, from, m, now_ns, out);
         give(s, from, m, now_ns, out);
         s->joined = true;
+        swim_compared(from, out);
         break;
     case SWIM_WANT:
         take_want(s, from, m, now_ns, out);

@@ -95,7 +95,8 @@ struct target *work_add_target(struct work *w, const struct peer *p)
 bool work_target_heard(struct session *s, struct work *w)
 {
     for (size_t i = 0; i < s->peer_count; i++)
-        if (peer_heard(&s->peers[i].view) && !work_add_target(w, &s->peers[i]))
+        if (peer_heard(&s->peers[i].view) && s->peers[i].view.holds &&
+            !work_add_target(w, &s->peers[i]))
             return false;
     return true;
 }

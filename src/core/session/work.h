@@ -129,7 +129,8 @@ void work_release(struct session *s, struct work *w);            /* frees it whe
 void work_begin(struct session *s, struct work *w, enum work_phase phase);
 void work_set_claiming(struct session *s, struct work *w, bool claiming);
 struct target *work_add_target(struct work *w, const struct peer *p); /* NULL without memory */
-bool work_target_heard(struct session *s, struct work *w); /* everybody; false without memory */
+bool work_target_heard(struct session *s,
+                       struct work *w);             /* who may have it; false without memory */
 void work_check(struct session *s, struct work *w); /* after an answer, or when peers changed */
 void works_review(struct session *s);
 void works_tick(struct session *s);

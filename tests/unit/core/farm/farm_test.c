@@ -289,12 +289,12 @@ static void test_killed_is_suspect_then_down(void **state)
     uint64_t dead = n.nodes[2].inc;
     assert_int_equal(peer_of(&n, 0, dead)->counted, 0);
     stop(&n, 2);
-    run_ms(&n, 450);
+    run_ms(&n, 100);
     assert_int_equal(status_of(&n, 0, "n2"), STATUS_UP);
-    run_ms(&n, 300);
+    run_ms(&n, 650);
     assert_int_equal(status_of(&n, 0, "n2"), STATUS_SUSPECT);
     assert_int_equal(peer_of(&n, 0, dead)->state, PEER_UP); /* suspicion is for new clients only */
-    run_ms(&n, 1000);
+    run_ms(&n, 1250);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(status_of(&n, i, "n2"), STATUS_DOWN);
         assert_int_equal(peer_of(&n, i, dead)->state, PEER_DOWN);
@@ -465,6 +465,10 @@ static void test_split_heals_with_greater_generations(void **state)
         for (unsigned i = 0; i < 2; i++)
             n.cut[2][i] = n.cut[i][2] = true;
         run_ms(&n, 3000);
+        assert_int_equal(peer_of(&n, 2, n.nodes[0].inc)->state, PEER_DOWN);
+        assert_int_equal(status_of(&n, 0, "n2"), STATUS_DOWN);
+        assert_int_equal(status_of(&n, 2, "n0"), STATUS_SUSPECT); /* nobody there confirms it */
+        run_ms(&n, 7000);
         assert_int_equal(status_of(&n, 2, "n0"), STATUS_DOWN);
         for (unsigned i = 0; i < 2; i++)
             n.cut[2][i] = n.cut[i][2] = false;
@@ -503,14 +507,14 @@ static void test_entry_change_spreads_fast(void **state)
         farm_actions_init(&a);
         farm_set_self(n.nodes[3].farm, &self, n.now_ns, &a);
         take(&n, 3, &a);
-        run_ms(&n, 50);
+        run_ms(&n, 300);
         for (unsigned i = 0; i < 4; i++) {
             const struct roster_node *r = roster_find(n.nodes[i].roster, "n3");
             assert_int_equal(r->entry->server_count, ENTRY_SERVERS_MAX);
             assert_int_equal(r->entry->servers[3].users, users);
         }
     }
-    start(&n, 4, 1, 0); /* its card does not fit: heartbeats bring the rest */
+    start(&n, 4, 1, 0); /* its card does not fit: the rest is asked for */
     run_ms(&n, 500);
     assert_int_equal(roster_find(n.nodes[4].roster, "n3")->entry->servers[3].users, 3);
     net_deinit(&n);
@@ -618,7 +622,7 @@ static void test_nothing_waits_for_one_that_is_down(void **state)
     farm_stats(n.nodes[0].farm, &mesh, &members);
     assert_int_equal(members.counted_out, 1);
     assert_true(mesh.queued_bytes < 2u << 20);
-    assert_int_equal(mesh.unsent_void, 19);
+    assert_in_range(mesh.unsent_void, 19, 25); /* and what the roster had to say */
     net_deinit(&n);
 }
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "core/roster/member.h"
 #include "core/roster/member_message.h"
+#include "core/roster/swim_message.h"
 #include "stead/error.h"
 
 #include <stdio.h>
@@ -27,6 +28,9 @@ struct bench {
     struct addr greeted;
     bool roster_changed, view_changed, refused;
     struct heartbeat last; /* the last one sent */
+    unsigned beats, swims, notices[MEMBER_FOREIGN_KEY + 1];
+    uint64_t pinged;
+    uint32_t ping_seq;
 };
 
 static struct addr at(unsigned i)
@@ -62,10 +66,22 @@ static void take(struct bench *b)
             b->refusals++;
             b->reason = o->reason;
         }
-        if (o->type == MEMBER_OUT_SEND) {
+        if (o->type == MEMBER_OUT_NOTICE)
+            b->notices[o->notice]++;
+        if (o->type == MEMBER_OUT_SEND && o->bytes[0] >= SWIM_TYPE_FIRST) {
+            static struct swim_message s;
+            assert_true(swim_message_decode(o->bytes, o->len, &s));
+            b->swims++;
+            if (s.type == SWIM_PING) {
+                b->pinged = o->inc;
+                b->ping_seq = s.seq;
+            }
+        } else if (o->type == MEMBER_OUT_SEND) {
             assert_true(member_message_decode(o->bytes, o->len, &m));
-            if (m.type == MESSAGE_HEARTBEAT)
+            if (m.type == MESSAGE_HEARTBEAT) {
                 b->last = m.heartbeat;
+                b->beats++;
+            }
         }
     }
     b->roster_changed = b->roster_changed || b->a.roster_changed;
@@ -74,10 +90,11 @@ static void take(struct bench *b)
     member_actions_clear(&b->a);
 }
 
-static void bench_init(struct bench *b, unsigned join_count)
+static void bench_init_as(struct bench *b, unsigned join_count, bool holds)
 {
     struct member_config c = {.farm = "shop", .join_count = join_count, .seed = 1};
     struct entry self = entry_of(0);
+    self.holds = holds;
     member_timing_default(&c.timing);
     for (unsigned i = 0; i < join_count; i++)
         c.join[i] = at(i + 1);
@@ -85,6 +102,11 @@ static void bench_init(struct bench *b, unsigned join_count)
     member_actions_init(&b->a);
     b->m = membership_new(&c, &self, b->now_ns);
     assert_non_null(b->m);
+}
+
+static void bench_init(struct bench *b, unsigned join_count)
+{
+    bench_init_as(b, join_count, true);
 }
 
 static void run_ms(struct bench *b, unsigned ms)
@@ -115,26 +137,54 @@ static void admit(struct bench *b, unsigned i)
 
 static void beat(struct bench *b, uint64_t from, const struct heartbeat *h)
 {
-    uint8_t bytes[128];
+    uint8_t bytes[HEARTBEAT_BYTES];
     struct wire_writer w;
     wire_writer_init(&w, bytes, sizeof bytes);
-    member_message_put_heartbeat(h, NULL, 0, &w);
+    member_message_put_heartbeat(h, &w);
     membership_message(b->m, from, bytes, wire_written(&w), b->now_ns, &b->a);
     take(b);
 }
 
-/* A list with these records, from peer 1. */
-static void tell(struct bench *b, const struct list_record *records, uint16_t count)
+/* What peer 1 tells of another node, entry and all. */
+struct hearsay {
+    unsigned about;
+    enum swim_rank rank;
+    uint32_t age_ms;
+};
+
+static void tell(struct bench *b, const struct hearsay *all, uint16_t count)
 {
-    static uint8_t bytes[LIST_PAGE_BYTES];
+    static uint8_t bytes[SWIM_PAGE_BYTES];
     struct wire_writer w;
     wire_writer_init(&w, bytes, sizeof bytes);
-    member_message_list_start(&w);
-    for (uint16_t i = 0; i < count; i++)
-        assert_true(member_message_put_record(&records[i], &w));
-    member_message_list_finish(&w, count, true);
+    swim_start_page(&w, SWIM_ENTRIES, 0);
+    for (uint16_t i = 0; i < count; i++) {
+        struct entry e = entry_of(all[i].about);
+        assert_true(swim_put_page_entry(&w, &e, 0, all[i].rank, all[i].age_ms));
+    }
+    swim_finish_page(&w, count);
     membership_message(b->m, 1001, bytes, wire_written(&w), b->now_ns, &b->a);
     take(b);
+}
+
+static void say(struct bench *b, uint64_t from, uint64_t inc, uint32_t life, enum swim_rank rank)
+{
+    uint8_t bytes[64];
+    struct wire_writer w;
+    wire_writer_init(&w, bytes, sizeof bytes);
+    swim_put_head(&w, SWIM_NEWS, 0, 0, 0);
+    assert_true(swim_put_state(&w, inc, life, rank, NULL, 0));
+    membership_message(b->m, from, bytes, wire_written(&w), b->now_ns, &b->a);
+    take(b);
+}
+
+static int shown(struct bench *b, const char *name)
+{
+    struct roster *r = membership_roster(b->m, b->now_ns);
+    const struct roster_node *n = roster_find(r, name);
+    int status = n != NULL ? (int)n->status : -1;
+    roster_unref(r);
+    return status;
 }
 
 static struct member_contact contact(const struct bench *b, uint64_t inc)
@@ -241,10 +291,10 @@ static void test_malformed_changes_nothing(void **state)
     admit(&b, 1);
     membership_message(b.m, 1001, junk, sizeof junk, b.now_ns, &b.a);
     take(&b);
-    bytes[0] = MESSAGE_ENTRY; /* an entry that is another's */
     wire_writer_init(&w, bytes + 1, sizeof bytes - 1);
     other.revision = 9;
     entry_encode(&other, &w);
+    bytes[0] = SWIM_NEWS; /* and no news in it that could be read */
     membership_message(b.m, 1001, bytes, 1 + wire_written(&w), b.now_ns, &b.a);
     take(&b);
     /* A card that names another incarnation than the frame did. */
@@ -254,9 +304,6 @@ static void test_malformed_changes_nothing(void **state)
     assert_int_equal(stats(&b).malformed, 3);
     assert_int_equal(b.admits, 1);
     assert_int_equal(contact(&b, 1002).inc, 0);
-    /* A heartbeat that confirms a revision that never was. */
-    beat(&b, 1001, &(struct heartbeat){.stamp = 1, .revision = 1, .confirmed = 99});
-    assert_int_equal(stats(&b).malformed, 4);
     membership_free(b.m);
 }
 
@@ -267,35 +314,169 @@ static void test_hearsay(void **state)
     bench_init(&b, 0);
     admit(&b, 1);
     beat(&b, 1001, &(struct heartbeat){.stamp = 1, .revision = 1});
-    struct list_record r[4] = {
-        {.status = STATUS_UP, .addr = at(2), .entry = entry_of(2)},
-        {.status = STATUS_DOWN, .age_ms = 1000, .addr = at(3), .entry = entry_of(3)},
-        {.status = STATUS_LEFT, .age_ms = 1000, .addr = at(4), .entry = entry_of(4)},
-        {.status = STATUS_DOWN, .age_ms = 3600 * 1000, .addr = at(5), .entry = entry_of(5)},
-    };
-    tell(&b, r, 4);
-    assert_int_equal(contact(&b, 1002).inc, 0); /* not heard by us */
+    const struct hearsay said[4] = {{2, SWIM_ALIVE, 0},
+                                    {3, SWIM_DOWN, 1000},
+                                    {4, SWIM_LEFT, 1000},
+                                    {5, SWIM_DOWN, 3600 * 1000}};
+    tell(&b, said, 4);
+    assert_int_equal(shown(&b, "n2"), STATUS_UP); /* others vouch for it, */
+    assert_int_equal(contact(&b, 1002).inc, 0);   /* but it is not heard by us */
     assert_int_equal(contact(&b, 1003).status, STATUS_DOWN);
     assert_int_equal(contact(&b, 1003).counted, 1);
     assert_int_equal(contact(&b, 1004).status, STATUS_LEFT);
     assert_int_equal(contact(&b, 1005).inc, 0); /* over long ago */
+    assert_int_equal(shown(&b, "n5"), -1);
     b.hellos = 0;
     run_ms(&b, 10);
-    assert_int_equal(b.hellos, 2); /* n2 and n3 are greeted; n4 is gone */
-    /* Nobody who is heard goes down or moves by hearsay. */
-    struct list_record lie = {.status = STATUS_DOWN, .addr = at(9), .entry = entry_of(1)};
+    assert_in_range(b.hellos, 2, 3); /* n2 and n3 are greeted; n4 is gone */
+    /* Nobody whom this node meets goes down by hearsay. */
+    beat(&b, 1001, &(struct heartbeat){.stamp = 2, .echo = stamp(&b), .revision = 1});
+    const struct hearsay lie = {1, SWIM_DOWN, 0};
     tell(&b, &lie, 1);
     assert_int_equal(contact(&b, 1001).status, STATUS_UP);
-    beat(&b, 1001, &(struct heartbeat){.stamp = 2, .revision = 1});
-    run_ms(&b, 1400);
-    assert_int_equal(contact(&b, 1002).inc, 0);
-    run_ms(&b, 100);
+    assert_int_equal(shown(&b, "n1"), STATUS_SUSPECT);
+    run_ms(&b, 1600);
     assert_int_equal(contact(&b, 1002).status, STATUS_DOWN); /* told of, never met */
     struct roster *snapshot = membership_roster(b.m, b.now_ns);
     assert_int_equal(snapshot->count, 5);
     assert_int_equal(roster_find(snapshot, "n4")->status, STATUS_LEFT);
     assert_true(roster_find(snapshot, "n0")->self);
     roster_unref(snapshot);
+    membership_free(b.m);
+}
+
+/* Who stands where another is told of stays; proof decides between them. */
+static void test_hearsay_takes_no_place(void **state)
+{
+    (void)state;
+    struct bench b;
+    static uint8_t bytes[2048];
+    struct wire_writer w;
+    struct entry e = entry_of(2);
+    bench_init(&b, 0);
+    admit(&b, 1);
+    admit(&b, 2);
+    e.inc = 7777;
+    e.boot = 9;
+    e.address = at(5);
+    b.hellos = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        wire_writer_init(&w, bytes, sizeof bytes);
+        swim_start_page(&w, SWIM_ENTRIES, 0);
+        assert_true(swim_put_page_entry(&w, &e, 0, SWIM_ALIVE, 0));
+        swim_finish_page(&w, 1);
+        membership_message(b.m, 1001, bytes, wire_written(&w), b.now_ns, &b.a);
+        take(&b);
+        assert_int_equal(b.hellos, i + 1);
+        assert_true(addr_equal(&b.greeted, &e.address));
+        e = entry_of(0); /* and nobody takes this node's own name */
+        e.inc = 7778;
+        e.address = at(6);
+    }
+    assert_int_equal(contact(&b, 7777).inc, 0);
+    assert_int_equal(contact(&b, 1002).status, STATUS_JOINING);
+    membership_free(b.m);
+}
+
+static void test_no_heartbeats_where_one_keeps_no_records(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct entry e = entry_of(1);
+    struct addr from = at(1);
+    bench_init(&b, 0);
+    e.holds = false;
+    prove(&b, &e, &from);
+    assert_int_equal(b.notices[MEMBER_JOINED], 1);
+    assert_int_equal(contact(&b, 1001).status, STATUS_UP); /* nothing to wait for */
+    run_ms(&b, 100);
+    assert_int_equal(b.beats, 0);
+    assert_true(b.swims > 0);
+    beat(&b, 1001, &(struct heartbeat){.stamp = 1, .revision = 1});
+    assert_int_equal(stats(&b).malformed, 1);
+    run_ms(&b, 1000);
+    assert_int_equal(shown(&b, "n1"), STATUS_SUSPECT);
+    assert_int_equal(contact(&b, 1001).status, STATUS_UP);
+    run_ms(&b, 1000); /* SWIM's verdict ends the contact */
+    assert_int_equal(shown(&b, "n1"), STATUS_DOWN);
+    assert_int_equal(contact(&b, 1001).status, STATUS_DOWN);
+    assert_int_equal(contact(&b, 1001).counted, 1);
+    assert_int_equal(b.notices[MEMBER_DOWN], 1);
+    say(&b, 1001, 1001, 0, SWIM_ALIVE); /* a late message is no sign of life */
+    assert_int_equal(contact(&b, 1001).status, STATUS_DOWN);
+    say(&b, 1001, 1001, 1, SWIM_ALIVE);
+    assert_int_equal(contact(&b, 1001).status, STATUS_UP);
+    assert_int_equal(shown(&b, "n1"), STATUS_UP);
+    assert_int_equal(b.notices[MEMBER_HEARD_AGAIN], 1);
+    membership_free(b.m);
+}
+
+/* Two that keep no records have nothing to say to each other before SWIM does. */
+static void test_unlinked_are_greeted_when_spoken_to(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct entry e = entry_of(1);
+    struct addr from = at(1);
+    static uint8_t bytes[2048];
+    struct wire_writer w;
+    bench_init_as(&b, 0, false);
+    e.holds = false;
+    prove(&b, &e, &from);
+    wire_writer_init(&w, bytes, sizeof bytes);
+    swim_start_page(&w, SWIM_ENTRIES, 0);
+    for (unsigned i = 2; i < 8; i++) {
+        e = entry_of(i);
+        e.holds = false;
+        assert_true(swim_put_page_entry(&w, &e, 0, SWIM_ALIVE, 0));
+    }
+    swim_finish_page(&w, 6);
+    b.hellos = 0;
+    membership_message(b.m, 1001, bytes, wire_written(&w), b.now_ns, &b.a);
+    take(&b);
+    assert_int_equal(b.hellos, 0);
+    assert_int_equal(b.notices[MEMBER_JOINED], 7);
+    assert_int_equal(shown(&b, "n7"), STATUS_UP);
+    run_ms(&b, 120); /* a probe, or news */
+    assert_true(b.hellos >= 1);
+    unsigned greeted = b.greeted.ip[3];
+    e = entry_of(greeted);
+    e.holds = false;
+    b.swims = 0;
+    prove(&b, &e, &e.address);
+    assert_true(b.swims >= 1); /* what waited for it goes out */
+    assert_int_equal(b.notices[MEMBER_JOINED], 7);
+    membership_free(b.m);
+}
+
+static void test_leaves(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 0);
+    admit(&b, 1);
+    admit(&b, 2);
+    beat(&b, 1002, &(struct heartbeat){.stamp = 1, .revision = 1});
+    say(&b, 1001, 1002, 0, SWIM_LEFT); /* only the one that leaves says so first */
+    assert_int_equal(contact(&b, 1002).status, STATUS_LEFT);
+    assert_int_equal(shown(&b, "n2"), STATUS_LEFT);
+    assert_int_equal(b.notices[MEMBER_LEFT], 1);
+    membership_free(b.m);
+}
+
+/* What a heartbeat says of the sender's entry is asked for when gossip does not bring it. */
+static void test_revision_by_heartbeat(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 0);
+    admit(&b, 1);
+    run_ms(&b, 200);
+    b.swims = 0;
+    beat(&b, 1001, &(struct heartbeat){.stamp = 1, .revision = 7});
+    assert_int_equal(b.swims, 0);
+    beat(&b, 1001, &(struct heartbeat){.stamp = 2, .revision = 7});
+    assert_int_equal(b.swims, 1);
     membership_free(b.m);
 }
 
@@ -331,7 +512,7 @@ static void test_address_has_one_process(void **state)
     membership_free(b.m);
 }
 
-static void test_short_card_is_made_whole_by_heartbeats(void **state)
+static void test_short_card_is_made_whole(void **state)
 {
     (void)state;
     struct bench b;
@@ -372,7 +553,7 @@ static void test_forgotten_counts_never_start_lower(void **state)
     struct bench b;
     bench_init(&b, 0);
     admit(&b, 1);
-    struct list_record r = {.status = STATUS_DOWN, .addr = at(3), .entry = entry_of(3)};
+    const struct hearsay r = {3, SWIM_DOWN, 0};
     tell(&b, &r, 1);
     run_ms(&b, 1600);
     b.now_ns += 3599 * NS_PER_S; /* a long sleep, then it listens anew */
@@ -475,8 +656,13 @@ int main(void)
         cmocka_unit_test(test_down_is_shown_no_earlier_than_out),
         cmocka_unit_test(test_malformed_changes_nothing),
         cmocka_unit_test(test_hearsay),
+        cmocka_unit_test(test_hearsay_takes_no_place),
+        cmocka_unit_test(test_no_heartbeats_where_one_keeps_no_records),
+        cmocka_unit_test(test_unlinked_are_greeted_when_spoken_to),
+        cmocka_unit_test(test_leaves),
+        cmocka_unit_test(test_revision_by_heartbeat),
         cmocka_unit_test(test_address_has_one_process),
-        cmocka_unit_test(test_short_card_is_made_whole_by_heartbeats),
+        cmocka_unit_test(test_short_card_is_made_whole),
         cmocka_unit_test(test_forgotten_counts_never_start_lower),
         cmocka_unit_test(test_configured_address_nobody_at),
         cmocka_unit_test(test_refusal_is_fatal_only_without_company),

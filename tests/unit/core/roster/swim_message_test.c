@@ -165,8 +165,9 @@ static void test_digest(void **state)
     for (size_t i = 0; i < SWIM_BUCKETS; i++)
         digest[i] = i * 3;
     struct wire_writer w = fresh();
-    swim_put_digest(&w, 1, digest);
+    swim_put_digest(&w, 1, true, digest);
     assert_true(decode(&w, &m));
+    assert_true(m.gone);
     assert_memory_equal(m.digest, digest, sizeof digest);
     refuse_others(&w, false);
 }

@@ -25,7 +25,7 @@ struct bench {
     struct swim_actions a;
     uint64_t now_ns;
     unsigned sent, pings, acks, asks, nacks, news, digests, lists, wants, pages;
-    unsigned changed, strangers;
+    unsigned changed, strangers, compared;
     uint64_t pinged, acked, asked_of, wanted;
     uint32_t ping_seq, ack_seq, nack_seq, life;
     bool told; /* something of `about` was said: its latest */
@@ -100,6 +100,7 @@ static void look(struct bench *b)
             take_send(b, o);
         b->changed += o->type == SWIM_OUT_CHANGED;
         b->strangers += o->type == SWIM_OUT_STRANGER;
+        b->compared += o->type == SWIM_OUT_COMPARED;
     }
     swim_actions_clear(&b->a);
 }
@@ -744,7 +745,8 @@ static void test_tables_are_compared(void **state)
     bench_free(&b);
 }
 
-/* In a comparison, `down` is a suspicion; who is gone is no news. */
+/* In a comparison, `down` is a suspicion; of those unknown the entries are asked for, of gone ones
+ * too, and waited for while this node is young. */
 static void test_compared_down_is_suspect(void **state)
 {
     struct bench b;
@@ -760,7 +762,20 @@ static void test_compared_down_is_suspect(void **state)
     swim_finish_list(&w, 1, 2);
     hand(&b, 1, &w);
     assert_int_equal(rank_of(&b, 2), SWIM_SUSPECT);
-    assert_int_equal(b.wants, 0);
+    assert_int_equal(b.wants, 1);
+    assert_int_equal(b.wanted, 99);
+    assert_int_equal(b.compared, 1);
+    assert_int_equal(swim_missing(b.s), 1);
+    hand(&b, 1, &w);
+    assert_int_equal(swim_missing(b.s), 1);
+    struct entry e = entry_of(99);
+    wire_writer_init(&w, bytes, sizeof bytes);
+    swim_start_page(&w, SWIM_ENTRIES, 0);
+    assert_true(swim_put_page_entry(&w, &e, 0, SWIM_DOWN, 5000));
+    swim_finish_page(&w, 1);
+    hand(&b, 1, &w);
+    assert_int_equal(b.strangers, 1);
+    assert_int_equal(swim_missing(b.s), 0);
     bench_free(&b);
 }
 
@@ -777,6 +792,34 @@ static void test_gone_and_forgotten(void **state)
     assert_false(swim_look(b.s, 3, b.now_ns, &v));
     assert_int_equal(swim_count(b.s), 4);
     run_ms(&b, 500);
+    bench_free(&b);
+}
+
+static void test_hint(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_init(&b, 5);
+    swim_hint(b.s, 3, 1, b.now_ns, &b.a);
+    look(&b);
+    assert_int_equal(b.wants, 0);
+    swim_hint(b.s, 3, 2, b.now_ns, &b.a);
+    look(&b);
+    assert_int_equal(b.wanted, 3);
+    bench_free(&b);
+}
+
+static void test_age(void **state)
+{
+    struct bench b;
+    struct swim_view v;
+    (void)state;
+    bench_init(&b, 5);
+    swim_gone(b.s, 3, SWIM_DOWN, b.now_ns, &b.a);
+    swim_aged(b.s, 3, 70000, b.now_ns);
+    b.now_ns += 1000 * NS_PER_MS;
+    assert_true(swim_look(b.s, 3, b.now_ns, &v));
+    assert_in_range(v.since_ms, 70990, 71010);
     bench_free(&b);
 }
 
@@ -969,6 +1012,8 @@ int main(void)
         cmocka_unit_test(test_tables_are_compared),
         cmocka_unit_test(test_compared_down_is_suspect),
         cmocka_unit_test(test_gone_and_forgotten),
+        cmocka_unit_test(test_hint),
+        cmocka_unit_test(test_age),
         cmocka_unit_test(test_doubt),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_merge_is_a_semilattice),
