@@ -159,6 +159,7 @@ static int make_core(struct node *n)
     memcpy(fc.key, n->setup.key, sizeof(fc.key));
     member_timing_default(&fc.timing);
     fc.timing.join_wait_ms = n->config->node.join_wait_ms;
+    swim_timing_pace(&fc.timing.swim, n->config->node.probe_interval_ms);
     io_random(&fc.seed, sizeof(fc.seed));
     fill_join(n, &fc);
     n->farm = farm_new(&fc, &n->setup.entry, now);

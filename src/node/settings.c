@@ -72,6 +72,10 @@ const struct setting settings[] = {
     ROW("node", "zone", SETTING_NAME, "", 0, 0, NULL, node_section, zone, "Rack, room or site."),
     ROW("node", "join-wait", SETTING_DURATION, "3s", 0, DAY_MS, NULL, node_section, join_wait_ms,
         "A starting node that finds nobody goes on alone after this."),
+    ROW("node", "probe-interval", SETTING_DURATION, "200ms", 50, 10000, NULL, node_section,
+        probe_interval_ms,
+        "Two other nodes are asked for a sign of life in each such interval; a node that is gone "
+        "is down after some seven intervals, later in a farm of hundreds. The same on all nodes."),
     ROW("node", "leave-wait", SETTING_DURATION, "15s", 0, DAY_MS, NULL, node_section, leave_wait_ms,
         "A stopping node hands its records over for so long at most."),
 

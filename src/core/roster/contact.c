@@ -128,11 +128,12 @@ void contact_drop_kept(struct contact *c)
     c->waiting_len = 0;
 }
 
-/* Without memory it is as if it had been lost on the way. */
+/* What is too large is answered to somebody who asked, and whom the mesh has. Without memory it is
+ * as if it had been lost on the way. */
 void contact_keep(struct contact *c, const uint8_t *bytes, size_t len, bool reliable)
 {
     contact_drop_kept(c);
-    c->waiting = mem_dup(bytes, len);
+    c->waiting = len <= CONTACT_KEPT_MAX ? mem_dup(bytes, len) : NULL;
     if (c->waiting == NULL)
         return;
     c->waiting_len = len;

@@ -15,6 +15,8 @@
 
 #include "core/roster/member.h"
 
+#define CONTACT_KEPT_MAX 2048u /* bytes of the message that waits for the mesh */
+
 enum presence {
     PRESENCE_TOLD, /* known from a list, not heard yet */
     PRESENCE_HEARD,

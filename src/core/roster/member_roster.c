@@ -23,11 +23,14 @@ static bool in_roster(const struct contact *c)
     return c->presence != PRESENCE_REPLACED && !c->dormant && !c->superseded;
 }
 
-/* Since this node had a sign of its life, by whatever message. */
+/* Since this node had a sign of its life, by whatever message. Most of a large farm it meets
+ * seldom: that SWIM holds one for alive is a sign as well. */
 static uint64_t silent_ms(const struct membership *m, const struct contact *c, uint64_t now_ns)
 {
     struct swim_view v;
     uint64_t since = (now_ns - (c->heard_ns == 0 ? m->start_ns : c->heard_ns)) / NS_PER_MS;
+    if (!member_paired(m, c) && c->rank == SWIM_ALIVE)
+        return 0;
     bool met = swim_look(m->swim, c->entry->inc, now_ns, &v) && v.rank <= SWIM_SUSPECT;
     return met && v.since_ms < since ? v.since_ms : since;
 }

@@ -29,6 +29,13 @@ void swim_timing_default(struct swim_timing *t)
     };
 }
 
+void swim_timing_pace(struct swim_timing *t, uint32_t interval_ms)
+{
+    t->interval_ms = interval_ms;
+    t->timeout_ms = interval_ms / 2;
+    t->gossip_ms = interval_ms / 4;
+}
+
 static bool add_self(struct swim *s, const struct entry *self)
 {
     struct entry e = *self;

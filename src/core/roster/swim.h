@@ -56,6 +56,8 @@ struct swim_timing {
     unsigned without;       /* enum swim_without */
 };
 void swim_timing_default(struct swim_timing *t);
+/* Another interval, with what hangs on it in proportion. */
+void swim_timing_pace(struct swim_timing *t, uint32_t interval_ms);
 
 enum swim_output_type {
     SWIM_OUT_SEND,     /* bytes to inc, reliable or not */
@@ -151,7 +153,7 @@ struct swim_stats {
     uint64_t probes, probes_failed, probes_spared, asks, nacks_missed;
     uint64_t suspicions, refutations, downs, returns, pauses, syncs;
     uint64_t news_sent, news_dropped, messages_in, messages_out, bytes_out, malformed, dropped;
-    uint32_t local_health; /* 0 = well; the factor on intervals is one more */
+    uint64_t local_health; /* 0 = well; the factor on intervals is one more */
 };
 void swim_stats(const struct swim *s, struct swim_stats *out);
 

@@ -12,7 +12,7 @@ void swim_health(struct swim *s, int change)
     if (!swim_with(s, SWIM_WITHOUT_HEALTH) || MUTANT(SWIM_NO_LOCAL_HEALTH))
         return;
     int health = (int)s->stats.local_health + change;
-    s->stats.local_health = (uint32_t)(health < 0                 ? 0
+    s->stats.local_health = (uint64_t)(health < 0                 ? 0
                                        : health > SWIM_HEALTH_MAX ? SWIM_HEALTH_MAX
                                                                   : health);
 }

@@ -43,6 +43,7 @@ struct net {
     bool cut[NODES][NODES]; /* from, to */
     struct rng rng;
     unsigned loss_percent;
+    bool directors; /* who starts keeps no records */
 };
 
 static struct addr addr_of(unsigned i)
@@ -123,7 +124,7 @@ static void start_as(struct net *n, unsigned i, uint64_t id, uint64_t boot, cons
                          .revision = 1,
                          .status = STATUS_JOINING,
                          .address = addr_of(i),
-                         .holds = true};
+                         .holds = !n->directors};
     struct node *node = &n->nodes[i];
     strcpy(self.name, name);
     memset(c.key, key, sizeof c.key);
@@ -695,6 +696,58 @@ static void test_loss_counts_nobody_out(void **state)
     net_deinit(&n);
 }
 
+/* Nodes that keep no records are members like any other, without heartbeats. */
+static void test_directors(void **state)
+{
+    (void)state;
+    struct net n;
+    struct mesh_stats mesh;
+    struct member_stats before, after;
+    grow(&n, 2);
+    n.directors = true;
+    for (unsigned i = 2; i < 5; i++)
+        start(&n, i, 1, 0);
+    run_ms(&n, 1000);
+    for (unsigned i = 2; i < 5; i++) {
+        bool alone;
+        assert_true(farm_found(n.nodes[i].farm, &alone));
+        set_status(&n, i, STATUS_UP);
+    }
+    run_ms(&n, 5000);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(n.nodes[i].roster->count, 5);
+        for (unsigned k = 0; k < 5; k++) {
+            char name[8];
+            snprintf(name, sizeof name, "n%u", k);
+            assert_int_equal(status_of(&n, i, name), STATUS_UP);
+        }
+        assert_int_equal(n.nodes[i].notices[MEMBER_SUSPECT], 0);
+    }
+    assert_int_equal(peer_of(&n, 2, n.nodes[0].inc)->state, PEER_UP);
+    assert_int_equal(peer_of(&n, 0, n.nodes[2].inc)->state, PEER_UP);
+    assert_false(peer_of(&n, 0, n.nodes[2].inc)->holds);
+    farm_stats(n.nodes[2].farm, &mesh, &before);
+    assert_int_equal(before.heartbeats_in + before.heartbeats_out + before.malformed, 0);
+    farm_stats(n.nodes[0].farm, &mesh, &before);
+    run_ms(&n, 2000);
+    farm_stats(n.nodes[0].farm, &mesh, &after);
+    assert_in_range(after.heartbeats_out - before.heartbeats_out, 9, 12); /* to one of four */
+    stop(&n, 4);
+    stop(&n, 1);
+    run_ms(&n, 2500);
+    for (unsigned i = 0; i < 4; i++) {
+        if (i == 1)
+            continue;
+        assert_int_equal(status_of(&n, i, "n4"), STATUS_DOWN);
+        assert_int_equal(status_of(&n, i, "n1"), STATUS_DOWN);
+    }
+    start(&n, 4, 2, 0);
+    run_ms(&n, 500);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(i == 1 || status_of(&n, i, "n4") == STATUS_JOINING);
+    net_deinit(&n);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -734,6 +787,7 @@ int main(void)
         cmocka_unit_test(test_cold_start_in_any_order),
         cmocka_unit_test(test_newcomer_knows_the_dead),
         cmocka_unit_test(test_loss_counts_nobody_out),
+        cmocka_unit_test(test_directors),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
