@@ -376,7 +376,6 @@ const struct session_view *farm_view(struct farm *f)
     f->view = (struct session_view){
         .self_inc = self->inc,
         .self_node = self->node,
-        .self_boot = self->boot,
         .self_state = peer_state_of(self->status),
         .self_holds = self->holds,
         .peer_count = count,

@@ -39,7 +39,6 @@ struct session {
     struct session_actions *out;
 
     uint64_t self_inc, self_node;
-    uint64_t self_boot;
     enum peer_state self_state;
     bool self_holds;
     size_t peer_count;

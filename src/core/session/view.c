@@ -55,9 +55,8 @@ static void count_missing(struct session *s)
         s->peers[i].may_return =
             p->state == PEER_DOWN && p->holds && p->node != s->self_node && !stands_for(s, i);
     }
-    /* A process that is new may stand where another has just been lost, unless it is the node's
-     * first. */
-    s->missing = s->self_boot != 1 && lost_beside(s, s->start_ns);
+    /* A process that is new may stand where another has just been lost. */
+    s->missing = lost_beside(s, s->start_ns);
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct peer *p = &s->peers[i];
         bool replaced = p->view.state == PEER_DOWN && p->view.holds && !p->may_return;
@@ -159,7 +158,6 @@ void view_update(struct session *s, const struct session_view *v)
     s->peer_count = count;
     s->self_inc = v->self_inc;
     s->self_node = v->self_node;
-    s->self_boot = v->self_boot;
     s->self_state = v->self_state;
     s->self_holds = v->self_holds;
     if (any)

@@ -35,7 +35,6 @@ struct peer_view {
 
 struct session_view {
     uint64_t self_inc, self_node;
-    uint64_t self_boot; /* 1: no process of this node was before; 0: not known */
     enum peer_state self_state;
     bool self_holds;
     size_t peer_count;
