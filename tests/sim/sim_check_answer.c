@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SERVE_CALM_NS SEC(10)
+#define LINK_CALM_NS SEC(3)
 #define FULL_CALM_NS SEC(5) /* a node that stood still is heard again by then */
 #define SICK_LATE_NS                                                                               \
     MS(3200)                  /* count-out at a slow clock, claims, and a second deadline's beat   \
@@ -196,13 +197,20 @@ const struct sim_checker check_refused = {
 
 /* -- life: only the owner decides that a record is over -- */
 
+/* A use at a holder whose link to the owner is down is not told. */
+static bool brief_untold(const struct sim *s, const struct model_key *k)
+{
+    return s->scenario == SCENARIO_LINK && (sim_fault_running(s, FAULT_LINK) ||
+                                            s->faults->last_harm_ns + LINK_CALM_NS > k->renewed_ns);
+}
+
 static void brief_answer(struct sim *s, struct sim_node *n, const struct model_op *op,
                          const struct session_result *r)
 {
     (void)n;
     const struct model_key *k = &s->model->keys[op->key];
     if (k->key.kind != KIND_BRIEF || r->status != STEAD_E_ABSENT || op->type == SESSION_CREATE ||
-        op->end_ns > k->renewed_ns + MS(BRIEF_SURE_MS))
+        op->end_ns > k->renewed_ns + MS(BRIEF_SURE_MS) || brief_untold(s, k))
         return;
     fresh_absent(s, op, MODEL_PRESENCE);
 }

@@ -3,6 +3,7 @@
 #include "core/session/session_internal.h"
 
 #define AGAIN_NS (50 * NS_PER_MS)
+#define RETRY_MAX_NS (4 * NS_PER_S)
 
 /* Without memory nothing is claimed, since what others have might be lost; it is tried again. */
 static void claim_failed(struct session *s, struct work *w, struct item *item)
@@ -90,6 +91,17 @@ void claim_asked(struct session *s, uint64_t from, const struct message *m)
 
 /* -- answered -- */
 
+/* Others count an owner out a moment later. One that only they hear, for longer, may be so for
+ * long: its records are claimed ever more seldom. */
+static uint64_t retry_ns(struct session *s, const struct item *item)
+{
+    const struct peer *owner = peer_find(s, item->record->stamp.inc);
+    uint64_t pause_ns = owner && !peer_heard(&owner->view) ? (s->now_ns - owner->down_ns) / 2 : 0;
+    if (pause_ns > RETRY_MAX_NS)
+        pause_ns = RETRY_MAX_NS;
+    return pause_ns + (50 + rng_below(&s->rng, 200)) * NS_PER_MS;
+}
+
 /* Somebody owns it and lives: operations go there, through whoever said so if need be. */
 static void claim_lost(struct session *s, struct work *w, struct item *item, uint64_t owner,
                        uint64_t via)
@@ -98,7 +110,7 @@ static void claim_lost(struct session *s, struct work *w, struct item *item, uin
     bool was_owner = item->role == ROLE_OWNER;
     s->stats.claims_failed++;
     item_step_down(s, item);
-    item->mend_ns = s->now_ns + (50 + rng_below(&s->rng, 200)) * NS_PER_MS;
+    item->mend_ns = s->now_ns + retry_ns(s, item);
     work_begin(s, w, WORK_IDLE);
     if (direct)
         hint_set(s, &w->key, owner);
@@ -186,6 +198,10 @@ void claim_check(struct session *s, struct work *w)
     }
     if (work_waits(w))
         return;
+    if (!MUTANT(CLAIM_WITHOUT_ASKING) && work_target_late(s, w)) {
+        claim_ask(s, w);
+        return;
+    }
     bool have = false;
     struct stamp next = item->record->stamp;
     for (size_t i = 0; i < w->target_count; i++) {

@@ -121,6 +121,10 @@ void locate_check(struct session *s, struct work *w)
     if (work_waits(w) && !ended)
         return;
     uint64_t place = best_place(s, w), asked_ns = w->since_ns;
+    if (!ended && !place && work_target_late(s, w)) {
+        locate_ask(s, w);
+        return;
+    }
     work_begin(s, w, WORK_IDLE);
     if (ended) {
         work_fail(s, w, STEAD_E_ENDED, true);

@@ -42,7 +42,7 @@ static void go_on(struct session *s)
     uint64_t before = s->flight_begun;
     repair_go(s);
     leave_go(s);
-    s->flight_rests = s->flight_begun == before;
+    s->flight_rests = s->flight_begun == before && pace_room(s);
 }
 
 void pace_tick(struct session *s)

@@ -373,13 +373,13 @@ void session_stats(const struct session *s, struct session_stats *out)
     }
 }
 
-/* A claimant owns nothing before its claim is settled: two may claim at once, and one of them
- * yields. */
+/* A claimant owns nothing before its claim is settled, nor does who makes a record before it is
+ * kept elsewhere: two may be at it at once, and one of them yields. */
 static bool owns(struct session *s, const struct item *item)
 {
     const struct work *w = work_find(s, &item->record->key);
-    bool claims = w && (w->phase == WORK_CLAIM || (w->phase == WORK_ROUND && w->claiming));
-    return item->role == ROLE_OWNER && !claims;
+    bool unsettled = w && w->phase == WORK_ROUND && (w->claiming || w->made);
+    return item->role == ROLE_OWNER && !unsettled && !(w && w->phase == WORK_CLAIM);
 }
 
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned)

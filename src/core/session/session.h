@@ -175,7 +175,7 @@ bool session_synced(const struct session *s);
 /* Leaving: nothing is left here that others should have. */
 bool session_drained(const struct session *s);
 /* For the simulator's checkers: the stored record for a key, or NULL, and whether this shard owns
- * it (NULL: not asked): for certain, with no claim under way. */
+ * it (NULL: not asked): for certain, neither claimed nor made just now. */
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 
+#define LATE_AGAIN_NS (50 * NS_PER_MS)
 #define ASK_AGAIN_NS NS_PER_S
 #define ASK_AGAIN_MAX_NS (4 * NS_PER_S) /* the longest that one who is well again is left out */
 
@@ -101,6 +102,24 @@ bool work_target_heard(struct session *s, struct work *w)
     return true;
 }
 
+bool work_target_late(struct session *s, struct work *w)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        const struct peer *p = &s->peers[i];
+        bool may_have = peer_heard(&p->view) && p->view.holds;
+        struct target *t = may_have ? work_target(w, p->view.inc) : NULL;
+        if (!may_have || (t && t->answer != ANSWER_SILENT))
+            continue;
+        if (t)
+            t->answer = ANSWER_WAITING;
+        else if (!work_add_target(w, p))
+            w->again_ns = s->now_ns + LATE_AGAIN_NS;
+        any = true;
+    }
+    return any;
+}
+
 struct target *work_target(struct work *w, uint64_t inc)
 {
     for (size_t i = 0; i < w->target_count; i++)
@@ -131,7 +150,7 @@ static void drop_silent_targets(struct session *s, struct work *w)
 {
     for (size_t i = 0; i < w->target_count; i++)
         if (w->targets[i].answer == ANSWER_WAITING && !peer_is_heard(s, w->targets[i].inc)) {
-            w->targets[i].answer = ANSWER_NONE;
+            w->targets[i].answer = ANSWER_SILENT;
             w->spread = true; /* it may have got what it was told, and come back */
         }
 }

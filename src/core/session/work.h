@@ -54,7 +54,15 @@ enum work_phase {
     WORK_HANDOVER /* another node is to own it */
 };
 
-enum answer { ANSWER_WAITING, ANSWER_NONE, ANSWER_HAVE, ANSWER_KEPT, ANSWER_REFUSED };
+/* SILENT: it is heard no more, or was not for a while. */
+enum answer {
+    ANSWER_WAITING,
+    ANSWER_SILENT,
+    ANSWER_NONE,
+    ANSWER_HAVE,
+    ANSWER_KEPT,
+    ANSWER_REFUSED
+};
 
 struct target {
     uint64_t inc;
@@ -130,7 +138,10 @@ void work_begin(struct session *s, struct work *w, enum work_phase phase);
 void work_set_claiming(struct session *s, struct work *w, bool claiming);
 struct target *work_add_target(struct work *w, const struct peer *p); /* NULL without memory */
 bool work_target_heard(struct session *s,
-                       struct work *w);             /* who may have it; false without memory */
+                       struct work *w); /* who may have it; false without memory */
+/* Those that are heard by now and have not been asked, or fell silent since, are to be asked too:
+ * are there any? Without memory they are looked for again later. */
+bool work_target_late(struct session *s, struct work *w);
 void work_check(struct session *s, struct work *w); /* after an answer, or when peers changed */
 void works_review(struct session *s);
 void works_tick(struct session *s);

@@ -299,6 +299,40 @@ static void a_sick_holder_is_asked_ever_more_seldom(void **state)
 }
 
 /* What a sender had no memory for, or the mesh gave up. */
+static unsigned claims_seen;
+
+static bool counts_claims(struct bus *b, int from, int to, const struct msg *m)
+{
+    (void)b, (void)from, (void)to;
+    claims_seen += m->bytes[0] == MESSAGE_CLAIM;
+    return false;
+}
+
+/* The link between a holder and its owner is down, and a third node hears both. */
+static void an_owner_that_others_hear_is_claimed_ever_more_seldom(void **state)
+{
+    (void)state;
+    struct bus b;
+    bool owned;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = made(&b, "auth", "alice");
+    int holder = bus_find(&b, &k, true);
+    bus_cut(&b, 0, holder, true);
+    claims_seen = 0;
+    b.loses = counts_claims;
+    bus_run(&b, 30000);
+    assert_in_range(claims_seen, 2, 40);
+    assert_int_equal(bus_owner(&b, &k), 0);
+    assert_answer(bus_change(&b, 0, &k, "two"), STEAD_OK, "two");
+    assert_answer(bus_read(&b, holder, &k), STEAD_OK, "two"); /* by way of the third */
+    bus_cut(&b, 0, holder, false);
+    bus_run(&b, 5000);
+    bus_assert_settled(&b, &k, 2);
+    assert_true(bus_peek(&b, 0, &k, &owned) && owned);
+    bus_deinit(&b);
+}
+
 static void a_lost_message_holds_nobody_up_for_long(void **state)
 {
     (void)state;
@@ -341,6 +375,7 @@ int main(void)
         cmocka_unit_test(two_claim_at_once_and_one_owns),
         cmocka_unit_test(records_without_clients_are_claimed_and_copied),
         cmocka_unit_test(a_sick_holder_is_asked_ever_more_seldom),
+        cmocka_unit_test(an_owner_that_others_hear_is_claimed_ever_more_seldom),
         cmocka_unit_test(a_lost_message_holds_nobody_up_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -540,6 +540,25 @@ static void others_know_who_is_missing(void **state)
     bus_deinit(&b);
 }
 
+/* Who is heard again while others are asked is asked too, before anything is called absent. */
+static void a_search_asks_those_who_come_back(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "auth", "alice");
+    struct places p = made(&b, &k);
+    bus_cut(&b, p.stranger, p.holder, true);
+    bus_run(&b, 1800);
+    b.cut[p.owner][p.stranger] = true; /* what the owner answers does not come */
+    bus_results_free(&b);
+    uint64_t asked = bus_ask(&b, p.stranger, bus_op(SESSION_READ, &k));
+    bus_cut(&b, p.stranger, p.holder, false);
+    assert_answer(bus_wait(&b, asked), STEAD_OK, "one");
+    bus_deinit(&b);
+}
+
 static void a_record_ends_with_its_life(void **state)
 {
     (void)state;
@@ -705,6 +724,7 @@ int main(void)
         cmocka_unit_test(absent_and_unreachable_are_two_answers),
         cmocka_unit_test(who_keeps_nothing_is_not_missing),
         cmocka_unit_test(others_know_who_is_missing),
+        cmocka_unit_test(a_search_asks_those_who_come_back),
         cmocka_unit_test(a_record_ends_with_its_life),
         cmocka_unit_test(an_answer_says_what_is_left_of_the_life),
         cmocka_unit_test(reading_a_copy_keeps_the_record_alive),
