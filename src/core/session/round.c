@@ -47,7 +47,7 @@ static void ask_holders(struct session *s, struct work *w, struct item *item, bo
         struct copy *c = &st->copies[i];
         struct peer *p = peer_find(s, c->inc);
         struct target *t = work_target(w, c->inc);
-        bool asked = t && t->answer == ANSWER_WAITING && t->counted == p->view.counted;
+        bool asked = p && t && t->answer == ANSWER_WAITING && t->counted == p->view.counted;
         bool refused = t && t->answer == ANSWER_REFUSED;
         if (!p || (!all && c->version == w->stamp.version) || asked || refused)
             continue;
@@ -234,9 +234,8 @@ static bool undo(struct session *s, struct work *w, struct item *item)
     *item->state = w->undo_state;
     w->passed_count = 0;
     table_recount(s->table, item);
-    uint64_t left_ms =
-        w->undo_life_ns > s->now_ns ? (w->undo_life_ns - s->now_ns) / NS_PER_MS + 1 : 1;
-    expiry_set(s, item, w->undo_life_ns == TIME_NEVER ? 0 : (uint32_t)left_ms);
+    item->life_ns = w->undo_life_ns;
+    expiry_set(s, item, item_left_ms(s, item));
     return true;
 }
 
