@@ -6,6 +6,7 @@
 #include "core/http/http.h"
 #include "core/roster/tally.h"
 #include "io/io.h"
+#include "io/multicast.h"
 #include "node/decide_setup.h"
 #include "node/settings.h"
 #include "role/director/cors.h"
@@ -483,6 +484,16 @@ static void check_agents(cfg_t *cfg, const struct config *c)
     }
 }
 
+static void check_multicast(cfg_t *sec, const struct node_section *n)
+{
+    if (n->multicast.family == 0)
+        return;
+    if (!multicast_is_group(&n->multicast))
+        mistake(sec, "multicast: it must be a group: 239.0.0.0 to 239.255.255.255, or ff02::...");
+    else if (n->multicast.family != n->address.family)
+        mistake(sec, "multicast: address and group must both be IPv4, or both IPv6");
+}
+
 /* What no single setting can tell. */
 static void check_whole(cfg_t *cfg, struct config *c)
 {
@@ -503,6 +514,7 @@ static void check_whole(cfg_t *cfg, struct config *c)
         if (strcmp(c->servers[i].backup, c->node.name) == 0)
             mistake(sec, "backup = \"%s\": a server is no backup of its own", c->servers[i].backup);
     }
+    check_multicast(cfg_getnsec(cfg, "node", 0), &c->node);
     check_agents(cfg, c);
     if (c->admin.listen.family && !addr_is_loopback(&c->admin.listen))
         mistake(cfg_getnsec(cfg, "admin", 0), "admin: listen must be a loopback address");

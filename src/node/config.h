@@ -38,6 +38,7 @@ struct node_section {
     char name[NAME_MAX_BYTES + 1];
     struct addr address;
     struct addresses join;
+    struct addr multicast; /* family 0: none */
     struct strings groups;
     char zone[NAME_MAX_BYTES + 1];
     uint32_t join_wait_ms, leave_wait_ms, probe_interval_ms;

@@ -43,6 +43,8 @@ static const char *notice_event(enum member_notice n)
         [MEMBER_CONTACT_LOST] = "contact-lost",
         [MEMBER_CONTACT_AGAIN] = "contact-again",
         [MEMBER_FOREIGN_KEY] = "foreign-key",
+        [MEMBER_GROUP_SILENT] = "group-silent",
+        [MEMBER_GROUP_HEARD] = "group-heard",
     };
     return names[n];
 }
@@ -55,6 +57,10 @@ static void log_member(const struct farm_notice *n)
                  "address=%s why=\"it speaks for this farm with another key; see "
                  "key-file\"",
                  addr_format(&n->addr, where));
+    else if (n->what == MEMBER_GROUP_SILENT)
+        log_warn("multicast", "state=silent why=\"nothing comes from the group; unicast goes on\"");
+    else if (n->what == MEMBER_GROUP_HEARD)
+        log_info("multicast", "state=heard");
     else
         log_info("member", "what=%s name=%s address=%s%s%s", notice_event(n->what),
                  *n->name ? n->name : "-", n->addr.family ? addr_format(&n->addr, where) : "-",
@@ -303,18 +309,15 @@ static void turn(struct mesh_loop *m, uint64_t began)
     arm(m, deadline, now);
 }
 
-static void on_socket(uv_poll_t *poll, int status, int events)
+static void receive(struct mesh_loop *m, int fd)
 {
-    struct mesh_loop *m = poll->data;
     uint8_t bytes[DATAGRAM_BYTES];
     uint64_t began = io_now_ns();
-    (void)status;
-    (void)events;
     for (int i = 0; i < RECEIVE_BATCH; i++) {
         struct sockaddr_storage ss;
         socklen_t len = sizeof(ss);
         struct addr from;
-        ssize_t got = recvfrom(m->fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&ss, &len);
+        ssize_t got = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&ss, &len);
         if (got < 0)
             break;
         if (!io_from_sockaddr((struct sockaddr *)&ss, &from))
@@ -326,6 +329,22 @@ static void on_socket(uv_poll_t *poll, int status, int events)
         take_farm(m, &a, now);
     }
     turn(m, began);
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events)
+{
+    struct mesh_loop *m = poll->data;
+    (void)status;
+    (void)events;
+    receive(m, m->fd);
+}
+
+static void on_group(uv_poll_t *poll, int status, int events)
+{
+    struct mesh_loop *m = poll->data;
+    (void)status;
+    (void)events;
+    receive(m, m->group_fd);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -348,6 +367,7 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
 {
     m->loop = loop;
     m->fd = fd;
+    m->group_fd = -1;
     m->farm = farm;
     m->store = store;
     m->state = state;
@@ -366,10 +386,21 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
     return STEAD_OK;
 }
 
+int mesh_loop_open_group(struct mesh_loop *m, int fd)
+{
+    m->group.data = m;
+    if (uv_poll_init(m->loop, &m->group, fd))
+        return STEAD_E_IO;
+    m->group_fd = fd;
+    return uv_poll_start(&m->group, UV_READABLE, on_group) ? STEAD_E_IO : STEAD_OK;
+}
+
 void mesh_loop_close(struct mesh_loop *m)
 {
     store_set_mesh_wake(m->store, (struct store_wake){0});
     uv_close((uv_handle_t *)&m->socket, NULL);
+    if (m->group_fd >= 0)
+        uv_close((uv_handle_t *)&m->group, NULL);
     uv_close((uv_handle_t *)&m->wake, NULL);
     uv_close((uv_handle_t *)&m->timer, NULL);
 }

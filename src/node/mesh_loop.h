@@ -23,10 +23,10 @@ enum mesh_phase {
 
 struct mesh_loop {
     uv_loop_t *loop;
-    uv_poll_t socket;
+    uv_poll_t socket, group;
     uv_async_t wake;
     uv_timer_t timer;
-    int fd;
+    int fd, group_fd; /* group_fd: -1 = none */
     struct farm *farm;
     struct store *store;
     const struct state *state;
@@ -61,6 +61,8 @@ struct mesh_loop {
 /* Takes fd (bound UDP, non-blocking). farm and store outlive it. */
 int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *farm,
                    struct store *store, const struct state *state, uint64_t leave_wait_ms);
+/* After it: reads fd too, by which what is said to the multicast group comes in. */
+int mesh_loop_open_group(struct mesh_loop *m, int fd);
 void mesh_loop_close(struct mesh_loop *m); /* closes its handles; run the loop once more */
 /* Leave the farm: hand over, say so, then `gone`. Asked a second time, it no longer waits for the
  * handover. On the loop's thread. */

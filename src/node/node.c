@@ -160,6 +160,7 @@ static int make_core(struct node *n)
     member_timing_default(&fc.timing);
     fc.timing.join_wait_ms = n->config->node.join_wait_ms;
     swim_timing_pace(&fc.timing.swim, n->config->node.probe_interval_ms);
+    fc.group = n->config->node.multicast;
     io_random(&fc.seed, sizeof(fc.seed));
     fill_join(n, &fc);
     n->farm = farm_new(&fc, &n->setup.entry, now);
@@ -246,6 +247,8 @@ static int run(struct node *n)
     if (!err)
         err = mesh_loop_open(&n->mesh, &n->loop, n->setup.mesh_fd, n->farm, n->store,
                              &n->setup.state, n->config->node.leave_wait_ms);
+    if (!err && n->setup.group_fd >= 0)
+        err = mesh_loop_open_group(&n->mesh, n->setup.group_fd);
     if (err)
         return err;
     err = start_threads(n);

@@ -67,6 +67,10 @@ const struct setting settings[] = {
         "Where other nodes reach this one (UDP)."),
     ROW("node", "join", SETTING_ADDRESSES, "", 0, 7300, NULL, node_section, join,
         "Other nodes to find the farm by; any one that lives is enough."),
+    ROW("node", "multicast", SETTING_ADDRESS, "", 0, 0, NULL, node_section, multicast,
+        "A multicast group (IP:PORT, as 239.1.2.3:7301) to which every node of one network says, "
+        "every second and at changes, its counts; they find each other by it without `join`. "
+        "Everything works without it."),
     ROW("node", "groups", SETTING_NAMES, "", 0, 0, NULL, node_section, groups,
         "Groups that clients and policies can choose by."),
     ROW("node", "zone", SETTING_NAME, "", 0, 0, NULL, node_section, zone, "Rack, room or site."),

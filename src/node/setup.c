@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/io.h"
 #include "io/listen.h"
+#include "io/multicast.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -209,6 +210,17 @@ static int open_caches(struct setup *s)
     return err;
 }
 
+static int join_group(const struct node_section *c, struct setup *s)
+{
+    char where[ADDR_TEXT_MAX];
+    int err = multicast_send_by(s->mesh_fd, &c->address);
+    if (!err)
+        err = multicast_listen(&c->multicast, &c->address, &s->group_fd);
+    return err ? fail(err, "node: multicast", addr_format(&c->multicast, where),
+                      "the interface with the node's address must be there and do multicast")
+               : STEAD_OK;
+}
+
 static int bind_all(struct setup *s)
 {
     const struct config *c = s->config;
@@ -218,6 +230,8 @@ static int bind_all(struct setup *s)
         err = bind_udp(&c->node.address, false, "node: address", &s->mesh_fd);
     if (!err)
         err = tune_mesh(&c->node.address, s->mesh_fd);
+    if (!err && c->node.multicast.family)
+        err = join_group(&c->node, s);
     if (!err && (err = listen_unix(c->admin.socket, 0660, &s->admin_unix_fd)))
         fail(err, "admin: socket", c->admin.socket, "");
     else if (!err)
@@ -293,7 +307,8 @@ static void no_sockets(struct worker_sockets *w)
 
 int setup_open(const struct config *c, struct setup *s)
 {
-    *s = (struct setup){.config = c, .mesh_fd = -1, .admin_unix_fd = -1, .admin_tcp_fd = -1};
+    *s = (struct setup){
+        .config = c, .mesh_fd = -1, .group_fd = -1, .admin_unix_fd = -1, .admin_tcp_fd = -1};
     s->state.lock_fd = -1;
     for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)
         s->agent_fds[i] = -1;
@@ -330,6 +345,7 @@ static void close_fd(int *fd)
 void setup_close(struct setup *s)
 {
     close_fd(&s->mesh_fd);
+    close_fd(&s->group_fd);
     close_fd(&s->admin_unix_fd);
     close_fd(&s->admin_tcp_fd);
     for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)

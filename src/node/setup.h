@@ -25,7 +25,7 @@ struct setup {
     struct state state;
     uint8_t key[FARM_KEY_BYTES];
     struct entry entry;
-    int mesh_fd, admin_unix_fd, admin_tcp_fd;
+    int mesh_fd, group_fd, admin_unix_fd, admin_tcp_fd;
     int agent_fds[ENTRY_SERVERS_MAX]; /* one a section agent */
     size_t worker_count;
     struct descriptors descriptors; /* of each worker */

@@ -185,6 +185,8 @@ static void node_farm_notices(struct sim *s, const struct sim_node *n, const str
         [MEMBER_CONTACT_LOST] = "contact lost",
         [MEMBER_CONTACT_AGAIN] = "contact again",
         [MEMBER_FOREIGN_KEY] = "foreign key",
+        [MEMBER_GROUP_SILENT] = "group silent",
+        [MEMBER_GROUP_HEARD] = "group heard",
     };
     for (uint32_t i = 0; i < a->notice_count; i++)
         sim_trace(s, "%s sees %s: %s (%016llx)", n->name, a->notices[i].name,

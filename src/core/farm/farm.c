@@ -21,8 +21,10 @@ struct farm {
     struct mesh_actions mesh_out;
     struct member_actions member_out;
     uint64_t mesh_deadline_ns, member_deadline_ns;
-    uint64_t card_revision; /* of own entry, as the mesh has it */
-    bool unflushed;         /* something waits in the mesh for farm_tick */
+    uint64_t card_revision;   /* of own entry, as the mesh has it */
+    uint64_t beacon_revision; /* likewise, 0 = none */
+    bool grouped;             /* there is a multicast group */
+    bool unflushed;           /* something waits in the mesh for farm_tick */
     struct session_view view;
     struct peer_view *peers;         /* MEMBERS_MAX */
     struct member_contact *contacts; /* MEMBERS_MAX */
@@ -57,6 +59,20 @@ static void set_card(struct farm *f)
     f->card_revision = revision;
 }
 
+_Static_assert(MESH_BEACON_MAX >= ENTRY_COUNTS_BYTES_MAX, "any counts fit into a beacon");
+
+/* The beacons say what this node says of itself now. */
+static void set_beacon(struct farm *f, bool left)
+{
+    uint8_t counts[MESH_BEACON_MAX];
+    uint64_t revision = left ? 0 : membership_self(f->members)->revision;
+    if (!f->grouped || f->beacon_revision == revision)
+        return;
+    mesh_set_beacon(f->mesh, counts, membership_beacon(f->members, counts, sizeof counts));
+    f->beacon_revision = revision;
+    f->unflushed = true;
+}
+
 static bool make_members(struct farm *f, const struct farm_config *c, const struct entry *self,
                          uint64_t now_ns)
 {
@@ -64,6 +80,7 @@ static bool make_members(struct farm *f, const struct farm_config *c, const stru
         .farm = c->name,
         .timing = c->timing,
         .join_count = c->join_count,
+        .group = c->group.family != 0,
         .seed = c->seed,
     };
     memcpy(members.join, c->join, sizeof members.join);
@@ -82,6 +99,7 @@ static bool make_mesh(struct farm *f, const struct farm_config *c, const struct 
     mesh.inc = self->inc;
     mesh.seal = f->seal;
     mesh.seed = c->seed;
+    mesh.group = c->group;
     f->mesh = mesh_new(&mesh);
     return f->mesh != NULL;
 }
@@ -101,7 +119,9 @@ struct farm *farm_new(const struct farm_config *c, const struct entry *self, uin
         farm_free(f);
         return NULL;
     }
+    f->grouped = c->group.family != 0;
     set_card(f);
+    set_beacon(f, false);
     return f;
 }
 
@@ -142,6 +162,18 @@ static void put_delivery(struct farm *f, const struct mesh_output *o, uint64_t n
     list_append(to, &m->link);
 }
 
+static void take_beacon(struct farm *f, const struct mesh_output *o, uint64_t now_ns)
+{
+    if (!membership_beacon_in(f->members, o->inc, o->bytes, o->len, now_ns, &f->member_out))
+        mesh_greet(f->mesh, &o->addr, now_ns, &f->mesh_out);
+}
+
+static void add_notice(struct farm_actions *out, const struct farm_notice *n)
+{
+    if (out->notice_count < FARM_NOTICES_MAX)
+        out->notices[out->notice_count++] = *n;
+}
+
 static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64_t now_ns,
                              struct farm_actions *out)
 {
@@ -171,19 +203,22 @@ static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64
     case MESH_OUT_MOVED:
         membership_moved(f->members, o->inc, &o->addr, now_ns, &f->member_out);
         break;
+    case MESH_OUT_BEACON:
+        take_beacon(f, o, now_ns);
+        break;
+    case MESH_OUT_GROUP:
+        add_notice(out, &(struct farm_notice){.what = o->len > 0 && o->bytes[0] != 0
+                                                          ? MEMBER_GROUP_SILENT
+                                                          : MEMBER_GROUP_HEARD});
+        break;
     }
 }
 
 static void put_notice(const struct member_output *o, struct farm_actions *out)
 {
-    if (out->notice_count == FARM_NOTICES_MAX)
-        return;
-    struct farm_notice *n = &out->notices[out->notice_count++];
-    n->what = o->notice;
-    n->reason = o->reason;
-    n->inc = o->inc;
-    n->addr = o->addr;
-    memcpy(n->name, o->name, sizeof n->name);
+    struct farm_notice n = {.what = o->notice, .reason = o->reason, .inc = o->inc, .addr = o->addr};
+    memcpy(n.name, o->name, sizeof n.name);
+    add_notice(out, &n);
 }
 
 static void take_member_output(struct farm *f, const struct member_output *o, uint64_t now_ns,
@@ -302,6 +337,7 @@ void farm_set_self(struct farm *f, const struct entry *self, uint64_t now_ns,
 {
     membership_set_self(f->members, self, now_ns, &f->member_out);
     set_card(f);
+    set_beacon(f, false);
     settle(f, now_ns, out);
 }
 
@@ -315,6 +351,7 @@ void farm_leave(struct farm *f, uint64_t now_ns, struct farm_actions *out)
 {
     membership_leave(f->members, now_ns, &f->member_out);
     f->member_deadline_ns = TIME_NEVER;
+    set_beacon(f, true);
     settle(f, now_ns, out);
 }
 
@@ -323,6 +360,7 @@ void farm_tick(struct farm *f, uint64_t now_ns, struct farm_actions *out)
     if (now_ns >= f->member_deadline_ns) {
         f->member_deadline_ns = TIME_NEVER;
         membership_tick(f->members, now_ns, &f->member_out);
+        set_beacon(f, false);
     }
     for (int i = 0; i < FLUSHES_MAX; i++) {
         pump(f, now_ns, out);

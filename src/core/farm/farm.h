@@ -19,6 +19,7 @@ struct farm_config {
     struct member_timing timing;
     size_t join_count;
     struct addr join[JOIN_ADDRESSES_MAX];
+    struct addr group; /* multicast; family 0 = none. What is sent to it goes by the same socket */
     uint64_t seed;
 };
 

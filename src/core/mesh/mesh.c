@@ -1,5 +1,5 @@
 /* mesh.c - the mesh as a whole: its peers, the way of a datagram to whom it concerns, and the
- * flush. What happens in between lives in hello.c, link.c, tx.c, rx.c and mtu.c. */
+ * flush. What happens in between lives in hello.c, beacon.c, link.c, tx.c, rx.c and mtu.c. */
 #include "core/mesh/mesh_internal.h"
 
 #include "base/mem.h"
@@ -292,12 +292,30 @@ static void tell_foreign(struct mesh *m, const struct addr *from, uint64_t now_n
     mesh_output_add(out, o);
 }
 
+/* A body of one unit. */
+static void single_in(struct mesh *m, const struct addr *from, const struct frame_header *h,
+                      const uint8_t *body, size_t body_len, uint64_t now_ns,
+                      struct mesh_actions *out)
+{
+    struct wire_reader r;
+    struct unit u;
+    wire_reader_init(&r, body, body_len);
+    if (!unit_next(&r, &u))
+        return;
+    if (u.type == UNIT_BEACON)
+        beacon_in(m, from, h, &u, out);
+    else
+        hello_in(m, from, h, &u, now_ns, out);
+}
+
 /* What an opened frame says, by whom it is from. */
 static void frame_in(struct mesh *m, const struct addr *from, const struct frame_header *h,
                      const uint8_t *body, size_t body_len, uint64_t now_ns,
                      struct mesh_actions *out)
 {
     struct peer *p = mesh_peer(m, h->inc);
+    if (beacon_own(m, h, body, body_len, out))
+        return;
     if (h->inc == m->config.inc || h->inc == 0 || (p && p->node != h->node) ||
         (h->to != 0 && h->to != m->config.inc)) {
         m->stats.dropped_stranger++;
@@ -315,14 +333,10 @@ static void frame_in(struct mesh *m, const struct addr *from, const struct frame
         m->stats.dropped_malformed++;
         return;
     }
-    if (p && newest)
+    if (p && newest && body[0] != UNIT_BEACON)
         moved(p, from, out);
     if (body[0] != UNIT_LINK) {
-        struct wire_reader r;
-        struct unit u;
-        wire_reader_init(&r, body, body_len);
-        if (unit_next(&r, &u))
-            hello_in(m, from, h, &u, now_ns, out);
+        single_in(m, from, h, body, body_len, now_ns, out);
     } else if (p) {
         body_in(m, p, h, body, body_len, now_ns, out);
     } else {
@@ -367,6 +381,7 @@ static uint64_t peer_deadline_ns(const struct peer *p)
 void mesh_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)
 {
     out->deadline_ns = TIME_NEVER;
+    beacon_flush(m, now_ns, out);
     struct list *link = m->active.next;
     while (link != &m->active) {
         struct peer *p = list_entry(link, struct peer, active);
@@ -385,6 +400,7 @@ void mesh_stats(const struct mesh *m, struct mesh_stats *out)
 {
     *out = m->stats;
     out->peers = m->peers.count;
+    out->group_silent = m->beacon.silent;
     out->queued_bytes = 0;
     for (struct list *l = m->peer_list.next; l != &m->peer_list; l = l->next)
         out->queued_bytes += list_entry(l, struct peer, link)->tx.queued_bytes;

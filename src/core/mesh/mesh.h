@@ -23,6 +23,7 @@
 #define MESH_FRAME_MAX 8952u /* a jumbo frame's payload */
 #define MESH_CARD_MAX 1024u  /* the entry that HELLO, WELCOME and PROOF carry */
 #define MESH_PEERS_MAX 4096u
+#define MESH_BEACON_MAX 160u          /* the counts that a beacon carries */
 #define MESH_FLEETING_BYTES_MAX 1088u /* a fleeting message is never cut into parts */
 
 struct mesh;
@@ -34,6 +35,7 @@ struct mesh_config {
     uint64_t queue_bytes;      /* queued to a peer before mesh_send says BUSY; default 64 MiB */
     uint64_t reassembly_bytes; /* of one peer; default 8 MiB */
     uint64_t seed;
+    struct addr group; /* where beacons go; family 0: there are none */
 };
 
 void mesh_config_default(struct mesh_config *c);
@@ -46,7 +48,10 @@ enum mesh_output_type {
     MESH_OUT_REFUSED, /* a peer refuses this node: bytes = one byte reason (positive stead_error) */
     MESH_OUT_FOREIGN, /* addr sends frames of another farm or under another key; told once a second
                        */
-    MESH_OUT_MOVED    /* an admitted peer now sends from addr (proved by its seal) */
+    MESH_OUT_MOVED,   /* an admitted peer now sends from addr (proved by its seal) */
+    MESH_OUT_BEACON,  /* inc, at addr, says its counts (bytes) to the group: it need not be a peer,
+                         and no lease or answer follows from it */
+    MESH_OUT_GROUP    /* bytes = one byte: 0, the group is heard again; 1, it is silent */
 };
 
 enum mesh_channel { CHANNEL_ROSTER = 1, CHANNEL_SESSION = 2, CHANNEL_ORDER = 3 };
@@ -81,6 +86,12 @@ void mesh_datagram(struct mesh *m, const struct addr *from, const uint8_t *bytes
                    uint64_t now_ns, struct mesh_actions *out);
 /* Say HELLO to whoever listens at addr (retried by the caller). */
 void mesh_hello(struct mesh *m, const struct addr *to, uint64_t now_ns, struct mesh_actions *out);
+/* What this node's beacons say from now on (len <= MESH_BEACON_MAX; 0: no more beacons). The flush
+ * sends one every second, and at once after a change, but at most every 20 ms. */
+void mesh_set_beacon(struct mesh *m, const uint8_t *counts, size_t len);
+/* A beacon came from one who is not known: says HELLO to it, at most once a second to an address.
+ * Where there are many peers only some of them do. */
+void mesh_greet(struct mesh *m, const struct addr *to, uint64_t now_ns, struct mesh_actions *out);
 /* Decisions about a PROVEN incarnation. Admitting one that is admitted already sets its address.
  * INVAL (0, or this node itself), FULL (MESH_PEERS_MAX), NOMEM. A refusal (reason: a stead_error,
  * not 0) is believed only if it follows a proof: it echoes the nonce that came with it. */
@@ -111,6 +122,8 @@ struct mesh_stats {
         dropped_limit;
     uint64_t unsent_full, unsent_void; /* messages: the queue was full; the peer was counted out */
     uint64_t retransmits, messages_in, messages_out, queued_bytes, peers;
+    uint64_t beacons_in, beacons_out; /* in: of others */
+    uint64_t group_silent;            /* 1: nothing is heard from the group, own beacons included */
 };
 
 void mesh_stats(const struct mesh *m, struct mesh_stats *out);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "core/mesh/beacon.h"
 #include "core/mesh/incmap.h"
 #include "core/mesh/mesh.h"
 #include "core/mesh/unit.h"
@@ -124,6 +125,7 @@ struct mesh {
     } strangers[STRANGERS_MAX];
     uint64_t stranger_next_ns;
     uint64_t foreign_next_ns;
+    struct beacon beacon;
     struct mesh_stats stats;
 };
 

@@ -85,6 +85,13 @@ static void get_fleeting(struct wire_reader *r, struct unit_fleeting *f)
         wire_fail(r);
 }
 
+static void get_beacon(struct wire_reader *r, struct unit_beacon *b)
+{
+    b->counts = wire_str16(r, &b->len);
+    if (b->len > MESH_BEACON_MAX)
+        wire_fail(r);
+}
+
 static void get_padding(struct wire_reader *r)
 {
     size_t left = wire_left(r);
@@ -127,6 +134,9 @@ bool unit_next(struct wire_reader *r, struct unit *u)
     case UNIT_PROBED:
         u->probe_size = wire_u16(r);
         break;
+    case UNIT_BEACON:
+        get_beacon(r, &u->beacon);
+        break;
     default:
         wire_fail(r);
     }
@@ -140,12 +150,12 @@ bool unit_check_body(const uint8_t *body, size_t len)
     wire_reader_init(&r, body, len);
     if (!unit_next(&r, &u))
         return false;
-    if (u.type >= UNIT_HELLO && u.type <= UNIT_REFUSE)
+    if ((u.type >= UNIT_HELLO && u.type <= UNIT_REFUSE) || u.type == UNIT_BEACON)
         return wire_done(&r);
     if (u.type != UNIT_LINK)
         return false;
     while (unit_next(&r, &u)) {
-        if (u.type >= UNIT_HELLO && u.type <= UNIT_LINK)
+        if ((u.type >= UNIT_HELLO && u.type <= UNIT_LINK) || u.type == UNIT_BEACON)
             return false;
     }
     return wire_done(&r);
@@ -218,6 +228,9 @@ void unit_put(struct wire_writer *w, const struct unit *u)
     case UNIT_PROBE:
     case UNIT_PROBED:
         wire_put_u16(w, u->probe_size);
+        break;
+    case UNIT_BEACON:
+        wire_put_str16(w, u->beacon.counts, u->beacon.len);
         break;
     }
 }

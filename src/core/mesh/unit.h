@@ -1,7 +1,7 @@
 /* unit.h - what the body of a frame is made of, to and from bytes. All integers big-endian.
  *
- * A body is one contact unit (HELLO, WELCOME, PROOF, REFUSE), or a LINK followed by any number of
- * ACK, PART, FLEETING, PROBE, PROBED. Zero bytes at the end are padding.
+ * A body is one contact unit (HELLO, WELCOME, PROOF, REFUSE), one BEACON, or a LINK followed by any
+ * number of ACK, PART, FLEETING, PROBE, PROBED. Zero bytes at the end are padding.
  *
  *   1 HELLO     u64 nonce, str16 card
  *   2 WELCOME   u64 echo, u64 nonce, str16 card
@@ -13,6 +13,7 @@
  *   8 FLEETING  u8 channel, str16 bytes
  *   9 PROBE     u16 size of the frame
  *  10 PROBED    u16 size of the frame
+ *  11 BEACON    str16 counts: to the whole group, receiver 0
  */
 #ifndef CORE_MESH_UNIT_H
 #define CORE_MESH_UNIT_H
@@ -50,7 +51,8 @@ enum unit_type {
     UNIT_PART,
     UNIT_FLEETING,
     UNIT_PROBE,
-    UNIT_PROBED
+    UNIT_PROBED,
+    UNIT_BEACON
 };
 
 #define LINK_ANSWER_ME 1u
@@ -89,6 +91,11 @@ struct unit_fleeting {
     size_t len;
 };
 
+struct unit_beacon {
+    const uint8_t *counts;
+    size_t len;
+};
+
 struct unit {
     enum unit_type type;
     union {
@@ -97,6 +104,7 @@ struct unit {
         struct unit_ack ack;
         struct unit_part part;
         struct unit_fleeting fleeting;
+        struct unit_beacon beacon;
         uint16_t probe_size;
     };
 };
@@ -104,7 +112,8 @@ struct unit {
 /* Reads the next unit; what it points to lies in the reader's input. False at the end of the input
  * and on malformed bytes, which wire_ok tells apart. PAD takes all that is left. */
 bool unit_next(struct wire_reader *r, struct unit *u);
-/* True when the body is well-formed: one contact unit, or a LINK and what may follow it. */
+/* True when the body is well-formed: one contact unit, one BEACON, or a LINK and what may follow
+ * it. */
 bool unit_check_body(const uint8_t *body, size_t len);
 void unit_put(struct wire_writer *w, const struct unit *u);
 /* The number of parts of a message, at least 1. */

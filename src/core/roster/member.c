@@ -33,6 +33,7 @@ struct membership *membership_new(const struct member_config *c, const struct en
         return NULL;
     strncpy(m->farm, c->farm, sizeof m->farm - 1);
     m->timing = c->timing;
+    m->group = c->group;
     m->self = *self;
     m->swim = swim_new(&c->timing.swim, c->seed, self, now_ns);
     if (m->swim == NULL) {
@@ -50,7 +51,7 @@ struct membership *membership_new(const struct member_config *c, const struct en
     rng_init(&m->rng, c->seed);
     m->start_ns = m->step_ns = m->listen_ns = m->deadline_ns = now_ns;
     m->roster_dirty = m->view_dirty = true;
-    m->found = m->alone = m->join_count == 0;
+    m->found = m->alone = m->join_count == 0 && !m->group;
     return m;
 }
 
@@ -247,7 +248,7 @@ void membership_foreign(struct membership *m, const struct addr *from, uint64_t 
                         struct member_actions *out)
 {
     member_step(m, now_ns, out);
-    if (shall_join(m, from)) {
+    if (m->group || shall_join(m, from)) {
         m->foreign_ns = now_ns;
         if (m->foreign_told_ns == 0 || now_ns - m->foreign_told_ns >= MEMBER_REFUSED_NS) {
             m->foreign_told_ns = now_ns;

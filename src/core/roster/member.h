@@ -38,6 +38,7 @@ struct member_config {
     struct member_timing timing;
     size_t join_count;
     struct addr join[JOIN_ADDRESSES_MAX];
+    bool group; /* others are found by a multicast group too */
     uint64_t seed;
 };
 
@@ -63,7 +64,9 @@ enum member_notice {
     MEMBER_REFUSED_HERE,
     MEMBER_CONTACT_LOST,  /* counted out: what was agreed with it is void */
     MEMBER_CONTACT_AGAIN, /* one that was counted out is heard */
-    MEMBER_FOREIGN_KEY    /* a node that this one shall join has another key */
+    MEMBER_FOREIGN_KEY,   /* a node that this one shall join has another key */
+    MEMBER_GROUP_SILENT,  /* nothing comes from the multicast group */
+    MEMBER_GROUP_HEARD    /* again */
 };
 
 struct member_output {
@@ -122,6 +125,10 @@ void membership_refused(struct membership *m, uint64_t by, int reason, uint64_t 
  * kept; others are told as swim_set_self has it; */
 void membership_set_self(struct membership *m, const struct entry *self, uint64_t now_ns,
                          struct member_actions *out);
+/* inc says its counts to the group (a beacon). They count if they are news; nothing else follows:
+ * it is not heard by that. False when inc is unknown: it may be greeted; */
+bool membership_beacon_in(struct membership *m, uint64_t inc, const uint8_t *bytes, size_t len,
+                          uint64_t now_ns, struct member_actions *out);
 /* forwarding to a node failed just now: it is suspect until it is heard from after this; */
 void membership_doubt(struct membership *m, uint64_t node, uint64_t now_ns,
                       struct member_actions *out);
@@ -148,6 +155,10 @@ const struct entry *membership_self(const struct membership *m);
 /* The entry as HELLO carries it: whole if it fits, else without groups and servers and with
  * revision 0, so that the rest is asked for. Returns its length; max >= 512. */
 size_t membership_card(const struct membership *m, uint8_t *out, size_t max);
+
+/* What a beacon of this node says. Returns its length, 0 once it has left; max >=
+ * ENTRY_COUNTS_BYTES_MAX. */
+size_t membership_beacon(const struct membership *m, uint8_t *out, size_t max);
 
 /* Found: every node that a peer told of, and every configured address, is in contact or is said to
  * be down, or the wait is over (`alone`: nobody was found). The node may become up once its shards

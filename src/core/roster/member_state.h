@@ -42,7 +42,7 @@ struct membership {
         foreign_told_ns; /* when a foreign key was last seen, and said; 0 = never */
     uint64_t roster_revision, roster_told_ns, view_told_ns;
     bool roster_dirty, view_dirty;
-    bool found, alone, left;
+    bool found, alone, left, group;
     struct member_stats stats;
 };
 

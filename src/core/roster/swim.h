@@ -123,6 +123,9 @@ void swim_message(struct swim *s, uint64_t from, const uint8_t *bytes, size_t le
                   struct swim_actions *out);
 /* Fresh contact both ways by other means: as good as an acknowledgement. */
 void swim_heard(struct swim *s, uint64_t inc, uint64_t now_ns);
+/* `from` tells counts, its own or another's, by another way than news. */
+void swim_counts(struct swim *s, uint64_t from, const struct entry_counts *c, uint64_t now_ns,
+                 struct swim_actions *out);
 /* Contact by other means broke off: inc is probed next. */
 void swim_doubt(struct swim *s, uint64_t inc, uint64_t now_ns, struct swim_actions *out);
 /* inc itself says that its entry has this revision: asked for when that is news. */

@@ -240,8 +240,8 @@ static void take_content(struct swim *s, struct swim_peer *p, const struct entry
     swim_changed(s, p, (enum swim_rank)p->rank, out);
 }
 
-static void take_counts(struct swim *s, uint64_t from, const struct entry_counts *c,
-                        uint64_t now_ns, struct swim_actions *out)
+void swim_counts(struct swim *s, uint64_t from, const struct entry_counts *c, uint64_t now_ns,
+                 struct swim_actions *out)
 {
     struct swim_peer *p = swim_find(s, c->inc);
     struct entry e;
@@ -284,7 +284,7 @@ static void take_record(struct swim *s, uint64_t from, const struct swim_record 
         (void)swim_say(s, &said, now_ns, out);
         break;
     case SWIM_TAG_COUNTS:
-        take_counts(s, from, &r->counts, now_ns, out);
+        swim_counts(s, from, &r->counts, now_ns, out);
         break;
     case SWIM_TAG_ENTRY:
         swim_take_entry(s, r, now_ns, out);

@@ -113,6 +113,12 @@ static const struct metric metrics[] = {
     ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"version\"", mesh.dropped_version, ""),
     ROW(COUNTER, "stead_mesh_dropped_total", "reason=\"limit\"", mesh.dropped_limit, ""),
 
+    ROW(COUNTER, "stead_mesh_beacons_total", "direction=\"in\"", mesh.beacons_in,
+        "Beacons of other nodes that came by the multicast group, and own ones sent to it."),
+    ROW(COUNTER, "stead_mesh_beacons_total", "direction=\"out\"", mesh.beacons_out, ""),
+    ROW(GAUGE, "stead_mesh_group_silent", NULL, mesh.group_silent,
+        "1: nothing comes from the multicast group, not even own beacons."),
+
     ROW(COUNTER, "stead_orders_total", "outcome=\"done\"", orders.done,
         "Orders of operators that this node was given: drain, maint and their ends."),
     ROW(COUNTER, "stead_orders_total", "outcome=\"refused\"", orders.refused, ""),

@@ -91,6 +91,26 @@ static void says_every_mistake_with_its_line(void **state)
     expect_mistake("node \"s1\" {\n", ":");
 }
 
+#define GROUPED(address, group)                                                                    \
+    "farm = \"shop\"\nkey-file = \"k\"\nnode \"s1\" { address = \"" address "\" multicast = \"" group \
+    "\" }\n" SERVICE
+
+static void a_group_is_read(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(GROUPED("10.0.0.1", "239.1.2.3:7301"), &c, errors, sizeof(errors)), STEAD_OK);
+    assert_string_equal(errors, "");
+    assert_true(c.node.multicast.family == 4 && c.node.multicast.port == 7301 && c.node.multicast.ip[0] == 239);
+    assert_int_equal(load(GROUPED("[fd00::1]", "[ff05::7]:7301"), &c, errors, sizeof(errors)), STEAD_OK);
+    assert_int_equal(load(HEAD SERVICE, &c, errors, sizeof(errors)), STEAD_OK);
+    assert_int_equal(c.node.multicast.family, 0);
+    expect_mistake(GROUPED("10.0.0.1", "239.1.2.3"), "it is not IP:PORT");
+    expect_mistake(GROUPED("10.0.0.1", "10.0.0.2:7301"), "it must be a group");
+    expect_mistake(GROUPED("10.0.0.1", "[ff05::7]:7301"), "must both be IPv4, or both IPv6");
+}
+
 static void sources_of_users_are_read(void **state)
 {
     (void)state;
@@ -273,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_is_written),
         cmocka_unit_test(says_every_mistake_with_its_line),
+        cmocka_unit_test(a_group_is_read),
         cmocka_unit_test(sources_of_users_are_read),
         cmocka_unit_test(two_mistakes_are_both_said),
         cmocka_unit_test(strangers_learn_less_by_default),

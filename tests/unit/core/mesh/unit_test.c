@@ -126,6 +126,34 @@ static void units_round_trip_and_do_not_survive_a_cut(void **state)
     }
 }
 
+static void a_beacon_stands_alone(void **state)
+{
+    (void)state;
+    uint8_t body[MESH_BEACON_MAX + 64] = {0};
+    static const uint8_t counts[160] = {7};
+    const struct unit beacon = {.type = UNIT_BEACON, .beacon = {.counts = counts, .len = 160}};
+    const struct unit link = {.type = UNIT_LINK, .link = {.own = 2}};
+    const uint8_t large[3 + MESH_BEACON_MAX + 1] = {UNIT_BEACON, 0, MESH_BEACON_MAX + 1};
+    struct wire_writer w;
+    struct unit u;
+    wire_writer_init(&w, body, sizeof body);
+    unit_put(&w, &beacon);
+    size_t len = wire_written(&w);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_false(unit_check_body(body, cut));
+    assert_true(unit_check_body(body, len));
+    struct wire_reader r;
+    wire_reader_init(&r, body, len);
+    assert_true(unit_next(&r, &u));
+    assert_int_equal(u.beacon.len, 160);
+    assert_ptr_equal(u.beacon.counts, body + 3);
+    assert_false(unit_check_body(large, sizeof large));
+    wire_writer_init(&w, body, sizeof body);
+    unit_put(&w, &link);
+    unit_put(&w, &beacon);
+    assert_false(unit_check_body(body, wire_written(&w)));
+}
+
 static void bodies_that_are_none(void **state)
 {
     (void)state;
@@ -233,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_round_trip_and_do_not_survive_a_cut),
+        cmocka_unit_test(a_beacon_stands_alone),
         cmocka_unit_test(bodies_that_are_none),
         cmocka_unit_test(a_liar_cannot_take_more_than_the_limit),
         cmocka_unit_test(half_messages_do_not_block_whole_ones),
