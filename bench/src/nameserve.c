@@ -1,7 +1,8 @@
 /* nameserve.c - the name role alone, over a farm that is made up: what a name server costs in a
  * farm of any size, with any number of workers. usage: nameserve ADDRESS SERVERS WORKERS [CHANGES]
- * SERVERS of 10.0.0.0/8 serve www.bench.test, all with the same weight; with CHANGES their users
- * change so many times a second. CPU n is that of worker n, when the process may run on it. */
+ * [weights|limit] SERVERS of 10.0.0.0/8 serve www.bench.test; their users change CHANGES times a
+ * second. weights: no two weigh the same. limit: loopback is under a rate limit, which is never
+ * reached. CPU n is that of worker n, when the process may run on it. */
 #include "role/name/name.h"
 
 #include "io/listen.h"
@@ -13,6 +14,8 @@
 
 #define SERVERS_MAX 20000
 #define WORKERS_MAX 8
+#define ROSTERS 8
+#define RATE_NEVER_REACHED 1000000
 
 struct store {
     pthread_mutex_t lock;
@@ -27,7 +30,6 @@ static struct name_config config = {
     .ttl_s = 60,
     .addresses = 8,
     .cookies = true,
-    .rate = 1000,
     .slip = 2,
 };
 
@@ -39,7 +41,7 @@ struct roster *store_roster(struct store *s)
     return r;
 }
 
-static struct roster *make_roster(unsigned servers, uint64_t revision)
+static struct roster *make_roster(unsigned servers, uint64_t revision, bool weights)
 {
     struct roster *r = roster_blank(servers, 1);
     if (!r)
@@ -54,7 +56,7 @@ static struct roster *make_roster(unsigned servers, uint64_t revision)
         e->server_count = 1;
         e->servers[0] = (struct server){.service = "shop",
                                         .url_count = 1,
-                                        .weight = 100,
+                                        .weight = weights ? 100 + i : 100,
                                         .healthy = true,
                                         .users = (uint32_t)(revision + i) % 1000};
         snprintf(e->servers[0].urls[0], URL_MAX_BYTES, "http://s%05u.bench.test", i);
@@ -89,17 +91,23 @@ static void go_to_cpu(const cpu_set_t *allowed, unsigned cpu)
 int main(int argc, char **argv)
 {
     static struct worker workers[WORKERS_MAX];
+    struct roster *rosters[ROSTERS]; /* in turn: making them is not what is measured */
     struct store store = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct addr at;
     cpu_set_t allowed;
     sched_getaffinity(0, sizeof allowed, &allowed);
     if (argc < 4 || !addr_parse(argv[1], 0, &at))
-        usage("nameserve ADDRESS SERVERS WORKERS [CHANGES]");
+        usage("nameserve ADDRESS SERVERS WORKERS [CHANGES] [weights|limit]");
     unsigned servers = (unsigned)number_parse(argv[2], 1, SERVERS_MAX);
     unsigned count = (unsigned)number_parse(argv[3], 1, WORKERS_MAX);
     unsigned changes = argc > 4 ? (unsigned)number_parse(argv[4], 0, 10000) : 0;
-    store.roster = make_roster(servers, 1);
-    if (prefix_parse("127.0.0.0/8", &config.exempt.list[0]))
+    bool weights = argc > 5 && strcmp(argv[5], "weights") == 0;
+    bool limited = argc > 5 && strcmp(argv[5], "limit") == 0;
+    for (unsigned i = 0; i < ROSTERS; i++)
+        rosters[i] = make_roster(servers, i + 1, weights);
+    store.roster = rosters[0];
+    config.rate = limited ? RATE_NEVER_REACHED : 1000;
+    if (!limited && prefix_parse("127.0.0.0/8", &config.exempt.list[0]))
         config.exempt.count = 1;
     struct name_book *book = name_book_new(&config, &store);
     for (unsigned i = 0; i < count; i++) {
@@ -113,14 +121,10 @@ int main(int argc, char **argv)
             die("worker");
     }
     sched_setaffinity(0, sizeof allowed, &allowed);
-    for (uint64_t revision = 2;; revision++) {
+    for (unsigned i = 0;; i++) {
         usleep(changes ? 1000000 / changes : 1000000);
-        if (!changes)
-            continue;
-        struct roster *fresh = make_roster(servers, revision), *old = store.roster;
         pthread_mutex_lock(&store.lock);
-        store.roster = fresh;
+        store.roster = rosters[changes ? i % ROSTERS : 0];
         pthread_mutex_unlock(&store.lock);
-        roster_unref(old);
     }
 }

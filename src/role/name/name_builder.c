@@ -286,7 +286,8 @@ static bool fill(struct name_draw *draws, const uint32_t *weights, size_t count)
     return done;
 }
 
-void name_builder_draws(struct name_builder *b, const uint32_t *weights, const float *loads)
+void name_builder_draws(struct name_builder *b, const uint32_t *weights,
+                        const struct name_load *loads)
 {
     struct name_table *t = b->table;
     struct name_set *s = b->failed ? NULL : &t->sets[t->set_count - 1];

@@ -44,7 +44,8 @@ void name_builder_end_set(struct name_builder *b, enum name_turn turn, uint32_t 
 /* After the end of a set that has records: one for its additional section. */
 void name_builder_extra(struct name_builder *b, const struct wire_writer *w);
 /* After the end of a set: a weight and a load for each of its records. */
-void name_builder_draws(struct name_builder *b, const uint32_t *weights, const float *loads);
+void name_builder_draws(struct name_builder *b, const uint32_t *weights,
+                        const struct name_load *loads);
 /* Bytes that no set owns; returns where. */
 uint32_t name_builder_bytes(struct name_builder *b, const struct wire_writer *w);
 

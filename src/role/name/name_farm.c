@@ -99,7 +99,9 @@ void name_farm_rows(struct name_farm *f, const struct name_targets *t, enum netw
 static int by_load(const void *a, const void *b)
 {
     const struct addr_row *x = a, *y = b;
-    return (x->load > y->load) - (x->load < y->load);
+    if (x->load.users != y->load.users)
+        return x->load.users < y->load.users ? -1 : 1;
+    return (x->load.report > y->load.report) - (x->load.report < y->load.report);
 }
 
 static bool weigh_the_same(const struct addr_row *rows, size_t count)
@@ -133,7 +135,7 @@ static void put_turn(struct name_farm *f, size_t count)
 static size_t keep_least(struct name_farm *f, size_t count, uint32_t *ties)
 {
     qsort(f->chosen, count, sizeof *f->chosen, by_load);
-    for (*ties = 0; *ties < count && f->chosen[*ties].load <= f->chosen[0].load;)
+    for (*ties = 0; *ties < count && by_load(&f->chosen[*ties], &f->chosen[0]) == 0;)
         ++*ties;
     size_t most = *ties > f->config->addresses ? *ties : f->config->addresses;
     return count < most ? count : most;

@@ -18,12 +18,12 @@ struct name_farm {
     struct addr_row {
         const struct addr *addr;
         uint32_t weight;
-        float load;
+        struct name_load load;
     } * rows, *chosen;
     size_t row_count;
     uint32_t *seen;    /* rows by address, index + 1 */
     uint32_t *weights; /* of the chosen */
-    float *loads;
+    struct name_load *loads;
 };
 
 /* NULL: no memory. `file` lends SOA and NS of a zone when it has them. */

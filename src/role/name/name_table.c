@@ -41,7 +41,7 @@ static uint32_t draw(const struct name_draw *draws, const struct name_set *s, ui
     if (s->turn != TURN_LOAD)
         return one;
     uint32_t other = draw_one(draws, s->count, next_random(state));
-    return draws[other].load < draws[one].load ? other : one;
+    return name_load_less(&draws[other].load, &draws[one].load) ? other : one;
 }
 
 static bool has(const uint32_t *index, uint32_t count, uint32_t value)

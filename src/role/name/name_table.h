@@ -30,10 +30,24 @@ struct name_set {
     uint32_t records, offsets, draws, extra, extra_bytes;
 };
 
+/* As pick.h compares servers: users by weight, then the load of their own report. */
+struct name_load {
+    float users;
+    uint32_t report; /* LOAD_UNKNOWN when none came */
+};
+
+/* By more than counts may be behind: a tenth, or by report when the users are equal. */
+static inline bool name_load_less(const struct name_load *a, const struct name_load *b)
+{
+    if (a->users == b->users)
+        return b->report != LOAD_UNKNOWN && a->report < b->report;
+    return a->users < b->users * 0.9f;
+}
+
 /* Vose's alias method: a place by lot, then itself or `other`. */
 struct name_draw {
     uint32_t below, other;
-    float load;
+    struct name_load load;
 };
 
 #define ENTRY_APEX 1

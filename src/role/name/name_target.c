@@ -152,19 +152,22 @@ void name_targets_near(struct name_targets *t, const char *zone)
 
 struct name_share name_targets_mean(const struct name_targets *t)
 {
+    struct name_share mean = {.weight = 1, .load.report = LOAD_UNKNOWN};
     uint64_t weight = 0, servers = 0;
-    float load = 0;
+    float users = 0;
     for (size_t i = 0; i < t->count; i++) {
         if (!t->list[i].server)
             continue;
         struct name_share own = name_target_share(&t->list[i], NULL);
         weight += own.weight;
-        load += own.load;
+        users += own.load.users;
         servers++;
     }
-    if (servers == 0)
-        return (struct name_share){.weight = 1};
-    return (struct name_share){(uint32_t)(weight / servers), load / (float)servers};
+    if (servers) {
+        mean.weight = (uint32_t)(weight / servers);
+        mean.load.users = users / (float)servers;
+    }
+    return mean;
 }
 
 struct name_share name_target_share(const struct name_target *t, const struct name_share *mean)
@@ -172,7 +175,8 @@ struct name_share name_target_share(const struct name_target *t, const struct na
     const struct server *s = t->server;
     if (!s)
         return *mean;
-    return (struct name_share){s->weight, (float)s->users / (float)(s->weight ? s->weight : 1)};
+    float weight = s->weight ? (float)s->weight : 1;
+    return (struct name_share){s->weight, {(float)s->users / weight, s->load}};
 }
 
 bool name_node_serves(const struct roster_node *n)

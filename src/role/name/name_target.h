@@ -3,7 +3,7 @@
 #ifndef ROLE_NAME_TARGET_H
 #define ROLE_NAME_TARGET_H
 
-#include "role/name/name.h"
+#include "role/name/name_table.h"
 
 struct name_target {
     const struct roster_node *node;
@@ -34,7 +34,7 @@ void name_targets_near(struct name_targets *t, const char *zone);
  * servers beside it do on average. */
 struct name_share {
     uint32_t weight;
-    float load;
+    struct name_load load;
 };
 struct name_share name_targets_mean(const struct name_targets *t);
 struct name_share name_target_share(const struct name_target *t, const struct name_share *mean);

@@ -130,6 +130,33 @@ static void test_two_choices_spare_the_loaded(void **state)
         assert_near(s.first[i], DRAWS * (2 * (4 - i) - 1) / 16);
 }
 
+/* As everywhere in the farm: within a tenth they are level, and of equals the load that they report
+ * counts. */
+static void test_two_choices_know_who_is_level(void **state)
+{
+    struct fixture *f = *state;
+    set_nodes(f, 2);
+    f->config.order = NAME_ORDER_TWO_CHOICES;
+    f->config.addresses = 1;
+    server_of(f, 0)->users = 100;
+    server_of(f, 1)->users = 91;
+    struct shares s = count_shares(f);
+    assert_near(s.first[1], DRAWS / 2);
+    server_of(f, 1)->users = 89;
+    s = count_shares(f);
+    assert_near(s.first[1], DRAWS * 3 / 4);
+    server_of(f, 1)->users = 100;
+    server_of(f, 0)->load = 500;
+    s = count_shares(f);
+    assert_near(s.first[1], DRAWS / 2); /* of the other nothing is known */
+    server_of(f, 1)->load = 400;
+    s = count_shares(f);
+    assert_near(s.first[1], DRAWS * 3 / 4);
+    f->config.order = NAME_ORDER_LEAST_USERS;
+    s = count_shares(f);
+    assert_int_equal(s.first[1], DRAWS);
+}
+
 static void test_least_users(void **state)
 {
     struct fixture *f = *state;
@@ -382,6 +409,7 @@ int main(void)
         test(test_one_weight_far_above_the_others),
         test(test_random_passes_over_weights),
         test(test_two_choices_spare_the_loaded),
+        test(test_two_choices_know_who_is_level),
         test(test_least_users),
         test(test_nodes_behind_one_address_have_its_weight_together),
         test(test_nobody_is_up),

@@ -40,8 +40,8 @@ static inline struct roster *make_roster(size_t nodes)
         snprintf(e->name, sizeof e->name, "s%zu", i);
         e->public = (struct addr){.family = 4, .port = 80, .ip = {192, 0, 2, (uint8_t)i}};
         e->server_count = 1;
-        e->servers[0] =
-            (struct server){.service = "shop", .url_count = 1, .weight = 10, .healthy = true};
+        e->servers[0] = (struct server){
+            .service = "shop", .url_count = 1, .weight = 10, .load = LOAD_UNKNOWN, .healthy = true};
         snprintf(e->servers[0].urls[0], URL_MAX_BYTES, "http://s%zu.shop.test:8080", i);
     }
     return r;
