@@ -59,9 +59,11 @@ static void take_view(struct membership *m, struct contact *c, uint64_t now_ns,
     enum swim_rank was = c->rank;
     if (c->presence == PRESENCE_REPLACED || !swim_look(m->swim, c->entry->inc, now_ns, &v))
         return;
+    /* Counts are nothing to the session shards, and change all the time. */
+    m->view_dirty = m->view_dirty || v.rank != was || v.entry->status != c->entry->status;
+    m->roster_dirty = true;
     contact_set_entry(c, v.entry);
     c->rank = v.rank;
-    m->roster_dirty = m->view_dirty = true;
     if (c->joined)
         tell(c, was, out);
     if (c->entry->status == STATUS_LEFT)
