@@ -178,6 +178,10 @@ static void tune(struct name_udp *u)
         setsockopt(u->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
         setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
     }
+    /* No stranger's ICMP message makes answers come in fragments: 1,232 bytes go anywhere. */
+    int omit = IP_PMTUDISC_OMIT, omit6 = IPV6_PMTUDISC_OMIT;
+    setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
+    setsockopt(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &omit6, sizeof omit6);
     setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }

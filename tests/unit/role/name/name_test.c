@@ -16,16 +16,31 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 struct store {
+    pthread_mutex_t lock;
     struct roster *roster;
 };
 
 struct roster *store_roster(struct store *s)
 {
-    return s->roster ? roster_ref(s->roster) : NULL;
+    pthread_mutex_lock(&s->lock);
+    struct roster *r = s->roster ? roster_ref(s->roster) : NULL;
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+/* Takes the reference, and drops that of the roster before. */
+static void set_roster(struct store *s, struct roster *r)
+{
+    pthread_mutex_lock(&s->lock);
+    struct roster *old = s->roster;
+    s->roster = r;
+    pthread_mutex_unlock(&s->lock);
+    roster_unref(old);
 }
 
 static const struct name_config config = {
@@ -80,7 +95,8 @@ static int setup(void **state)
     int udp[2], tcp[2];
     assert_non_null(f);
     assert_int_equal(uv_loop_init(&f->loop), 0);
-    f->store.roster = make_roster(1);
+    pthread_mutex_init(&f->store.lock, NULL);
+    set_roster(&f->store, make_roster(1));
     assert_true(addr_parse("0.0.0.0:0", 0, &any));
     assert_int_equal(listen_udp(&any, false, &udp[0]), 0);
     assert_int_equal(listen_tcp(&any, false, &tcp[0]), 0);
@@ -110,7 +126,8 @@ static int teardown(void **state)
     assert_true(f->closed);
     assert_int_equal(uv_loop_close(&f->loop), 0);
     name_book_free(f->book);
-    roster_unref(f->store.roster);
+    set_roster(&f->store, NULL);
+    pthread_mutex_destroy(&f->store.lock);
     mem_free(f);
     return 0;
 }
@@ -224,11 +241,8 @@ static void test_a_new_roster_is_answered_from(void **state)
     size_t count = 0, len = build(query, sizeof query, 6);
     int fd = connect_to(SOCK_DGRAM, &f->udp, "127.0.0.1");
     for (int i = 0; i < 200 && !(count == 1 && found[0].ip[3] == 9); i++) {
-        if (i == 1) {
-            struct roster *r = make_roster(9);
-            roster_unref(f->store.roster);
-            f->store.roster = r;
-        }
+        if (i == 1)
+            set_roster(&f->store, make_roster(9));
         assert_int_equal(send(fd, query + 2, len - 2, 0), len - 2);
         assert_true(wait_readable(f, fd));
         ssize_t got = recv(fd, answer, sizeof answer, 0);
@@ -247,15 +261,13 @@ static void test_no_roster_no_answer(void **state)
 {
     struct fixture *f = *state;
     uint8_t query[512];
-    struct roster *r = f->store.roster;
-    f->store.roster = NULL;
+    set_roster(&f->store, NULL);
     int fd = connect_to(SOCK_DGRAM, &f->udp, "127.0.0.1");
     size_t len = build(query, sizeof query, 5);
     assert_int_equal(send(fd, query + 2, len - 2, 0), len - 2);
     for (int i = 0; i < 2000 && f->stats[0].dropped == 0; i++)
         usleep(1000);
     assert_int_equal(f->stats[0].dropped, 1);
-    f->store.roster = r;
     close(fd);
 }
 
