@@ -73,7 +73,7 @@ def main():
     args = options()
     with scenario(args.build, 28) as farm:
         services = farm.dir / "services.conf"
-        text = services.read_text().replace('policy = "least-users"', 'policy = "random"\n    affinity = "cookie"\n    handoff = {"sid"}')
+        text = services.read_text().replace('policy = "least-users"', 'policy = "random"\n    handoff = {"sid"}')
         services.write_text(text)
         farm.started()
         returns(farm)
