@@ -9,7 +9,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 /* -- bytes that wait -- */
 
@@ -163,7 +162,7 @@ const struct addr *http_request_local(const struct http_request *r)
     socklen_t len = sizeof local;
     if (!c)
         return &none;
-    if (!c->local_known && getsockname(c->item.fd, (struct sockaddr *)&local, &len) == 0)
+    if (!c->local_known && getsockname(c->stream.fd, (struct sockaddr *)&local, &len) == 0)
         io_from_sockaddr((const struct sockaddr *)&local, &c->local);
     c->local_known = true;
     return &c->local;
@@ -187,7 +186,7 @@ bool http_request_host_is_loopback(const struct http_request *r)
     return addr_parse(text, 1, &a) && addr_is_loopback(&a);
 }
 
-int http_take(struct http_request *r, char **bytes, size_t *len)
+int http_take(struct http_request *r, struct stream *out, char **bytes, size_t *len)
 {
     struct http_conn *c = r->conn;
     if (!c)
@@ -204,12 +203,12 @@ int http_take(struct http_request *r, char **bytes, size_t *len)
         memcpy(all + r->head_len, c->pending + c->pending_at, c->pending_len);
     *bytes = all;
     *len = r->head_len + c->pending_len;
-    int fd = c->item.fd;
+    *out = c->stream;
     poller_forget(c->server->poller, &c->item, false);
-    c->item.fd = -1;
+    c->stream = (struct stream){.fd = -1};
     conn_close(c);
     request_free(r);
-    return fd;
+    return STEAD_OK;
 }
 
 /* -- bodies -- */
@@ -395,13 +394,13 @@ void conn_run(struct http_conn *c)
     if (heads > HTTP_REQUESTS_A_TURN)
         conn_later(c);
     else
-        conn_watch(c, EPOLLIN);
+        conn_watch(c, true, false);
 }
 
 void conn_readable(struct http_conn *c)
 {
     struct http_server *s = c->server;
-    ssize_t n = recv(c->item.fd, s->read_buffer, sizeof s->read_buffer, 0);
+    ssize_t n = stream_read(&c->stream, s->read_buffer, sizeof s->read_buffer);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "io/http_server.h"
 #include "io/poller.h"
+#include "io/stream.h"
 
 #include <sys/epoll.h>
 
@@ -40,6 +41,7 @@ enum conn_phase {
 
 struct http_conn {
     struct poller_item item;
+    struct stream stream;
     struct http_server *server;
     struct list link;  /* of its phase; or of those to be freed */
     struct list later; /* has had its turn, and has more */
@@ -108,7 +110,8 @@ struct http_server {
 
 /* http_server.c */
 void conn_set_phase(struct http_conn *c, enum conn_phase phase);
-void conn_watch(struct http_conn *c, uint32_t events);
+/* Neither: nothing of it is looked at for now. */
+void conn_watch(struct http_conn *c, bool want_read, bool want_write);
 void conn_close(struct http_conn *c);
 /* Goes on in the loop's next turn; until then nothing is read. */
 void conn_later(struct http_conn *c);

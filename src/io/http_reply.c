@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -36,11 +35,11 @@ static void conn_sent(struct http_conn *c)
         return;
     }
     if (c->close_after) {
-        shutdown(c->item.fd, SHUT_WR);
+        (void)stream_shutdown(&c->stream); /* said again when it may be */
         if (c->pending_len)
             conn_consume(c, c->pending_len);
         conn_set_phase(c, CONN_LINGER);
-        conn_watch(c, EPOLLIN);
+        conn_watch(c, true, false);
         return;
     }
     conn_set_phase(c, c->pending_len ? CONN_HEAD : CONN_IDLE);
@@ -87,12 +86,10 @@ static bool conn_write(struct http_conn *c, const struct iovec *iov, size_t coun
     ssize_t n = 0;
     for (size_t i = 0; i < count; i++)
         total += iov[i].iov_len;
-    if (!c->out && count == 1) {
-        n = send(c->item.fd, iov->iov_base, total, MSG_NOSIGNAL);
-    } else if (!c->out) {
-        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
-        n = sendmsg(c->item.fd, &m, MSG_NOSIGNAL);
-    }
+    if (!c->out && count == 1)
+        n = stream_write(&c->stream, iov->iov_base, total);
+    else if (!c->out)
+        n = stream_writev(&c->stream, iov, count);
     if (n == (ssize_t)total)
         return true;
     if (n < 0 && !would_block()) {
@@ -103,7 +100,7 @@ static bool conn_write(struct http_conn *c, const struct iovec *iov, size_t coun
     } else if (!c->request) {
         /* Else it goes out with the answer to that request. */
         conn_set_phase(c, CONN_WRITE);
-        conn_watch(c, EPOLLOUT);
+        conn_watch(c, false, true);
     }
     return false;
 }
@@ -120,7 +117,7 @@ bool conn_flush(struct http_conn *c)
 
 void conn_writable(struct http_conn *c)
 {
-    ssize_t n = send(c->item.fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
+    ssize_t n = stream_write(&c->stream, c->out + c->out_at, c->out_len - c->out_at);
     if (n < 0 && would_block())
         return;
     if (n < 0) {
@@ -135,7 +132,7 @@ void conn_writable(struct http_conn *c)
 void conn_send_continue(struct http_conn *c)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    ssize_t n = send(c->item.fd, text, sizeof text - 1, MSG_NOSIGNAL);
+    ssize_t n = stream_write(&c->stream, text, sizeof text - 1);
     /* The socket's buffer is empty between requests: it takes so little, or the client is gone. */
     if (n != (ssize_t)sizeof text - 1)
         conn_close(c);

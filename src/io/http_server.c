@@ -170,9 +170,7 @@ void conn_close(struct http_conn *c)
     poller_forget(s->poller, &c->item, true);
     if (s->batch_of == c)
         s->batch_len = 0;
-    if (c->item.fd >= 0)
-        close(c->item.fd);
-    c->item.fd = -1;
+    stream_close(&c->stream, false);
     s->connections--;
     atomic_fetch_sub_explicit(&s->config.counters->open, 1, memory_order_relaxed);
 }
@@ -181,9 +179,13 @@ static void conn_event(struct poller_item *item, uint32_t events)
 {
     struct http_conn *c = list_entry(item, struct http_conn, item);
     struct http_server *s = c->server;
-    (void)events; /* errors come out of reading and writing */
-    if (c->phase == CONN_WAIT)
-        conn_watch(c, 0); /* more requests, or the client's end: looked at after the answer */
+    /* Errors come out of reading and writing. */
+    if (c->phase == CONN_LINGER && events & EPOLLOUT) {
+        (void)stream_shutdown(&c->stream);
+        conn_watch(c, true, false);
+    } else if (c->phase == CONN_WAIT)
+        conn_watch(c, false,
+                   false); /* more requests, or the client's end: looked at after the answer */
     else if (c->phase == CONN_WRITE)
         conn_writable(c);
     else
@@ -191,8 +193,11 @@ static void conn_event(struct poller_item *item, uint32_t events)
     bury(s);
 }
 
-void conn_watch(struct http_conn *c, uint32_t events)
+void conn_watch(struct http_conn *c, bool want_read, bool want_write)
 {
+    uint32_t events = 0;
+    if (want_read || want_write)
+        events = stream_events(&c->stream, want_read, want_write);
     if (c->phase != CONN_CLOSED && !poller_watch(c->server->poller, &c->item, events))
         conn_close(c);
 }
@@ -214,8 +219,13 @@ static void idle_turn(uv_idle_t *idle)
     struct list due, *link;
     list_init(&due);
     list_splice(&due, &s->later);
-    while ((link = list_pop(&due)))
-        conn_run(list_entry(link, struct http_conn, later));
+    while ((link = list_pop(&due))) {
+        struct http_conn *c = list_entry(link, struct http_conn, later);
+        if (stream_pending(&c->stream))
+            conn_readable(c);
+        else
+            conn_run(c);
+    }
     bury(s);
     if (list_empty(&s->later) && !s->closing)
         uv_idle_stop(idle);
@@ -224,15 +234,31 @@ static void idle_turn(uv_idle_t *idle)
 void conn_later(struct http_conn *c)
 {
     struct http_server *s = c->server;
-    conn_watch(c, 0);
+    conn_watch(c, false, false);
     if (!list_linked(&c->later))
         list_append(&s->later, &c->later);
     uv_idle_start(&s->idle, idle_turn);
 }
 
+/* NULL: no memory; then the stream is closed. */
+static struct http_conn *conn_new(struct http_server *s, struct stream stream)
+{
+    struct http_conn *c = mem_alloc(sizeof *c);
+    if (!c) {
+        refuse(s, "no memory");
+        stream_close(&stream, false);
+        return NULL;
+    }
+    http_count(&s->config.counters->open);
+    c->server = s;
+    c->stream = stream;
+    c->item = (struct poller_item){.fd = stream.fd, .ready = conn_event};
+    s->connections++;
+    return c;
+}
+
 static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_storage *peer)
 {
-    struct http_counters *counters = s->config.counters;
     if (s->connections >= s->config.limits.connections_max) {
         refuse(s, "as many as this door may have");
         ssize_t sent = send(fd, server_is_full, sizeof server_is_full - 1, MSG_NOSIGNAL);
@@ -240,24 +266,58 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
         close(fd);
         return;
     }
-    struct http_conn *c = mem_alloc(sizeof *c);
-    if (!c) {
-        refuse(s, "no memory");
-        close(fd);
+    struct http_conn *c = conn_new(s, (struct stream){.fd = fd});
+    if (!c)
         return;
-    }
-    http_count(&counters->accepted);
-    http_count(&counters->open);
-    c->server = s;
-    c->item = (struct poller_item){.fd = fd, .ready = conn_event};
+    http_count(&s->config.counters->accepted);
     io_from_sockaddr((const struct sockaddr *)peer, &c->peer);
-    s->connections++;
     conn_set_phase(c, CONN_HEAD);
     /* Mostly the request is here already: a connection for one request is never polled. */
     conn_readable(c);
     if (c->phase <= CONN_HEAD && !list_linked(&c->later))
-        conn_watch(c, EPOLLIN);
+        conn_watch(c, true, false);
     bury(s);
+}
+
+/* STEAD_OK: it may come. */
+static int admit(struct http_server *s, size_t len)
+{
+    if (s->closing || (!s->accepting && len == 0))
+        return STEAD_E_CLOSED;
+    if (s->connections < s->config.limits.connections_max)
+        return STEAD_OK;
+    refuse(s, "as many as this door may have");
+    return STEAD_E_BUSY;
+}
+
+int http_server_adopt(struct http_server *s, struct stream stream, char *bytes, size_t len,
+                      const struct addr *peer)
+{
+    int err = admit(s, len);
+    struct http_conn *c = NULL;
+    if (err != STEAD_OK)
+        stream_close(&stream, false);
+    else if (!(c = conn_new(s, stream)))
+        err = STEAD_E_NOMEM;
+    if (err != STEAD_OK) {
+        mem_free(bytes);
+        return err;
+    }
+    if (peer)
+        c->peer = *peer;
+    if (len) {
+        c->pending = bytes;
+        c->pending_len = len;
+    } else {
+        mem_free(bytes);
+    }
+    c->parse_due = true;
+    conn_set_phase(c, len ? CONN_HEAD : CONN_IDLE);
+    if (len || stream_pending(&c->stream))
+        conn_later(c);
+    else
+        conn_watch(c, true, false);
+    return STEAD_OK;
 }
 
 static void listener_event(uv_poll_t *poll, int status, int events)

@@ -6,18 +6,19 @@
  *   - answers (http_reply), at once or later; or
  *   - reads the body first (returns HTTP_WANT_BODY; the handler is called again with the whole
  * body, at most body_max bytes, else 413 is sent by the server); or
- *   - takes the connection's descriptor and what was read of it over (http_take), e.g. to forward
- * it. Pipelined requests are answered in order, one at a time. Slow heads and bodies, idle
- * connections, the number of connections and the bytes of heads are bounded; what the peer sends
- * wrongly is answered by the book (400, 408, 413, 431, 501, 505) and counted. A request stays valid
- * until it is answered; if the client goes away first, the reply goes nowhere and the request is
- * freed by it all the same: so every request gets exactly one reply.
+ *   - takes the connection and what was read of it over (http_take), e.g. to forward it. Pipelined
+ * requests are answered in order, one at a time. Slow heads and bodies, idle connections, the
+ * number of connections and the bytes of heads are bounded; what the peer sends wrongly is answered
+ * by the book (400, 408, 413, 431, 501, 505) and counted. A request stays valid until it is
+ * answered; if the client goes away first, the reply goes nowhere and the request is freed by it
+ * all the same: so every request gets exactly one reply.
  */
 #ifndef IO_HTTP_SERVER_H
 #define IO_HTTP_SERVER_H
 
 #include "base/addr.h"
 #include "core/http/http.h"
+#include "io/stream.h"
 
 #include <stdatomic.h>
 #include <uv.h>
@@ -85,10 +86,17 @@ void http_reply(struct http_request *r, int status, const char *content_type, co
 /* {"error": NAME, "message": text} */
 void http_reply_error(struct http_request *r, int status, const char *name, const char *message);
 
-/* Takes the connection over: the descriptor (non-blocking, no longer watched) is the caller's, and
- * *bytes (head included, and whatever came after it) freed with mem_free. Returns the descriptor;
- * the request is freed. STEAD_E_CLOSED (the client or the server is gone), INVAL (its body was
- * read) and NOMEM leave the request, which must be replied to. */
-int http_take(struct http_request *r, char **bytes, size_t *len);
+/* Takes the connection over: the stream (no longer watched) is the caller's, and *bytes (head
+ * included, and whatever came after it) freed with mem_free. The request is freed.
+ * STEAD_E_CLOSED (the client or the server is gone), INVAL (its body was read), BUSY (answers to
+ * earlier requests are not taken yet) and NOMEM leave the request, which must be replied to. */
+int http_take(struct http_request *r, struct stream *out, char **bytes, size_t *len);
+/* Gives a connection (back) to a server, between two requests: `bytes` (from mem_alloc; NULL when
+ * len is 0) were read of it already. Both are the server's from now on, whatever is returned; on an
+ * error the connection is closed: STEAD_E_BUSY (connections_max), CLOSED (the server is closing, or
+ * accepts no more and there is no request), NOMEM. Its handler is called later, on the loop. peer
+ * NULL: unknown (family 0). */
+int http_server_adopt(struct http_server *s, struct stream stream, char *bytes, size_t len,
+                      const struct addr *peer);
 
 #endif

@@ -5,20 +5,21 @@
 #include "base/mem.h"
 #include "stead/error.h"
 
+#include <errno.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/epoll.h>
 
 #define DROP_BYTES 16384
 
 struct answer {
     struct list link;
     struct answers *answers;
-    uv_tcp_t tcp;
+    uv_poll_t poll;
     uv_timer_t timer;
-    uv_write_t write;
-    uv_shutdown_t shutdown;
     unsigned handles;
-    size_t len;
+    struct stream client;
+    bool said; /* all is written, and our half is closed */
+    size_t len, sent;
     char bytes[];
 };
 
@@ -61,8 +62,9 @@ static void answer_end(struct answer *x)
     if (!list_linked(&x->link))
         return;
     list_remove(&x->link);
-    uv_close((uv_handle_t *)&x->tcp, on_handle_closed);
+    uv_close((uv_handle_t *)&x->poll, on_handle_closed);
     uv_close((uv_handle_t *)&x->timer, on_handle_closed);
+    stream_close(&x->client, false);
 }
 
 static void on_timeout(uv_timer_t *t)
@@ -70,62 +72,83 @@ static void on_timeout(uv_timer_t *t)
     answer_end(t->data);
 }
 
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+static bool would_block(void)
 {
-    struct answer *x = h->data;
-    (void)suggested;
-    *buf = uv_buf_init(x->answers->drop, DROP_BYTES);
+    return errno == EAGAIN || errno == EINTR;
 }
 
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+/* False: the client is gone. */
+static bool say(struct answer *x)
 {
-    (void)buf;
-    if (n < 0)
-        answer_end(s->data);
+    while (x->sent < x->len) {
+        ssize_t n = stream_write(&x->client, x->bytes + x->sent, x->len - x->sent);
+        if (n < 0)
+            return would_block();
+        x->sent += (size_t)n;
+    }
+    if (!x->said && stream_shutdown(&x->client) == 0)
+        x->said = true;
+    return x->said || would_block();
 }
 
-static void on_shutdown(uv_shutdown_t *q, int status)
+/* False: the client has said all too, or is gone. */
+static bool drop(struct answer *x)
 {
-    if (status < 0)
-        answer_end(q->data);
+    ssize_t n;
+    do
+        n = stream_read(&x->client, x->answers->drop, DROP_BYTES);
+    while (n > 0 && stream_pending(&x->client));
+    return n > 0 || (n < 0 && would_block());
 }
 
-static void on_written(uv_write_t *q, int status)
+static void on_event(uv_poll_t *poll, int status, int events);
+
+/* What the client sends is looked at only after the answer is out: its end must not take it back.
+ */
+static void go_on(struct answer *x)
 {
-    struct answer *x = q->data;
-    x->shutdown.data = x;
-    if (status < 0 || uv_shutdown(&x->shutdown, (uv_stream_t *)&x->tcp, on_shutdown) != 0 ||
-        uv_read_start((uv_stream_t *)&x->tcp, on_alloc, on_read) != 0)
+    if (!x->said && !say(x)) {
         answer_end(x);
+        return;
+    }
+    uint32_t events = stream_events(&x->client, x->said, !x->said);
+    uv_poll_start(&x->poll,
+                  (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0),
+                  on_event);
 }
 
-void answer_last(struct answers *a, int fd, const void *bytes, size_t len)
+static void on_event(uv_poll_t *poll, int status, int events)
+{
+    struct answer *x = poll->data;
+    (void)events;
+    if (status < 0 || (x->said && !drop(x)))
+        answer_end(x);
+    else
+        go_on(x);
+}
+
+void answer_last(struct answers *a, struct stream client, const void *bytes, size_t len)
 {
     struct answer *x = NULL;
     if (!a->closing && a->count < a->max)
         x = mem_alloc(sizeof(*x) + len);
-    if (!x) {
+    if (!x || uv_poll_init(a->loop, &x->poll, client.fd) != 0) {
+        mem_free(x);
         atomic_fetch_add_explicit(a->dropped, 1, memory_order_relaxed);
-        close(fd);
+        stream_close(&client, false);
         return;
     }
     memcpy(x->bytes, bytes, len);
+    x->len = len;
+    x->client = client;
     x->answers = a;
     x->handles = 2;
     a->count++;
     list_append(&a->list, &x->link);
-    uv_tcp_init(a->loop, &x->tcp);
     uv_timer_init(a->loop, &x->timer);
-    x->tcp.data = x->timer.data = x->write.data = x;
+    x->poll.data = x->timer.data = x;
     uv_timer_start(&x->timer, on_timeout, ANSWER_LINGER_MS, 0);
-    if (uv_tcp_open(&x->tcp, fd) != 0) {
-        close(fd);
-        answer_end(x);
-        return;
-    }
-    uv_buf_t buf = uv_buf_init(x->bytes, (unsigned)len);
-    if (uv_write(&x->write, (uv_stream_t *)&x->tcp, &buf, 1, on_written) != 0)
-        answer_end(x);
+    go_on(x);
 }
 
 int answers_open(uv_loop_t *loop, uint32_t max, atomic_uint_fast64_t *dropped, struct answers **out)

@@ -7,6 +7,8 @@
 #ifndef ROLE_DIRECTOR_ANSWER_H
 #define ROLE_DIRECTOR_ANSWER_H
 
+#include "io/stream.h"
+
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,8 +22,8 @@ struct answers;
  * STEAD_E_NOMEM. */
 int answers_open(uv_loop_t *loop, uint32_t max, atomic_uint_fast64_t *dropped,
                  struct answers **out);
-/* Owns fd from now on; the bytes (a whole HTTP response) are copied. */
-void answer_last(struct answers *a, int fd, const void *bytes, size_t len);
+/* Owns the client from now on; the bytes (a whole HTTP response) are copied. */
+void answer_last(struct answers *a, struct stream client, const void *bytes, size_t len);
 /* Breaks off what is under way; `closed` is called on the loop when nothing is left, a is freed
  * then. */
 void answers_close(struct answers *a, void (*closed)(void *context), void *context);

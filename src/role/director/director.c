@@ -120,10 +120,10 @@ static void log_decision(const struct decision *n, const struct http_head *h,
 
 /* -- after a tunnel that did not come about -- */
 
-/* The answer goes out on the client's descriptor itself; nothing of the request reached the server.
+/* The answer goes out on the client's connection itself; nothing of the request reached the server.
  */
-static void answer_failed(struct director *d, const struct visit *v, int client, const char *bytes,
-                          size_t len, bool server_failed)
+static void answer_failed(struct director *d, const struct visit *v, struct stream client,
+                          const char *bytes, size_t len, bool server_failed)
 {
     struct http_head h;
     struct decision n;
@@ -209,13 +209,13 @@ static void forward(struct director *d, struct http_request *r, const struct dec
     *v = (struct visit){d, n->server, *http_request_peer(r)};
     struct forward_request q = {
         .to = d->config.forwards[n->server], .ended = on_tunnel_ended, .context = v};
-    q.client = http_take(r, &q.bytes, &q.len);
-    if (q.client < 0) {
-        http_reply_error(r, 503, stead_error_name(q.client), stead_error_text(q.client));
+    int e = http_take(r, &q.client, &q.bytes, &q.len);
+    if (e != STEAD_OK) {
+        http_reply_error(r, 503, stead_error_name(e), stead_error_text(e));
         mem_free(v);
         return;
     }
-    int e = rewrite(&q, v, d->config.decide->tls);
+    e = rewrite(&q, v, d->config.decide->tls);
     if (e == STEAD_OK) {
         store_users_add(d->config.store, (unsigned)n->server, 1);
         e = forward_start(d->forwarder, &q);

@@ -59,6 +59,11 @@ bool flow_waits(const struct flow *w)
     return w->pending || w->piped;
 }
 
+bool flow_wants(const struct flow *w)
+{
+    return flow_waits(w) || (w->eof && !w->shut);
+}
+
 void flow_drop(struct flow *w, struct flow_means *m)
 {
     mem_free(w->pending);
@@ -77,18 +82,17 @@ static void pass_end(struct flow *w)
 {
     if (!w->eof || w->shut)
         return;
-    w->shut = true;
-    shutdown(w->to, SHUT_WR);
+    w->shut = stream_shutdown(w->to) == 0 || !would_block();
 }
 
 /* -- copying -- */
 
 /* Sends what `to` takes at once; returns how much that was, or -1. */
-static ssize_t send_some(int fd, const char *bytes, size_t len)
+static ssize_t send_some(struct stream *to, const char *bytes, size_t len)
 {
     size_t sent = 0;
     while (sent < len) {
-        ssize_t n = send(fd, bytes + sent, len - sent, MSG_NOSIGNAL);
+        ssize_t n = stream_write(to, bytes + sent, len - sent);
         if (n > 0)
             sent += (size_t)n;
         else if (would_block())
@@ -117,7 +121,7 @@ static bool pass(struct flow *w, const char *bytes, size_t len)
 /* One buffer. *more: there may be more to read. */
 static enum flow_end copy(struct flow *w, struct flow_means *m, bool *more)
 {
-    ssize_t n = recv(w->from, m->buffer, sizeof m->buffer, 0);
+    ssize_t n = stream_read(w->from, m->buffer, sizeof m->buffer);
     *more = false;
     if (n < 0 && errno == EINTR) {
         *more = true;
@@ -140,8 +144,8 @@ static enum flow_end copy(struct flow *w, struct flow_means *m, bool *more)
 static bool pipe_out(struct flow *w, struct flow_means *m)
 {
     while (w->piped) {
-        ssize_t n =
-            splice(w->pipe.read, NULL, w->to, NULL, w->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        ssize_t n = splice(w->pipe.read, NULL, w->to->fd, NULL, w->piped,
+                           SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
         if (n > 0) {
             w->piped -= (uint32_t)n;
             w->bytes += (uint64_t)n;
@@ -158,7 +162,7 @@ static bool pipe_out(struct flow *w, struct flow_means *m)
 /* One pipe full. *more as in copy(). */
 static enum flow_end carry(struct flow *w, struct flow_means *m, bool *more)
 {
-    ssize_t n = splice(w->from, NULL, w->pipe.write, NULL, FLOW_PIPE_BYTES,
+    ssize_t n = splice(w->from->fd, NULL, w->pipe.write, NULL, FLOW_PIPE_BYTES,
                        SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     *more = false;
     if (n <= 0)
@@ -193,7 +197,7 @@ enum flow_end flow_pump(struct flow *w, struct flow_means *m)
     for (int round = 0; more && round < ROUNDS_MAX && end == FLOW_OPEN; round++) {
         if (flow_waits(w) || w->eof)
             break;
-        if (w->bulk && pipe_get(m, &w->pipe))
+        if (w->bulk && !w->from->tls && !w->to->tls && pipe_get(m, &w->pipe))
             end = carry(w, m, &more);
         else
             end = copy(w, m, &more);

@@ -1,13 +1,15 @@
 /* flow.h - the data path of the forwarder: bytes of one connected socket to another, one direction.
  *
  * Small pieces are copied through one buffer of the forwarder. When a sender fills that buffer, the
- * flow goes over to splice(2): the pages pass through a pipe and are not copied. A flow holds
- * memory only while the receiver does not take what was read: then a buffer or a pipe, and nothing
- * more is read. Pipes are few and go round; a flow that gets none copies. Who is watched and when a
- * connection ends is forward.h's.
+ * flow goes over to splice(2), when both sides are plain: the pages pass through a pipe and are not
+ * copied. A flow holds memory only while the receiver does not take what was read: then a buffer or
+ * a pipe, and nothing more is read. Pipes are few and go round; a flow that gets none copies. Who
+ * is watched and when a connection ends is forward.h's.
  */
 #ifndef ROLE_DIRECTOR_FLOW_H
 #define ROLE_DIRECTOR_FLOW_H
+
+#include "io/stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,8 +32,8 @@ struct flow_means {
 };
 
 struct flow {
-    int from, to;  /* non-blocking sockets; the owner's */
-    char *pending; /* read, not taken yet: [off, len); from mem_alloc */
+    struct stream *from, *to; /* the owner's */
+    char *pending;            /* read, not taken yet: [off, len); from mem_alloc */
     uint32_t off, len;
     uint32_t piped;        /* bytes in the pipe */
     bool eof;              /* `from` has ended its half */
@@ -55,6 +57,8 @@ enum flow_end flow_pump(struct flow *w, struct flow_means *m);
 bool flow_flush(struct flow *w, struct flow_means *m);
 /* Does something wait for `to`? Then flow_pump() does nothing. */
 bool flow_waits(const struct flow *w);
+/* That, or the end that `to` could not be told yet: flow_flush() when it takes something. */
+bool flow_wants(const struct flow *w);
 /* Gives up what waits. */
 void flow_drop(struct flow *w, struct flow_means *m);
 

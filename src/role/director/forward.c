@@ -25,6 +25,7 @@ struct tunnel;
 
 struct side {
     struct poller_item item;
+    struct stream stream;
     struct tunnel *tunnel;
 };
 
@@ -89,29 +90,23 @@ static void part_closed(void *context)
 
 static void close_side(struct side *s, bool reset)
 {
-    int fd = s->item.fd;
-    if (fd < 0)
+    if (s->stream.fd < 0)
         return;
-    if (reset) {
-        struct linger now = {.l_onoff = 1, .l_linger = 0};
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    }
     poller_forget(s->tunnel->forwarder->poller, &s->item, true);
-    close(fd);
-    s->item.fd = -1;
+    stream_close(&s->stream, reset);
 }
 
 static void tunnel_end(struct tunnel *t, enum forward_end end)
 {
     struct forwarder *f = t->forwarder;
     struct forward_result result = {
-        .end = end, .client = -1, .up = t->up.bytes, .down = t->down.bytes};
+        .end = end, .client = {.fd = -1}, .up = t->up.bytes, .down = t->down.bytes};
     if (end == FORWARD_REFUSED) {
         poller_forget(f->poller, &t->client.item, false);
-        result.client = t->client.item.fd;
+        result.client = t->client.stream;
         result.bytes = t->up.pending;
         result.len = t->up.len;
-        t->client.item.fd = -1;
+        t->client.stream = (struct stream){.fd = -1};
         t->up.pending = NULL;
         f->counters->refused++;
     }
@@ -137,18 +132,18 @@ static void tunnel_end(struct tunnel *t, enum forward_end end)
 
 static void on_ready(struct poller_item *item, uint32_t events);
 
-static bool watch(struct side *s, uint32_t events)
+static bool watch(struct side *s, bool want_read, bool want_write)
 {
-    return poller_watch(s->tunnel->forwarder->poller, &s->item, events);
+    return poller_watch(s->tunnel->forwarder->poller, &s->item,
+                        stream_events(&s->stream, want_read, want_write));
 }
 
 static bool watch_both(struct tunnel *t)
 {
-    bool up_waits = flow_waits(&t->up), down_waits = flow_waits(&t->down);
+    bool up_waits = flow_wants(&t->up), down_waits = flow_wants(&t->down);
     bool up_reads = !t->up.eof && !up_waits && !t->last;
     bool down_reads = !t->down.eof && !down_waits && !t->last;
-    return watch(&t->client, (up_reads ? EPOLLIN : 0u) | (down_waits ? EPOLLOUT : 0u)) &&
-           watch(&t->server, (down_reads ? EPOLLIN : 0u) | (up_waits ? EPOLLOUT : 0u));
+    return watch(&t->client, up_reads, down_waits) && watch(&t->server, down_reads, up_waits);
 }
 
 static void move_to(struct list *list, struct tunnel *t)
@@ -163,7 +158,7 @@ static bool delivered(const struct flow *w)
     int unacknowledged = 0;
     if (flow_waits(w))
         return false;
-    return ioctl(w->to, TIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;
+    return ioctl(w->to->fd, TIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;
 }
 
 /* Delivers what the broken side had sent before. True: all of it is there, or never will be. */
@@ -321,9 +316,9 @@ static void complain(struct forwarder *f, int errnum)
     log_warn("forward-failed", "why=\"%s\" tunnels=%zu", io_error_text(errnum), f->tunnels);
 }
 
-static void side_init(struct tunnel *t, struct side *s, int fd)
+static void side_init(struct tunnel *t, struct side *s, struct stream stream)
 {
-    *s = (struct side){.item = {.fd = fd, .ready = on_ready}, .tunnel = t};
+    *s = (struct side){.item = {.fd = stream.fd, .ready = on_ready}, .stream = stream, .tunnel = t};
 }
 
 int forward_start(struct forwarder *f, const struct forward_request *r)
@@ -346,18 +341,20 @@ int forward_start(struct forwarder *f, const struct forward_request *r)
         return e;
     }
     t->forwarder = f;
-    side_init(t, &t->server, server);
+    side_init(t, &t->server, (struct stream){.fd = server});
     side_init(t, &t->client, r->client);
-    if (!watch(&t->server, EPOLLOUT)) {
+    if (!watch(&t->server, false, true)) {
         complain(f, errno);
         close(server);
         mem_free(t);
         return STEAD_E_IO;
     }
-    tune(r->client);
-    t->up = (struct flow){
-        .from = r->client, .to = server, .pending = r->bytes, .len = (uint32_t)r->len};
-    t->down = (struct flow){.from = server, .to = r->client};
+    tune(r->client.fd);
+    t->up = (struct flow){.from = &t->client.stream,
+                          .to = &t->server.stream,
+                          .pending = r->bytes,
+                          .len = (uint32_t)r->len};
+    t->down = (struct flow){.from = &t->server.stream, .to = &t->client.stream};
     t->ended = r->ended;
     t->context = r->context;
     t->since_ms = uv_now(f->loop);

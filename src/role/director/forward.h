@@ -20,6 +20,7 @@
 #define ROLE_DIRECTOR_FORWARD_H
 
 #include "base/addr.h"
+#include "io/stream.h"
 
 #include <stdatomic.h>
 #include <uv.h>
@@ -51,7 +52,7 @@ enum forward_end {
 
 struct forward_result {
     enum forward_end end;
-    int client; /* REFUSED: the client's descriptor, the receiver's from now on; else -1 */
+    struct stream client; /* REFUSED: the client, the receiver's from now on; else empty */
     char
         *bytes; /* REFUSED: all of what was to be forwarded, the receiver's (mem_free); else NULL */
     size_t len;
@@ -59,8 +60,8 @@ struct forward_result {
 };
 
 struct forward_request {
-    int client;  /* a connected, non-blocking socket that nobody watches */
-    char *bytes; /* from mem_alloc */
+    struct stream client; /* connected, and nobody watches it */
+    char *bytes;          /* from mem_alloc */
     size_t len;
     struct addr to;
     /* Called exactly once, on the loop, never from within forward_start(). */
@@ -78,7 +79,7 @@ void forward_limits_default(struct forward_limits *l);
 const char *forward_end_name(enum forward_end e);
 
 int forwarder_open(const struct forwarder_config *c, struct forwarder **out);
-/* Takes the client's descriptor and the bytes. On an error nothing is taken and `ended` is not
+/* Takes the client and the bytes. On an error nothing is taken and `ended` is not
  * called: STEAD_E_UNREACHABLE (the server refused at once), BUSY (tunnels_max), NOMEM, IO (no
  * descriptors). */
 int forward_start(struct forwarder *f, const struct forward_request *r);

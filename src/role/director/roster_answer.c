@@ -170,13 +170,14 @@ static void start_watch(struct roster_answers *a, struct http_request *r,
         reply_busy(a, r, roster, headers);
         return;
     }
-    int fd = http_take(r, &bytes, &len);
-    if (fd < 0) {
-        http_reply_error(r, 503, stead_error_name(fd), stead_error_text(fd));
+    struct stream client;
+    int e = http_take(r, &client, &bytes, &len);
+    if (e != STEAD_OK) {
+        http_reply_error(r, 503, stead_error_name(e), stead_error_text(e));
         return;
     }
     mem_free(bytes);
-    watch_add(a->watch, fd, &ask);
+    watch_add(a->watch, client, &ask);
 }
 
 /* -- replies -- */

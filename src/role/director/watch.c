@@ -11,9 +11,9 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #define HEAD_BYTES_MAX 2048
 #define DROP_BYTES 4096
@@ -72,8 +72,8 @@ static void watcher_end(struct watcher *x)
     watch_frame_unref(x->wish);
     x->frame = x->wish = NULL;
     uv_close((uv_handle_t *)&x->poll, on_watcher_closed);
-    shutdown(x->fd, SHUT_WR);
-    close(x->fd);
+    (void)stream_shutdown(&x->stream);
+    stream_close(&x->stream, false);
     w->watchers--;
     atomic_fetch_sub_explicit(&w->config.counters->open, 1, memory_order_relaxed);
 }
@@ -88,6 +88,14 @@ static void watcher_drop(struct watcher *x)
 
 static void on_idle(uv_idle_t *idle);
 static void on_event(uv_poll_t *poll, int status, int events);
+
+static void listen_to(struct watcher *x, bool want_write)
+{
+    uint32_t events = stream_events(&x->stream, true, want_write);
+    uv_poll_start(&x->poll,
+                  (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0),
+                  on_event);
+}
 
 void watcher_due(struct watcher *x)
 {
@@ -125,12 +133,12 @@ static bool next_frame(struct watcher *x)
 static void watcher_pump(struct watcher *x)
 {
     while (next_frame(x)) {
-        ssize_t n = send(x->fd, x->frame->bytes + x->sent, x->frame->len - x->sent, MSG_NOSIGNAL);
+        ssize_t n = stream_write(&x->stream, x->frame->bytes + x->sent, x->frame->len - x->sent);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             if (x->state != WATCHER_BLOCKED) {
                 x->progress_ms = uv_now(x->watch->config.loop);
                 set_state(x, WATCHER_BLOCKED);
-                uv_poll_start(&x->poll, UV_READABLE | UV_WRITABLE, on_event);
+                listen_to(x, true);
             }
             return;
         }
@@ -150,7 +158,7 @@ static void watcher_pump(struct watcher *x)
     if (x->state == WATCHER_CLOSED)
         return;
     if (x->state == WATCHER_BLOCKED)
-        uv_poll_start(&x->poll, UV_READABLE, on_event);
+        listen_to(x, false);
     set_state(x, WATCHER_IDLE);
 }
 
@@ -173,11 +181,13 @@ static void on_event(uv_poll_t *poll, int status, int events)
         return;
     }
     if (events & UV_READABLE) {
-        ssize_t n = recv(x->fd, drop, sizeof drop, 0);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-            watcher_end(x);
-            return;
-        }
+        do {
+            ssize_t n = stream_read(&x->stream, drop, sizeof drop);
+            if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+                watcher_end(x);
+                return;
+            }
+        } while (stream_pending(&x->stream));
     }
     if (events & UV_WRITABLE)
         watcher_pump(x);
@@ -304,24 +314,24 @@ static void join(struct watcher *x, struct watch_topic *t, const struct watch_as
     count(&w->config.counters->opened);
     count(&w->config.counters->open);
     set_state(x, WATCHER_IDLE);
-    uv_poll_start(&x->poll, UV_READABLE, on_event);
+    listen_to(x, false);
 }
 
-void watch_add(struct watch *w, int fd, const struct watch_ask *a)
+void watch_add(struct watch *w, struct stream client, const struct watch_ask *a)
 {
     struct watch_topic *t = w->closing ? NULL : watch_topic_find(w, a, uv_now(w->config.loop));
     struct watcher *x = t != NULL ? mem_alloc(sizeof *x) : NULL;
     struct watch_frame *head = x != NULL ? head_frame(w, t, a) : NULL;
-    if (head == NULL || uv_poll_init(w->config.loop, &x->poll, fd) != 0) {
+    if (head == NULL || uv_poll_init(w->config.loop, &x->poll, client.fd) != 0) {
         count(&w->config.counters->refused);
         watch_frame_unref(head);
         mem_free(x);
-        close(fd);
+        stream_close(&client, false);
         return;
     }
-    tune(fd);
+    tune(client.fd);
     x->watch = w;
-    x->fd = fd;
+    x->stream = client;
     x->poll.data = x;
     x->frame = head;
     join(x, t, a);

@@ -16,6 +16,7 @@
 
 #include "core/roster/retry_window.h"
 #include "core/roster/roster_show.h"
+#include "io/stream.h"
 #include "role/director/watch_feed.h"
 
 #include <stdatomic.h>
@@ -74,9 +75,9 @@ struct watch_ask {
 int watch_open(const struct watch_config *c, struct watch **out);
 /* Is there room for one more? If not, it is counted as refused. */
 bool watch_admits(struct watch *w);
-/* Takes the connection (non-blocking; of a request that was read), answers 200 and goes on with
+/* Takes the connection (of a request that was read), answers 200 and goes on with
  * events until it ends. Closes it when there is no memory, no room or no roster. */
-void watch_add(struct watch *w, int fd, const struct watch_ask *a);
+void watch_add(struct watch *w, struct stream client, const struct watch_ask *a);
 /* A last change, if there is one, then all connections end. `closed` is called on the loop when
  * nothing is left; w is freed then. */
 void watch_close(struct watch *w, void (*closed)(void *context), void *context);

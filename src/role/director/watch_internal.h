@@ -45,7 +45,7 @@ struct watcher {
     uint64_t next;                    /* number of the topic's frame */
     uint64_t progress_ms;             /* when it last took something */
     uint64_t ask_again_ms;
-    int fd;
+    struct stream stream;
     uint8_t state;
     bool whole_due;
     char on[NAME_MAX_BYTES + 1];

@@ -29,7 +29,7 @@ struct bench {
     struct http_counters counters;
     struct addr address;
     struct http_request *held; /* by "/later" */
-    int taken_fd;
+    struct stream taken_stream;
     char *taken;
     size_t taken_len;
     bool closed;
@@ -44,7 +44,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     if (slice_is(h->path, "/later")) {
         b->held = r;
     } else if (slice_is(h->path, "/take")) {
-        b->taken_fd = http_take(r, &b->taken, &b->taken_len);
+        assert_int_equal(http_take(r, &b->taken_stream, &b->taken, &b->taken_len), STEAD_OK);
     } else if (slice_is(h->path, "/large")) {
         http_reply(r, 200, "text/plain", NULL, large, sizeof large);
     } else if (slice_is(h->path, "/none")) {
@@ -62,7 +62,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
 static void open_bench(struct bench *b, const struct http_limits *limits)
 {
     memset(b, 0, sizeof *b);
-    b->taken_fd = -1;
+    b->taken_stream.fd = -1;
     assert_int_equal(uv_loop_init(&b->loop), 0);
     struct http_server_config c = {.loop = &b->loop,
                                    .counters = &b->counters,
@@ -562,9 +562,10 @@ static void a_client_may_go_before_its_answer(void **state)
     assert_non_null(b.held);
     close_bench(&b);
     assert_true(slice_is(http_request_head(b.held)->path, "/later"));
+    struct stream stream;
     char *bytes;
     size_t len;
-    assert_int_equal(http_take(b.held, &bytes, &len), STEAD_E_CLOSED);
+    assert_int_equal(http_take(b.held, &stream, &bytes, &len), STEAD_E_CLOSED);
     http_reply(b.held, 200, NULL, NULL, "x", 1);
     close(fd);
 }
@@ -577,18 +578,71 @@ static void a_connection_can_be_taken_over_with_what_was_read(void **state)
     int fd = client(&b);
     static const char all[] = "POST /take HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody";
     say(&b, fd, all);
-    assert_true(b.taken_fd >= 0);
+    assert_true(b.taken_stream.fd >= 0);
     assert_int_equal(b.taken_len, sizeof all - 1);
     assert_memory_equal(b.taken, all, b.taken_len);
     mem_free(b.taken);
     say(&b, fd, " more");
     char more[16] = "";
-    assert_int_equal(recv(b.taken_fd, more, sizeof more, 0), 5);
-    assert_int_equal(send(b.taken_fd, "answer", 6, 0), 6);
+    assert_int_equal(stream_read(&b.taken_stream, more, sizeof more), 5);
+    assert_int_equal(stream_write(&b.taken_stream, "answer", 6), 6);
     assert_string_equal(hear(&b, fd, "answer", 1), "answer");
     assert_int_equal(atomic_load(&b.counters.open), 0);
-    close(b.taken_fd);
+    stream_close(&b.taken_stream, false);
     close(fd);
+    close_bench(&b);
+}
+
+static void a_taken_connection_can_be_given_back(void **state)
+{
+    struct bench b;
+    const struct addr *peer = &b.address;
+    (void)state;
+    open_bench(&b, NULL);
+    int fd = client(&b);
+    say(&b, fd, "GET /take HTTP/1.1\r\nHost: a\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(atomic_load(&b.counters.open), 0);
+    size_t first = b.taken_len / 2 + 1; /* "/take" is a letter longer than "/two" */
+    char *rest = mem_dup(b.taken + first, b.taken_len - first);
+    assert_int_equal(http_server_adopt(b.server, b.taken_stream, rest, b.taken_len - first, peer),
+                     STEAD_OK);
+    assert_non_null(strstr(hear(&b, fd, "/two", 1), "HTTP/1.1 200"));
+    mem_free(b.taken);
+    /* Between two requests it has no bytes, and goes on like any other. */
+    say(&b, fd, "GET /take HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(http_server_adopt(b.server, b.taken_stream, NULL, 0, NULL), STEAD_OK);
+    mem_free(b.taken);
+    say(&b, fd, "GET /three HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_non_null(strstr(hear(&b, fd, "/three", 1), "HTTP/1.1 200"));
+    assert_int_equal(atomic_load(&b.counters.accepted), 1);
+    close(fd);
+    close_bench(&b);
+}
+
+static void what_cannot_be_adopted_is_closed(void **state)
+{
+    struct bench b;
+    struct http_limits l;
+    (void)state;
+    http_limits_default(&l);
+    l.connections_max = 1;
+    open_bench(&b, &l);
+    int fd = client(&b), other = client(&b), pair[2];
+    say(&b, fd, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    int e = http_server_adopt(b.server, (struct stream){.fd = pair[0]}, mem_dup("G", 1), 1, NULL);
+    assert_int_equal(e, STEAD_E_BUSY);
+    char byte;
+    assert_int_equal(recv(pair[1], &byte, 1, 0), 0);
+    close(pair[1]);
+    http_server_stop_accepting(b.server);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    e = http_server_adopt(b.server, (struct stream){.fd = pair[0]}, NULL, 0, NULL);
+    assert_int_equal(e, STEAD_E_CLOSED);
+    assert_int_equal(recv(pair[1], &byte, 1, 0), 0);
+    close(pair[1]);
+    close(fd);
+    close(other);
     close_bench(&b);
 }
 
@@ -789,6 +843,8 @@ int main(void)
         cmocka_unit_test(expect_continue_is_answered_before_the_body),
         cmocka_unit_test(a_client_may_go_before_its_answer),
         cmocka_unit_test(a_connection_can_be_taken_over_with_what_was_read),
+        cmocka_unit_test(a_taken_connection_can_be_given_back),
+        cmocka_unit_test(what_cannot_be_adopted_is_closed),
         cmocka_unit_test(head_and_204_have_no_body),
         cmocka_unit_test(old_clients_keep_alive_only_when_they_ask),
         cmocka_unit_test(connections_beyond_the_limit_are_refused),

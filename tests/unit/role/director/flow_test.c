@@ -25,6 +25,7 @@
 struct rig {
     struct flow_means means;
     struct flow flow;
+    struct stream from, to;
     int source, sink; /* the far ends */
     size_t sent, got;
 };
@@ -56,8 +57,10 @@ static void rig_open(struct rig *r)
     tcp_pair(out);
     r->source = in[0];
     r->sink = out[1];
-    r->flow.from = in[1];
-    r->flow.to = out[0];
+    r->from.fd = in[1];
+    r->to.fd = out[0];
+    r->flow.from = &r->from;
+    r->flow.to = &r->to;
 }
 
 static void rig_close(struct rig *r)
@@ -66,7 +69,7 @@ static void rig_close(struct rig *r)
     assert_int_equal(r->means.pipes_open, r->means.pipes_free);
     flow_means_deinit(&r->means);
     assert_int_equal(r->means.pipes_open, 0);
-    int fds[] = {r->source, r->sink, r->flow.from, r->flow.to};
+    int fds[] = {r->source, r->sink, r->from.fd, r->to.fd};
     for (int i = 0; i < 4; i++)
         if (fds[i] >= 0)
             close(fds[i]);

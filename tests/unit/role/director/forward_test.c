@@ -136,8 +136,9 @@ static int accepted_client(struct rig *r)
 static int start(struct rig *r, const char *bytes, int *client)
 {
     size_t len = strlen(bytes);
-    struct forward_request q = {accepted_client(r), mem_dup(bytes, len), len, r->to, on_ended, r};
-    *client = q.client;
+    struct forward_request q = {
+        {.fd = accepted_client(r)}, mem_dup(bytes, len), len, r->to, on_ended, r};
+    *client = q.client.fd;
     int e = forward_start(r->forwarder, &q);
     if (e != STEAD_OK)
         mem_free(q.bytes);
@@ -208,7 +209,7 @@ static void test_bytes_pass_both_ways_until_both_end(void **state)
     assert_int_equal(end_of(&r, r.client), 0);
     SPIN_UNTIL(&r, r.ended);
     assert_int_equal(r.result.end, FORWARD_CLOSED);
-    assert_int_equal(r.result.client, -1);
+    assert_int_equal(r.result.client.fd, -1);
     assert_int_equal(r.result.up, 18 + 6);
     assert_int_equal(r.result.down, 18 + 4);
     assert_int_equal(r.counters.up_bytes, 24);
@@ -243,13 +244,13 @@ static uint8_t pattern(size_t at, unsigned seed)
     return (uint8_t)((at * 131 + (at >> 9) * 7 + seed) & 0xff);
 }
 
-struct stream {
+struct load {
     int fd;
     unsigned seed;
     size_t sent, got;
 };
 
-static void stream_send(struct stream *s, size_t total)
+static void load_send(struct load *s, size_t total)
 {
     uint8_t chunk[16384];
     size_t len = total - s->sent < sizeof(chunk) ? total - s->sent : sizeof(chunk);
@@ -261,7 +262,7 @@ static void stream_send(struct stream *s, size_t total)
         s->sent += (size_t)n;
 }
 
-static void stream_receive(struct stream *s, unsigned seed, size_t most)
+static void load_receive(struct load *s, unsigned seed, size_t most)
 {
     uint8_t chunk[16384];
     ssize_t n = recv(s->fd, chunk, most < sizeof(chunk) ? most : sizeof(chunk), 0);
@@ -280,21 +281,21 @@ static void test_a_mebibyte_each_way_at_once(void **state)
     expect(&r, r.backend, "!");
     int small = 65536;
     setsockopt(r.client, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    struct stream c = {r.client, 1, 0, 0}, b = {r.backend, 2, 0, 0};
+    struct load c = {r.client, 1, 0, 0}, b = {r.backend, 2, 0, 0};
     uint64_t give_up = now_ms() + 10000;
     /* Nobody reads at first: buffers fill up, and the tunnel has to stop reading and go on later.
      */
     for (int i = 0; i < 300; i++) {
-        stream_send(&c, MIB);
-        stream_send(&b, MIB);
+        load_send(&c, MIB);
+        load_send(&b, MIB);
         uv_run(&r.loop, UV_RUN_NOWAIT);
     }
     while (c.got < MIB || b.got < MIB) {
         assert_true(now_ms() < give_up);
-        stream_send(&c, MIB);
-        stream_send(&b, MIB);
-        stream_receive(&c, 2, 16384);
-        stream_receive(&b, 1, 16384);
+        load_send(&c, MIB);
+        load_send(&b, MIB);
+        load_receive(&c, 2, 16384);
+        load_receive(&b, 1, 16384);
         uv_run(&r.loop, UV_RUN_NOWAIT);
     }
     shutdown(r.client, SHUT_WR);
@@ -307,13 +308,13 @@ static void test_a_mebibyte_each_way_at_once(void **state)
 }
 
 /* Fills the way until nobody takes more; returns how many bytes went in. */
-static size_t fill(struct rig *r, struct stream *s, size_t total)
+static size_t fill(struct rig *r, struct load *s, size_t total)
 {
     size_t before;
     do {
         before = s->sent;
         for (int i = 0; i < 50; i++) {
-            stream_send(s, total);
+            load_send(s, total);
             spin(r);
         }
     } while (s->sent < total && s->sent > before);
@@ -327,12 +328,12 @@ static void test_the_end_waits_for_what_was_sent_before_it(void **state)
     rig_open(&r, test_limits());
     open_tunnel(&r, "!");
     expect(&r, r.backend, "!");
-    struct stream b = {r.backend, 5, 0, 0}, c = {r.client, 6, 0, 0};
+    struct load b = {r.backend, 5, 0, 0}, c = {r.client, 6, 0, 0};
     size_t total = fill(&r, &b, 64 * MIB);
     close(r.backend);
     r.backend = -1;
     while (c.got < total) {
-        stream_receive(&c, 5, 16384);
+        load_receive(&c, 5, 16384);
         uv_run(&r.loop, UV_RUN_NOWAIT);
     }
     assert_int_equal(end_of(&r, r.client), 0);
@@ -396,7 +397,7 @@ static void test_client_that_leaves_a_full_pipe_ends_it(void **state)
     rig_open(&r, test_limits());
     open_tunnel(&r, "x");
     expect(&r, r.backend, "x");
-    struct stream b = {r.backend, 9, 0, 0};
+    struct load b = {r.backend, 9, 0, 0};
     fill(&r, &b, 64 * MIB);
     close(r.client);
     r.client = -1;
@@ -420,7 +421,7 @@ static void test_refused_gives_everything_back(void **state)
         assert_int_equal(r.ended, 0);
         SPIN_UNTIL(&r, r.ended);
         assert_int_equal(r.result.end, FORWARD_REFUSED);
-        assert_int_equal(r.result.client, client);
+        assert_int_equal(r.result.client.fd, client);
         assert_int_equal(r.result.len, 7);
         assert_memory_equal(r.result.bytes, "request", 7);
         mem_free(r.result.bytes);
@@ -471,7 +472,7 @@ static void test_connecting_takes_a_limited_time(void **state)
     SPIN_UNTIL(&r, r.ended);
     assert_true(now_ms() - before >= 250);
     assert_int_equal(r.result.end, FORWARD_REFUSED);
-    assert_int_equal(r.result.client, client);
+    assert_int_equal(r.result.client.fd, client);
     mem_free(r.result.bytes);
     close(client);
     for (int i = 0; i < 8; i++)
@@ -510,7 +511,8 @@ static void test_limits_and_lack_of_memory_take_nothing(void **state)
     (void)state;
     l.tunnels_max = 1;
     rig_open(&r, l);
-    struct forward_request q = {accepted_client(&r), mem_dup("x", 1), 1, r.to, on_ended, &r};
+    struct forward_request q = {
+        {.fd = accepted_client(&r)}, mem_dup("x", 1), 1, r.to, on_ended, &r};
     mem_fail_after(1);
     assert_int_equal(forward_start(r.forwarder, &q), STEAD_E_NOMEM);
     mem_fail_after(0);
@@ -518,10 +520,10 @@ static void test_limits_and_lack_of_memory_take_nothing(void **state)
     open_tunnel(&r, "y");
     assert_int_equal(forward_start(r.forwarder, &q), STEAD_E_BUSY);
     assert_int_equal(r.counters.busy, 1);
-    put(q.client, "busy");
+    put(q.client.fd, "busy");
     expect(&r, first, "busy");
     close(first);
-    close(q.client);
+    close(q.client.fd);
     mem_free(q.bytes);
     assert_int_equal(r.ended, 0);
     rig_close(&r);
@@ -534,17 +536,17 @@ static void test_big_transfers_pass_whole_and_leave_nothing_held(void **state)
     rig_open(&r, test_limits());
     open_tunnel(&r, "!");
     expect(&r, r.backend, "!");
-    struct stream b = {r.backend, 3, 0, 0}, c = {r.client, 4, 0, 0};
+    struct load b = {r.backend, 3, 0, 0}, c = {r.client, 4, 0, 0};
     size_t total = 24 * MIB;
     uint64_t give_up = now_ms() + 20000;
     while (c.got < total) {
         assert_true(now_ms() < give_up);
         for (int i = 0; i < 40; i++)
-            stream_send(&b, total);
+            load_send(&b, total);
         for (int i = 0; i < 3; i++)
             uv_run(&r.loop, UV_RUN_NOWAIT);
         for (int i = 0; i < 40; i++)
-            stream_receive(&c, 3, 16384);
+            load_receive(&c, 3, 16384);
     }
     /* And after it, as before: small pieces, then half closes. */
     put(r.client, "thanks");
@@ -574,7 +576,7 @@ static void test_without_descriptors_nothing_is_taken_and_others_go_on(void **st
     none = before;
     none.rlim_cur = 3;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    struct forward_request q = {client, mem_dup("y", 1), 1, r.to, on_ended, &r};
+    struct forward_request q = {{.fd = client}, mem_dup("y", 1), 1, r.to, on_ended, &r};
     int e = forward_start(r.forwarder, &q);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(e, STEAD_E_IO);

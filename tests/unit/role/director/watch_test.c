@@ -144,7 +144,7 @@ static int join_as(struct rig *r, const char *on, const char *last_id)
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     struct watch_ask a = {.service = "shop", .on = on, .last_id = last_id, .headers = "X-Y: z\r\n"};
-    watch_add(r->watch, pair[0], &a);
+    watch_add(r->watch, (struct stream){.fd = pair[0]}, &a);
     return pair[1];
 }
 
@@ -418,7 +418,7 @@ static void test_bound_of_topics(void **state)
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
         snprintf(service, sizeof service, "s%d", i);
         struct watch_ask a = {.service = service, .on = "", .last_id = "", .headers = ""};
-        watch_add(r->watch, pair[0], &a);
+        watch_add(r->watch, (struct stream){.fd = pair[0]}, &a);
         fds[i] = pair[1];
     }
     assert_int_equal(recv(fds[WATCH_TOPICS_MAX], &byte, 1, 0), 0);
