@@ -19,6 +19,7 @@ CORE = {
     "core/farm": ["base", "core/mesh", "core/roster", "core/session", "core/record"],
     "core/dns": ["base"],
     "core/http": ["base"],
+    "core/tcp": ["base"],
     "core/token": ["base"],
     "core/resp": ["base"],
     "core/memcache": ["base"],
