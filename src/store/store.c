@@ -12,6 +12,7 @@
 /* A local request's token carries its mailbox, so that a result that a later step brings finds its
  * way. */
 #define TOKEN_SLOTS 65536u
+#define PUSH_WAIT_NS (2 * NS_PER_S) /* by then the client is where its records were sent */
 
 static struct shard *shard_of(struct store *s, const struct key *key)
 {
@@ -216,6 +217,45 @@ int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, s
     }
     take_short(s, shard, &a);
     return status;
+}
+
+/* 0: no node of that name can take copies. */
+static uint64_t push_target(struct store *s, const char *node_name)
+{
+    struct roster *r = store_roster(s);
+    const struct roster_node *n = r ? roster_find(r, node_name) : NULL;
+    bool up = n && (n->status == STATUS_UP || n->status == STATUS_FULL);
+    uint64_t inc = up && n->entry->holds ? n->entry->inc : 0;
+    roster_unref(r);
+    return inc;
+}
+
+int store_push(struct store *s, const struct key *keys, size_t count, const char *node_name,
+               uint64_t now_ns)
+{
+    uint64_t inc = push_target(s, node_name);
+    if (inc == 0)
+        return STEAD_E_NOT_FOUND;
+    if (count > STORE_PUSH_MAX)
+        return STEAD_E_INVAL;
+    if (store_outbox_fills(s)) {
+        atomic_fetch_add(&s->busy, 1);
+        return STEAD_E_BUSY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct shard *shard = shard_of(s, &keys[i]);
+        struct session_event ev = {.type = SESSION_EV_OP,
+                                   .op = {.type = SESSION_PUSH,
+                                          .key = &keys[i],
+                                          .peer = inc,
+                                          .silent = true,
+                                          .deadline_ns = now_ns + PUSH_WAIT_NS}};
+        pthread_mutex_lock(&shard->lock);
+        step(s, shard, &ev, now_ns);
+        pthread_mutex_unlock(&shard->lock);
+    }
+    store_wake_mesh(s);
+    return STEAD_OK;
 }
 
 struct session_result *store_collect(struct store *s, unsigned mailbox)

@@ -20,6 +20,7 @@
 #define STORE_MAILBOXES_MAX 96
 #define STORE_OUTBOX_MAX 65536 /* messages that wait for the mesh thread */
 #define STORE_OUTBOX_BYTES_MAX (256u << 20)
+#define STORE_PUSH_MAX 32 /* records of one client that go to another node at once */
 
 struct store;
 
@@ -57,6 +58,12 @@ int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
  * the record. */
 int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, struct stamp *stamp,
                 uint32_t *left_ms);
+/* The node of that name is to have copies of these records too, soon: whoever owns one sends it
+ * there and keeps it up to date until another node is named. Nobody is told what became of it; see
+ * session_stats.pushes. STEAD_E_NOT_FOUND: no such node is up; STEAD_E_INVAL: more keys than
+ * STORE_PUSH_MAX; STEAD_E_BUSY: nothing was done. */
+int store_push(struct store *s, const struct key *keys, size_t count, const char *node_name,
+               uint64_t now_ns);
 /* The next result that waits in a mailbox; NULL: none. The caller frees it. */
 struct session_result *store_collect(struct store *s, unsigned mailbox);
 

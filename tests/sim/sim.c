@@ -15,7 +15,7 @@ static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_PAUSES] = "pauses",   [SCENARIO_SICK] = "sick",   [SCENARIO_PARTITION] = "partition",
     [SCENARIO_SHATTER] = "shatter", [SCENARIO_LINK] = "link",   [SCENARIO_FENCE] = "fence",
     [SCENARIO_LOSSY] = "lossy",     [SCENARIO_FULL] = "full",   [SCENARIO_CLONE] = "clone",
-    [SCENARIO_MIXED] = "mixed",
+    [SCENARIO_WARM] = "warm",       [SCENARIO_MIXED] = "mixed",
 };
 
 const char *sim_scenario_name(enum sim_scenario s)
@@ -207,7 +207,7 @@ static enum sim_scenario sim_pick_scenario(struct sim *s)
                    {SCENARIO_PAUSES, 11}, {SCENARIO_SICK, 4},   {SCENARIO_PARTITION, 11},
                    {SCENARIO_SHATTER, 4}, {SCENARIO_LINK, 5},   {SCENARIO_FENCE, 4},
                    {SCENARIO_LOSSY, 8},   {SCENARIO_FULL, 5},   {SCENARIO_CLONE, 3},
-                   {SCENARIO_MIXED, 15}};
+                   {SCENARIO_WARM, 4},    {SCENARIO_MIXED, 11}};
     uint64_t draw = rng_below(&s->rng, 100);
     for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
         if (draw < weights[i].weight)

@@ -12,7 +12,8 @@
 #define RESTART_AFTER_REFUSAL SEC(2)
 #define STEP_ROUNDS_MAX 1000
 #define SHORT_WAY                                                                                  \
-    500 /* of 1000 reads and changes: by the call without an operation, if it may be */
+    500            /* of 1000 reads and changes: by the call without an operation, if it may be */
+#define PUSHES 120 /* of 1000 operations: their record is pushed to some node first */
 
 struct sim_inbound {
     struct list link;
@@ -294,6 +295,19 @@ static bool node_short_way(struct sim *s, struct sim_node *n, const struct sessi
     return true;
 }
 
+/* The client will ask that node next. */
+static void node_push(struct sim *s, struct sim_node *n, const struct key *key, uint64_t deadline)
+{
+    const struct sim_node *to = &s->nodes[rng_below(&n->rng, s->node_count)];
+    struct session_event ev = {.type = SESSION_EV_OP,
+                               .op = {.type = SESSION_PUSH,
+                                      .key = key,
+                                      .peer = to->inc,
+                                      .deadline_ns = deadline,
+                                      .silent = true}};
+    node_shard_step(s, n, sim_node_shard(n, key), &ev, key);
+}
+
 static void node_take_calls(struct sim *s, struct sim_node *n)
 {
     struct list *link;
@@ -302,6 +316,8 @@ static void node_take_calls(struct sim *s, struct sim_node *n)
         struct session_event ev = {.type = SESSION_EV_OP};
         sim_client_operation(s, call->op, sim_node_clock(n, s->now_ns), &ev.op);
         struct key key = *ev.op.key;
+        if (s->scenario == SCENARIO_WARM && sim_chance(&n->rng, PUSHES))
+            node_push(s, n, &key, ev.op.deadline_ns);
         bool plain = ev.op.type == SESSION_READ || ev.op.type == SESSION_CHANGE;
         if (!plain || !sim_chance(&n->rng, SHORT_WAY) || !node_short_way(s, n, &ev.op))
             node_shard_step(s, n, sim_node_shard(n, &key), &ev, &key);

@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#define GUESTS_MAX 1 /* copies of a record that were pushed to a node beyond those of its kind */
+
 /* -- items -- */
 
 struct copy *item_copy(const struct item *item, uint64_t inc)
@@ -128,6 +130,40 @@ bool item_has_candidate(struct session *s, const struct item *item)
         if (!item_copy(item, order[i]))
             return true;
     return false;
+}
+
+/* Who is last in order gives way: never the guest that is about to come. */
+static void drop_last(struct session *s, struct item *item, struct work *w)
+{
+    struct session_state *st = item->state;
+    uint64_t last = 0, least = UINT64_MAX;
+    for (size_t i = 0; i < st->count; i++) {
+        struct peer *p = peer_find(s, st->copies[i].inc);
+        uint64_t score = p ? placement_score(s, &item->record->key, p->view.node) : 0;
+        if (score > least)
+            continue;
+        least = score;
+        last = st->copies[i].inc;
+    }
+    item_forget_copy(item, last);
+    round_drop(w, last);
+}
+
+int item_add_guest(struct session *s, struct item *item, struct work *w, uint64_t inc)
+{
+    const struct record *r = item->record;
+    if (inc == s->self_inc || item_copy(item, inc))
+        return STEAD_OK;
+    if (!may_hold(s, inc))
+        return STEAD_E_UNREACHABLE;
+    if (peer_is_full(peer_find(s, inc), r->key.kind, r->memory_bytes))
+        return STEAD_E_FULL;
+    size_t most = wanted_copies(s, r) + GUESTS_MAX;
+    while (item->state->count > 0 &&
+           (item->state->count >= most || item->state->count == RECORD_HOLDERS_MAX))
+        drop_last(s, item, w);
+    add_copy(item, inc);
+    return STEAD_OK;
 }
 
 bool item_choose_holders(struct session *s, struct item *item, struct work *w)

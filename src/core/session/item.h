@@ -64,6 +64,9 @@ bool item_has_candidate(struct session *s, const struct item *item);
 void item_forget_copy(struct item *item, uint64_t inc);
 /* Who is to keep copies from now on; those that are to drop theirs go into w. Did they change? */
 bool item_choose_holders(struct session *s, struct item *item, struct work *w);
+/* That peer keeps a copy too, as a guest beyond those that placement chose; one guest at a time.
+ * UNREACHABLE: it may not hold any; FULL. The round to come brings it the record. */
+int item_add_guest(struct session *s, struct item *item, struct work *w, uint64_t inc);
 /* A copy made in a contact that was broken since is as good as none. */
 void item_void_broken(struct session *s, struct item *item);
 bool item_needs_repair(struct session *s, struct item *item);

@@ -80,7 +80,7 @@ static size_t op_size(const struct session_op *op)
     size_t size = 1 + 4 + 1 + 16 + 16 + 4;
     for (size_t i = 0; i < op->op_count; i++)
         size += 1 + 1 + op->ops[i].name_len + 4 + op->ops[i].value_len + 8;
-    return size;
+    return size + (op->type == SESSION_PUSH ? sizeof(op->peer) : 0);
 }
 
 static void put_op(struct wire_writer *w, const struct session_op *op)
@@ -92,6 +92,8 @@ static void put_op(struct wire_writer *w, const struct session_op *op)
     wire_put_u64(w, op->match.version);
     wire_put_u64(w, op->min_term);
     wire_put_u64(w, op->min_version);
+    if (op->type == SESSION_PUSH)
+        wire_put_u64(w, op->peer);
     wire_put_u32(w, (uint32_t)op->op_count);
     for (size_t i = 0; i < op->op_count; i++) {
         const struct field_op *f = &op->ops[i];
@@ -123,8 +125,10 @@ static int get_op(struct wire_reader *r, struct session_op *op)
     op->match.version = wire_u64(r);
     op->min_term = wire_u64(r);
     op->min_version = wire_u64(r);
+    if (type == SESSION_PUSH)
+        op->peer = wire_u64(r);
     uint32_t count = wire_u32(r);
-    if (type > SESSION_END || count > RECORD_FIELDS_MAX || !wire_ok(r))
+    if (type > SESSION_PUSH || count > RECORD_FIELDS_MAX || !wire_ok(r))
         return STEAD_E_PARSE;
     if (count == 0)
         return STEAD_OK;

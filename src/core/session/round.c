@@ -74,8 +74,14 @@ static void answer_round(struct session *s, struct work *w, struct item *item, u
                          enum session_origin origin)
 {
     struct list *l;
-    while ((l = list_pop(&w->round)))
-        waiter_done(s, list_entry(l, struct waiter, link), item, copies, origin);
+    while ((l = list_pop(&w->round))) {
+        struct waiter *waiter = list_entry(l, struct waiter, link);
+        uint64_t guest = waiter->op.type == SESSION_PUSH ? waiter->op.peer : s->self_inc;
+        if (guest != s->self_inc && !item_copy(item, guest))
+            waiter_fail(s, waiter, STEAD_E_FULL); /* it went on without that one */
+        else
+            waiter_done(s, waiter, item, copies, origin);
+    }
 }
 
 void round_start(struct session *s, struct work *w, struct item *item, bool claiming)

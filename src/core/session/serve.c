@@ -122,6 +122,21 @@ static void purge(struct session *s, struct item *item)
         record_purge(item->record, now_s(s) - split_s);
 }
 
+static int write_or_push(struct session *s, struct work *w, struct item *item,
+                         const struct session_op *op)
+{
+    if (op->type == SESSION_PUSH)
+        return record_is_tombstone(item->record) ? status_of_tombstone(item->record)
+                                                 : item_add_guest(s, item, w, op->peer);
+    int err = may_write(s, &w->key, item->record->memory_bytes);
+    /* Who has a copy may have room for this change of it. */
+    if (err == STEAD_E_FULL && item->state->count > 0)
+        err = STEAD_OK;
+    if (err && op->type != SESSION_END)
+        return err;
+    return err == STEAD_E_ALONE ? err : apply(s, op, item);
+}
+
 /* The writes at the head of the queue go into one round; a read behind them waits for it. */
 static bool apply_writes(struct session *s, struct work *w, struct item *item)
 {
@@ -131,12 +146,7 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
     round_mark(s, w, item);
     for (int n = 0; n < BATCH_MAX && (next = first_waiter(w)) && !is_read(next); n++) {
         list_remove(&next->link);
-        int err = may_write(s, &w->key, item->record->memory_bytes);
-        /* Who has a copy may have room for this change of it. */
-        if (err == STEAD_E_FULL && item->state->count > 0)
-            err = STEAD_OK;
-        if (!err || next->op.type == SESSION_END)
-            err = err == STEAD_E_ALONE ? err : apply(s, &next->op, item);
+        int err = write_or_push(s, w, item, &next->op);
         if (err) {
             waiter_fail(s, next, err);
             continue;

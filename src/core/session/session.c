@@ -197,7 +197,8 @@ static void on_op(struct session *s, const struct session_op *op)
         return;
     }
     s->stats.busy++;
-    struct session_result *r = mem_alloc(sizeof(*r));
+    s->stats.pushes_failed += op->type == SESSION_PUSH;
+    struct session_result *r = op->silent ? NULL : mem_alloc(sizeof(*r));
     if (!r)
         return;
     r->request = op->request;

@@ -40,7 +40,8 @@ enum session_op_type {
     SESSION_CREATE_IF_ABSENT, /* any key: decided by the key's home */
     SESSION_READ,
     SESSION_CHANGE,
-    SESSION_END /* by the kind's rule of deletion; succeeds as ABSENT when there is nothing */
+    SESSION_END, /* by the kind's rule of deletion; succeeds as ABSENT when there is nothing */
+    SESSION_PUSH /* the node `peer` keeps a copy too; nothing else changes */
 };
 
 struct session_op {
@@ -55,7 +56,9 @@ struct session_op {
     uint64_t min_term, min_version; /* READ: a copy older than this is not good enough */
     uint64_t deadline_ns;
     uint64_t request; /* given back in the result */
+    uint64_t peer;    /* PUSH: incarnation of who is to have a copy */
     bool bare;        /* the result needs no record: its stamp is enough */
+    bool silent;      /* nobody waits for a result: there is none */
 };
 
 enum session_origin { ORIGIN_LOCAL, ORIGIN_OWNER, ORIGIN_CLAIM };
@@ -165,6 +168,7 @@ struct session_stats {
     uint64_t handover_left; /* records still to be handed over while leaving */
     uint64_t claims, claims_failed, fenced, refused, splits_merged, values_lost, expired, evicted;
     uint64_t reads_local, reads_owner, reads_missed, full, malformed, busy;
+    uint64_t pushes, pushes_failed; /* of those asked for on this node: kept, and not */
     uint64_t sync_peers, sync_done; /* joining: peers asked and peers that answered: done */
 };
 

@@ -68,6 +68,11 @@ static void waiter_free(struct session *s, struct waiter *w)
     mem_free(w);
 }
 
+static bool has_result(const struct session_op *op)
+{
+    return op->type != SESSION_END && op->type != SESSION_PUSH;
+}
+
 /* The unreachable counts as absent for kinds that may be lost. */
 static int shown_status(const struct session *s, const struct waiter *w, int status)
 {
@@ -79,7 +84,11 @@ static int shown_status(const struct session *s, const struct waiter *w, int sta
 static void answer_local(struct session *s, struct waiter *w, int status, struct record *copy,
                          const struct outcome *o)
 {
-    struct session_result *r = mem_alloc(sizeof(*r));
+    struct session_result *r = w->op.silent ? NULL : mem_alloc(sizeof(*r));
+    if (w->op.type == SESSION_PUSH) {
+        s->stats.pushes += status == STEAD_OK;
+        s->stats.pushes_failed += status != STEAD_OK;
+    }
     if (!r) {
         /* The role's own deadline ends its request. */
         record_free(copy);
@@ -88,7 +97,7 @@ static void answer_local(struct session *s, struct waiter *w, int status, struct
     r->request = w->token;
     r->status = status;
     r->record = copy;
-    if (status == STEAD_OK && o->record && w->op.type != SESSION_END)
+    if (status == STEAD_OK && o->record && has_result(&w->op))
         r->stamp = o->record->stamp;
     r->left_ms = o->left_ms;
     r->copies = o->copies;
@@ -112,7 +121,7 @@ static void answer_peer(struct session *s, struct waiter *w, int status, const s
 void waiter_finish(struct session *s, struct waiter *w, const struct outcome *o)
 {
     int status = shown_status(s, w, o->status);
-    bool shows = status == STEAD_OK && w->op.type != SESSION_END && o->record;
+    bool shows = status == STEAD_OK && has_result(&w->op) && o->record;
     if (w->asker == 0) {
         bool copies = shows && !w->op.bare;
         struct record *copy = copies ? record_clone(o->record) : NULL;
@@ -249,7 +258,7 @@ void waiter_result(struct session *s, uint64_t from, const struct message *m)
     }
     int err = STEAD_OK;
     struct record *rec = m->record ? message_record(m, now_s(s), &err) : NULL;
-    if (status == STEAD_OK && !m->record && w->op.type != SESSION_END)
+    if (status == STEAD_OK && !m->record && has_result(&w->op))
         err = STEAD_E_PARSE; /* whoever asked counts on a record */
     struct outcome o = {.status = err ? err : status,
                         .record = rec,

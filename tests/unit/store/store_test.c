@@ -294,6 +294,43 @@ static void an_outbox_of_large_messages_too(void **state)
     store_free(s);
 }
 
+/* A node of that name that takes copies, or nobody is asked. */
+static void push_goes_to_a_node_by_name(void **state)
+{
+    (void)state;
+    struct store *s = new_store(ALONE_ACCEPT, 64);
+    struct session_result *r = NULL;
+    struct store_stats stats;
+    struct key key;
+    struct list sends;
+    struct roster *roster = roster_blank(1, 0);
+    assert_non_null(roster);
+    snprintf(roster->nodes[0].entry->name, sizeof(roster->nodes[0].entry->name), "s2");
+    roster->nodes[0].entry->inc = 77;
+    roster->nodes[0].entry->holds = true;
+    roster->nodes[0].status = STATUS_UP;
+    store_set_roster(s, roster);
+    set_view(s, false);
+    assert_int_equal(submit(s, 0, SESSION_CREATE, 1, 1, clock_ns() + NS_PER_S, &r), STEAD_OK);
+    assert_int_equal(r->status, STEAD_OK);
+    session_result_free(r);
+    set_view(s, true);
+    assert_true(key_set(&key, (uint8_t)kinds_find(store_kinds(s), "purchase"), "key-0-1", 7));
+    assert_int_equal(store_push(s, &key, 1, "s3", clock_ns()), STEAD_E_NOT_FOUND);
+    assert_int_equal(store_push(s, &key, STORE_PUSH_MAX + 1, "s2", clock_ns()), STEAD_E_INVAL);
+    list_init(&sends);
+    assert_int_equal(store_push(s, &key, 1, "s2", clock_ns()), STEAD_OK);
+    store_take_sends(s, &sends);
+    assert_false(list_empty(&sends));
+    assert_int_equal(list_entry(sends.next, struct msg, link)->peer, 77);
+    msg_list_free(&sends);
+    store_tick(s, clock_ns() + 3 * NS_PER_S);
+    assert_null(store_collect(s, 0));
+    store_stats(s, &stats);
+    assert_int_equal(stats.sessions.pushes_failed, 1);
+    store_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +339,7 @@ int main(void)
         cmocka_unit_test(too_many_waiting_is_busy),
         cmocka_unit_test(a_full_outbox_refuses_new_work),
         cmocka_unit_test(an_outbox_of_large_messages_too),
+        cmocka_unit_test(push_goes_to_a_node_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
