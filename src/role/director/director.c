@@ -186,7 +186,7 @@ static int rewrite(struct forward_request *q, const struct visit *v, bool tls)
     int head_bytes = http_parse_request(q->bytes, q->len, &h, &why);
     if (head_bytes <= 0)
         return STEAD_E_PARSE;
-    struct forwarded f = {&v->client, tls};
+    struct forwarded f = {.client = &v->client, .tls = tls};
     struct slice rest = {q->bytes + head_bytes, q->len - (size_t)head_bytes};
     char *bytes;
     size_t len;

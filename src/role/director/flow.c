@@ -118,10 +118,56 @@ static bool pass(struct flow *w, const char *bytes, size_t len)
     return w->pending != NULL;
 }
 
+/* Behind what waits already; the first `skip` bytes are gone. */
+static bool keep_rest(struct flow *w, const struct iovec *iov, size_t count, size_t skip)
+{
+    size_t rest = 0, at = w->pending ? w->len : 0;
+    for (size_t i = 0; i < count; i++)
+        rest += iov[i].iov_len;
+    rest -= skip;
+    char *more = mem_realloc(w->pending, at + rest);
+    if (!more)
+        return false;
+    w->pending = more;
+    w->off = at ? w->off : 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t gone = skip < iov[i].iov_len ? skip : iov[i].iov_len;
+        skip -= gone;
+        if (iov[i].iov_len > gone)
+            memcpy(more + at, (const char *)iov[i].iov_base + gone, iov[i].iov_len - gone);
+        at += iov[i].iov_len - gone;
+    }
+    w->len = (uint32_t)at;
+    return true;
+}
+
+bool flow_give(struct flow *w, const struct iovec *iov, size_t count)
+{
+    ssize_t n = 0;
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += iov[i].iov_len;
+    if (total && !flow_waits(w) && count == 1)
+        n = stream_write(w->to, iov->iov_base, total);
+    else if (total && !flow_waits(w))
+        n = stream_writev(w->to, iov, count);
+    if (n < 0 && !would_block() && errno != EINTR)
+        return false;
+    if (n < 0)
+        n = 0;
+    w->bytes += (uint64_t)n;
+    return (size_t)n == total || keep_rest(w, iov, count, (size_t)n);
+}
+
+static size_t most(const struct flow *w, size_t room)
+{
+    return w->bounded && w->left < room ? (size_t)w->left : room;
+}
+
 /* One buffer. *more: there may be more to read. */
 static enum flow_end copy(struct flow *w, struct flow_means *m, bool *more)
 {
-    ssize_t n = stream_read(w->from, m->buffer, sizeof m->buffer);
+    ssize_t n = stream_read(w->from, m->buffer, most(w, sizeof m->buffer));
     *more = false;
     if (n < 0 && errno == EINTR) {
         *more = true;
@@ -135,6 +181,7 @@ static enum flow_end copy(struct flow *w, struct flow_means *m, bool *more)
         return FLOW_OPEN;
     }
     w->bulk = *more = n == sizeof m->buffer;
+    w->left -= w->bounded ? (uint64_t)n : 0;
     return pass(w, m->buffer, (size_t)n) ? FLOW_OPEN : FLOW_TO_BROKE;
 }
 
@@ -162,7 +209,7 @@ static bool pipe_out(struct flow *w, struct flow_means *m)
 /* One pipe full. *more as in copy(). */
 static enum flow_end carry(struct flow *w, struct flow_means *m, bool *more)
 {
-    ssize_t n = splice(w->from->fd, NULL, w->pipe.write, NULL, FLOW_PIPE_BYTES,
+    ssize_t n = splice(w->from->fd, NULL, w->pipe.write, NULL, most(w, FLOW_PIPE_BYTES),
                        SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     *more = false;
     if (n <= 0)
@@ -185,6 +232,7 @@ static enum flow_end carry(struct flow *w, struct flow_means *m, bool *more)
         return FLOW_OPEN;
     }
     w->piped = (uint32_t)n;
+    w->left -= w->bounded ? (uint64_t)n : 0;
     *more = n >= BULK_BYTES_MIN;
     w->bulk = *more;
     return pipe_out(w, m) ? FLOW_OPEN : FLOW_TO_BROKE;
@@ -195,7 +243,7 @@ enum flow_end flow_pump(struct flow *w, struct flow_means *m)
     enum flow_end end = FLOW_OPEN;
     bool more = true;
     for (int round = 0; more && round < ROUNDS_MAX && end == FLOW_OPEN; round++) {
-        if (flow_waits(w) || w->eof)
+        if (flow_waits(w) || w->eof || (w->bounded && !w->left))
             break;
         if (w->bulk && !w->from->tls && !w->to->tls && pipe_get(m, &w->pipe))
             end = carry(w, m, &more);

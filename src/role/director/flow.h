@@ -35,10 +35,12 @@ struct flow {
     struct stream *from, *to; /* the owner's */
     char *pending;            /* read, not taken yet: [off, len); from mem_alloc */
     uint32_t off, len;
-    uint32_t piped;        /* bytes in the pipe */
-    bool eof;              /* `from` has ended its half */
-    bool shut;             /* and `to` was told; set before: it is never told */
-    bool bulk;             /* the sender fills buffers */
+    uint32_t piped; /* bytes in the pipe */
+    bool eof;       /* `from` has ended its half */
+    bool shut;      /* and `to` was told; set before: it is never told */
+    bool bulk;      /* the sender fills buffers */
+    bool bounded;   /* at most `left` bytes are read; both sides plain */
+    uint64_t left;
     struct flow_pipe pipe; /* with piped > 0 */
     uint64_t bytes;        /* that `to` took */
 };
@@ -53,6 +55,9 @@ void flow_means_deinit(struct flow_means *m);
 /* Reads and passes on until nothing more is there, something waits, or others should have their
  * turn. `to` learns of the end when all before it was taken. */
 enum flow_end flow_pump(struct flow *w, struct flow_means *m);
+/* Passes on what its owner has read, or made, behind what waits; what is not taken is kept. False:
+ * `to` broke off, or no memory. */
+bool flow_give(struct flow *w, const struct iovec *iov, size_t count);
 /* Passes on what waits. False: `to` broke off. */
 bool flow_flush(struct flow *w, struct flow_means *m);
 /* Does something wait for `to`? Then flow_pump() does nothing. */

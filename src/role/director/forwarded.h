@@ -2,23 +2,42 @@
  * asked and for what added (RFC 7239 and the X-Forwarded family).
  *
  * X-Forwarded-For and Forwarded are appended to, each as one line; X-Forwarded-Proto and
- * X-Forwarded-Host are said anew, so a client cannot claim them. An absolute-form target becomes
- * origin-form, with its host as Host. All else passes unchanged, Connection too: the tunnel behind
- * keeps alive what the two ends keep alive.
+ * X-Forwarded-Host are said anew, so a client cannot claim them. What is not said is not passed on
+ * either. An absolute-form target becomes origin-form, with its host as Host.
+ *
+ * In front of a tunnel all else passes unchanged, Connection too: the two ends keep alive what they
+ * like. As one request of an exchange the head is HTTP/1.1 whatever the client speaks, the fields
+ * for one hop are left out or said anew (Transfer-Encoding, TE: trailers, an Upgrade that is not to
+ * HTTP or TLS), and Via, X-Request-Id and a trace are added.
  */
 #ifndef ROLE_DIRECTOR_FORWARDED_H
 #define ROLE_DIRECTOR_FORWARDED_H
 
 #include "base/addr.h"
 #include "core/http/http.h"
+#include "core/http/http_trace.h"
+
+/* More than the client's head has, at most. */
+#define FORWARDED_ADDED_MAX 1800
+
+enum { FORWARDED_NO_X = 1, FORWARDED_NO_RFC7239 = 2 };
 
 struct forwarded {
     const struct addr *client; /* family 0: not known, then nothing is said of it */
     bool tls;
+    uint8_t omits;   /* FORWARDED_NO_... */
+    bool make_trace; /* a request of an exchange without a traceparent gets one */
+    uint64_t random[2];
 };
 
-/* Makes the new head and `rest` behind it. *out is the caller's, mem_free. STEAD_E_NOMEM. */
+/* Tunnel: makes the new head and `rest` behind it. *out is the caller's, mem_free. STEAD_E_NOMEM.
+ */
 int forwarded_build(const struct http_head *h, const struct forwarded *f, struct slice rest,
                     char **out, size_t *len);
+/* Exchange: writes the new head, at most h->head_bytes + FORWARDED_ADDED_MAX; returns its length.
+ * 0: the client's Connection names more fields than anybody does (400). */
+size_t forwarded_head(const struct http_head *h, const struct forwarded *f, char *out);
+/* Does the head of an exchange ask for another protocol? */
+bool forwarded_upgrades(const struct http_head *h);
 
 #endif

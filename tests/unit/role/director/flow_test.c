@@ -307,6 +307,76 @@ static void no_memory_for_what_waits_breaks_the_flow(void **state)
     rig_close(&r);
 }
 
+/* What lies behind the bound stays in the socket, for its owner to read. */
+static void a_bounded_flow_ends_at_its_bound(void **state)
+{
+    const size_t bounds[] = {3, FLOW_BUFFER_BYTES + 7, 5 * MIB + 1};
+    (void)state;
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        struct rig r;
+        char rest[2];
+        rig_open(&r);
+        r.flow.bounded = r.flow.bulk = true;
+        r.flow.left = bounds[i];
+        for (int turn = 0; turn < PATIENCE && r.got < bounds[i]; turn++) {
+            source_send(&r, bounds[i] + sizeof(rest));
+            assert_true(flow_flush(&r.flow, &r.means));
+            assert_int_equal(flow_pump(&r.flow, &r.means), FLOW_OPEN);
+            sink_receive(&r);
+            usleep(200);
+        }
+        assert_int_equal(r.got, bounds[i]);
+        assert_int_equal(r.flow.left, 0);
+        assert_int_equal(r.flow.bytes, bounds[i]);
+        for (int turn = 0; turn < PATIENCE && r.sent < bounds[i] + sizeof(rest); turn++)
+            source_send(&r, bounds[i] + sizeof(rest));
+        assert_int_equal(flow_pump(&r.flow, &r.means), FLOW_OPEN);
+        usleep(1000);
+        assert_int_equal(recv(r.from.fd, rest, sizeof(rest), 0), sizeof(rest));
+        assert_true(sink_receive(&r));
+        assert_int_equal(r.got, bounds[i]);
+        rig_close(&r);
+    }
+}
+
+/* What its owner made goes out in order, in any pieces, however slow the receiver is. */
+static void what_is_given_goes_behind_what_waits(void **state)
+{
+    static uint8_t bytes[MIB];
+    struct rig r;
+    size_t given = 0;
+    (void)state;
+    rig_open(&r);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = pattern(i);
+    while (given < sizeof(bytes)) {
+        size_t left = sizeof(bytes) - given, first = left < 30011 ? left : 30011;
+        size_t second = left - first < 1009 ? left - first : 1009;
+        struct iovec iov[] = {{bytes + given, first}, {bytes + given + first, second}};
+        assert_true(flow_give(&r.flow, iov, second ? 2 : 1));
+        given += first + second;
+        if (given % 3 == 0)
+            assert_true(flow_flush(&r.flow, &r.means));
+    }
+    assert_true(flow_give(&r.flow, NULL, 0));
+    for (int turn = 0; turn < PATIENCE && r.got < sizeof(bytes); turn++) {
+        sink_receive(&r);
+        assert_true(flow_flush(&r.flow, &r.means));
+        usleep(100);
+    }
+    assert_int_equal(r.got, sizeof(bytes));
+    assert_int_equal(r.flow.bytes, sizeof(bytes));
+    assert_false(flow_waits(&r.flow));
+    close(r.sink);
+    r.sink = -1;
+    struct iovec one = {bytes, 1};
+    bool took = true;
+    for (int turn = 0; turn < PATIENCE && took; turn++, usleep(100))
+        took = flow_give(&r.flow, &one, 1);
+    assert_false(took);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +390,8 @@ int main(void)
         cmocka_unit_test(no_more_pipes_than_allowed),
         cmocka_unit_test(a_kernel_without_splice_is_copied_for),
         cmocka_unit_test(no_memory_for_what_waits_breaks_the_flow),
+        cmocka_unit_test(a_bounded_flow_ends_at_its_bound),
+        cmocka_unit_test(what_is_given_goes_behind_what_waits),
     };
     signal(SIGPIPE, SIG_IGN); /* as the node does */
     return cmocka_run_group_tests(tests, NULL, NULL);

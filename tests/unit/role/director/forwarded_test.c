@@ -24,7 +24,7 @@ static void check(const char *from, const char *text, bool tls, const char *expe
     assert_true(n > 0);
     if (from)
         assert_true(addr_parse(from, 0, &client));
-    struct forwarded f = {&client, tls};
+    struct forwarded f = {.client = &client, .tls = tls};
     struct slice rest = {text + n, strlen(text) - (size_t)n};
     assert_int_equal(forwarded_build(&h, &f, rest, &out, &len), STEAD_OK);
     assert_int_equal(len, strlen(expected));
@@ -109,7 +109,7 @@ static void test_the_largest_head_fits(void **state)
     assert_true(http_parse_request(text, n, &h, &why) > 0);
     struct addr client;
     assert_true(addr_parse("[1111:2222:3333:4444:5555:6666:7777:8888]:65535", 0, &client));
-    struct forwarded f = {&client, true};
+    struct forwarded f = {.client = &client, .tls = true};
     char *out;
     size_t len;
     assert_int_equal(forwarded_build(&h, &f, (struct slice){NULL, 0}, &out, &len), STEAD_OK);
@@ -120,6 +120,141 @@ static void test_the_largest_head_fits(void **state)
     mem_fail_after(0);
 }
 
+/* -- one request of an exchange -- */
+
+static size_t exchange(const char *text, struct forwarded f, char out[HTTP_HEAD_MAX * 2])
+{
+    static struct http_head h, again;
+    struct addr nobody = {0};
+    const char *why;
+    assert_true(http_parse_request(text, strlen(text), &h, &why) > 0);
+    f.client = &nobody;
+    f.random[0] = 0x0123456789abcdef;
+    f.random[1] = 2;
+    size_t len = forwarded_head(&h, &f, out);
+    out[len] = '\0';
+    if (len == 0)
+        return 0;
+    assert_true(http_parse_request(out, len, &again, &why) == (int)len);
+    assert_int_equal(again.minor, 1);
+    assert_int_equal(again.length, h.length);
+    assert_int_equal(again.chunked, h.chunked);
+    assert_true(again.keep_alive);
+    return len;
+}
+
+static void expect_exchange(const char *text, const char *expected)
+{
+    static char out[HTTP_HEAD_MAX * 2];
+    const struct forwarded quiet = {.omits = FORWARDED_NO_X | FORWARDED_NO_RFC7239};
+    assert_true(exchange(text, quiet, out) > 0);
+    assert_string_equal(out, expected);
+}
+
+#define ID "X-Request-Id: 0123456789abcdef0000000000000002\r\n"
+
+static void test_fields_for_one_hop_are_left_out(void **state)
+{
+    (void)state;
+    expect_exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Private, Cookie\r\n"
+                    "Keep-Alive: timeout=5\r\nx-private: 1\r\nAccept: x\r\nProxy-Connection: "
+                    "close\r\nProxy-Authorization: Basic x\r\nTE: gzip\r\nCookie: a=b\r\n"
+                    "Upgrade: websocket\r\nA:  b \r\n\r\n",
+                    "GET / HTTP/1.1\r\nHost: a\r\nAccept: x\r\nA:  b \r\nVia: 1.1 stead\r\n" ID
+                    "\r\n");
+    /* Framing and Host cannot be named away. */
+    expect_exchange("POST / HTTP/1.1\r\nHost: a\r\nConnection: close, Content-Length, Host\r\n"
+                    "Content-Length: 4\r\n\r\n",
+                    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nVia: 1.1 stead\r\n" ID
+                    "\r\n");
+    expect_exchange("POST / HTTP/1.1\r\nHost: a\r\nConnection: transfer-encoding\r\n"
+                    "transfer-encoding: Chunked\r\nTE: trailers, x\r\nTrailer: T\r\n\r\n",
+                    "POST / HTTP/1.1\r\nHost: a\r\nTrailer: T\r\nVia: 1.1 stead\r\n" ID
+                    "Transfer-Encoding: chunked\r\nConnection: TE\r\nTE: trailers\r\n\r\n");
+}
+
+static void test_an_old_client_is_spoken_for(void **state)
+{
+    (void)state;
+    expect_exchange("GET /x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nExpect: "
+                    "100-continue\r\n\r\n",
+                    "GET /x HTTP/1.1\r\nHost: a\r\nVia: 1.0 stead\r\n" ID "\r\n");
+}
+
+static void test_upgrades(void **state)
+{
+    (void)state;
+    expect_exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: "
+                    "websocket\r\nSec-WebSocket-Key: x\r\n\r\n",
+                    "GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: x\r\nVia: 1.1 "
+                    "stead\r\n" ID "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    const char *const others[] = {"h2c", "websocket, h2c", "TLS/1.0", "HTTP/2.0", "websocket,"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, HTTP2-Settings\r\n"
+                 "HTTP2-Settings: AAMA\r\nUpgrade: %s\r\n\r\n",
+                 others[i]);
+        expect_exchange(text, "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 stead\r\n" ID "\r\n");
+    }
+}
+
+#define PARENT "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+
+static void test_names_of_a_request(void **state)
+{
+    static char out[HTTP_HEAD_MAX * 2];
+    struct forwarded f = {.omits = FORWARDED_NO_X | FORWARDED_NO_RFC7239, .make_trace = true};
+    (void)state;
+    assert_true(exchange("GET / HTTP/1.1\r\nHost: a\r\n" PARENT "tracestate: v=1\r\n"
+                         "x-request-id: mine-1\r\n\r\n",
+                         f, out) > 0);
+    assert_string_equal(out, "GET / HTTP/1.1\r\nHost: a\r\n" PARENT "tracestate: v=1\r\n"
+                             "x-request-id: mine-1\r\nVia: 1.1 stead\r\n\r\n");
+    /* Two of a kind, or malformed: none of them is believed. */
+    assert_true(exchange("GET / HTTP/1.1\r\nHost: a\r\n" PARENT "tracestate: v=1\r\n" PARENT
+                         "X-Request-Id: a\r\nX-Request-Id: b\r\nX-Request-Id: c\r\n\r\n",
+                         f, out) > 0);
+    assert_null(strstr(out, "0af765"));
+    assert_null(strstr(out, "tracestate"));
+    assert_non_null(strstr(out, ID));
+    assert_non_null(strstr(out, "traceparent: 00-"));
+    f.make_trace = false;
+    assert_true(exchange("GET / HTTP/1.1\r\nHost: a\r\ntraceparent: 00-x\r\nX-Request-Id: a "
+                         "b\r\n\r\n",
+                         f, out) > 0);
+    assert_null(strstr(out, "traceparent"));
+    assert_non_null(strstr(out, ID));
+}
+
+static void test_what_is_not_said_is_not_believed(void **state)
+{
+    static char out[HTTP_HEAD_MAX * 2];
+    const char *claims = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\n"
+                         "Forwarded: for=1.2.3.4\r\nX-Forwarded-Proto: https\r\n\r\n";
+    (void)state;
+    assert_true(exchange(claims, (struct forwarded){.omits = FORWARDED_NO_X}, out) > 0);
+    assert_null(strstr(out, "X-Forwarded"));
+    assert_non_null(strstr(out, "Forwarded: for=1.2.3.4, host=\"a\";proto=http\r\n"));
+    assert_true(exchange(claims, (struct forwarded){.omits = FORWARDED_NO_RFC7239}, out) > 0);
+    assert_null(strstr(out, "\r\nForwarded"));
+    assert_non_null(strstr(out, "X-Forwarded-Proto: http\r\n"));
+}
+
+static void test_too_many_connection_options(void **state)
+{
+    static char out[HTTP_HEAD_MAX * 2];
+    (void)state;
+    const struct forwarded f = {0};
+    assert_int_equal(exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: a,b,c,d,e,f,g,h,i,j,k,l,"
+                              "m,n,o,p,q\r\n\r\n",
+                              f, out),
+                     0);
+    assert_true(exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,"
+                         ",p,close,\r\n\r\n",
+                         f, out) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +263,12 @@ int main(void)
         cmocka_unit_test(test_absolute_form_becomes_origin_form),
         cmocka_unit_test(test_asterisk_form),
         cmocka_unit_test(test_the_largest_head_fits),
+        cmocka_unit_test(test_fields_for_one_hop_are_left_out),
+        cmocka_unit_test(test_an_old_client_is_spoken_for),
+        cmocka_unit_test(test_upgrades),
+        cmocka_unit_test(test_names_of_a_request),
+        cmocka_unit_test(test_what_is_not_said_is_not_believed),
+        cmocka_unit_test(test_too_many_connection_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
