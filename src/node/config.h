@@ -117,6 +117,7 @@ struct service_section {
     char affinity[CONFIG_TEXT_MAX], affinity_domain[CONFIG_TEXT_MAX];
     uint32_t affinity_life_ms;
     struct strings handoff; /* names of cookies */
+    struct strings forward_when, https_paths, http_paths;
 };
 
 enum exposure { EXPOSURE_AUTO, EXPOSURE_OPEN, EXPOSURE_COARSE, EXPOSURE_AUTHENTICATED };
@@ -128,6 +129,7 @@ struct public_section {
     char cors[CONFIG_TEXT_MAX];
     struct networks inside;
     struct addresses outside; /* at most ENTRY_ADDRESSES_MAX */
+    uint32_t unknown_host;    /* index into 421, 404 */
     uint32_t watchers;
     uint32_t retry_min_ms, retry_max_ms, retry_joins;
 };

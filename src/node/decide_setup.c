@@ -20,6 +20,14 @@ static bool cookie_name_valid(const char *text)
     return visit_parse(rule, &r);
 }
 
+static bool globs_valid(const struct strings *globs)
+{
+    for (size_t i = 0; i < globs->count; i++)
+        if (globs->text[i][0] != '/' && globs->text[i][0] != '*')
+            return false;
+    return true;
+}
+
 const char *decide_setup_mistake(const struct service_section *s)
 {
     struct visit_rule r;
@@ -30,6 +38,15 @@ const char *decide_setup_mistake(const struct service_section *s)
     for (size_t i = 0; i < s->handoff.count; i++)
         if (!cookie_name_valid(s->handoff.text[i]))
             return "handoff: it is a list of names of cookies";
+    struct match_rule m;
+    for (size_t i = 0; i < s->forward_when.count; i++)
+        if (!match_parse(s->forward_when.text[i], &m))
+            return "forward-when: it is all, upgrade, method:A,B, path:GLOB, header:NAME=GLOB or "
+                   "user-agent:GLOB";
+    if (!globs_valid(&s->https_paths))
+        return "https-paths: each begins with / or *";
+    if (!globs_valid(&s->http_paths))
+        return "http-paths: each begins with / or *";
     return NULL;
 }
 
@@ -39,6 +56,26 @@ bool decide_setup_hands_over(const struct config *c)
         if (c->services[i].handoff.count > 0)
             return true;
     return false;
+}
+
+static size_t set_globs(struct slice *to, const struct strings *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        to[i] = (struct slice){from->text[i], strlen(from->text[i])};
+    return from->count;
+}
+
+static void set_rules(struct decide_setup *s, size_t i, const struct service_section *from)
+{
+    struct decide_service *to = &s->services[i];
+    for (size_t k = 0; k < from->forward_when.count; k++)
+        (void)match_parse(from->forward_when.text[k], &s->forwards[i][k]);
+    to->forward = s->forwards[i];
+    to->forward_count = from->forward_when.count;
+    to->https_paths = s->https_paths[i];
+    to->https_count = set_globs(s->https_paths[i], &from->https_paths);
+    to->http_paths = s->http_paths[i];
+    to->http_count = set_globs(s->http_paths[i], &from->http_paths);
 }
 
 static void set_service(struct decide_setup *s, size_t i, const struct service_section *from)
@@ -58,6 +95,7 @@ static void set_service(struct decide_setup *s, size_t i, const struct service_s
                                              .visit = v->by != VISIT_NONE ? v : NULL,
                                              .handoff_count = from->handoff.count,
                                              .handoff = s->handoffs[i]};
+    set_rules(s, i, from);
 }
 
 static void set_server(struct decide_server *to, const struct server_section *from)
@@ -86,6 +124,7 @@ void decide_setup(struct decide_setup *s, const struct config *c,
                                        .servers = s->servers,
                                        .server_count = c->server_count,
                                        .port = c->public.listen.port,
+                                       .unknown_status = c->public.unknown_host == 0 ? 421 : 404,
                                        .secret = needed ? s->secret : NULL,
                                        .keys = needed ? &s->keys : NULL};
 }

@@ -206,6 +206,8 @@ const struct setting settings[] = {
     ROW("public", "outside", SETTING_ADDRESSES, "", 0, 0, NULL, public_section, outside,
         "Where clients from elsewhere reach this listener, when that is another address: IP:PORT, "
         "at most three. They are told these alone, in the roster and by the name server."),
+    ROW("public", "unknown-host", SETTING_CHOICE, "421", 0, 0, "421|404", public_section,
+        unknown_host, "The answer to a Host that no service and no server has."),
     ROW("public", "watchers", SETTING_NUMBER, "10000", 0, 1000000, NULL, public_section, watchers,
         "Clients that may watch the roster at once; one more gets 503."),
     ROW("public", "retry-min", SETTING_DURATION, "200ms", 0, DAY_MS, NULL, public_section,
@@ -294,6 +296,15 @@ const struct setting settings[] = {
     ROW("service", "answer-json", SETTING_BOOL, "no", 0, 0, NULL, service_section, answer_json,
         "A client whose Accept begins with application/json gets the URL in a 200 instead of a "
         "redirect."),
+    ROW("service", "forward-when", SETTING_TEXTS, "", 0, 0, NULL, service_section, forward_when,
+        "Requests that the primary forwards to the chosen server instead of redirecting: all, "
+        "upgrade (WebSocket), method:A,B, path:GLOB, header:NAME=GLOB or user-agent:GLOB; one that "
+        "matches is enough."),
+    ROW("service", "https-paths", SETTING_TEXTS, "", 0, 0, NULL, service_section, https_paths,
+        "Paths, with * for any text, that are led to the same server's https URL when they are "
+        "asked for by http."),
+    ROW("service", "http-paths", SETTING_TEXTS, "", 0, 0, NULL, service_section, http_paths,
+        "And paths that are led back to its http URL. https-paths go before."),
     ROW("service", "rebalance", SETTING_BOOL, "yes", 0, 0, NULL, service_section, rebalance,
         "Clients that watch the roster are asked to move until all servers are level by weight."),
     ROW("service", "rebalance-threshold", SETTING_NUMBER, "5", 1, 1000, NULL, service_section,

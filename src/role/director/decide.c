@@ -2,6 +2,8 @@
  * director.c's. */
 #include "role/director/decide.h"
 
+#include "role/director/decide_url.h"
+
 #include <string.h>
 
 #define OWN_PREFIX "/.well-known/stead/"
@@ -12,6 +14,7 @@ int decide_status(const struct decision *d)
         [DECIDE_ROSTER] = 200,   [DECIDE_NOT_FOUND] = 404, [DECIDE_METHOD] = 405,
         [DECIDE_REDIRECT] = 307, [DECIDE_FORWARD] = 0,     [DECIDE_MISDIRECTED] = 421,
         [DECIDE_HANDOFF] = 307,  [DECIDE_NO_SERVER] = 503, [DECIDE_BAD] = 400,
+        [DECIDE_RELAY] = 0,
     };
     if (d->verdict == DECIDE_REDIRECT && d->json)
         return 200;
@@ -24,49 +27,11 @@ static void settle(struct decision *out, enum decide_verdict v, const char *why)
     out->why = why;
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 static uint16_t asked_port(const struct decide_config *c, const struct http_head *h)
 {
     if (h->port)
         return h->port;
     return c->tls ? 443 : 80;
-}
-
-/* "https:", not "http:". */
-static bool is_https(const char *url)
-{
-    return lower(url[4]) == 's';
-}
-
-/* The place behind the scheme. URLs of the configuration and of entries were validated when they
- * came, so they are not parsed anew for each request. */
-static const char *authority_of(const char *url)
-{
-    return url + (is_https(url) ? 8 : 7);
-}
-
-/* Does the URL name this host, and with which port? */
-static bool url_names(const char *url, struct slice host, uint16_t *port)
-{
-    const char *at = authority_of(url);
-    bool literal = *at == '[';
-    at += literal;
-    for (size_t i = 0; i < host.len; i++, at++)
-        if (*at == '\0' || lower(*at) != lower(host.at[i]))
-            return false;
-    at += literal ? *at == ']' : *at == '.';
-    if (*at != ':' && *at != '/' && *at != '?' && *at != '\0')
-        return false;
-    unsigned given = 0;
-    if (*at == ':')
-        for (at++; *at >= '0' && *at <= '9'; at++)
-            given = given * 10 + (unsigned)(*at - '0');
-    *port = given ? (uint16_t)given : is_https(url) ? 443 : 80;
-    return true;
 }
 
 /* Does the request ask for this URL's host? Exactly: with its port. Else the port may be left out
@@ -121,46 +86,49 @@ static bool own_server(const struct decide_config *c, const char *service, size_
     return false;
 }
 
-static bool append(char *buf, size_t cap, size_t *len, const char *text, size_t text_len)
-{
-    if (text_len >= cap - *len)
-        return false;
-    memcpy(buf + *len, text, text_len);
-    *len += text_len;
-    buf[*len] = '\0';
-    return true;
-}
-
-/* The request's own path and query behind the URL's scheme and authority, byte by byte. */
 static void redirect(const struct http_head *h, const char *url, const char *why,
                      struct decision *out)
 {
-    const char *scheme = is_https(url) ? "https://" : "http://", *authority = authority_of(url);
-    char *l = out->location;
-    size_t cap = sizeof(out->location), len = 0;
-    bool fits = append(l, cap, &len, scheme, strlen(scheme)) &&
-                append(l, cap, &len, authority, strcspn(authority, "/?"));
-    size_t start = len;
-    struct slice path = h->path.len ? h->path : (struct slice){"/", 1};
-    fits = fits && append(l, cap, &len, path.at, path.len);
-    if (h->query.at)
-        fits =
-            fits && append(l, cap, &len, "?", 1) && append(l, cap, &len, h->query.at, h->query.len);
-    if (!fits || !http_path_safe((struct slice){l + start, len - start})) {
-        l[0] = '\0';
+    if (url_lead(url, h, out->location))
+        settle(out, DECIDE_REDIRECT, why);
+    else
         settle(out, DECIDE_BAD, "unsafe-path");
-        return;
-    }
-    settle(out, DECIDE_REDIRECT, why);
 }
 
-/* A server's first URL of the listener's scheme, else its first; NULL when it has none. */
-static const char *server_url(const struct decide_config *c, const struct server *s)
+/* A server's first URL of a scheme, else its first; NULL when it has none. */
+static const char *server_url(const struct server *s, bool tls)
 {
     for (size_t i = 0; i < s->url_count; i++)
-        if (is_https(s->urls[i]) == c->tls)
+        if (url_is_https(s->urls[i]) == tls)
             return s->urls[i];
     return s->url_count ? s->urls[0] : NULL;
+}
+
+static bool any_glob(const struct slice *globs, size_t count, struct slice path)
+{
+    for (size_t i = 0; i < count; i++)
+        if (match_glob(globs[i], path))
+            return true;
+    return false;
+}
+
+/* The scheme that the service wants for this path; without a wish, the listener's. */
+static bool wanted_tls(const struct decide_config *c, const struct decide_service *s,
+                       const struct http_head *h)
+{
+    if (!c->tls)
+        return any_glob(s->https_paths, s->https_count, h->path);
+    return any_glob(s->https_paths, s->https_count, h->path) ||
+           !any_glob(s->http_paths, s->http_count, h->path);
+}
+
+/* Shall the client, who cannot follow a redirect, be forwarded? */
+static bool wants_forward(const struct decide_service *s, const struct http_head *h)
+{
+    for (size_t i = 0; i < s->forward_count; i++)
+        if (match_request(&s->forward[i], h))
+            return true;
+    return false;
 }
 
 /* Does the client ask for JSON before all else? */
@@ -189,8 +157,8 @@ static void add_handoff(const struct decide_config *c, const struct decide_view 
                                     s->handoff_count, h, v->salt, v->now_s, token);
     const char *joint = h->query.at ? "&" HANDOFF_PARAMETER "=" : "?" HANDOFF_PARAMETER "=";
     if (token_len > 0 && len + strlen(joint) + token_len < sizeof(out->location) &&
-        append(out->location, sizeof(out->location), &len, joint, strlen(joint)))
-        (void)append(out->location, sizeof(out->location), &len, token, token_len);
+        url_append(out->location, sizeof(out->location), &len, joint, strlen(joint)))
+        (void)url_append(out->location, sizeof(out->location), &len, token, token_len);
 }
 
 /* A pick for the service. This node's own pair is left out as soon as the store knows it is out. */
@@ -246,39 +214,60 @@ static const char *choose_for(const struct decide_config *c, const struct decide
     return pick(v->roster, &f, s->policy, false, v->chance, out) ? "balanced" : NULL;
 }
 
+/* The servers share the common name: a redirect would come back here. */
+static void decide_shared_name(const struct decide_config *c, const struct decide_view *v,
+                               const struct decide_service *s, struct decision *out)
+{
+    size_t own;
+    if (own_server(c, s->name, &own) && v->healthy[own]) {
+        out->server = own;
+        settle(out, DECIDE_FORWARD, "shared-name");
+    } else {
+        settle(out, DECIDE_NO_SERVER, "shared-name");
+    }
+}
+
+static void forward_to_chosen(const struct decide_config *c, const struct decide_service *s,
+                              const char *url, const char *why, struct decision *out)
+{
+    out->url = url;
+    if (out->chosen.node->self && own_server(c, s->name, &out->server))
+        settle(out, DECIDE_FORWARD, why);
+    else
+        settle(out, DECIDE_RELAY, why);
+}
+
 static void decide_primary(const struct decide_config *c, const struct decide_view *v,
                            const struct http_head *h, const struct decide_service *s,
                            struct decision *out)
 {
     out->service = s->name;
     struct pick_choice choice;
+    bool tls = wanted_tls(c, s, h);
     const char *why = choose_for(c, v, h, s, &choice);
     if (!why) {
         settle(out, DECIDE_NO_SERVER, "nobody-up");
         return;
     }
-    const char *url = server_url(c, choice.server);
+    const char *url = server_url(choice.server, tls);
     if (!url) {
         settle(out, DECIDE_NO_SERVER, "no-url");
         return;
     }
     if (asks_for(c, h, url, true)) {
-        /* The servers share the common name: a redirect would come back here. */
-        size_t own;
-        if (own_server(c, s->name, &own) && v->healthy[own]) {
-            out->server = own;
-            settle(out, DECIDE_FORWARD, "shared-name");
-        } else {
-            settle(out, DECIDE_NO_SERVER, "shared-name");
-        }
+        decide_shared_name(c, v, s, out);
         return;
     }
     out->chosen = choice;
     out->policy = strcmp(why, "balanced") == 0 ? policy_name(s->policy) : NULL;
-    out->status = s->status;
-    out->json = s->json && wants_json(h);
     if (s->visit && s->visit->by == VISIT_COOKIE && c->secret)
         out->visit = s->visit;
+    if (tls == c->tls && wants_forward(s, h)) {
+        forward_to_chosen(c, s, url, why, out);
+        return;
+    }
+    out->status = s->status;
+    out->json = s->json && wants_json(h);
     redirect(h, url, why, out);
     add_handoff(c, v, h, s, out);
 }
@@ -308,7 +297,7 @@ static void to_backup(const struct decide_config *c, const struct decide_view *v
         strcmp(backup, v->self_name) != 0) {
         const struct roster_node *n = roster_find(v->roster, backup);
         const struct server *s = n ? roster_server(n, own->service) : NULL;
-        const char *url = s ? server_url(c, s) : NULL;
+        const char *url = s ? server_url(s, c->tls) : NULL;
         if (url && roster_server_status(n, s) == STATUS_UP && !asks_for(c, h, url, true)) {
             out->service = own->service;
             out->chosen = (struct pick_choice){n, s};
@@ -328,7 +317,7 @@ static const char *asked_url(const struct decide_config *c, const struct http_he
         const char *url = own->urls[u];
         if (asks_for(c, h, url, true))
             return url;
-        if (asks_for(c, h, url, false) && (!found || is_https(url) == c->tls))
+        if (asks_for(c, h, url, false) && (!found || url_is_https(url) == c->tls))
             found = url;
     }
     return found;
@@ -354,6 +343,23 @@ static bool take_handoff(const struct decide_config *c, const struct http_head *
     return true;
 }
 
+/* The page is wanted by the other scheme: it has that of the same server, if there is one. */
+static bool other_scheme(const struct decide_config *c, const struct http_head *h,
+                         const struct decide_service *s, const struct decide_server *own,
+                         struct decision *out)
+{
+    bool tls = wanted_tls(c, s, h);
+    if (tls == c->tls)
+        return false;
+    for (size_t u = 0; u < own->url_count; u++)
+        if (url_is_https(own->urls[u]) == tls) {
+            out->status = s->status;
+            redirect(h, own->urls[u], tls ? "to-https" : "to-http", out);
+            return true;
+        }
+    return false;
+}
+
 static void decide_secondary(const struct decide_config *c, const struct decide_view *v,
                              const struct http_head *h, size_t server, struct decision *out)
 {
@@ -363,10 +369,10 @@ static void decide_secondary(const struct decide_config *c, const struct decide_
     bool handed = s && s->handoff_count > 0 && c->secret && handoff_find(h).at;
     if (handed && v->healthy[server] && take_handoff(c, h, server, out))
         return;
-    if (v->healthy[server])
-        settle(out, DECIDE_FORWARD, "own-server");
-    else
+    if (!v->healthy[server])
         to_backup(c, v, h, &c->servers[server], out);
+    else if (!s || !other_scheme(c, h, s, &c->servers[server], out))
+        settle(out, DECIDE_FORWARD, "own-server");
 }
 
 /* A server of another node: if it is gone any node stands in, else the client is at the wrong door.
@@ -442,6 +448,7 @@ void decide(const struct decide_config *c, const struct decide_view *v, const st
     out->status = 0;
     out->json = false;
     out->visit = NULL;
+    out->url = NULL;
     out->location[0] = '\0';
     if (starts_with(h->path, OWN_PREFIX))
         decide_own_path(h, out);
@@ -449,6 +456,8 @@ void decide(const struct decide_config *c, const struct decide_view *v, const st
         settle(out, DECIDE_BAD, "no-host");
     else if (slice_is(h->method, "CONNECT"))
         settle(out, DECIDE_BAD, "connect");
-    else if (!decide_by_host(c, v, h, true, out) && !decide_by_host(c, v, h, false, out))
+    else if (!decide_by_host(c, v, h, true, out) && !decide_by_host(c, v, h, false, out)) {
         settle(out, DECIDE_MISDIRECTED, "unknown-host");
+        out->status = c->unknown_status;
+    }
 }

@@ -6,6 +6,9 @@
  * gone (its URL: redirect back to the common name), or nothing of that (421). Paths under
  * /.well-known/stead/ are the node's own whatever the Host.
  *
+ * Which scheme a page has may be a wish of the service: a request by the other one is led to the
+ * same server's URL of that scheme, where it has one.
+ *
  * Loops cannot form: the primary picks only servers that are up, and never one whose URL is the URL
  * that was asked for; an own pair that is out is left out at once, before the roster says so;
  * nobody is sent to a common name behind which nobody is up.
@@ -19,6 +22,7 @@
 #include "core/http/http.h"
 #include "core/roster/pick.h"
 #include "role/director/handoff.h"
+#include "role/director/match.h"
 #include "role/director/visit.h"
 
 #define DECIDE_LOCATION_MAX (HTTP_TARGET_MAX + URL_MAX_BYTES + TOKEN_TEXT_MAX + 32)
@@ -33,6 +37,10 @@ struct decide_service {
     const struct visit_rule *visit; /* NULL: every visit is a new one */
     size_t handoff_count;           /* cookies that are handed over to the chosen server; 0: none */
     const char *const *handoff;
+    size_t forward_count; /* requests that match one are forwarded, not redirected */
+    const struct match_rule *forward;
+    size_t https_count, http_count; /* globs of paths that have their scheme; https goes before */
+    const struct slice *https_paths, *http_paths;
 };
 
 /* One of the node's own servers, at the same place here as in the node's entry and in the store. */
@@ -53,6 +61,7 @@ struct decide_config {
     bool tls;                   /* the listener's scheme: redirects stay within it where they can */
     const uint8_t *secret;      /* TOKEN_KEY_BYTES of the farm; NULL when no service needs it */
     const struct buzhash *keys; /* seeded from the farm's key; likewise */
+    int unknown_status;         /* for a Host that no service has; 0: 421 */
 };
 
 /* How the farm stands at this moment. */
@@ -72,6 +81,7 @@ enum decide_verdict {
     DECIDE_METHOD,      /* 405: of the node's own, neither GET nor HEAD */
     DECIDE_REDIRECT,    /* 307 to location */
     DECIDE_FORWARD,     /* to own server number `server` */
+    DECIDE_RELAY,       /* to the chosen server, at its `url`, which is another node's */
     DECIDE_HANDOFF,     /* a token is to be taken by it; then to location, which is without it */
     DECIDE_MISDIRECTED, /* 421 */
     DECIDE_NO_SERVER,   /* 503 with Retry-After */
@@ -87,11 +97,12 @@ struct decision {
     size_t server;                  /* DECIDE_FORWARD, DECIDE_HANDOFF */
     int status;                     /* DECIDE_REDIRECT, DECIDE_HANDOFF */
     bool json;                      /* DECIDE_REDIRECT: the URL in a 200 */
-    const struct visit_rule *visit; /* DECIDE_REDIRECT: a cookie shall name the chosen server */
+    const struct visit_rule *visit; /* a cookie shall name the chosen server */
+    const char *url;                /* of the chosen server: RELAY, and FORWARD when it is chosen */
     char location[DECIDE_LOCATION_MAX]; /* DECIDE_REDIRECT, DECIDE_HANDOFF */
 };
 
-/* The HTTP status of an answer; 0 for DECIDE_FORWARD. */
+/* The HTTP status of an answer; 0 for DECIDE_FORWARD and DECIDE_RELAY. */
 int decide_status(const struct decision *d);
 
 void decide(const struct decide_config *c, const struct decide_view *v, const struct http_head *h,

@@ -33,6 +33,7 @@ static const char *body_of(const struct decision *d)
         return why_bad(d->why);
     case DECIDE_ROSTER:
     case DECIDE_FORWARD:
+    case DECIDE_RELAY:
         break;
     }
     assert(false && "a verdict without a text");

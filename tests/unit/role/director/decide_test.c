@@ -516,6 +516,81 @@ static void test_json_and_other_statuses(void **state)
     assert_false(f->d.json);
 }
 
+/* -- clients that cannot follow, and schemes -- */
+
+static enum decide_verdict ask_raw(struct farm *f, const char *text)
+{
+    struct http_head h;
+    const char *why;
+    assert_true(http_parse_request(text, strlen(text), &h, &why) > 0);
+    decide(&f->config, &f->view, &h, &f->d);
+    return f->d.verdict;
+}
+
+static void test_who_cannot_follow_is_forwarded(void **state)
+{
+    struct farm *f = *state;
+    struct match_rule rules[2];
+    assert_true(match_parse("upgrade", &rules[0]));
+    assert_true(match_parse("method:PROPFIND,REPORT", &rules[1]));
+    struct decide_service shop = services[0];
+    shop.forward = rules;
+    shop.forward_count = 2;
+    f->config.services = &shop;
+    f->config.service_count = 1;
+    assert_int_equal(ask(f, "GET", "/", "shop.example"), DECIDE_REDIRECT);
+    assert_int_equal(ask(f, "REPORT", "/", "shop.example"), DECIDE_FORWARD);
+    assert_int_equal(f->d.server, 0);
+    assert_string_equal(f->d.why, "balanced");
+    assert_int_equal(ask_raw(f, "GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: upgrade\r\n"
+                                "Upgrade: websocket\r\n\r\n"),
+                     DECIDE_FORWARD);
+    f->roster->nodes[0].entry->servers[0].users = 20;
+    assert_int_equal(ask(f, "REPORT", "/", "shop.example"), DECIDE_RELAY);
+    assert_string_equal(f->d.chosen.node->entry->name, "b");
+    assert_string_equal(f->d.url, "http://b.example");
+    assert_int_equal(decide_status(&f->d), 0);
+}
+
+static void test_paths_have_their_scheme(void **state)
+{
+    struct farm *f = *state;
+    static const struct slice https[] = {{"/checkout*", 10}, {"*/login", 7}};
+    static const struct slice http[] = {{"/check*", 7}, {"/", 1}};
+    struct decide_service shop = services[0];
+    shop.https_paths = https;
+    shop.https_count = 2;
+    shop.http_paths = http;
+    shop.http_count = 2;
+    f->config.services = &shop;
+    f->config.service_count = 1;
+    assert_redirect(f, "/checkout/1?x", "shop.example", "https://a.example/checkout/1?x");
+    assert_redirect(f, "/checkout/1?x", "a.example", "https://a.example/checkout/1?x");
+    assert_string_equal(f->d.why, "to-https");
+    assert_int_equal(decide_status(&f->d), 307);
+    assert_redirect(f, "/my/login", "a.example", "https://a.example/my/login");
+    assert_int_equal(ask(f, "GET", "/login/x", "a.example"), DECIDE_FORWARD);
+    f->config.tls = true;
+    assert_int_equal(ask(f, "GET", "/checkout/1", "a.example"), DECIDE_FORWARD);
+    assert_int_equal(ask(f, "GET", "/cart", "a.example"), DECIDE_FORWARD); /* no wish */
+    assert_redirect(f, "/check", "a.example", "http://a.example/check");
+    assert_string_equal(f->d.why, "to-http");
+    f->own.url_count = 1; /* no http URL */
+    assert_int_equal(ask(f, "GET", "/check", "a.example"), DECIDE_FORWARD);
+}
+
+static void test_an_unknown_host_may_be_404(void **state)
+{
+    struct farm *f = *state;
+    assert_int_equal(ask(f, "GET", "/", "nobody.example"), DECIDE_MISDIRECTED);
+    assert_int_equal(decide_status(&f->d), 421);
+    f->config.unknown_status = 404;
+    assert_int_equal(ask(f, "GET", "/", "nobody.example"), DECIDE_MISDIRECTED);
+    assert_int_equal(decide_status(&f->d), 404);
+    assert_int_equal(ask(f, "GET", "/", "b.example"), DECIDE_MISDIRECTED);
+    assert_int_equal(decide_status(&f->d), 421); /* another door knows it */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -542,6 +617,9 @@ int main(void)
         T(test_a_key_leads_to_one_server),
         T(test_a_client_is_handed_over),
         T(test_json_and_other_statuses),
+        cmocka_unit_test_setup_teardown(test_who_cannot_follow_is_forwarded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_paths_have_their_scheme, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_unknown_host_may_be_404, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
