@@ -1,4 +1,5 @@
-/* stead why: the reasons of what stead does. why_pick.c: of a client's choice. */
+/* stead why: the reasons of what stead does. why_pick.c: of a client's choice;
+ * why_redirect.c: of a node's. */
 #include "cli/why.h"
 #include "cli/cli.h"
 
@@ -9,7 +10,11 @@ static const char help[] =
     "usage: stead why pick [OPTION...] URL\n"
     "Picks a server as 'stead pick' does, and says which servers were considered, with which\n"
     "counts, and why this one was chosen and the others were not.\n\n" WHY_PICK_HELP
-    "  --json             all of it as JSON\n";
+    "  --json             all of it as JSON\n"
+    "\n"
+    "usage: stead why redirect [--admin WHERE | -c FILE] [--json] ID\n"
+    "Says what a node decided about a request, and why. ID is the X-Request-Id of the answer, and\n"
+    "id= in the access log; behind its @ stands the node to be asked.\n";
 
 int verb_why(int argc, char **argv)
 {
@@ -20,6 +25,12 @@ int verb_why(int argc, char **argv)
             return EXIT_DONE;
         argv[1] = argv[0]; /* so that mistakes are told of 'stead why' */
         return why_pick(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "redirect") == 0) {
+        if (cli_wants_help(argc - 1, argv + 1, help))
+            return EXIT_DONE;
+        argv[1] = argv[0];
+        return why_redirect(argc - 1, argv + 1);
     }
     if (argc > 1 && argv[1][0] == '-')
         fprintf(stderr,

@@ -7,5 +7,6 @@
 #define WHY_PICK_HELP PICK_HELP
 
 int why_pick(int argc, char **argv);
+int why_redirect(int argc, char **argv);
 
 #endif

@@ -95,6 +95,7 @@ static struct admin_director copy_director(const struct director_counters *d)
                                    .handoffs_taken = d->handoffs_taken,
                                    .handoffs_refused = d->handoffs_refused,
                                    .forwarded = d->verdicts[DECIDE_FORWARD],
+                                   .relayed = d->verdicts[DECIDE_RELAY],
                                    .misdirected = d->verdicts[DECIDE_MISDIRECTED],
                                    .no_server = d->verdicts[DECIDE_NO_SERVER],
                                    .bad = d->verdicts[DECIDE_BAD],
@@ -235,6 +236,16 @@ static bool ordered(void *context, uint64_t id, struct ordered *out)
     return commands_fetch(&f->mesh->commands, id, out);
 }
 
+static char *decision(void *context, const char *id)
+{
+    struct admin_feed *f = context;
+    struct journal_entry e;
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        if (f->shared->journals[i] && journal_find(f->shared->journals[i], id, &e))
+            return journal_json(&e, f->config->node.name);
+    return NULL;
+}
+
 struct admin_source admin_feed_source(struct admin_feed *f)
 {
     return (struct admin_source){.context = f,
@@ -242,5 +253,6 @@ struct admin_source admin_feed_source(struct admin_feed *f)
                                  .roster = roster,
                                  .order = order,
                                  .ordered = ordered,
+                                 .decision = decision,
                                  .node = f->config->node.name};
 }

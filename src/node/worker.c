@@ -84,6 +84,9 @@ int shared_open(struct shared *s)
         s->handoffs = handoff_once_new();
     if (!s->rosters.feed || (decide_setup_hands_over(s->config) && !s->handoffs))
         return STEAD_E_NOMEM;
+    for (unsigned i = 0; s->config->public.listen.family && i < s->config->top.workers; i++)
+        if (!(s->journals[i] = journal_new()))
+            return STEAD_E_NOMEM;
     if (s->config->dns.listen.count == 0)
         return STEAD_OK;
     s->book = name_book_new(&s->names, s->store);
@@ -103,6 +106,10 @@ void shared_close(struct shared *s)
     watch_feed_free(s->rosters.feed);
     handoff_once_free(s->handoffs);
     s->handoffs = NULL;
+    for (unsigned i = 0; i < WORKERS_MAX; i++) {
+        journal_free(s->journals[i]);
+        s->journals[i] = NULL;
+    }
     s->book = NULL;
     s->rosters.feed = NULL;
 }
@@ -158,6 +165,7 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
                                 .decide = &s->decide.config,
                                 .handoffs = s->handoffs,
                                 .forwards = s->forwards,
+                                .journal = s->journals[w->index],
                                 .rosters = s->rosters,
                                 .counters = &s->director};
     http_limits_default(&c.http);

@@ -20,7 +20,8 @@ struct shared {
     int *agent_fds; /* of the setup */
     struct descriptors descriptors;
     struct decide_setup decide;
-    struct handoff_once *handoffs; /* NULL when no service hands over */
+    struct handoff_once *handoffs;         /* NULL when no service hands over */
+    struct journal *journals[WORKERS_MAX]; /* by worker; NULL without a public listener */
     struct addr forwards[ENTRY_SERVERS_MAX];
     struct health_check checks[ENTRY_SERVERS_MAX];
     char check_hosts[ENTRY_SERVERS_MAX][CONFIG_TEXT_MAX];

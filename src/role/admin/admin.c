@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define NO_STORE "Cache-Control: no-store\r\n"
+#define ADMIN_ID_MAX 128
 
 /* One listening descriptor. The request's server tells whether it may change anything. */
 struct door {
@@ -168,15 +169,32 @@ static void answer_progress(struct door *d, struct http_request *r)
     give_order(d, r, ORDER_TELL);
 }
 
+static void answer_decision(struct door *d, struct http_request *r)
+{
+    char id[ADMIN_ID_MAX];
+    const struct admin_source *source = &d->admin->source;
+    if (ask_parameter(http_request_head(r)->query, "id", id, sizeof id) != 1 || *id == '\0') {
+        http_reply_error(r, 400, "INVAL", "id=ID, as in X-Request-Id and in the log");
+        return;
+    }
+    char *text = source->decision(source->context, id);
+    if (text)
+        http_reply(r, 200, "application/json", NO_STORE, text, strlen(text));
+    else
+        http_reply_error(r, 404, "NOT_FOUND", "this node does not remember that request");
+    free(text);
+}
+
 static const struct {
     const char *path, *method;
     void (*answer)(struct door *d, struct http_request *r);
 } pages[] = {
-    {"/livez", "GET", answer_livez},         {"/readyz", "GET", answer_readyz},
-    {"/metrics", "GET", answer_metrics},     {"/v1/status", "GET", answer_status},
-    {"/v1/roster", "GET", answer_roster},    {"/v1/drain", "POST", answer_drain},
-    {"/v1/undrain", "POST", answer_undrain}, {"/v1/maint", "POST", answer_maint},
-    {"/v1/unmaint", "POST", answer_unmaint}, {"/v1/progress", "GET", answer_progress},
+    {"/livez", "GET", answer_livez},          {"/readyz", "GET", answer_readyz},
+    {"/metrics", "GET", answer_metrics},      {"/v1/status", "GET", answer_status},
+    {"/v1/roster", "GET", answer_roster},     {"/v1/drain", "POST", answer_drain},
+    {"/v1/undrain", "POST", answer_undrain},  {"/v1/maint", "POST", answer_maint},
+    {"/v1/unmaint", "POST", answer_unmaint},  {"/v1/progress", "GET", answer_progress},
+    {"/v1/decision", "GET", answer_decision},
 };
 
 static void refuse_method(struct http_request *r, const char *method)
@@ -209,7 +227,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     }
     http_reply_error(r, 404, "NOT_FOUND",
                      "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
-                     "/v1/drain, /v1/undrain, /v1/maint and /v1/unmaint");
+                     "/v1/decision, /v1/drain, /v1/undrain, /v1/maint and /v1/unmaint");
     return HTTP_ANSWERED;
 }
 

@@ -53,7 +53,7 @@ struct admin_cache {
 
 struct admin_director {
     uint64_t returned, handoffs, handoffs_taken, handoffs_refused;
-    uint64_t roster, not_found, method, redirected, forwarded, misdirected, no_server, bad,
+    uint64_t roster, not_found, method, redirected, forwarded, relayed, misdirected, no_server, bad,
         not_modified, denied, rendered;
     uint64_t watchers, watchers_opened, watchers_refused, watchers_resumed, watchers_skipped,
         watchers_dropped, events, moves;
@@ -105,6 +105,8 @@ struct admin_source {
      * later, once: true when it has come, which it does in bounded time. */
     uint64_t (*order)(void *context, const char *server, enum order_verb verb, bool force);
     bool (*ordered)(void *context, uint64_t id, struct ordered *out);
+    /* What is known of the request of that id, as JSON, freed with free(); NULL: nothing. */
+    char *(*decision)(void *context, const char *id);
     const char *node; /* its name */
 };
 

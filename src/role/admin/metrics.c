@@ -283,6 +283,7 @@ static const struct metric metrics[] = {
         "Requests at the public door by what was done."),
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"handoff\"", director.handoffs, ""),
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"forward\"", director.forwarded, ""),
+    ROW(COUNTER, "stead_director_requests_total", "verdict=\"relay\"", director.relayed, ""),
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"roster\"", director.roster, ""),
     ROW(COUNTER, "stead_director_requests_total", "verdict=\"misdirected\"", director.misdirected,
         ""),

@@ -1,4 +1,4 @@
-/* director.c - from requests to decisions to what is done about them, with the access log. */
+/* director.c - from requests to decisions to what is done about them. */
 #include "role/director/director.h"
 
 #include "base/log.h"
@@ -65,7 +65,7 @@ static void decide_now(struct director *d, const struct roster *roster, const st
 /* A token that was taken before, or is none of this server's, gives nothing; the client goes on
  * without it. */
 static void take_handoff(struct director *d, const struct http_head *h, const struct decision *n,
-                         char out[REPLY_COOKIES_MAX])
+                         char *out)
 {
     struct handoff taken;
     int64_t now_s = time(NULL);
@@ -81,10 +81,11 @@ static void take_handoff(struct director *d, const struct http_head *h, const st
         d->config.counters->handoffs_refused++;
 }
 
-static void make_cookies(struct director *d, const struct http_head *h, const struct decision *n,
-                         char out[REPLY_COOKIES_MAX])
+/* What an answer has beside its own headers: the names of the request, and cookies. */
+static void make_lines(struct director *d, const struct http_head *h, const struct decision *n,
+                       const struct mark *mark, char lines[REPLY_LINES_MAX])
 {
-    out[0] = '\0';
+    char *out = lines + mark_lines(mark, lines);
     if (n->verdict == DECIDE_HANDOFF)
         take_handoff(d, h, n, out);
     else if (n->verdict == DECIDE_REDIRECT && n->visit)
@@ -92,30 +93,12 @@ static void make_cookies(struct director *d, const struct http_head *h, const st
                            n->chosen.node->entry->name, time(NULL), out);
 }
 
-static void log_decision(const struct decision *n, const struct http_head *h,
-                         const struct addr *client)
+/* By which name it is found again; kept, logged. */
+static void note(struct director *d, const struct decision *n, const struct http_head *h,
+                 const struct addr *client, struct mark *mark)
 {
-    char ip[ADDR_TEXT_MAX], method[32], host[300], path[256];
-    if (!log_wants(LOG_INFO))
-        return;
-    log_quote(h->method.at, h->method.len, method, sizeof(method));
-    log_quote(h->host.at, h->host.len, host, sizeof(host));
-    log_quote(h->path.at, h->path.len, path, sizeof(path));
-    addr_format(client, ip);
-    const char *service = n->service ? n->service : "-";
-    if (n->verdict == DECIDE_REDIRECT)
-        log_info("redirect",
-                 "client=%s method=%s host=%s path=%s service=%s server=%s policy=%s why=%s "
-                 "users=%u",
-                 ip, method, host, path, service,
-                 n->chosen.node ? n->chosen.node->entry->name : "-", n->policy ? n->policy : "-",
-                 n->why, n->chosen.server ? n->chosen.server->users : 0);
-    else if (n->verdict == DECIDE_FORWARD)
-        log_info("forward", "client=%s method=%s host=%s path=%s service=%s why=%s", ip, method,
-                 host, path, service, n->why);
-    else
-        log_info("answer", "client=%s method=%s host=%s path=%s service=%s status=%d why=%s", ip,
-                 method, host, path, service, decide_status(n), n->why);
+    mark_make(h, d->config.self_name, rng_u64(&d->rng), mark);
+    journal_note(d->config.journal, n, h, client, mark, d->roster, time(NULL));
 }
 
 /* -- after a tunnel that did not come about -- */
@@ -139,9 +122,13 @@ static void answer_failed(struct director *d, const struct visit *v, struct stre
         n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
     if (n.verdict != DECIDE_REDIRECT && n.verdict != DECIDE_NO_SERVER)
         n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
-    if (parsed)
-        log_decision(&n, &h, &v->client);
-    reply_make(&n, "", &r);
+    char lines[REPLY_LINES_MAX] = "";
+    struct mark mark;
+    if (parsed) {
+        note(d, &n, &h, &v->client, &mark);
+        (void)mark_lines(&mark, lines);
+    }
+    reply_make(&n, lines, &r);
     size_t raw_len = reply_raw(&r, parsed && slice_is(h.method, "HEAD"), time(NULL), raw);
     answer_last(d->answers, client, raw, raw_len);
 }
@@ -246,15 +233,18 @@ static enum http_verdict on_request(void *context, struct http_request *r, const
         return HTTP_ANSWERED;
     }
     decide_now(d, d->roster, http_request_head(r), NOT_FAILED, &n);
-    log_decision(&n, http_request_head(r), http_request_peer(r));
     if (n.verdict == DECIDE_ROSTER) {
         roster_answer(d->rosters, r, d->roster);
-    } else if (n.verdict == DECIDE_FORWARD) {
+        return HTTP_ANSWERED;
+    }
+    struct mark mark;
+    note(d, &n, http_request_head(r), http_request_peer(r), &mark);
+    if (n.verdict == DECIDE_FORWARD) {
         forward(d, r, &n);
     } else {
-        char cookies[REPLY_COOKIES_MAX];
-        make_cookies(d, http_request_head(r), &n, cookies);
-        reply_make(&n, cookies, &reply);
+        char lines[REPLY_LINES_MAX];
+        make_lines(d, http_request_head(r), &n, &mark, lines);
+        reply_make(&n, lines, &reply);
         http_reply(r, reply.status, reply.type, reply.headers, reply.body, strlen(reply.body));
     }
     return HTTP_ANSWERED;

@@ -15,6 +15,7 @@
 #include "role/director/decide.h"
 #include "role/director/forward.h"
 #include "role/director/handoff_once.h"
+#include "role/director/journal.h"
 #include "role/director/roster_answer.h"
 #include "store/store.h"
 
@@ -40,6 +41,7 @@ struct director_config {
         *decide;                   /* with all it points to: stays until director_close is done */
     struct handoff_once *handoffs; /* which tokens were taken: the node's; NULL: none are made */
     const struct addr *forwards;   /* of the real servers, as many as decide->servers */
+    struct journal *journal;       /* this worker's */
     struct roster_rules rosters;
     struct http_limits http;
     struct forward_limits forward;

@@ -65,7 +65,7 @@ static void put_json(const struct decision *d, struct reply *out)
     out->type = "application/json";
 }
 
-void reply_make(const struct decision *d, const char *cookies, struct reply *out)
+void reply_make(const struct decision *d, const char *lines, struct reply *out)
 {
     const char *more = "";
     out->status = decide_status(d);
@@ -87,7 +87,7 @@ void reply_make(const struct decision *d, const char *cookies, struct reply *out
         at = stpcpy(at, d->location);
         at = stpcpy(at, "\r\n");
     }
-    at = stpcpy(at, cookies);
+    at = stpcpy(at, lines);
     at = stpcpy(at, more);
     at = stpcpy(at, "Cache-Control: no-store\r\n");
     assert(at < out->headers + sizeof(out->headers));

@@ -162,8 +162,10 @@ static void numbers_stand_under_their_names(void **state)
         "\nstead_server_users{server=\"web1\",service=\"we\\\"ird\\\\\"} 45\n",
         "\nstead_server_weight{server=\"web1\",service=\"we\\\"ird\\\\\"} 75\n",
         "\nstead_server_users_stale{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} 1\n",
-        "\nstead_server_users_age_seconds{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} 20.5\n",
-        "\nstead_server_load_ratio{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} 0.42\n",
+        "\nstead_server_users_age_seconds{server=\"web1\",service=\"we\\\"ird\\\\\",from="
+        "\"report\"} 20.5\n",
+        "\nstead_server_load_ratio{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} "
+        "0.42\n",
         "\nstead_agent_asked_total{result=\"malformed\"} 6\n",
         "\nstead_server_healthy{server=\"web1\",service=\"we\\\"ird\\\\\"} 1\n",
     };
@@ -267,11 +269,17 @@ static bool ordered(void *context, uint64_t id, struct ordered *out)
     return strcmp(b->server, "silent") != 0 && atomic_fetch_sub(&b->looks, 1) <= 0;
 }
 
+static char *decision(void *context, const char *id)
+{
+    (void)context;
+    return strcmp(id, "abc@web1") == 0 ? strdup("{\"id\": \"abc@web1\"}") : NULL;
+}
+
 static void open_bench(struct bench *b)
 {
     memset(b, 0, sizeof *b);
     b->ordered = -1;
-    struct admin_config c = {.source = {b, collect, get_roster, order, ordered, "web1"}};
+    struct admin_config c = {.source = {b, collect, get_roster, order, ordered, decision, "web1"}};
     snprintf(b->dir, sizeof b->dir, "/tmp/stead-admin-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
     snprintf(b->path, sizeof b->path, "%s/s", b->dir);
@@ -378,6 +386,9 @@ static void only_the_unix_socket_drains(void **state)
     assert_int_equal(ask(&b, false, "POST /v1/unmaint"), 403);
     assert_int_equal(b.ordered, -1);
     assert_int_equal(ask(&b, false, "GET /v1/progress"), 200);
+    assert_int_equal(ask(&b, false, "GET /v1/decision?id=abc%40web1"), 200);
+    assert_int_equal(ask(&b, false, "GET /v1/decision?id=abd%40web1"), 404);
+    assert_int_equal(ask(&b, false, "GET /v1/decision"), 400);
     assert_int_equal(ask(&b, true, "POST /v1/drain"), 200);
     assert_int_equal(b.ordered, ORDER_DRAIN);
     assert_string_equal(b.server, "web1");

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ struct rig {
     struct store *store;
     struct director_counters counters;
     struct director *director;
+    struct journal *journal;
     struct decide_server own;
     struct decide_config decide;
     struct addr at, forward;
@@ -152,6 +154,7 @@ static void open_director(struct rig *r, uint32_t tunnels_max)
                                 .self_name = "a",
                                 .decide = &r->decide,
                                 .forwards = &r->forward,
+                                .journal = r->journal,
                                 .counters = &r->counters};
     http_limits_default(&c.http);
     forward_limits_default(&c.forward);
@@ -169,6 +172,8 @@ static int setup(void **state)
     assert_int_equal(uv_loop_init(&r->loop), 0);
     r->store = make_store();
     assert_non_null(r->store);
+    r->journal = journal_new();
+    assert_non_null(r->journal);
     store_set_healthy(r->store, 0, true);
     set_roster(r, 7, STATUS_UP);
     r->own = (struct decide_server){"shop", 1, {"http://a.example"}, "primary"};
@@ -207,6 +212,7 @@ static int teardown(void **state)
     assert_int_equal(uv_loop_close(&r->loop), 0);
     assert_int_equal(store_users(r->store, 0), 0);
     store_free(r->store);
+    journal_free(r->journal);
     if (r->backend.listener >= 0)
         stop_backend(r);
     for (size_t i = 0; i < r->backend.count; i++)
@@ -503,6 +509,34 @@ static void test_closing_with_clients(void **state)
     open_director(r, 1);
 }
 
+static void test_a_redirect_is_found_again(void **state)
+{
+    struct rig *r = *state;
+    struct journal_entry e;
+    ask(r, "GET /cart?secret=1 HTTP/1.1\r\nHost: shop.example\r\nX-Request-Id: order-7\r\n"
+           "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n");
+    assert_non_null(strstr(r->answer, "\r\nX-Request-Id: order-7\r\n"));
+    assert_non_null(strstr(r->answer, "\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+    assert_null(strstr(r->answer, "00f067aa0ba902b7"));
+    assert_true(journal_find(r->journal, "order-7", &e));
+    assert_string_equal(e.verdict, "redirect");
+    assert_string_equal(e.path, "/cart");
+    assert_string_equal(e.server, "a");
+    assert_int_equal(e.status, 307);
+    assert_int_equal(e.revision, 7);
+    char *json = journal_json(&e, "a");
+    assert_non_null(strstr(json, "\"why\": \"balanced\""));
+    free(json);
+    assert_false(journal_find(r->journal, "order-8", &e));
+    ask(r, "GET / HTTP/1.1\r\nHost: shop.example\r\nX-Request-Id: a b\r\n\r\n");
+    char *made = strstr(r->answer, "\r\nX-Request-Id: ");
+    assert_non_null(made);
+    made += strlen("\r\nX-Request-Id: ");
+    made[strcspn(made, "\r")] = '\0';
+    assert_string_equal(made + 16, "@a");
+    assert_true(journal_find(r->journal, made, &e));
+}
+
 static void test_opening_without_memory_leaves_the_descriptor(void **state)
 {
     struct rig *r = *state;
@@ -514,6 +548,7 @@ static void test_opening_without_memory_leaves_the_descriptor(void **state)
                                 .self_name = "a",
                                 .decide = &r->decide,
                                 .forwards = &r->forward,
+                                .journal = r->journal,
                                 .counters = &r->counters};
     for (unsigned n = 1; n <= 5; n++) {
         mem_fail_after(n);
@@ -541,6 +576,7 @@ int main(void)
         T(test_before_the_first_roster),
         T(test_lack_of_memory_is_answered),
         T(test_closing_with_clients),
+        T(test_a_redirect_is_found_again),
         T(test_opening_without_memory_leaves_the_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
