@@ -90,6 +90,7 @@ static struct admin_director copy_director(const struct director_counters *d)
                                    .not_found = d->verdicts[DECIDE_NOT_FOUND],
                                    .method = d->verdicts[DECIDE_METHOD],
                                    .redirected = d->verdicts[DECIDE_REDIRECT],
+                                   .warmed = d->warmed,
                                    .handoffs = d->verdicts[DECIDE_HANDOFF],
                                    .returned = d->returned,
                                    .handoffs_taken = d->handoffs_taken,

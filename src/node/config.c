@@ -421,6 +421,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
         else
             extract_server(sec, &c->servers[c->server_count++]);
     }
+    extract_sessions(only_section(cfg, "sessions"), &c->sessions);
     for (unsigned i = 0; i < cfg_size(cfg, "service"); i++) {
         sec = cfg_getnsec(cfg, "service", i);
         if (c->service_count == CONFIG_SERVICES_MAX) {
@@ -430,7 +431,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
         struct service_section *s = &c->services[c->service_count++];
         set_title(sec, "service", s->id, sizeof(s->id));
         extract(sec, "service", s);
-        const char *wrong = decide_setup_mistake(s);
+        const char *wrong = decide_setup_mistake(s, &c->sessions.kinds);
         if (wrong)
             mistake(sec, "service \"%s\": %s", s->id, wrong);
     }
@@ -441,7 +442,6 @@ static void extract_all(cfg_t *cfg, struct config *c)
         else
             extract(sec, "agent", &c->agents[c->agent_count++]);
     }
-    extract_sessions(only_section(cfg, "sessions"), &c->sessions);
     extract_cache(cfg, "memcached", &c->memcached, c);
     extract_cache(cfg, "redis", &c->redis, c);
     if ((sec = only_section(cfg, "public")))

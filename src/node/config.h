@@ -118,6 +118,7 @@ struct service_section {
     uint32_t affinity_life_ms;
     struct strings handoff; /* names of cookies */
     struct strings forward_when, https_paths, http_paths;
+    struct strings warm; /* each COOKIE=KIND[:PREFIX] */
 };
 
 enum exposure { EXPOSURE_AUTO, EXPOSURE_OPEN, EXPOSURE_COARSE, EXPOSURE_AUTHENTICATED };

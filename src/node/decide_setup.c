@@ -28,7 +28,7 @@ static bool globs_valid(const struct strings *globs)
     return true;
 }
 
-const char *decide_setup_mistake(const struct service_section *s)
+const char *decide_setup_mistake(const struct service_section *s, const struct kinds *kinds)
 {
     struct visit_rule r;
     if (!visit_parse(s->affinity, &r))
@@ -43,6 +43,10 @@ const char *decide_setup_mistake(const struct service_section *s)
         if (!match_parse(s->forward_when.text[i], &m))
             return "forward-when: it is all, upgrade, method:A,B, path:GLOB, header:NAME=GLOB or "
                    "user-agent:GLOB";
+    struct warm_rule w;
+    for (size_t i = 0; i < s->warm.count; i++)
+        if (!warm_parse(s->warm.text[i], kinds, &w))
+            return "warm: it is a list of COOKIE=KIND or COOKIE=KIND:PREFIX";
     if (!globs_valid(&s->https_paths))
         return "https-paths: each begins with / or *";
     if (!globs_valid(&s->http_paths))
@@ -65,20 +69,26 @@ static size_t set_globs(struct slice *to, const struct strings *from)
     return from->count;
 }
 
-static void set_rules(struct decide_setup *s, size_t i, const struct service_section *from)
+static void set_rules(struct decide_setup *s, size_t i, const struct service_section *from,
+                      const struct kinds *kinds)
 {
     struct decide_service *to = &s->services[i];
     for (size_t k = 0; k < from->forward_when.count; k++)
         (void)match_parse(from->forward_when.text[k], &s->forwards[i][k]);
     to->forward = s->forwards[i];
     to->forward_count = from->forward_when.count;
+    for (size_t k = 0; k < from->warm.count; k++)
+        (void)warm_parse(from->warm.text[k], kinds, &s->warms[i][k]);
+    to->warm = s->warms[i];
+    to->warm_count = from->warm.count;
     to->https_paths = s->https_paths[i];
     to->https_count = set_globs(s->https_paths[i], &from->https_paths);
     to->http_paths = s->http_paths[i];
     to->http_count = set_globs(s->http_paths[i], &from->http_paths);
 }
 
-static void set_service(struct decide_setup *s, size_t i, const struct service_section *from)
+static void set_service(struct decide_setup *s, size_t i, const struct service_section *from,
+                        const struct kinds *kinds)
 {
     struct visit_rule *v = &s->visits[i];
     *v = (struct visit_rule){.life_s = from->affinity_life_ms / 1000,
@@ -95,7 +105,7 @@ static void set_service(struct decide_setup *s, size_t i, const struct service_s
                                              .visit = v->by != VISIT_NONE ? v : NULL,
                                              .handoff_count = from->handoff.count,
                                              .handoff = s->handoffs[i]};
-    set_rules(s, i, from);
+    set_rules(s, i, from, kinds);
 }
 
 static void set_server(struct decide_server *to, const struct server_section *from)
@@ -114,7 +124,7 @@ void decide_setup(struct decide_setup *s, const struct config *c,
     memcpy(s->secret, token_key, sizeof(s->secret));
     buzhash_init(&s->keys, visit_key);
     for (size_t i = 0; i < c->service_count; i++) {
-        set_service(s, i, &c->services[i]);
+        set_service(s, i, &c->services[i], &c->sessions.kinds);
         needed |= s->services[i].visit != NULL;
     }
     for (size_t i = 0; i < c->server_count; i++)

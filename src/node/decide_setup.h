@@ -13,6 +13,7 @@ struct decide_setup {
     struct visit_rule visits[CONFIG_SERVICES_MAX];
     const char *handoffs[CONFIG_SERVICES_MAX][HANDOFF_COOKIES_MAX];
     struct match_rule forwards[CONFIG_SERVICES_MAX][CONFIG_STRINGS_MAX];
+    struct warm_rule warms[CONFIG_SERVICES_MAX][CONFIG_STRINGS_MAX];
     struct slice https_paths[CONFIG_SERVICES_MAX][CONFIG_STRINGS_MAX];
     struct slice http_paths[CONFIG_SERVICES_MAX][CONFIG_STRINGS_MAX];
     uint8_t secret[TOKEN_KEY_BYTES];
@@ -23,7 +24,7 @@ struct decide_setup {
 void decide_setup(struct decide_setup *s, const struct config *c,
                   const uint8_t token_key[TOKEN_KEY_BYTES], const uint8_t visit_key[32]);
 /* NULL, or what is wrong with a service's rules. */
-const char *decide_setup_mistake(const struct service_section *s);
+const char *decide_setup_mistake(const struct service_section *s, const struct kinds *kinds);
 /* Does any service hand clients over? */
 bool decide_setup_hands_over(const struct config *c);
 

@@ -300,6 +300,9 @@ const struct setting settings[] = {
         "Requests that the primary forwards to the chosen server instead of redirecting: all, "
         "upgrade (WebSocket), method:A,B, path:GLOB, header:NAME=GLOB or user-agent:GLOB; one that "
         "matches is enough."),
+    ROW("service", "warm", SETTING_TEXTS, "", 0, 0, NULL, service_section, warm,
+        "Records that are sent to the chosen server before its client gets there: COOKIE=KIND or "
+        "COOKIE=KIND:PREFIX, where the key is the prefix and the cookie's value."),
     ROW("service", "https-paths", SETTING_TEXTS, "", 0, 0, NULL, service_section, https_paths,
         "Paths, with * for any text, that are led to the same server's https URL when they are "
         "asked for by http."),

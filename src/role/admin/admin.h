@@ -52,7 +52,7 @@ struct admin_cache {
 };
 
 struct admin_director {
-    uint64_t returned, handoffs, handoffs_taken, handoffs_refused;
+    uint64_t returned, warmed, handoffs, handoffs_taken, handoffs_refused;
     uint64_t roster, not_found, method, redirected, forwarded, relayed, misdirected, no_server, bad,
         not_modified, denied, rendered;
     uint64_t watchers, watchers_opened, watchers_refused, watchers_resumed, watchers_skipped,

@@ -233,6 +233,8 @@ static const struct metric metrics[] = {
 
     ROW(COUNTER, "stead_director_returns_total", NULL, director.returned,
         "Redirects of clients to the server that they had."),
+    ROW(COUNTER, "stead_director_warmed_total", NULL, director.warmed,
+        "Clients whose records were sent to the chosen server before them."),
     ROW(COUNTER, "stead_director_handoffs_total", "result=\"taken\"", director.handoffs_taken,
         "Tokens of clients that were handed over."),
     ROW(COUNTER, "stead_director_handoffs_total", "result=\"refused\"", director.handoffs_refused,

@@ -260,6 +260,7 @@ static void decide_primary(const struct decide_config *c, const struct decide_vi
     }
     out->chosen = choice;
     out->policy = strcmp(why, "balanced") == 0 ? policy_name(s->policy) : NULL;
+    out->warm = s->warm_count ? s : NULL;
     if (s->visit && s->visit->by == VISIT_COOKIE && c->secret)
         out->visit = s->visit;
     if (tls == c->tls && wants_forward(s, h)) {
@@ -449,6 +450,7 @@ void decide(const struct decide_config *c, const struct decide_view *v, const st
     out->json = false;
     out->visit = NULL;
     out->url = NULL;
+    out->warm = NULL;
     out->location[0] = '\0';
     if (starts_with(h->path, OWN_PREFIX))
         decide_own_path(h, out);

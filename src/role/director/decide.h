@@ -24,6 +24,7 @@
 #include "role/director/handoff.h"
 #include "role/director/match.h"
 #include "role/director/visit.h"
+#include "role/director/warm.h"
 
 #define DECIDE_LOCATION_MAX (HTTP_TARGET_MAX + URL_MAX_BYTES + TOKEN_TEXT_MAX + 32)
 #define DECIDE_RETRY_AFTER_S 2
@@ -39,6 +40,8 @@ struct decide_service {
     const char *const *handoff;
     size_t forward_count; /* requests that match one are forwarded, not redirected */
     const struct match_rule *forward;
+    size_t warm_count; /* records that go to the chosen server before its client does */
+    const struct warm_rule *warm;
     size_t https_count, http_count; /* globs of paths that have their scheme; https goes before */
     const struct slice *https_paths, *http_paths;
 };
@@ -98,7 +101,8 @@ struct decision {
     int status;                     /* DECIDE_REDIRECT, DECIDE_HANDOFF */
     bool json;                      /* DECIDE_REDIRECT: the URL in a 200 */
     const struct visit_rule *visit; /* a cookie shall name the chosen server */
-    const char *url;                /* of the chosen server: RELAY, and FORWARD when it is chosen */
+    const struct decide_service *warm; /* whose records shall be at the chosen server; or NULL */
+    const char *url; /* of the chosen server: RELAY, and FORWARD when it is chosen */
     char location[DECIDE_LOCATION_MAX]; /* DECIDE_REDIRECT, DECIDE_HANDOFF */
 };
 

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #define NOT_FAILED SIZE_MAX
+#define WARM_KEYS_MAX 8
 
 struct director {
     struct director_config config;
@@ -217,6 +218,18 @@ static void forward(struct director *d, struct http_request *r, const struct dec
     mem_free(v);
 }
 
+/* The session's records go where its client is sent, and are there before it: a push is one
+ * datagram, the client has a round trip and a connection before it. */
+static void warm(struct director *d, const struct http_head *h, const struct decision *n)
+{
+    struct key keys[WARM_KEYS_MAX];
+    size_t count = n->warm->warm_count < WARM_KEYS_MAX ? n->warm->warm_count : WARM_KEYS_MAX;
+    count = warm_keys(n->warm->warm, count, h, keys);
+    if (count > 0 && store_push(d->config.store, keys, count, n->chosen.node->entry->name,
+                                io_now_ns()) == STEAD_OK)
+        d->config.counters->warmed++;
+}
+
 /* -- requests -- */
 
 static enum http_verdict on_request(void *context, struct http_request *r, const char *body,
@@ -239,6 +252,8 @@ static enum http_verdict on_request(void *context, struct http_request *r, const
     }
     struct mark mark;
     note(d, &n, http_request_head(r), http_request_peer(r), &mark);
+    if (n.warm)
+        warm(d, http_request_head(r), &n);
     if (n.verdict == DECIDE_FORWARD) {
         forward(d, r, &n);
     } else {

@@ -27,6 +27,7 @@ struct director_counters {
     struct forward_counters forward;
     atomic_uint_fast64_t verdicts[DIRECTOR_VERDICTS]; /* by enum decide_verdict */
     atomic_uint_fast64_t returned; /* redirects to the server that the client had */
+    atomic_uint_fast64_t warmed;   /* clients whose records were sent before them */
     atomic_uint_fast64_t handoffs_taken, handoffs_refused; /* tokens */
     struct roster_counters roster;
     atomic_uint_fast64_t answers_dropped; /* clients whose tunnel failed, closed without a word */
