@@ -145,7 +145,8 @@ void contact_become(struct contact *c, enum presence p, uint64_t now_ns)
     c->presence = p;
     c->since_ns = now_ns;
     c->doubt_stamp = 0;
-    c->dormant = false;
+    c->muted_ns = 0;
+    c->dormant = c->deaf = false;
 }
 
 void contact_count_out(struct contact *c, enum presence p, uint64_t now_ns)

@@ -39,7 +39,11 @@ struct contact {
     bool superseded; /* left, and a newer incarnation of the node is known */
     uint64_t heard_ns;
     uint64_t since_ns; /* when presence became what it is */
-    uint64_t stamp;    /* its greatest, 0 while counted out */
+    uint64_t stamp;    /* its greatest, 0 when it is counted out */
+    uint64_t seen;     /* its greatest of all */
+    uint64_t saw_ns;   /* when this node last sent what it says to have got */
+    uint64_t muted_ns; /* since then its stamps are not echoed: it does not hear; 0 = they are */
+    bool deaf;         /* counted out for that: back when it hears this node */
     uint64_t lease_until_ns, counted, granted;
     uint64_t behind;                    /* a revision of its entry that has yet to come */
     uint64_t beat_due_ns, beat_last_ns; /* heartbeats to it */

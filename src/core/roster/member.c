@@ -161,7 +161,8 @@ static struct contact *hear(struct membership *m, uint64_t inc, uint64_t now_ns,
         return NULL;
     assert(c->presence != PRESENCE_REPLACED && c->presence != PRESENCE_TOLD);
     c->heard_ns = now_ns;
-    if (c->presence != PRESENCE_HEARD && (member_paired(m, c) || c->rank <= SWIM_SUSPECT))
+    bool back = member_paired(m, c) ? !c->deaf : c->rank <= SWIM_SUSPECT;
+    if (c->presence != PRESENCE_HEARD && back)
         member_admit_heard(m, c, now_ns, out);
     return c;
 }

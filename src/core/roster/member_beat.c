@@ -9,7 +9,8 @@ void member_beat_send(struct membership *m, struct contact *c, uint64_t now_ns,
     struct wire_writer w;
     struct heartbeat h = {
         .stamp = member_stamp(m, now_ns),
-        .echo = c->presence == PRESENCE_HEARD ? c->stamp : 0,
+        .echo = c->presence == PRESENCE_HEARD && c->muted_ns == 0 ? c->stamp : 0,
+        .saw = c->seen,
         .counted = c->counted,
         .revision = m->self.revision,
     };
@@ -49,6 +50,21 @@ static void take_lease(struct membership *m, struct contact *c, const struct hea
     }
 }
 
+/* Does it hear this node? One that was counted out because it did not is back when it does. */
+static void take_saw(struct membership *m, struct contact *c, uint64_t saw, uint64_t now_ns,
+                     struct member_actions *out)
+{
+    uint64_t at = saw != 0 ? m->start_ns + saw - 1 : 0;
+    if (at <= c->saw_ns)
+        return;
+    c->saw_ns = at;
+    if (now_ns - at >= member_ns(m->timing.lease_ms))
+        return;
+    c->muted_ns = 0;
+    if (c->deaf && c->presence == PRESENCE_OUT)
+        member_admit_heard(m, c, now_ns, out);
+}
+
 /* Gossip brings its entry sooner as a rule; when it has not by the next heartbeat it is asked for.
  */
 static void take_revision(struct membership *m, struct contact *c, uint64_t revision,
@@ -65,11 +81,14 @@ bool member_beat_take(struct membership *m, struct contact *c, const struct hear
                       uint64_t now_ns, struct member_actions *out)
 {
     uint64_t stamp = member_stamp(m, now_ns);
-    if (h->echo > stamp || !member_paired(m, c))
+    if (h->echo > stamp || h->saw > stamp || !member_paired(m, c))
         return false;
     m->stats.heartbeats_in++;
     if (h->stamp > c->stamp)
         c->stamp = h->stamp;
+    if (h->stamp > c->seen)
+        c->seen = h->stamp;
+    take_saw(m, c, h->saw, now_ns, out);
     if (h->echo != 0 && stamp - h->echo < MEMBER_FRESH_NS)
         swim_heard(m->swim, c->entry->inc, now_ns);
     take_lease(m, c, h);

@@ -8,6 +8,7 @@ void member_message_put_heartbeat(const struct heartbeat *h, struct wire_writer 
     wire_put_u8(w, MESSAGE_HEARTBEAT);
     wire_put_u64(w, h->stamp);
     wire_put_u64(w, h->echo);
+    wire_put_u64(w, h->saw);
     wire_put_u64(w, h->counted);
     wire_put_u64(w, h->revision);
 }
@@ -16,6 +17,7 @@ static void heartbeat_decode(struct wire_reader *r, struct heartbeat *h)
 {
     h->stamp = wire_u64(r);
     h->echo = wire_u64(r);
+    h->saw = wire_u64(r);
     h->counted = wire_u64(r);
     h->revision = wire_u64(r);
     if (h->stamp == 0 || h->revision == 0)

@@ -15,6 +15,7 @@ enum member_message_type {
 struct heartbeat {
     uint64_t stamp;
     uint64_t echo;     /* the greatest stamp got from the receiver; 0 while it is counted out */
+    uint64_t saw;      /* the same at all times: it gives no lease */
     uint64_t counted;  /* how often the sender counted the receiver out */
     uint64_t revision; /* of the sender's entry */
 };
@@ -24,7 +25,7 @@ struct member_message {
     struct heartbeat heartbeat;
 };
 
-#define HEARTBEAT_BYTES 33u
+#define HEARTBEAT_BYTES 41u
 
 void member_message_put_heartbeat(const struct heartbeat *h, struct wire_writer *w);
 /* False on anything malformed; *out is then undefined. */

@@ -55,6 +55,26 @@ static void tick_unpaired(struct membership *m, struct contact *c, uint64_t now_
     }
 }
 
+static uint64_t latest(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* It is heard, but has heard nothing from this node for so long that nobody is served by counting
+ * on it. First it gets no lease any more; it is counted out when it surely has none. */
+static bool is_deaf(struct membership *m, struct contact *c, uint64_t now_ns)
+{
+    uint64_t out_ns = member_ns(m->timing.out_ms);
+    uint64_t since = latest(latest(c->saw_ns, c->since_ns), m->listen_ns);
+    if (c->muted_ns != 0 && c->muted_ns < m->listen_ns)
+        c->muted_ns = 0;
+    if (now_ns < since + member_ns(m->timing.lease_ms) + out_ns)
+        return false;
+    if (c->muted_ns == 0)
+        c->muted_ns = now_ns;
+    return now_ns >= c->muted_ns + out_ns;
+}
+
 static void tick_heard(struct membership *m, struct contact *c, uint64_t now_ns,
                        struct member_actions *out)
 {
@@ -63,8 +83,10 @@ static void tick_heard(struct membership *m, struct contact *c, uint64_t now_ns,
         return;
     }
     uint64_t out_at = member_silent_since(m, c) + member_ns(m->timing.out_ms);
-    if (now_ns >= out_at) {
+    bool deaf = is_deaf(m, c, now_ns);
+    if (now_ns >= out_at || deaf) {
         lose(m, c, now_ns, out);
+        c->deaf = deaf;
         swim_doubt(m->swim, c->entry->inc, now_ns, &m->swim_out);
         return;
     }

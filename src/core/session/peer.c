@@ -35,6 +35,15 @@ bool peer_stale_contact(struct session *s, uint64_t from, const struct message *
     return p && m->counted < p->view.granted;
 }
 
+bool peer_is_current(struct session *s, uint64_t from, const struct message *m)
+{
+    const struct peer *p = peer_find(s, from);
+    if (p && (!p->view.holds || !s->self_holds))
+        return true;
+    return peer_same_contact(s, from, m) && !peer_stale_contact(s, from, m) &&
+           !peer_lapsed(s, from);
+}
+
 bool peer_lapsed(struct session *s, uint64_t from)
 {
     struct peer *p = peer_find(s, from);

@@ -35,6 +35,9 @@ bool peer_is_heard(struct session *s, uint64_t inc);
 bool peer_same_contact(struct session *s, uint64_t from, const struct message *m);
 /* The sender has counted this node out since: it comes late, and the sender knows. */
 bool peer_stale_contact(struct session *s, uint64_t from, const struct message *m);
+/* Was this sent in the contact of now? Of one that keeps no records, or where none are kept here,
+ * nothing is known of that: it is. */
+bool peer_is_current(struct session *s, uint64_t from, const struct message *m);
 /* It was not heard for so long that what it says may have waited here since: its lease has run out,
  * and the contact is still the one of then. */
 bool peer_lapsed(struct session *s, uint64_t from);

@@ -206,17 +206,27 @@ static void on_op(struct session *s, const struct session_op *op)
     list_append(&s->out->results, &r->link);
 }
 
+static void answer_forward(struct session *s, uint64_t from, const struct message *m, int status)
+{
+    struct message reply = {
+        .type = MESSAGE_RESULT, .key = m->key, .token = m->token, .status = (uint8_t)-status};
+    session_send(s, &reply, NULL, from);
+}
+
 static void on_forward(struct session *s, uint64_t from, const struct message *m)
 {
+    if (!peer_is_current(s, from, m)) {
+        /* Its asker may have been told UNKNOWN, and gone on: it is not done behind his back. */
+        answer_forward(s, from, m, STEAD_E_NOT_FOUND);
+        return;
+    }
     struct waiter *w = waiter_new(s, &m->op, from, m->token, m->hops, s->now_ns + FORWARD_WAIT_NS);
     if (w) {
         serve_waiter(s, w);
         return;
     }
     s->stats.busy++;
-    struct message reply = {
-        .type = MESSAGE_RESULT, .key = m->key, .token = m->token, .status = (uint8_t)-STEAD_E_BUSY};
-    session_send(s, &reply, NULL, from);
+    answer_forward(s, from, m, STEAD_E_BUSY);
 }
 
 typedef void message_handler(struct session *, uint64_t, const struct message *);

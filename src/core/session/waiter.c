@@ -192,6 +192,11 @@ void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
                         .token = w->pass_token,
                         .hops = (uint8_t)(w->hops + 1),
                         .op = w->op};
+    const struct peer *p = peer_find(s, to);
+    if (p) {
+        m.counted = p->view.counted;
+        m.granted = p->view.granted;
+    }
     session_send(s, &m, NULL, to);
     s->stats.reads_owner += w->op.type == SESSION_READ;
 }

@@ -486,6 +486,36 @@ static void test_split_heals_with_greater_generations(void **state)
     net_deinit(&n);
 }
 
+/* Its own words come through, nobody's reach it: it cannot confirm a copy, so nobody is to count on
+ * it. What comes from it does not bring it back; that it hears again does. */
+static void test_who_hears_nobody_is_counted_out(void **state)
+{
+    (void)state;
+    struct net n;
+    grow(&n, 3);
+    uint64_t deaf = n.nodes[2].inc;
+    n.cut[0][2] = n.cut[1][2] = true;
+    run_ms(&n, 5500);
+    for (int i = 0; i < 20; i++) {
+        run_ms(&n, 100);
+        for (unsigned k = 0; k < 2; k++) {
+            assert_int_equal(peer_of(&n, k, deaf)->state, PEER_DOWN);
+            assert_int_equal(peer_of(&n, k, deaf)->counted, 1);
+            assert_false(leased(&n, 2, n.nodes[k].inc));
+        }
+    }
+    assert_int_equal(peer_of(&n, 2, n.nodes[0].inc)->state, PEER_DOWN);
+    n.cut[0][2] = n.cut[1][2] = false;
+    run_ms(&n, 2500);
+    for (unsigned k = 0; k < 2; k++) {
+        assert_int_equal(peer_of(&n, k, deaf)->state, PEER_UP);
+        assert_int_equal(peer_of(&n, 2, n.nodes[k].inc)->state, PEER_UP);
+        assert_int_equal(peer_of(&n, 2, n.nodes[k].inc)->granted, 1);
+        assert_true(leased(&n, k, deaf) && leased(&n, 2, n.nodes[k].inc));
+    }
+    net_deinit(&n);
+}
+
 static void test_entry_change_spreads_fast(void **state)
 {
     (void)state;
@@ -778,6 +808,7 @@ int main(void)
         cmocka_unit_test(test_pause_counts_nobody_out),
         cmocka_unit_test(test_one_way_partition),
         cmocka_unit_test(test_split_heals_with_greater_generations),
+        cmocka_unit_test(test_who_hears_nobody_is_counted_out),
         cmocka_unit_test(test_entry_change_spreads_fast),
         cmocka_unit_test(test_wrong_key_gets_nowhere),
         cmocka_unit_test(test_wrong_key_is_not_ready),

@@ -151,6 +151,61 @@ static void a_use_that_is_told_after_a_pause_counts(void **state)
     bus_deinit(&b);
 }
 
+/* The caller was told UNKNOWN when the farm was cut, and has gone on: what it asked for then is not
+ * done behind its back when the two meet again. */
+static void an_operation_of_an_earlier_contact_is_not_done(void **state)
+{
+    (void)state;
+    struct bus b;
+    int from, to;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "purchase", "cart");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int stranger = bus_find(&b, &k, false);
+    bus_read(&b, stranger, &k); /* it knows now where to ask */
+    bus_cut(&b, stranger, 0, true);
+    uint64_t asked = bus_ask_set(&b, stranger, SESSION_CHANGE, &k, "late");
+    struct msg *late = overheard(&b, MESSAGE_FORWARD, &from, &to);
+    assert_int_equal(to, 0);
+    assert_int_equal(bus_wait(&b, asked)->status, STEAD_E_UNKNOWN);
+    bus_cut(&b, stranger, 0, false);
+    bus_run(&b, 2000);
+    bus_hand(&b, from, to, late);
+    bus_run(&b, 500);
+    assert_string_equal(bus_read(&b, 0, &k)->value, "one");
+    assert_string_equal(bus_change(&b, stranger, &k, "two")->value, "two");
+    msg_free(late);
+    bus_deinit(&b);
+}
+
+/* This node has not run since its asker counted it out, and cannot know that yet. */
+static void an_operation_is_not_done_after_a_pause(void **state)
+{
+    (void)state;
+    struct bus b;
+    int from, to;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "purchase", "cart");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int stranger = bus_find(&b, &k, false);
+    bus_read(&b, stranger, &k);
+    bus_pause(&b, 0);
+    uint64_t asked = bus_ask_set(&b, stranger, SESSION_CHANGE, &k, "late");
+    struct msg *late = overheard(&b, MESSAGE_FORWARD, &from, &to);
+    assert_int_equal(bus_wait(&b, asked)->status, STEAD_E_UNKNOWN);
+    bus_change(&b, stranger, &k, "two");
+    b.nodes[0].paused = false;
+    bus_hand(&b, from, to, late);
+    bus_resume(&b, 0);
+    bus_run(&b, 6000);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(bus_read(&b, i, &k)->value, "two");
+    msg_free(late);
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +213,8 @@ int main(void)
         cmocka_unit_test(a_copy_that_its_owner_has_forgotten_does_not_come_back),
         cmocka_unit_test(a_drop_of_an_owner_that_was_is_passed_over),
         cmocka_unit_test(a_use_that_is_told_after_a_pause_counts),
+        cmocka_unit_test(an_operation_of_an_earlier_contact_is_not_done),
+        cmocka_unit_test(an_operation_is_not_done_after_a_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
