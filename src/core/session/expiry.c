@@ -52,23 +52,29 @@ void expiry_touch(struct session *s, struct item *item)
         send_touch(s, item, item->record->stamp.inc);
 }
 
+static void postpone(struct session *s, struct item *item, uint64_t ns)
+{
+    table_expire_at(s->table, item, s->now_ns + ns);
+}
+
 void expiry_touched(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
     if (!item || record_is_tombstone(item->record))
         return;
-    /* A life that is told late is too long; at the owner no harm, since it alone ends it. */
-    if (item->role != ROLE_OWNER && (item->record->stamp.inc != from || peer_lapsed(s, from)))
+    bool owned = item->role == ROLE_OWNER, late = peer_lapsed(s, from);
+    if (!owned && (item->record->stamp.inc != from || late))
         return;
-    expiry_set(s, item, item->record->ttl_ms);
+    /* A life that is told late is too long. At an owner that has only stood still for a moment no
+     * harm, since it alone ends it; one that was longer away must not take it for a sign that the
+     * record still lives. */
+    if (late)
+        postpone(s, item, item->record->ttl_ms * NS_PER_MS);
+    else
+        expiry_set(s, item, item->record->ttl_ms);
     item->touched_ns = s->now_ns;
     if (item->role == ROLE_OWNER)
         touch_holders(s, item, from);
-}
-
-static void postpone(struct session *s, struct item *item, uint64_t ns)
-{
-    table_expire_at(s->table, item, s->now_ns + ns);
 }
 
 static void expire_owned(struct session *s, struct item *item)

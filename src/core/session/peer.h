@@ -17,6 +17,8 @@ struct peer {
     uint64_t contact_ns; /* when either was last counted out by the other, as far as is known */
     bool may_return;     /* it is down, and may come back with what it holds */
     uint64_t down_ns;    /* when it stopped being heard */
+    uint64_t up_ns;      /* since when it is up; 0: it is not */
+    bool complete;       /* it has said since this process began that its copies are */
     bool long_away;  /* it is heard again just now, after longer than deletions are remembered */
     bool announcing; /* it is heard again: told what is owned here, from `cursor` on */
     uint64_t cursor;

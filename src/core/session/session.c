@@ -274,7 +274,8 @@ static bool busy(const struct session *s)
 {
     bool announcing = false;
     for (size_t i = 0; i < s->peer_count; i++)
-        announcing |= s->peers[i].announcing || s->peers[i].sync_owed_count > 0;
+        announcing |= s->peers[i].announcing || s->peers[i].sync_owed_count > 0 ||
+                      missing_asks(s, &s->peers[i]);
     return announcing || s->scanning || s->scan_again || s->repair_count > 0 ||
            s->orphan_count > 0 || s->waiter_count > 0 || s->work_count > 0 ||
            (s->self_state == PEER_LEAVING && table_count(s->table) > 0) ||

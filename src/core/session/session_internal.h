@@ -74,6 +74,13 @@ struct session {
 /* -- the other nodes (view.c, peer.h) -- */
 void view_update(struct session *s, const struct session_view *v);
 
+/* -- who is away with copies (missing.c) -- */
+size_t missing_room_bytes(size_t peers);
+/* Counts anew; room: so many bytes. */
+void missing_count(struct session *s, void *room);
+/* Is that peer to say whether its copies are complete, though this node is up? */
+bool missing_asks(const struct session *s, const struct peer *p);
+
 /* -- placement (placement.c) -- */
 uint64_t placement_score(const struct session *s, const struct key *key, uint64_t node);
 /* Fills `out` with peers that may hold a copy, best first (up, then joining); returns how many. */

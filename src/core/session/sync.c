@@ -20,7 +20,8 @@ void sync_tick(struct session *s)
                                 .count = s->config.shard_count};
             session_send(s, &m, NULL, p->view.inc);
         }
-        if (s->self_state != PEER_JOINING || !must_answer(p) || p->sync_done ||
+        bool joins = s->self_state == PEER_JOINING && must_answer(p) && !p->sync_done;
+        if ((!joins && !missing_asks(s, p)) ||
             (p->sync_asked_ns != 0 && s->now_ns < p->sync_asked_ns + SYNC_AGAIN_NS))
             continue;
         struct message m = {.type = MESSAGE_SYNC, .token = s->sync_nonce};
@@ -51,6 +52,7 @@ void sync_answered(struct session *s, uint64_t from, const struct message *m)
         return;
     p->sync_shards |= 1ull << m->index;
     p->sync_done = p->sync_shards == (m->count == 64 ? UINT64_MAX : (1ull << m->count) - 1);
+    p->complete |= p->sync_done;
 }
 
 bool session_synced(const struct session *s)

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define RECOPIED_NS (30 * NS_PER_S) /* by then what was lost with a node has been copied anew */
-
 const struct peer_view *view_find(const struct session_view *v, uint64_t inc)
 {
     size_t low = 0, high = v->peer_count;
@@ -20,48 +18,6 @@ const struct peer_view *view_find(const struct session_view *v, uint64_t inc)
             high = mid;
     }
     return NULL;
-}
-
-/* Is another incarnation of the same node known that may be counted instead: alive, or met before?
- */
-static bool stands_for(const struct session *s, size_t i)
-{
-    const struct peer_view *p = &s->peers[i].view;
-    for (size_t j = 0; j < s->peer_count; j++) {
-        const struct peer_view *q = &s->peers[j].view;
-        if (q->node == p->node && j != i && (q->state != PEER_DOWN || j < i))
-            return true;
-    }
-    return false;
-}
-
-/* Lost about when a node fell silent that may return: what these two held had no time to be copied
- * to others. */
-static bool lost_beside(const struct session *s, uint64_t lost_ns)
-{
-    for (size_t i = 0; i < s->peer_count; i++) {
-        uint64_t down_ns = s->peers[i].down_ns;
-        uint64_t apart = down_ns > lost_ns ? down_ns - lost_ns : lost_ns - down_ns;
-        if (s->peers[i].may_return && apart < RECOPIED_NS)
-            return true;
-    }
-    return false;
-}
-
-static void count_missing(struct session *s)
-{
-    for (size_t i = 0; i < s->peer_count; i++) {
-        const struct peer_view *p = &s->peers[i].view;
-        s->peers[i].may_return =
-            p->state == PEER_DOWN && p->holds && p->node != s->self_node && !stands_for(s, i);
-    }
-    /* A process that is new may stand where another has just been lost. */
-    s->missing = lost_beside(s, s->start_ns);
-    for (size_t i = 0; i < s->peer_count; i++) {
-        const struct peer *p = &s->peers[i];
-        bool replaced = p->view.state == PEER_DOWN && p->view.holds && !p->may_return;
-        s->missing += p->may_return || (replaced && lost_beside(s, p->down_ns));
-    }
 }
 
 /* Carries what this shard remembers of a peer over to the new view's entry. */
@@ -83,6 +39,10 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
         to->sync_done = false;
         to->sync_shards = 0;
     }
+    if (v->state != PEER_UP)
+        to->up_ns = 0;
+    else if (to->up_ns == 0)
+        to->up_ns = s->now_ns;
     to->long_away = old && !was_heard && peer_heard(v) &&
                     s->now_ns > old->down_ns + s->config.split_max_ms * NS_PER_MS;
     if (!was_heard && peer_heard(v)) {
@@ -145,8 +105,12 @@ void view_update(struct session *s, const struct session_view *v)
 {
     size_t count = v->peer_count < PEERS_MAX ? v->peer_count : PEERS_MAX;
     struct peer *next = mem_alloc((count + 1) * sizeof(*next));
-    if (!next)
+    void *room = mem_alloc(missing_room_bytes(count));
+    if (!next || !room) {
+        mem_free(next);
+        mem_free(room);
         return; /* the next view comes within 100 ms */
+    }
     bool any = v->self_state != s->self_state || count != s->peer_count;
     for (size_t i = 0; i < count; i++) {
         carry_over(s, &next[i], &v->peers[i]);
@@ -161,7 +125,8 @@ void view_update(struct session *s, const struct session_view *v)
     s->self_state = v->self_state;
     s->self_holds = v->self_holds;
     if (any)
-        count_missing(s);
+        missing_count(s, room);
+    mem_free(room);
     judge_long_split(s);
     for (size_t i = 0; i < old_count; i++)
         if (peer_heard(&old[i].view) && !peer_is_heard(s, old[i].view.inc))

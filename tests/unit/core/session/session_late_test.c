@@ -206,6 +206,38 @@ static void an_operation_is_not_done_after_a_pause(void **state)
     bus_deinit(&b);
 }
 
+/* Its owner stands still until the record has gone on elsewhere and ended; the word of a use waited
+ * in its socket meanwhile. */
+static void a_use_that_waited_brings_nothing_back(void **state)
+{
+    (void)state;
+    struct bus b;
+    int from, to;
+    bool owned;
+    bus_init(&b);
+    bus_kind(&b, "auth")->ttl_ms = 4000;
+    bus_begin(&b, 4);
+    struct key k = bus_key(&b, "auth", "alice");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    int holder = bus_find(&b, &k, true);
+    bus_run(&b, 1000);
+    bus_pause(&b, 0);
+    assert_int_equal(bus_read(&b, holder, &k)->status, STEAD_OK);
+    struct msg *late = overheard(&b, MESSAGE_TOUCH, &from, &to);
+    bus_run(&b, 2000);
+    assert_string_equal(bus_change(&b, holder, &k, "two")->value, "two");
+    bus_run(&b, 6000);
+    b.nodes[0].paused = false;
+    bus_view(&b, 0);
+    bus_hand(&b, from, 0, late);
+    bus_resume(&b, 0);
+    bus_run(&b, 3000);
+    assert_null(bus_peek(&b, 0, &k, &owned));
+    assert_int_equal(bus_copies(&b, &k), 0);
+    msg_free(late);
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_its_owner_has_forgotten_does_not_come_back),
         cmocka_unit_test(a_drop_of_an_owner_that_was_is_passed_over),
         cmocka_unit_test(a_use_that_is_told_after_a_pause_counts),
+        cmocka_unit_test(a_use_that_waited_brings_nothing_back),
         cmocka_unit_test(an_operation_of_an_earlier_contact_is_not_done),
         cmocka_unit_test(an_operation_is_not_done_after_a_pause),
     };
