@@ -63,7 +63,10 @@ static struct admin_gate copy_gate(const struct gate_counters *g)
                                .busy = g->busy,
                                .renewed = g->renewed,
                                .waiting = g->waiting,
-                               .reports = g->reports};
+                               .reports = g->reports,
+                               .known = g->known,
+                               .strangers = g->strangers,
+                               .claims_left_out = g->claims_left_out};
 }
 
 static struct admin_cache copy_cache(const struct cache_counters *c)

@@ -11,6 +11,7 @@
 #include "node/settings.h"
 #include "role/director/cors.h"
 #include "role/gate/cache.h"
+#include "role/gate/gate.h"
 
 #include <confuse.h>
 #include <libgen.h>
@@ -317,6 +318,10 @@ static void extract_sessions(cfg_t *sec, struct sessions_section *s)
         extract_kind(cfg_getnsec(sec, "kind", i), &s->kinds);
     if (strncmp(s->listen, "unix:", 5) != 0 && !*s->token_file)
         mistake(sec, "listen = \"%s\": a TCP listener needs a token-file", s->listen);
+    if (!*s->auth_cookie || strlen(s->auth_cookie) > GATE_COOKIE_MAX)
+        mistake(sec, "auth-cookie = \"%s\": it is no name of a cookie", s->auth_cookie);
+    if (*s->auth_login && !gate_login_valid(s->auth_login))
+        mistake(sec, "auth-login = \"%s\": it is no http or https URL", s->auth_login);
 }
 
 static void check_prefixes(cfg_t *sec, const struct cache_section *s, const struct kinds *kinds)

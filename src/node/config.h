@@ -87,6 +87,7 @@ struct sessions_section {
     bool present;
     char listen[CONFIG_TEXT_MAX];
     char token_file[CONFIG_TEXT_MAX];
+    char auth_cookie[CONFIG_TEXT_MAX], auth_login[CONFIG_TEXT_MAX];
     uint64_t memory_bytes;
     uint32_t split_max_ms;
     struct kinds kinds;

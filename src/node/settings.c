@@ -139,6 +139,11 @@ const struct setting settings[] = {
         "The session API: a unix socket (mode 0660), or a loopback address with token-file."),
     ROW("sessions", "token-file", SETTING_PATH, "", 0, 0, NULL, sessions_section, token_file,
         "A file with the token that clients of a TCP listener must send (Authorization: Bearer)."),
+    ROW("sessions", "auth-cookie", SETTING_TEXT, "session", 0, 0, NULL, sessions_section,
+        auth_cookie, "The cookie that has the id of a login, for web servers that ask /v1/auth."),
+    ROW("sessions", "auth-login", SETTING_TEXT, "", 0, 0, NULL, sessions_section, auth_login,
+        "A URL to which /v1/auth redirects whoever is not logged in, with return=URL; without it, "
+        "401. Not for nginx, which takes only 401."),
     ROW("sessions", "memory", SETTING_SIZE, "256m", 8 << 20, 1024 * GIB, NULL, sessions_section,
         memory_bytes, "All records, tombstones and tables together."),
     ROW("sessions", "split-max", SETTING_DURATION, "1h", 1000, 30 * DAY_MS, NULL, sessions_section,

@@ -208,6 +208,8 @@ static int open_gate(struct worker *w, struct worker_sockets *sockets)
                             .token = s->token,
                             .node = s->config->node.name,
                             .farm = s->config->top.farm,
+                            .auth_cookie = s->config->sessions.auth_cookie,
+                            .auth_login = s->config->sessions.auth_login,
                             .http_counters = &s->gate_http,
                             .counters = &s->gate};
     http_limits_default(&c.http);

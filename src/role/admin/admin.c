@@ -1,5 +1,6 @@
 /* admin.c - the admin thread: its loop, its two servers, and who may ask for what. */
 #include "role/admin/admin.h"
+#include "core/http/http_query.h"
 #include "role/admin/ask.h"
 
 #include "base/log.h"
@@ -173,7 +174,7 @@ static void answer_decision(struct door *d, struct http_request *r)
 {
     char id[ADMIN_ID_MAX];
     const struct admin_source *source = &d->admin->source;
-    if (ask_parameter(http_request_head(r)->query, "id", id, sizeof id) != 1 || *id == '\0') {
+    if (http_query_find(http_request_head(r)->query, "id", id, sizeof id) != 1 || *id == '\0') {
         http_reply_error(r, 400, "INVAL", "id=ID, as in X-Request-Id and in the log");
         return;
     }

@@ -35,7 +35,8 @@ struct admin_orders {
 };
 
 struct admin_gate {
-    uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting, reports;
+    uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting, reports, known,
+        strangers, claims_left_out;
 };
 
 /* Sources of counts, and doors for agent checks. */

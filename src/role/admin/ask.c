@@ -1,6 +1,7 @@
 /* ask.c - orders by HTTP: the question, the wait, the answer. */
 #include "role/admin/ask.h"
 
+#include "core/http/http_query.h"
 #include "stead/error.h"
 
 #include <inttypes.h>
@@ -8,48 +9,6 @@
 #include <string.h>
 
 #define LOOK_MS 10
-
-static int hex_value(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-static int unescape(struct slice value, char *out, size_t cap)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.at[i];
-        if (c == '%') {
-            int high = i + 2 < value.len ? hex_value(value.at[i + 1]) : -1;
-            int low = i + 2 < value.len ? hex_value(value.at[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return -1;
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (c == '\0' || len + 1 >= cap)
-            return -1;
-        out[len++] = c;
-    }
-    out[len] = '\0';
-    return 1;
-}
-
-int ask_parameter(struct slice query, const char *name, char *out, size_t cap)
-{
-    size_t at = 0, name_len = strlen(name);
-    out[0] = '\0';
-    while (query.at && at < query.len) {
-        const char *start = query.at + at, *end = memchr(start, '&', query.len - at);
-        size_t len = end ? (size_t)(end - start) : query.len - at;
-        if (len > name_len && memcmp(start, name, name_len) == 0 && start[name_len] == '=')
-            return unescape((struct slice){start + name_len + 1, len - name_len - 1}, out, cap);
-        at += len + 1;
-    }
-    return 0;
-}
 
 static void refuse(struct http_request *r, const struct ask *k, int error)
 {
@@ -141,10 +100,10 @@ void asks_take(struct asks *a, struct http_request *r, enum order_verb verb)
     const struct http_head *h = http_request_head(r);
     struct ask k = {.request = r};
     char force[8];
-    int named = ask_parameter(h->query, "server", k.server, sizeof k.server);
+    int named = http_query_find(h->query, "server", k.server, sizeof k.server);
     if (named == 0)
         snprintf(k.server, sizeof k.server, "%s", a->source->node);
-    int forced = ask_parameter(h->query, "force", force, sizeof force);
+    int forced = http_query_find(h->query, "force", force, sizeof force);
     bool forces = forced == 1 && strcmp(force, "1") == 0;
     if (named < 0 || !entry_name_valid(k.server, strlen(k.server), false) ||
         (forced != 0 && !forces && strcmp(force, "0") != 0)) {

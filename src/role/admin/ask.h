@@ -27,8 +27,4 @@ void asks_close(struct asks *a);
 /* Answers r, at once when it is no order that can be asked. */
 void asks_take(struct asks *a, struct http_request *r, enum order_verb verb);
 
-/* One parameter of a query, with its escapes undone, into out. 1 there, 0 not there, -1 malformed
- * or longer than cap - 1. */
-int ask_parameter(struct slice query, const char *name, char *out, size_t cap);
-
 #endif

@@ -259,6 +259,11 @@ static const struct metric metrics[] = {
     CACHE_ROWS(COUNTER, "stead_cache_denied_total", denied, "Requests without the password."),
     CACHE_ROWS(COUNTER, "stead_cache_slow_total", slow,
                "Times that a client's answers were held back."),
+    ROW(COUNTER, "stead_auth_answers_total", "result=\"known\"", gate.known,
+        "Answers to web servers that asked who sends a request."),
+    ROW(COUNTER, "stead_auth_answers_total", "result=\"stranger\"", gate.strangers, ""),
+    ROW(COUNTER, "stead_auth_claims_left_out_total", NULL, gate.claims_left_out,
+        "Of these, logins whose claims did not all fit into the headers."),
     ROW(COUNTER, "stead_gate_reports_total", NULL, gate.reports,
         "Reports of applications on their users, load and state."),
 

@@ -17,6 +17,8 @@
 #define GATE_DEADLINE_MS 5000u
 #define GATE_BODY_MAX (2u << 20) /* a record of 1 MiB, in base64 or with escapes */
 
+#define GATE_COOKIE_MAX 63
+
 struct gate;
 
 /* Shared by the gates of a node. */
@@ -28,8 +30,10 @@ struct gate_counters {
     atomic_uint_fast64_t unknown; /* of these: a write whose outcome is not known */
     atomic_uint_fast64_t busy;    /* of these: GATE_CALLS_MAX was reached */
     atomic_uint_fast64_t renewed;
-    atomic_uint_fast64_t reports; /* taken */
-    atomic_uint_fast64_t waiting; /* now */
+    atomic_uint_fast64_t reports;          /* taken */
+    atomic_uint_fast64_t known, strangers; /* answers of /v1/auth: 200; 401 and 302 */
+    atomic_uint_fast64_t claims_left_out;  /* logins whose claims did not fit into an answer */
+    atomic_uint_fast64_t waiting;          /* now */
 };
 
 struct gate_config {
@@ -39,6 +43,9 @@ struct gate_config {
     unsigned mailbox;        /* of the store, this gate's alone */
     const char *token;       /* NULL on a unix socket; must not be NULL on TCP. Copied. */
     const char *node, *farm; /* names for /v1/whoami. Copied. */
+    /* Of /v1/auth: the cookie that has the id, and where a stranger is sent to log in ("" =
+     * nowhere: 401). They stay the caller's. */
+    const char *auth_cookie, *auth_login;
     struct http_limits http; /* body_max is overruled by GATE_BODY_MAX */
     struct http_counters *http_counters;
     struct gate_counters *counters;
@@ -47,6 +54,8 @@ struct gate_config {
 /* STEAD_E_NOMEM, or what http_server_open says; the descriptor then stays the caller's. Sets the
  * mailbox's wake. */
 int gate_open(const struct gate_config *c, struct gate **out);
+/* A URL to which strangers may be sent? */
+bool gate_login_valid(const char *url);
 /* From any thread: results wait in the mailbox. The store does so by itself. */
 void gate_wake(struct gate *g);
 /* On the loop: takes the results that wait and answers; done by the gate itself when it is woken.

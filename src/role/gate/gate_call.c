@@ -62,8 +62,13 @@ static const char *origin_name(enum session_origin origin)
 void gate_call_result(struct gate_call *call, struct session_result *r)
 {
     const struct http_head *h = http_request_head(call->request);
+    bool created = call->verb == GATE_CREATE || call->verb == GATE_LOGIN;
     if (call->step != STEP_ONLY) {
         gate_renew_result(call, r);
+        return;
+    }
+    if (call->verb == GATE_VERIFY) {
+        gate_verify_result(call, r);
         return;
     }
     call->left_ms = r->left_ms;
@@ -76,7 +81,6 @@ void gate_call_result(struct gate_call *call, struct session_result *r)
     } else if (call->verb == GATE_READ && none_match(h, r->record)) {
         gate_reply_record(call, 304, r->record, 0, origin_name(r->origin));
     } else {
-        gate_reply_record(call, call->verb == GATE_CREATE ? 201 : 200, r->record, r->copies,
-                          origin_name(r->origin));
+        gate_reply_record(call, created ? 201 : 200, r->record, r->copies, origin_name(r->origin));
     }
 }

@@ -18,6 +18,8 @@ enum gate_verb {
     GATE_RENEW,
     GATE_TOUCH,
     GATE_END,
+    GATE_LOGIN,
+    GATE_VERIFY,
     GATE_KINDS,
     GATE_WHOAMI,
     GATE_REPORT_SHOW,
@@ -106,6 +108,15 @@ void gate_call_result(struct gate_call *call, struct session_result *r);
 /* gate_renew.c */
 void gate_renew_start(struct gate_call *call);
 void gate_renew_result(struct gate_call *call, struct session_result *r);
+
+/* gate_verify.c: who sends a request that a web server asks about. */
+void gate_verify_request(struct gate *g, struct http_request *r);
+void gate_verify_result(struct gate_call *call, const struct session_result *result);
+/* gate_login.c: a login's body as that of a new record, freed with free(); NULL, with a sentence in
+ * *why. */
+char *gate_login_form(const char *body, size_t len, int64_t now_s, const char **why);
+/* gate_request.c: may it be an id? */
+bool gate_id_is_plain(struct slice id);
 
 /* gate_reply.c: each answers and ends the call. */
 void gate_reply_record(struct gate_call *call, int status, const struct record *r, unsigned copies,

@@ -14,8 +14,7 @@
 
 /* -- in -- */
 
-/* Depth and elements of the text before jansson builds a tree of it. False: too many. */
-static bool shape_is_bounded(const char *body, size_t len)
+bool gate_json_bounded(const char *body, size_t len)
 {
     size_t depth = 0, commas = 0;
     bool string = false;
@@ -232,7 +231,7 @@ int gate_change_parse(struct gate_change *out, enum gate_form form, const char *
     *out = (struct gate_change){0};
     if (len == 0)
         return STEAD_OK;
-    if (!shape_is_bounded(body, len)) {
+    if (!gate_json_bounded(body, len)) {
         *why = "the body has too many elements, or they are nested too deep";
         return STEAD_E_TOO_LARGE;
     }

@@ -37,6 +37,8 @@ struct gate_change {
 int gate_change_parse(struct gate_change *out, enum gate_form form, const char *body, size_t len,
                       const char **why);
 void gate_change_deinit(struct gate_change *c);
+/* Depth and elements of the text, before jansson builds a tree of it. False: too many. */
+bool gate_json_bounded(const char *body, size_t len);
 
 /* The record as the API shows it, on one line with a newline at its end; left_ms: of its life, 0 =
  * no end; copies 0 = not said. NULL without memory; freed with free(). The key must be of URL

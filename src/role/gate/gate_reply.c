@@ -91,7 +91,7 @@ static void reply_failure(struct gate_call *call, int err, const char *extra)
 void gate_reply_status(struct gate_call *call, int err)
 {
     /* A renewal that fails here has left the old record as it was. */
-    bool writes = call->verb != GATE_READ && call->verb != GATE_RENEW;
+    bool writes = call->verb != GATE_READ && call->verb != GATE_VERIFY && call->verb != GATE_RENEW;
     bool open =
         writes && (err == STEAD_E_UNKNOWN || err == STEAD_E_DEADLINE || err == STEAD_E_FENCED);
     reply_failure(call, err, open ? ", \"outcome\": \"unknown\"" : "");

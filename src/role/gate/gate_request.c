@@ -6,11 +6,13 @@
 #include "role/gate/base64.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* -- parts of a request -- */
 
-static bool id_is_plain(struct slice id)
+bool gate_id_is_plain(struct slice id)
 {
     for (size_t i = 0; i < id.len; i++) {
         char c = id.at[i];
@@ -132,6 +134,7 @@ static void start_call(struct gate_call *call, const struct gate_change *change)
 {
     switch (call->verb) {
     case GATE_CREATE:
+    case GATE_LOGIN:
         start_create(call, change);
         break;
     case GATE_CHANGE:
@@ -165,7 +168,7 @@ static int check_session_request(const struct gate *g, const struct http_head *h
         *err = STEAD_E_NOT_FOUND;
         return 404;
     }
-    if (route->id.at && !id_is_plain(route->id)) {
+    if (route->id.at && !gate_id_is_plain(route->id)) {
         *why = "an id is 1 to 250 letters, digits, '-', '_', '.' or '~'";
         return 400;
     }
@@ -220,13 +223,21 @@ static void session_request(struct gate *g, struct http_request *r, const struct
                             const char *body, size_t len)
 {
     static const enum gate_form forms[] = {[GATE_CREATE] = GATE_FORM_CREATE,
+                                           [GATE_LOGIN] = GATE_FORM_CREATE,
                                            [GATE_CHANGE] = GATE_FORM_CHANGE,
                                            [GATE_RENEW] = GATE_FORM_LIFE,
                                            [GATE_TOUCH] = GATE_FORM_LIFE};
     struct gate_change change = {0};
     const char *why = "";
+    char *login = NULL;
     int err = STEAD_OK;
-    if (route->takes_body)
+    if (route->verb == GATE_LOGIN) {
+        login = gate_login_form(body, len, time(NULL), &why);
+        err = login ? STEAD_OK : STEAD_E_INVAL;
+        body = login;
+        len = login ? strlen(login) : 0;
+    }
+    if (!err && route->takes_body)
         err = gate_change_parse(&change, forms[route->verb], body, len, &why);
     if (!err && route->verb == GATE_RENEW && change.ttl_ms) {
         err = STEAD_E_INVAL;
@@ -241,6 +252,7 @@ static void session_request(struct gate *g, struct http_request *r, const struct
     else
         begin_call(g, r, route, &change);
     gate_change_deinit(&change);
+    free(login);
 }
 
 enum http_verdict gate_request(void *context, struct http_request *r, const char *body, size_t len)
@@ -264,6 +276,8 @@ enum http_verdict gate_request(void *context, struct http_request *r, const char
         gate_reply_kinds(g, r);
     } else if (route.verb == GATE_WHOAMI) {
         gate_reply_whoami(g, r);
+    } else if (route.verb == GATE_VERIFY) {
+        gate_verify_request(g, r);
     } else if (route.verb >= GATE_REPORT_SHOW) {
         return gate_report_request(g, r, &route, body, len);
     } else if ((status = check_session_request(g, h, &route, &err, &why)) == 404) {

@@ -68,12 +68,21 @@ static bool find_resource(const struct slice *parts, size_t count, enum resource
 
 int gate_route(const struct http_head *h, struct gate_route *out)
 {
+    static const struct slice auth_kind = {"auth", 4};
     struct slice parts[PARTS_MAX];
     enum resource resource;
     *out = (struct gate_route){0};
     if (h->path.len == 0 || h->path.at[0] != '/')
         return 404;
     size_t count = split(h->path, parts);
+    /* Who asks about a request may put its method and path behind. */
+    if (count >= 2 && slice_is(parts[0], "v1") && slice_is(parts[1], "auth")) {
+        bool login = count == 2 && slice_is(h->method, "POST");
+        out->verb = login ? GATE_LOGIN : GATE_VERIFY;
+        out->takes_body = login;
+        out->kind = auth_kind;
+        return 0;
+    }
     if (!find_resource(parts, count, &resource))
         return 404;
     if (count >= 3)

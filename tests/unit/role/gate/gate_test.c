@@ -53,6 +53,8 @@ static void open_bench(struct bench *b, const char *token)
                             .token = token,
                             .node = "n1",
                             .farm = "shop",
+                            .auth_cookie = "sid",
+                            .auth_login = "",
                             .http_counters = &b->http,
                             .counters = &b->counters};
     http_limits_default(&c.http);
@@ -491,10 +493,110 @@ static void a_gate_may_close_with_results_on_their_way(void **state)
     close_bench(&b);
 }
 
+static void log_in(struct bench *b, const char *body, char cookie[300])
+{
+    assert_int_equal(ask(b, "POST", "/v1/auth", "Content-Type: application/json\r\n", body), 201);
+    snprintf(cookie, 300, "Cookie: a=b; sid=%s\r\n", member("id"));
+}
+
+static void a_login_is_told_to_web_servers(void **state)
+{
+    struct bench b;
+    char cookie[300], bearer[300];
+    (void)state;
+    open_bench(&b, NULL);
+    for (int delay = 0; delay <= 1; delay++) {
+        b.store.delay = delay;
+        log_in(&b,
+               "{\"user\": \"ann\", \"methods\": [\"pwd\", \"otp\"], \"ttl\": 60, "
+               "\"claims\": {\"groups\": \"staff admin\", \"odd name\": \"x\"}}",
+               cookie);
+        assert_has("\"user\":\"ann\"");
+        assert_int_equal(ask(&b, "GET", "/v1/auth", cookie, ""), 200);
+        assert_has("\r\nRemote-User: ann\r\n");
+        assert_has("\r\nRemote-Groups: staff admin\r\n");
+        assert_has("\r\nStead-Auth-Methods: pwd otp\r\n");
+        assert_null(strstr(answer, "odd"));
+        /* Envoy puts the request's own method and path behind. */
+        assert_int_equal(ask(&b, "DELETE", "/v1/auth/any/path?cookie=x&user=bob", cookie, ""), 200);
+        assert_int_equal(ask(&b, "GET", "/v1/auth?claim=groups:admin", cookie, ""), 200);
+        assert_int_equal(ask(&b, "GET", "/v1/auth?claim=groups:adm", cookie, ""), 403);
+        assert_int_equal(ask(&b, "GET", "/v1/auth?user=bob", cookie, ""), 403);
+        snprintf(bearer, sizeof bearer, "Authorization: bearer %s",
+                 strstr(cookie, "sid=") + strlen("sid="));
+        assert_int_equal(ask(&b, "GET", "/v1/auth?cookie=other", bearer, ""), 200);
+        assert_int_equal(ask(&b, "GET", "/v1/auth?cookie=other", cookie, ""), 401);
+        assert_has("\r\nWWW-Authenticate: Bearer realm=\"shop\"\r\n");
+    }
+    assert_int_equal(ask(&b, "GET", "/v1/auth", "Cookie: sid=nobody\r\n", ""), 401);
+    assert_int_equal(ask(&b, "GET", "/v1/auth", "Cookie: sid=\r\n", ""), 401);
+    assert_int_equal(atomic_load(&b.counters.known), 8);
+    b.store.spoil[SESSION_READ] = STEAD_E_UNREACHABLE;
+    assert_int_equal(ask(&b, "GET", "/v1/auth", cookie, ""), 503);
+    close_bench(&b);
+}
+
+static void strangers_are_led_to_the_login(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    assert_int_equal(ask(&b, "GET", "/v1/auth?login=https%3A%2F%2Flogin.example%2F%3Fx%3D1",
+                         "X-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n"
+                         "X-Forwarded-Uri: /p?q=1&r\r\n",
+                         ""),
+                     302);
+    assert_has("\r\nLocation: https://login.example/?x=1&return=https%3A%2F%2Fa.example%2Fp%3Fq%3D1"
+               "%26r\r\n");
+    assert_int_equal(ask(&b, "GET", "/v1/auth?login=ftp%3A%2F%2Fx", "", ""), 400);
+    assert_int_equal(ask(&b, "GET", "/v1/auth?claim=x", "", ""), 400);
+    close_bench(&b);
+}
+
+static void a_login_that_is_none(void **state)
+{
+    struct bench b;
+    char cookie[300];
+    (void)state;
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{}",
+                                      "{\"user\": \"\"}",
+                                      "{\"user\": \"a\", \"password\": \"x\"}",
+                                      "{\"user\": \"a\", \"methods\": \"pwd\"}",
+                                      "{\"user\": \"a\", \"methods\": [\"p w\"]}",
+                                      "{\"user\": \"a\", \"claims\": {\"n\": 1}}",
+                                      "{\"user\": \"a\", \"expires_in\": 0}",
+                                      "{\"user\": \"a\", \"ttl\": \"x\"}",
+                                      "{\"user\": \"a\", \"user\": \"b\"}"};
+    open_bench(&b, NULL);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(ask(&b, "POST", "/v1/auth", "", bad[i]), 400);
+    /* A record without a user, or whose end has passed, is nobody. */
+    assert_int_equal(ask(&b, "POST", "/v1/sessions/auth", "", "{\"fields\": {\"cart\": \"x\"}}"),
+                     201);
+    snprintf(cookie, sizeof cookie, "Cookie: sid=%s\r\n", member("id"));
+    assert_int_equal(ask(&b, "GET", "/v1/auth", cookie, ""), 401);
+    assert_int_equal(ask(&b, "POST", "/v1/sessions/auth", "",
+                         "{\"fields\": {\"user\": \"a\\r\\nB: c\", \"expires\": \"1\"}}"),
+                     201);
+    snprintf(cookie, sizeof cookie, "Cookie: sid=%s\r\n", member("id"));
+    assert_int_equal(ask(&b, "GET", "/v1/auth", cookie, ""), 401);
+    assert_int_equal(
+        ask(&b, "POST", "/v1/sessions/auth", "", "{\"fields\": {\"user\": \"a\\r\\nB: c\"}}"), 201);
+    snprintf(cookie, sizeof cookie, "Cookie: sid=%s\r\n", member("id"));
+    assert_int_equal(ask(&b, "GET", "/v1/auth", cookie, ""), 200);
+    assert_has("\r\nRemote-User: a%0D%0AB: c\r\n");
+    close_bench(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_lives_through_all_calls),
+        cmocka_unit_test(a_login_is_told_to_web_servers),
+        cmocka_unit_test(strangers_are_led_to_the_login),
+        cmocka_unit_test(a_login_that_is_none),
         cmocka_unit_test(a_renewal_moves_everything_to_a_new_id),
         cmocka_unit_test(a_renewal_loses_no_change_made_meanwhile),
         cmocka_unit_test(a_failed_renewal_leaves_the_old_session),
