@@ -7,7 +7,7 @@ build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libconfuse-dev
     libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev libsystemd-dev
     libldns-dev)
 run=(curl bind9-dnsutils)
-test=(haproxy knot knot-dnsutils python3 php-cli php-memcached php-redis python3-redis python3-pymemcache redis-tools
+test=(haproxy nginx-light knot knot-dnsutils python3 php-cli php-memcached php-redis python3-redis python3-pymemcache redis-tools
     mandoc libhttp-parser-dev g++ clang libclang-rt-14-dev universal-ctags iproute2 iptables faketime)
 bench=(nginx-light haproxy gdnsd knot dnsperf uthash-dev libxxhash-dev)
 
