@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "io/http2.h"
 #include "io/io.h"
 
 #include <errno.h>
@@ -31,13 +30,13 @@ void http_limits_default(struct http_limits *l)
                               .body_ms = 30000,
                               .idle_ms = 60000,
                               .body_max = 2u << 20,
-                              .resets_max = 200,
                               .held_max = 64u << 20};
 }
 
 /* -- what is closed -- */
 
-void server_bury(struct http_server *s)
+/* Called where no function of a connection is on the stack. */
+static void bury(struct http_server *s)
 {
     while (!list_empty(&s->dead)) {
         struct http_conn *c = list_entry(list_pop(&s->dead), struct http_conn, link);
@@ -45,7 +44,6 @@ void server_bury(struct http_server *s)
         if (!c->borrowed)
             mem_free(c->pending);
         mem_free(c->out);
-        http2_free(c->h2);
         mem_free(c);
     }
 }
@@ -62,8 +60,6 @@ static uint32_t phase_ms(const struct http_limits *l, enum conn_phase phase)
     case CONN_BODY:
     case CONN_WRITE:
         return l->body_ms;
-    case CONN_STREAMS:
-        return HTTP2_TICK_MS;
     case CONN_LINGER:
         return HTTP_LINGER_MS;
     default:
@@ -98,10 +94,6 @@ void conn_set_phase(struct http_conn *c, enum conn_phase phase)
 
 static void conn_expire(struct http_conn *c)
 {
-    if (c->h2 && c->phase != CONN_LINGER) {
-        http2_expire(c);
-        return;
-    }
     bool asked = c->phase == CONN_BODY || (c->phase == CONN_HEAD && c->pending_len);
     if (c->phase != CONN_IDLE && c->phase != CONN_LINGER)
         http_count(&c->server->config.counters->timeouts);
@@ -132,7 +124,7 @@ static void timer_fired(uv_timer_t *timer)
             conn_expire(c);
         }
     }
-    server_bury(s);
+    bury(s);
     if (s->accept_at_ms && s->accept_at_ms < next)
         next = s->accept_at_ms;
     timer_at(s, next);
@@ -152,7 +144,7 @@ void server_release(struct http_server *s)
 {
     if (--s->handles || !s->closing)
         return;
-    server_bury(s);
+    bury(s);
     requests_free(s);
     if (s->closed)
         s->closed(s->closed_context);
@@ -174,8 +166,6 @@ void conn_close(struct http_conn *c)
     else if (r)
         r->conn = NULL;
     conn_set_phase(c, CONN_CLOSED);
-    if (c->h2)
-        http2_drop(c);
     list_append(&s->dead, &c->link);
     poller_forget(s->poller, &c->item, true);
     if (s->batch_of == c)
@@ -193,16 +183,14 @@ static void conn_event(struct poller_item *item, uint32_t events)
     if (c->phase == CONN_LINGER && events & EPOLLOUT) {
         (void)stream_shutdown(&c->stream);
         conn_watch(c, true, false);
-    } else if (c->h2 && c->phase != CONN_LINGER)
-        http2_event(c, events);
-    else if (c->phase == CONN_WAIT)
+    } else if (c->phase == CONN_WAIT)
         conn_watch(c, false,
                    false); /* more requests, or the client's end: looked at after the answer */
     else if (c->phase == CONN_WRITE)
         conn_writable(c);
     else
         conn_readable(c);
-    server_bury(s);
+    bury(s);
 }
 
 void conn_watch(struct http_conn *c, bool want_read, bool want_write)
@@ -238,7 +226,7 @@ static void idle_turn(uv_idle_t *idle)
         else
             conn_run(c);
     }
-    server_bury(s);
+    bury(s);
     if (list_empty(&s->later) && !s->closing)
         uv_idle_stop(idle);
 }
@@ -286,9 +274,9 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
     conn_set_phase(c, CONN_HEAD);
     /* Mostly the request is here already: a connection for one request is never polled. */
     conn_readable(c);
-    if (!c->h2 && c->phase <= CONN_HEAD && !list_linked(&c->later))
+    if (c->phase <= CONN_HEAD && !list_linked(&c->later))
         conn_watch(c, true, false);
-    server_bury(s);
+    bury(s);
 }
 
 /* STEAD_OK: it may come. */
@@ -426,19 +414,8 @@ void http_server_stop_accepting(struct http_server *s)
     s->accepting = false;
     uv_close((uv_handle_t *)&s->listener, plain_handle_closed);
     close(s->config.fd);
-    while (!list_empty(&s->phases[CONN_IDLE])) {
-        struct http_conn *c = list_entry(s->phases[CONN_IDLE].next, struct http_conn, link);
-        if (c->h2)
-            http2_expire(c);
-        else
-            conn_close(c);
-    }
-    struct list *next;
-    for (struct list *at = s->phases[CONN_STREAMS].next; at != &s->phases[CONN_STREAMS];
-         at = next) {
-        next = at->next;
-        http2_stop(list_entry(at, struct http_conn, link));
-    }
+    while (!list_empty(&s->phases[CONN_IDLE]))
+        conn_close(list_entry(s->phases[CONN_IDLE].next, struct http_conn, link));
 }
 
 void http_server_close(struct http_server *s, void (*closed)(void *context), void *context)

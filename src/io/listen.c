@@ -22,7 +22,7 @@ static bool set_flag(int fd, int level, int option)
 
 /* A socket bound to the address. reuse_addr lets TCP bind over connections in TIME_WAIT; for UDP it
  * would let two processes share a port. */
-static int bind_socket(const struct addr *a, int type, bool reuseport, int *out)
+static int bind_socket(const struct addr *a, int type, bool reuseport, bool transparent, int *out)
 {
     struct sockaddr_storage sa;
     socklen_t len = io_sockaddr(a, &sa);
@@ -34,6 +34,8 @@ static int bind_socket(const struct addr *a, int type, bool reuseport, int *out)
     if ((a->family == 6 && !set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
         (type == SOCK_STREAM && !set_flag(fd, SOL_SOCKET, SO_REUSEADDR)) ||
         (reuseport && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT)) ||
+        (transparent && !(a->family == 6 ? set_flag(fd, IPPROTO_IPV6, IPV6_TRANSPARENT)
+                                         : set_flag(fd, IPPROTO_IP, IP_TRANSPARENT))) ||
         bind(fd, (struct sockaddr *)&sa, len) != 0) {
         int err = io_error(errno);
         close(fd);
@@ -43,9 +45,9 @@ static int bind_socket(const struct addr *a, int type, bool reuseport, int *out)
     return STEAD_OK;
 }
 
-int listen_tcp(const struct addr *a, bool reuseport, int *out)
+static int open_listener(const struct addr *a, bool reuseport, bool transparent, int *out)
 {
-    int fd, err = bind_socket(a, SOCK_STREAM, reuseport, &fd);
+    int fd, err = bind_socket(a, SOCK_STREAM, reuseport, transparent, &fd);
     if (err)
         return err;
     /* Two sockets with SO_REUSEADDR may be bound to one port; it is listen() that tells. */
@@ -58,9 +60,19 @@ int listen_tcp(const struct addr *a, bool reuseport, int *out)
     return STEAD_OK;
 }
 
+int listen_tcp(const struct addr *a, bool reuseport, int *out)
+{
+    return open_listener(a, reuseport, false, out);
+}
+
+int listen_tcp_transparent(const struct addr *a, bool reuseport, int *out)
+{
+    return open_listener(a, reuseport, true, out);
+}
+
 int listen_udp(const struct addr *a, bool reuseport, int *out)
 {
-    return bind_socket(a, SOCK_DGRAM, reuseport, out);
+    return bind_socket(a, SOCK_DGRAM, reuseport, false, out);
 }
 
 int listen_probe_tcp(const struct addr *a)

@@ -14,6 +14,9 @@ int listen_probe_tcp(const struct addr *a);
 int listen_probe_udp(const struct addr *a);
 /* Non-blocking, close-on-exec; reuseport lets every worker have its own. */
 int listen_tcp(const struct addr *a, bool reuseport, int *fd);
+/* The same for connections that the kernel leads here whatever address they are for (TPROXY). Needs
+ * CAP_NET_ADMIN: DENIED without it. */
+int listen_tcp_transparent(const struct addr *a, bool reuseport, int *fd);
 int listen_udp(const struct addr *a, bool reuseport, int *fd);
 /* A stream socket at path with the mode given; a stale file (nobody accepts) is replaced, a live
  * one is IN_USE. */

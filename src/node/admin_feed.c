@@ -16,11 +16,7 @@ static struct admin_http copy_http(const struct http_counters *c)
                                .bad = c->bad,
                                .timeouts = c->timeouts,
                                .busy = c->busy,
-                               .open = c->open,
-                               .h2_connections = c->h2_connections,
-                               .h2_streams = c->h2_streams,
-                               .h2_resets = c->h2_resets,
-                               .h2_calmed = c->h2_calmed};
+                               .open = c->open};
 }
 
 /* Each thread counts for itself. */
@@ -130,6 +126,32 @@ static struct admin_director copy_director(const struct director_counters *d)
                                    .down_bytes = f->down_bytes};
 }
 
+static struct admin_tcp copy_tcp(const struct tcp_counters *t)
+{
+    const struct forward_counters *f = &t->forward;
+    const struct tcp_door_counters *d = &t->door;
+    return (struct admin_tcp){.own = t->own,
+                              .backup = t->backup,
+                              .balanced = t->balanced,
+                              .handed = t->handed,
+                              .open = f->open,
+                              .nobody = t->nobody,
+                              .unnamed = t->unnamed,
+                              .busy = t->busy,
+                              .untrusted = d->untrusted,
+                              .malformed = d->malformed,
+                              .slow = d->slow,
+                              .full = d->full,
+                              .refused = f->refused,
+                              .resets = f->resets,
+                              .timeouts = f->timeouts,
+                              .failed = f->failed,
+                              .proxied = d->proxied,
+                              .starved = d->starved,
+                              .up_bytes = f->up_bytes,
+                              .down_bytes = f->down_bytes};
+}
+
 static struct admin_own copy_own(const struct own *o)
 {
     const struct users_counters *c = &o->counters;
@@ -221,6 +243,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);
     out->own_parts = copy_own(&f->shared->own);
     out->director = copy_director(&f->shared->director);
+    out->tcp = copy_tcp(&f->shared->tcp_counters);
     out->loop_turn_max_ns = atomic_exchange(&f->mesh->turn_max_ns, 0);
 }
 

@@ -9,6 +9,7 @@
 #include "io/multicast.h"
 #include "node/decide_setup.h"
 #include "node/settings.h"
+#include "node/tcp_setup.h"
 #include "role/director/cors.h"
 #include "role/gate/cache.h"
 #include "role/gate/gate.h"
@@ -20,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 64
 #define SEEN_MAX 4096
 #define FILE_BYTES_MAX (1u << 20)
 
@@ -291,6 +292,8 @@ static void extract_server(cfg_t *sec, struct server_section *s)
 {
     set_title(sec, "server", s->service, sizeof(s->service));
     extract(sec, "server", s);
+    if (s->forward.family == 0)
+        s->forward = s->tcp.address;
     cfg_t *check = only_section(sec, "check"), *agent = only_section(sec, "agent-check");
     if (agent)
         extract(agent, "server.agent-check", &s->agent_check);
@@ -409,6 +412,25 @@ static void extract_dns(cfg_t *sec, struct dns_section *d)
     }
 }
 
+static void extract_tcp(cfg_t *cfg, struct config *c)
+{
+    for (unsigned i = 0; i < cfg_size(cfg, "tcp"); i++) {
+        cfg_t *sec = cfg_getnsec(cfg, "tcp", i);
+        if (c->tcp_count == TCP_SECTIONS_MAX) {
+            mistake(sec, "there are more than %d sections 'tcp'", TCP_SECTIONS_MAX);
+            break;
+        }
+        struct tcp_section *t = &c->tcp[c->tcp_count++];
+        set_title(sec, "tcp", t->name, sizeof(t->name));
+        extract(sec, "tcp", t);
+    }
+    cfg_t *sec = only_section(cfg, "inline");
+    if (!sec)
+        return;
+    c->in_line.present = true;
+    extract(sec, "inline", &c->in_line);
+}
+
 static void extract_all(cfg_t *cfg, struct config *c)
 {
     extract(cfg, "", &c->top);
@@ -436,7 +458,8 @@ static void extract_all(cfg_t *cfg, struct config *c)
         struct service_section *s = &c->services[c->service_count++];
         set_title(sec, "service", s->id, sizeof(s->id));
         extract(sec, "service", s);
-        const char *wrong = decide_setup_mistake(s, &c->sessions.kinds);
+        const char *wrong = entry_url_is_tcp(s->url) ? tcp_setup_service_mistake(s)
+                                                     : decide_setup_mistake(s, &c->sessions.kinds);
         if (wrong)
             mistake(sec, "service \"%s\": %s", s->id, wrong);
     }
@@ -454,6 +477,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
     if (c->public.inside.count == 0)
         default_inside(&c->public.inside);
     extract_dns(only_section(cfg, "dns"), &c->dns);
+    extract_tcp(cfg, c);
     if ((sec = only_section(cfg, "admin")))
         extract(sec, "admin", &c->admin);
     if (!*c->admin.socket)
@@ -509,9 +533,6 @@ static void check_whole(cfg_t *cfg, struct config *c)
             known |= strcmp(c->services[j].id, c->servers[i].service) == 0;
         if (!known)
             mistake(sec, "server \"%s\": there is no service of that name", c->servers[i].service);
-        if (c->public.listen.family == 0)
-            mistake(sec, "server \"%s\": it needs a public { listen = ... } for its secondary",
-                    c->servers[i].service);
         check_users(sec, c, &c->servers[i]);
         const char *path = c->servers[i].check.path;
         if (*path != '/' || strpbrk(path, " \t\r\n"))
@@ -519,6 +540,11 @@ static void check_whole(cfg_t *cfg, struct config *c)
         if (strcmp(c->servers[i].backup, c->node.name) == 0)
             mistake(sec, "backup = \"%s\": a server is no backup of its own", c->servers[i].backup);
     }
+    const char *section;
+    size_t index;
+    const char *wrong = tcp_setup_mistake(c, &section, &index);
+    if (wrong)
+        mistake(cfg_getnsec(cfg, section, (unsigned)index), "%s: %s", section, wrong);
     check_multicast(cfg_getnsec(cfg, "node", 0), &c->node);
     check_agents(cfg, c);
     if (c->admin.listen.family && !addr_is_loopback(&c->admin.listen))

@@ -3,36 +3,14 @@
 #ifndef NODE_CONFIG_H
 #define NODE_CONFIG_H
 
-#include "base/prefix.h"
 #include "core/roster/entry.h"
 #include "core/roster/pick.h"
 #include "core/session/kind.h"
+#include "node/config_tcp.h"
 #include "role/director/health.h"
 #include "role/director/roster_answer.h"
-#include "role/name/name.h"
 
 #include <stdio.h>
-
-#define CONFIG_TEXT_MAX 256
-#define CONFIG_STRINGS_MAX 4
-#define CONFIG_JOIN_MAX 64
-#define CONFIG_SERVICES_MAX 16
-#define CONFIG_NETWORKS_MAX NAME_PREFIXES_MAX
-
-struct strings {
-    size_t count;
-    char text[CONFIG_STRINGS_MAX][CONFIG_TEXT_MAX];
-};
-
-struct addresses {
-    size_t count;
-    struct addr addr[CONFIG_JOIN_MAX];
-};
-
-struct networks {
-    size_t count;
-    struct prefix network[CONFIG_NETWORKS_MAX];
-};
 
 struct node_section {
     char name[NAME_MAX_BYTES + 1];
@@ -74,6 +52,7 @@ struct server_section {
     struct addr users_address;
     uint32_t users_interval_ms, users_max_age_ms;
     struct agent_check_section agent_check;
+    struct server_tcp tcp;
 };
 
 /* Only what the file sets overrules the kind's default (core/session/kind.h). */
@@ -118,6 +97,8 @@ struct service_section {
     char affinity[CONFIG_TEXT_MAX], affinity_domain[CONFIG_TEXT_MAX];
     uint32_t affinity_life_ms;
     struct strings handoff; /* names of cookies */
+    uint32_t failback;      /* enum failback */
+    bool between;
     struct strings forward_when, https_paths, http_paths;
     struct strings warm; /* each COOKIE=KIND[:PREFIX] */
 };
@@ -129,11 +110,9 @@ struct public_section {
     uint32_t exposure;  /* enum exposure; after config_load never AUTO */
     char token_file[CONFIG_TEXT_MAX];
     char cors[CONFIG_TEXT_MAX];
-    struct networks inside;
+    struct networks inside, proxies;
     struct addresses outside; /* at most ENTRY_ADDRESSES_MAX */
     uint32_t unknown_host;    /* index into 421, 404 */
-    bool http2;
-    uint32_t http2_streams, http2_resets;
     uint32_t watchers;
     uint32_t retry_min_ms, retry_max_ms, retry_joins;
 };
@@ -186,6 +165,9 @@ struct config {
     struct admin_section admin;
     size_t agent_count;
     struct agent_section agents[ENTRY_SERVERS_MAX];
+    size_t tcp_count;
+    struct tcp_section tcp[TCP_SECTIONS_MAX];
+    struct inline_section in_line;
     size_t service_count;
     struct service_section services[CONFIG_SERVICES_MAX];
 };

@@ -112,9 +112,10 @@ static void set_server(struct decide_server *to, const struct server_section *fr
 {
     to->service = from->service;
     to->backup = from->backup;
-    to->url_count = from->urls.count;
+    to->url_count = 0;
     for (size_t u = 0; u < from->urls.count; u++)
-        to->urls[u] = from->urls.text[u];
+        if (!entry_url_is_tcp(from->urls.text[u]))
+            to->urls[to->url_count++] = from->urls.text[u];
 }
 
 void decide_setup(struct decide_setup *s, const struct config *c,
@@ -123,14 +124,17 @@ void decide_setup(struct decide_setup *s, const struct config *c,
     bool needed = decide_setup_hands_over(c);
     memcpy(s->secret, token_key, sizeof(s->secret));
     buzhash_init(&s->keys, visit_key);
+    size_t n = 0;
     for (size_t i = 0; i < c->service_count; i++) {
-        set_service(s, i, &c->services[i], &c->sessions.kinds);
-        needed |= s->services[i].visit != NULL;
+        if (entry_url_is_tcp(c->services[i].url))
+            continue; /* role/director/tcp.h */
+        set_service(s, n, &c->services[i], &c->sessions.kinds);
+        needed |= s->services[n++].visit != NULL;
     }
     for (size_t i = 0; i < c->server_count; i++)
         set_server(&s->servers[i], &c->servers[i]);
     s->config = (struct decide_config){.services = s->services,
-                                       .service_count = c->service_count,
+                                       .service_count = n,
                                        .servers = s->servers,
                                        .server_count = c->server_count,
                                        .port = c->public.listen.port,

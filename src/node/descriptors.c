@@ -2,6 +2,7 @@
 #include "node/descriptors.h"
 
 #include "core/roster/entry.h"
+#include "node/tcp_setup.h"
 #include "role/admin/admin.h"
 #include "role/director/agent_door.h"
 #include "role/name/name.h"
@@ -18,7 +19,7 @@ static uint64_t reserve(size_t workers)
     /* of each server one agent asked, one kernel count; a door with its askers for each */
     const uint64_t agents = ENTRY_SERVERS_MAX * (2 + 1 + AGENT_DOOR_CONNECTIONS_MAX + 1);
     /* a worker's listeners, pollers, and its loop's own */
-    const uint64_t loop = 14 + 2 * NAME_LISTENERS_MAX;
+    const uint64_t loop = 14 + 2 * NAME_LISTENERS_MAX + 3 * TCP_LISTENERS_MAX;
     const uint64_t names = NAME_TCP_CONNECTIONS_MAX + 1;
     return process + admin + checks + agents + workers * (loop + names);
 }

@@ -57,6 +57,12 @@ static bool valid_name(const char *text)
 static bool valid_url(const char *text)
 {
     struct http_url url;
+    char like[CONFIG_TEXT_MAX + 8]; /* an authority is the same behind any scheme */
+    if (entry_url_is_tcp(text)) {
+        int n = snprintf(like, sizeof(like), "http://%s", text + strlen("tcp://"));
+        return n > 0 && (size_t)n < sizeof(like) && http_url_parse(like, (size_t)n, &url) &&
+               url.port_given && url.path.len == 0;
+    }
     return http_url_parse(text, strlen(text), &url) &&
            (url.path.len == 0 || slice_is(url.path, "/"));
 }
@@ -160,8 +166,9 @@ static bool parse_strings(const struct setting *s, const char *text, size_t inde
     *why = "there are too many in this list";
     if (index >= CONFIG_STRINGS_MAX)
         return false;
-    *why = s->type == SETTING_URLS ? "it is not an http or https URL without a path"
-                                   : "it may have letters, digits, '-', '.' and '_' only";
+    *why = s->type == SETTING_URLS
+               ? "it is neither an http or https URL without a path, nor tcp://NAME:PORT"
+               : "it may have letters, digits, '-', '.' and '_' only";
     if (s->type == SETTING_URLS && !valid_url(text))
         return false;
     if (s->type == SETTING_NAMES && (!valid_name(text) || !*text))
@@ -218,7 +225,7 @@ bool setting_parse(const struct setting *s, const char *text, size_t index, cons
     case SETTING_PATH:
         return parse_path(out, s->size, text, base, why);
     case SETTING_URL:
-        *why = "it is not an http or https URL without a path";
+        *why = "it is neither an http or https URL without a path, nor tcp://NAME:PORT";
         return valid_url(text) && copy_text(out, s->size, text, why);
     case SETTING_ADDRESS: {
         struct addr a;

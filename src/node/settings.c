@@ -37,6 +37,11 @@ const struct section sections[] = {
     {"memcached", NULL, false,
      "A door for memcached's clients: session handlers that know nothing else share their state."},
     {"redis", NULL, false, "A door for clients of Redis and Valkey, likewise."},
+    {"tcp", "the listener's name", true,
+     "A listener for services that are not HTTP (their URLs are tcp://NAME:PORT): docs/tcp.md."},
+    {"inline", NULL, false,
+     "This node stands in line before its servers, which keep their own addresses: "
+     "docs/inline.md."},
     {"public", NULL, false, "The public HTTP listener: primary, secondary and roster."},
     {"dns", NULL, false, "The name server of the farm's zone: docs/dns.md."},
     {"dns.site", "the zone of nodes", true,
@@ -85,8 +90,19 @@ const struct setting settings[] = {
 
     ROW("server", "urls", SETTING_URLS, NULL, 0, 0, NULL, server_section, urls,
         "The server's own URLs: where redirects lead."),
-    ROW("server", "forward", SETTING_ADDRESS, NULL, 0, 0, NULL, server_section, forward,
-        "The real server."),
+    ROW("server", "forward", SETTING_ADDRESS, "", 0, 0, NULL, server_section, forward,
+        "The real server. Required, unless it stands in line (address)."),
+    ROW("server", "listen", SETTING_ADDRESS, "", 0, 0, NULL, server_section, tcp.listen,
+        "Of a service with a tcp URL: the listener before this server. One address for several "
+        "servers: the name that a TLS client asks for tells which."),
+    ROW("server", "address", SETTING_ADDRESS, "", 0, 0, NULL, server_section, tcp.address,
+        "In line: the server's own address and port, to which its clients connect."),
+    ROW("server", "proxy-protocol", SETTING_CHOICE, "none", 0, 0, "none|v1|v2", server_section,
+        tcp.proxy_out,
+        "Of a service with a tcp URL: the PROXY header by which the server is told the client."),
+    ROW("server", "takeover", SETTING_NAME, "", 0, 0, NULL, server_section, tcp.takeover,
+        "In line: the interface that is given the server's address while the server's host is "
+        "gone."),
     ROW("server", "weight", SETTING_NUMBER, "100", 0, 1000000, NULL, server_section, weight,
         "Share of new clients against other servers; 0 = none. Of the pair, whatever its URL."),
     ROW("server", "capacity", SETTING_NUMBER, "0", 0, 1000000000, NULL, server_section, capacity,
@@ -213,15 +229,6 @@ const struct setting settings[] = {
         "at most three. They are told these alone, in the roster and by the name server."),
     ROW("public", "unknown-host", SETTING_CHOICE, "421", 0, 0, "421|404", public_section,
         unknown_host, "The answer to a Host that no service and no server has."),
-    ROW("public", "http2", SETTING_BOOL, "yes", 0, 0, NULL, public_section, http2,
-        "Whether clients may speak HTTP/2: at once on a plain connection (prior knowledge), or as "
-        "agreed under TLS."),
-    ROW("public", "http2-streams", SETTING_NUMBER, "100", 1, 1000, NULL, public_section,
-        http2_streams, "Requests that one HTTP/2 connection may have open at once."),
-    ROW("public", "http2-resets", SETTING_NUMBER, "200", 10, 1000000, NULL, public_section,
-        http2_resets,
-        "Requests that an HTTP/2 client may take back within 10 seconds; beyond it its connection "
-        "is ended."),
     ROW("public", "watchers", SETTING_NUMBER, "10000", 0, 1000000, NULL, public_section, watchers,
         "Clients that may watch the roster at once; one more gets 503."),
     ROW("public", "retry-min", SETTING_DURATION, "200ms", 0, DAY_MS, NULL, public_section,
@@ -233,6 +240,34 @@ const struct setting settings[] = {
         retry_joins,
         "Joins a second that a server takes: between the two, the time is the users of the fullest "
         "server divided by it."),
+
+    ROW("public", "proxy-from", SETTING_NETWORKS, "", 0, 0, NULL, public_section, proxies,
+        "Load balancers before this node, which tell it the client by a PROXY header (v1 or v2). "
+        "Then each connection must come from them, and with one."),
+
+    ROW("tcp", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, tcp_section, listen,
+        "Its address and port."),
+    ROW("tcp", "services", SETTING_NAMES, NULL, 0, 0, NULL, tcp_section, services,
+        "The services behind it. Of several, the name that a TLS client asks for tells which."),
+    ROW("tcp", "proxy-from", SETTING_NETWORKS, "", 0, 0, NULL, tcp_section, proxies,
+        "Networks of proxies that tell the client by a PROXY header (v1 or v2). Then each "
+        "connection must come from them, and with one."),
+    ROW("tcp", "idle", SETTING_DURATION, "1h", 1000, 30 * DAY_MS, NULL, tcp_section, idle_ms,
+        "A connection over which nothing passes for so long is closed."),
+
+    ROW("inline", "port", SETTING_NUMBER, "7390", 1, 65535, NULL, inline_section, port,
+        "The port of the listener to which the kernel leads the servers' connections (TPROXY)."),
+    ROW("inline", "mark", SETTING_NUMBER, "7390", 1, UINT32_MAX, NULL, inline_section, mark,
+        "The mark of packets that stay on this host."),
+    ROW("inline", "table", SETTING_NUMBER, "7390", 1, UINT32_MAX, NULL, inline_section, table,
+        "The routing table for them."),
+    ROW("inline", "interfaces", SETTING_NAMES, "", 0, 0, NULL, inline_section, interfaces,
+        "Where clients come from; without it, from anywhere."),
+    ROW("inline", "apply", SETTING_BOOL, "no", 0, 0, NULL, inline_section, apply,
+        "Set the kernel's rules at the start and take them back at the end; no: an operator does, "
+        "as `stead inline rules` prints them."),
+    ROW("inline", "idle", SETTING_DURATION, "1h", 1000, 30 * DAY_MS, NULL, inline_section, idle_ms,
+        "A connection over which nothing passes for so long is closed."),
 
     ROW("dns", "listen", SETTING_ADDRESSES, NULL, 0, 0, NULL, dns_section, listen,
         "Addresses for UDP and TCP, IPv4 and IPv6; up to four."),
@@ -285,7 +320,7 @@ const struct setting settings[] = {
     ROW("service", "name", SETTING_NAME, NULL, 0, 0, NULL, service_section, name,
         "The common DNS name that leads to any server."),
     ROW("service", "url", SETTING_URL, NULL, 0, 0, NULL, service_section, url,
-        "The common URL: the primary virtual server."),
+        "The common URL: the primary virtual server. tcp://NAME:PORT: what is spoken is not HTTP."),
     ROW("service", "policy", SETTING_CHOICE, "two-choices", 0, 0,
         "two-choices|random|weighted|least-users", service_section, policy,
         "How a server is picked."),
@@ -299,7 +334,17 @@ const struct setting settings[] = {
     ROW("service", "affinity", SETTING_TEXT, "none", 0, 0, NULL, service_section, affinity,
         "How a client that has a server is known again, and led back to it while it lives: none, "
         "cookie or cookie:NAME (a signed one), header:NAME, query:NAME or path:N (the same key "
-        "leads to the same server)."),
+        "leads to the same server). Of a tcp URL: none, source (the address) or sni (the name that "
+        "a "
+        "TLS client asks for)."),
+    ROW("service", "failback", SETTING_CHOICE, "session-end", 0, 0, "session-end|never|at-once",
+        service_section, failback,
+        "Of a tcp URL: when clients that were led to the backup of a server come back to it. "
+        "session-end: after affinity-life without a connection; never: when the backup is gone; "
+        "at-once: with their next connection."),
+    ROW("service", "between", SETTING_BOOL, "no", 0, 0, NULL, service_section, between,
+        "Of a tcp URL: nodes tell each other the client by a PROXY header when one forwards it to "
+        "another's listener. Connections from other nodes' addresses must then have one."),
     ROW("service", "affinity-domain", SETTING_TEXT, "", 0, 0, NULL, service_section,
         affinity_domain, "The cookie's domain; without it, the host that answers."),
     ROW("service", "affinity-life", SETTING_DURATION, "1h", 1000, 365 * DAY_MS, NULL,

@@ -11,7 +11,7 @@ enum setting_type {
     SETTING_TEXT,    /* char[] of `size` bytes */
     SETTING_NAME,    /* as TEXT: letters, digits, '-', '.', '_' */
     SETTING_PATH,    /* as TEXT: relative to the folder of the config file */
-    SETTING_URL,     /* as TEXT: http or https */
+    SETTING_URL,     /* as TEXT: http, https or tcp */
     SETTING_ADDRESS, /* struct addr; a port of `max` when none is given, 0 = the port is required */
     SETTING_LISTEN,  /* as TEXT: "unix:PATH" or "ADDRESS:PORT" */
     SETTING_DURATION,  /* uint32_t milliseconds: "500ms", "5s", "2m", "1h", "7d" */

@@ -138,6 +138,31 @@ static int probe(const struct config *c)
     return STEAD_OK;
 }
 
+static int probe_tcp(const struct tcp_setup *t)
+{
+    char where[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < t->count; i++) {
+        int err = listen_probe_tcp(&t->listeners[i].at);
+        if (err)
+            return fail(err, t->listeners[i].what, addr_format(&t->listeners[i].at, where), "");
+    }
+    return STEAD_OK;
+}
+
+static int bind_listeners(const struct tcp_setup *t, struct worker_sockets *w)
+{
+    char where[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tcp_listener *l = &t->listeners[i];
+        int err = l->transparent ? listen_tcp_transparent(&l->at, true, &w->tcp[i])
+                                 : listen_tcp(&l->at, true, &w->tcp[i]);
+        if (err)
+            return fail(err, l->what, addr_format(&l->at, where),
+                        l->transparent ? "in line a node needs CAP_NET_ADMIN" : "");
+    }
+    return STEAD_OK;
+}
+
 static int bind_worker(const struct config *c, int gate_fd, struct worker_sockets *w)
 {
     int err = STEAD_OK;
@@ -227,6 +252,8 @@ static int bind_all(struct setup *s)
     int gate_fd = -1;
     int err = probe(c);
     if (!err)
+        err = probe_tcp(&s->tcp);
+    if (!err)
         err = bind_udp(&c->node.address, false, "node: address", &s->mesh_fd);
     if (!err)
         err = tune_mesh(&c->node.address, s->mesh_fd);
@@ -243,7 +270,8 @@ static int bind_all(struct setup *s)
     for (size_t i = 0; !err && i < c->agent_count; i++)
         err = bind_tcp(&c->agents[i].listen, false, "agent: listen on", &s->agent_fds[i]);
     for (size_t i = 0; !err && i < s->worker_count; i++)
-        err = bind_worker(c, gate_fd, &s->workers[i]);
+        if (!(err = bind_worker(c, gate_fd, &s->workers[i])))
+            err = bind_listeners(&s->tcp, &s->workers[i]);
     if (gate_fd >= 0)
         close(gate_fd);
     if (!err)
@@ -301,6 +329,8 @@ static int share_descriptors(struct setup *s)
 static void no_sockets(struct worker_sockets *w)
 {
     w->public = w->gate = -1;
+    for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
+        w->tcp[i] = -1;
     for (size_t i = 0; i < NAME_LISTENERS_MAX; i++)
         w->dns_udp[i] = w->dns_tcp[i] = -1;
 }
@@ -313,6 +343,7 @@ int setup_open(const struct config *c, struct setup *s)
     for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)
         s->agent_fds[i] = -1;
     s->worker_count = c->top.workers;
+    tcp_setup(&s->tcp, c);
     if (!c->top.core_dumps && prctl(PR_SET_DUMPABLE, 0))
         log_warn("core-dumps", "error=%s", io_error_text(errno));
     for (size_t i = 0; i < WORKERS_MAX; i++)
@@ -357,6 +388,8 @@ void setup_close(struct setup *s)
             close_fd(&s->workers[i].dns_tcp[k]);
         }
         close_fd(&s->workers[i].gate);
+        for (size_t k = 0; k < TCP_LISTENERS_MAX; k++)
+            close_fd(&s->workers[i].tcp[k]);
         for (unsigned p = 0; p < CACHE_DOORS; p++)
             close_fd(&s->caches[i].fd[p]);
     }

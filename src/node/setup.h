@@ -8,6 +8,7 @@
 #include "node/config.h"
 #include "node/descriptors.h"
 #include "node/state.h"
+#include "node/tcp_setup.h"
 #include "role/director/director.h"
 #include "role/name/name.h"
 #include "store/store.h"
@@ -18,6 +19,7 @@
 struct worker_sockets {
     int public, gate;
     int dns_udp[NAME_LISTENERS_MAX], dns_tcp[NAME_LISTENERS_MAX];
+    int tcp[TCP_LISTENERS_MAX];
 };
 
 struct setup {
@@ -28,6 +30,7 @@ struct setup {
     int mesh_fd, group_fd, admin_unix_fd, admin_tcp_fd;
     int agent_fds[ENTRY_SERVERS_MAX]; /* one a section agent */
     size_t worker_count;
+    struct tcp_setup tcp;
     struct descriptors descriptors; /* of each worker */
     struct worker_sockets workers[WORKERS_MAX];
     struct cache_sockets caches[WORKERS_MAX];

@@ -66,6 +66,7 @@ void shared_init(struct shared *s, struct setup *setup, struct store *store,
     s->cache_passwords = setup->cache_passwords;
     s->agent_fds = setup->agent_fds;
     s->descriptors = setup->descriptors;
+    s->tcp = &setup->tcp;
     names_init(s, c, setup->worker_count, keys->dns_cookie);
     decide_setup(&s->decide, c, keys->token, keys->visit);
     for (size_t i = 0; i < c->server_count; i++)
@@ -80,6 +81,8 @@ int shared_open(struct shared *s)
 {
     char error[CONFIG_TEXT_MAX + 128];
     s->rosters.feed = watch_feed_new();
+    if (s->tcp->count && !(s->tcp_stick = tcp_stick_new()))
+        return STEAD_E_NOMEM;
     if (decide_setup_hands_over(s->config))
         s->handoffs = handoff_once_new();
     if (!s->rosters.feed || (decide_setup_hands_over(s->config) && !s->handoffs))
@@ -105,6 +108,8 @@ void shared_close(struct shared *s)
     name_book_free(s->book);
     watch_feed_free(s->rosters.feed);
     handoff_once_free(s->handoffs);
+    tcp_stick_free(s->tcp_stick);
+    s->tcp_stick = NULL;
     s->handoffs = NULL;
     for (unsigned i = 0; i < WORKERS_MAX; i++) {
         journal_free(s->journals[i]);
@@ -125,6 +130,7 @@ static void on_stop(uv_async_t *stop)
     struct worker *w = stop->data;
     if (w->rebalancer)
         rebalancer_close(w->rebalancer, part_closed, w);
+    worker_tcp_close(w, part_closed);
     if (w->director)
         director_close(w->director, part_closed, w);
     if (w->name)
@@ -171,8 +177,6 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
     http_limits_default(&c.http);
     forward_limits_default(&c.forward);
     c.http.connections_max = s->descriptors.public;
-    c.http.streams_max = s->config->public.http2 ? s->config->public.http2_streams : 0;
-    c.http.resets_max = s->config->public.http2_resets;
     c.forward.tunnels_max = s->descriptors.tunnels;
     if (sockets->public < 0)
         return STEAD_OK;
@@ -309,6 +313,8 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
     int err = open_director(w, sockets);
     if (!err)
         err = open_rebalancer(w);
+    if (!err)
+        err = worker_tcp_open(w, sockets);
     if (!err)
         err = open_name(w, sockets);
     if (!err)

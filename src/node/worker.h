@@ -32,6 +32,9 @@ struct shared {
     struct rebalancer_shared rebalance;
     struct own own;
     struct director_counters director;
+    const struct tcp_setup *tcp; /* of the setup */
+    struct tcp_stick *tcp_stick;
+    struct tcp_counters tcp_counters;
     struct name_stats name[WORKERS_MAX][NAME_STATS];
     struct gate_counters gate;
     struct http_counters gate_http;
@@ -46,6 +49,7 @@ struct worker {
     uv_loop_t loop;
     uv_async_t stop;
     struct director *director;
+    struct tcp *tcp[TCP_LISTENERS_MAX];
     struct rebalancer *rebalancer;
     struct name *name;
     struct gate *gate;
@@ -73,6 +77,9 @@ void shared_close(struct shared *s); /* when no worker runs */
 /* Opens its parts on the descriptors (taken over, set to -1) and starts the thread. */
 int worker_start(struct worker *w, unsigned index, struct shared *shared,
                  struct worker_sockets *sockets, struct cache_sockets *caches);
+/* Its listeners that are not HTTP's; worker_tcp.c. */
+int worker_tcp_open(struct worker *w, struct worker_sockets *sockets);
+void worker_tcp_close(struct worker *w, void (*closed)(void *context));
 /* Closes all its connections and ends the thread. */
 void worker_stop(struct worker *w);
 

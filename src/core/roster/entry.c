@@ -51,7 +51,7 @@ bool entry_name_valid(const char *name, size_t len, bool empty)
     return true;
 }
 
-/* The length of "http://" or "https://" at the start, and the scheme's port. */
+/* The length of the scheme at the start, and its port; tcp has none of its own. */
 static size_t url_scheme(const char *url, size_t len, uint16_t *port)
 {
     if (len > 7 && strncasecmp(url, "http://", 7) == 0) {
@@ -61,6 +61,10 @@ static size_t url_scheme(const char *url, size_t len, uint16_t *port)
     if (len > 8 && strncasecmp(url, "https://", 8) == 0) {
         *port = 443;
         return 8;
+    }
+    if (len > 6 && strncasecmp(url, "tcp://", 6) == 0) {
+        *port = 0;
+        return 6;
     }
     return 0;
 }
@@ -110,7 +114,7 @@ static bool url_split(const char *url, size_t len, const char **host, size_t *ho
         *host = at;
         *host_len = (size_t)(stop - at);
     }
-    return *host_len > 0 && url_port(stop, end, port);
+    return *host_len > 0 && url_port(stop, end, port) && *port != 0;
 }
 
 bool entry_url_valid(const char *url, size_t len)
@@ -125,6 +129,11 @@ bool entry_url_valid(const char *url, size_t len)
             return false;
     }
     return url_split(url, len, &host, &host_len, &port);
+}
+
+bool entry_url_is_tcp(const char *url)
+{
+    return strncasecmp(url, "tcp://", 6) == 0;
 }
 
 bool entry_url_host(const char *url, const char **host, size_t *host_len, uint16_t *port)

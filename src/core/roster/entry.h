@@ -84,8 +84,9 @@ struct entry {
 };
 
 void entry_encode(const struct entry *e, struct wire_writer *w);
-/* Fully validated (names are printable ASCII without spaces, quotes or slashes; URLs are http or
- * https with a host, printable, no control characters). False on malformed input, out undefined. */
+/* Fully validated (names are printable ASCII without spaces, quotes or slashes; URLs are http,
+ * https or tcp with a host, printable, no control characters). False on malformed input, out
+ * undefined. */
 bool entry_decode(struct wire_reader *r, struct entry *out);
 /* The counts: revision, status, life, and of each server weight, capacity, users, load, healthy,
  * maint, drain; users of each group. Decoding fills in `e`, which must have the same inc and shape,
@@ -112,6 +113,8 @@ bool entry_valid(const struct entry *e);
 /* A name as entries have them; `empty` says whether it may be "". */
 bool entry_name_valid(const char *name, size_t len, bool empty);
 bool entry_url_valid(const char *url, size_t len);
+/* tcp://HOST:PORT: of a service that is not HTTP. */
+bool entry_url_is_tcp(const char *url);
 /* Host (without brackets) and port (by scheme when none is named) of a valid URL; points into it.
  */
 bool entry_url_host(const char *url, const char **host, size_t *host_len, uint16_t *port);

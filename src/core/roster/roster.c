@@ -106,7 +106,7 @@ static bool server_has_host(const struct server *s, const char *host, size_t hos
         const char *own;
         size_t own_len;
         uint16_t own_port;
-        if (!entry_url_host(s->urls[i], &own, &own_len, &own_port))
+        if (entry_url_is_tcp(s->urls[i]) || !entry_url_host(s->urls[i], &own, &own_len, &own_port))
             continue;
         if (own_len == host_len && strncasecmp(own, host, host_len) == 0 &&
             (port == 0 || port == own_port))

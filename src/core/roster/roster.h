@@ -46,7 +46,7 @@ const struct roster_node *roster_find(const struct roster *r, const char *name);
 const struct server *roster_server(const struct roster_node *n, const char *service);
 /* Effective status of that server: the node's, else full or suspect by its own state. */
 enum status roster_server_status(const struct roster_node *n, const struct server *s);
-/* The node and server whose url has this host (and port, 0 = any), case-insensitive; false if none.
+/* The node and server whose http url has this host (and port, 0 = any), case-insensitive; false if none.
  */
 bool roster_by_host(const struct roster *r, const char *host, size_t host_len, uint16_t port,
                     const struct roster_node **node, const struct server **server);

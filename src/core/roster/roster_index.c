@@ -92,7 +92,8 @@ static void add_urls(struct roster_index *index, const struct roster_node *n,
 {
     struct place p = {.node = n, .server = s};
     for (size_t i = 0; i < s->url_count; i++) {
-        if (!entry_url_host(s->urls[i], &p.host, &p.host_len, &p.port))
+        if (entry_url_is_tcp(s->urls[i]) ||
+            !entry_url_host(s->urls[i], &p.host, &p.host_len, &p.port))
             continue;
         size_t at = host_hash(p.host, p.host_len);
         while (index->places[at & index->mask].node != NULL)

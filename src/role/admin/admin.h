@@ -22,7 +22,6 @@
 
 struct admin_http {
     uint64_t accepted, refused, requests, bad, timeouts, busy, open;
-    uint64_t h2_connections, h2_streams, h2_resets, h2_calmed;
 };
 
 struct admin_dns {
@@ -63,6 +62,12 @@ struct admin_director {
         tunnels_busy, tunnels_failed, answers_dropped, up_bytes, down_bytes;
 };
 
+/* Services that are not HTTP. */
+struct admin_tcp {
+    uint64_t own, backup, balanced, handed, open, nobody, unnamed, busy, untrusted, malformed, slow,
+        full, refused, resets, timeouts, failed, proxied, starved, up_bytes, down_bytes;
+};
+
 /* The node at one moment. Every number is a uint64_t, so that the table of metrics can name it by
  * its place. */
 struct admin_snapshot {
@@ -84,6 +89,7 @@ struct admin_snapshot {
     struct admin_orders orders;
     struct admin_cache memcached, redis;
     struct admin_director director;
+    struct admin_tcp tcp;
     uint64_t log_lost;
     uint64_t loop_turn_max_ns; /* of the mesh thread: in a snapshot since the last one, shown since
                                   the last scrape */

@@ -351,6 +351,12 @@ struct watch *director_watch(struct director *d)
     return roster_answers_watch(d->rosters);
 }
 
+void director_adopt(struct director *d, struct stream client, char *bytes, size_t len,
+                    const struct addr *peer)
+{
+    (void)http_server_adopt(d->server, client, bytes, len, peer);
+}
+
 void director_stop_accepting(struct director *d)
 {
     http_server_stop_accepting(d->server);

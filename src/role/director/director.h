@@ -53,6 +53,10 @@ struct director;
 
 /* STEAD_E_NOMEM, or what http_server_open says; then the descriptor is still the caller's. */
 int director_open(const struct director_config *c, struct director **out);
+/* Gives the public listener a connection that came another way. Stream and bytes (from mem_alloc, or
+ * NULL) are the director's, also when it has no room and closes them. */
+void director_adopt(struct director *d, struct stream client, char *bytes, size_t len,
+                    const struct addr *peer);
 /* No new connections; tunnels go on. */
 void director_stop_accepting(struct director *d);
 size_t director_tunnels(const struct director *d);

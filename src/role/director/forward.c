@@ -287,22 +287,62 @@ static void tune(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
 }
 
-static int connect_to(const struct addr *to, int *fd)
+/* As the other end of the client's connection is here too, its port may be used at the same time:
+ * the two differ in direction. */
+static bool bind_as(int fd, const struct addr *from, bool own_port)
+{
+    struct sockaddr_storage sa;
+    struct addr a = *from;
+    int on = 1, level = a.family == 6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    a.port = own_port ? a.port : 0;
+    socklen_t len = io_sockaddr(&a, &sa);
+    if (setsockopt(fd, level, a.family == 6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof(on)))
+        return false;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    return bind(fd, (struct sockaddr *)&sa, len) == 0;
+}
+
+/* 0, or errno. */
+static int try_connect(const struct addr *to, const struct addr *from, bool own_port, int *fd)
 {
     struct sockaddr_storage sa;
     socklen_t len = io_sockaddr(to, &sa);
     *fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (*fd < 0)
-        return STEAD_E_IO;
+        return errno;
     tune(*fd);
-    if (connect(*fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS)
-        return STEAD_OK;
+    if ((from->family == 0 || bind_as(*fd, from, own_port)) &&
+        (connect(*fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS))
+        return 0;
     int why = errno;
     close(*fd);
+    return why;
+}
+
+static int connect_to(const struct addr *to, const struct addr *from, int *fd)
+{
+    int why = try_connect(to, from, true, fd);
+    if (from->family && (why == EADDRINUSE || why == EADDRNOTAVAIL))
+        why = try_connect(to, from, false, fd);
     errno = why;
-    /* No local port or buffer is left: that says nothing of the server. */
-    return why == EADDRNOTAVAIL || why == ENOBUFS || why == EAGAIN ? STEAD_E_IO
-                                                                   : STEAD_E_UNREACHABLE;
+    switch (why) {
+    case 0:
+        return STEAD_OK;
+    /* No descriptor, local port, buffer or permission: that says nothing of the server. */
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+    case EADDRINUSE:
+    case ENOBUFS:
+    case EAGAIN:
+    case EPERM:
+    case EACCES:
+        return STEAD_E_IO;
+    default:
+        return STEAD_E_UNREACHABLE;
+    }
 }
 
 /* Connections in the listener's queue wait meanwhile, and those that are open go on. */
@@ -331,7 +371,7 @@ int forward_start(struct forwarder *f, const struct forward_request *r)
     if (!t)
         return STEAD_E_NOMEM;
     int server;
-    int e = connect_to(&r->to, &server);
+    int e = connect_to(&r->to, &r->from, &server);
     if (e != STEAD_OK) {
         if (e == STEAD_E_UNREACHABLE)
             f->counters->refused++;

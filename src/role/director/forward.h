@@ -64,6 +64,9 @@ struct forward_request {
     char *bytes;          /* from mem_alloc */
     size_t len;
     struct addr to;
+    /* In line: the client's address, from which the server is connected to (IP_TRANSPARENT: needs
+     * CAP_NET_ADMIN), by its own port when that is free. Family 0: none. */
+    struct addr from;
     /* Called exactly once, on the loop, never from within forward_start(). */
     void (*ended)(void *context, const struct forward_result *result);
     void *context;

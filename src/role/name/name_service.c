@@ -195,7 +195,7 @@ void name_farm_service(struct name_farm *f, const struct name_service *s)
     bool here = secure && port == HTTPS_PORT;
     fill(f, name_builder_name(&f->builder, &name), zone, PUT_ADDRESSES | (here ? PUT_HTTPS : 0),
          servfail);
-    if (has_url)
+    if (has_url && !entry_url_is_tcp(s->url)) /* a service of its own has an SRV name of its own */
         add_srv(f, &name, zone, secure ? "https" : "http", servfail);
     if (has_url && secure && !here)
         add_https_port(f, &name, zone, port, servfail);

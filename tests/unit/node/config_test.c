@@ -288,10 +288,51 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+#define DB "service \"db\" { name = \"db.test\" url = \"tcp://db.test:5432\" affinity = source }\n"
+
+static void reads_tcp_services(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(HEAD DB "server \"db\" { urls = {\"tcp://s1.db.test:5432\"} listen = \"127.0.0.1:5432\"\n"
+                          "forward = \"127.0.0.1:5433\" proxy-protocol = v1 }\n"
+                          "tcp \"tls\" { listen = \"127.0.0.1:443\" services = {db} proxy-from = {\"10.0.0.0/8\"} }\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_string_equal(errors, "");
+    assert_int_equal(c.servers[0].tcp.listen.port, 5432);
+    assert_int_equal(c.servers[0].tcp.proxy_out, 1);
+    assert_int_equal(c.tcp[0].proxies.count, 1);
+    assert_int_equal(load(HEAD DB "server \"db\" { urls = {\"tcp://10.1.0.2:5432\"} address = \"10.1.0.2:5432\" }\n"
+                          "inline { interfaces = {eth0} }\n", &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_int_equal(c.servers[0].forward.port, 5432);
+}
+
+static void says_what_is_wrong_of_tcp(void **state)
+{
+    (void)state;
+    expect_mistake(HEAD "service \"db\" { name = \"db.test\" url = \"tcp://db.test\" }\n", "nor tcp://NAME:PORT");
+    expect_mistake(HEAD "service \"db\" { name = \"db.test\" url = \"tcp://db.test:1\" affinity = cookie }\n",
+                   "none, source or sni");
+    expect_mistake(HEAD DB "server \"db\" { urls = {\"tcp://s1.db.test:5432\"} forward = \"127.0.0.1:5433\" }\n",
+                   ":5: server: listen: a tcp service needs one");
+    expect_mistake(HEAD DB "server \"db\" { urls = {\"http://s1.db.test\"} forward = \"127.0.0.1:5433\" listen = \"127.0.0.1:1\" }\n",
+                   "only then");
+    expect_mistake(HEAD SERVICE SERVER("listen = \"127.0.0.1:1\""), "listen: only before a service whose URL is tcp");
+    expect_mistake(HEAD SERVICE SERVER("address = \"127.0.0.1:1\""), "it needs a section inline");
+    expect_mistake(HEAD SERVICE SERVER("") "inline { }\n", "before whom does it stand");
+    expect_mistake(HEAD SERVICE "tcp \"x\" { listen = \"127.0.0.1:1\" services = {shop} }\n", ":5: tcp: services: each must");
+    expect_mistake(HEAD SERVICE "server \"shop\" { urls = {\"http://s1.shop.test\"} }\npublic { listen = \"127.0.0.1:80\" }\n",
+                   "'forward' is required");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_is_written),
+        cmocka_unit_test(reads_tcp_services), cmocka_unit_test(says_what_is_wrong_of_tcp),
         cmocka_unit_test(says_every_mistake_with_its_line),
         cmocka_unit_test(a_group_is_read),
         cmocka_unit_test(sources_of_users_are_read),

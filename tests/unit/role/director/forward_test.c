@@ -136,8 +136,12 @@ static int accepted_client(struct rig *r)
 static int start(struct rig *r, const char *bytes, int *client)
 {
     size_t len = strlen(bytes);
-    struct forward_request q = {
-        {.fd = accepted_client(r)}, mem_dup(bytes, len), len, r->to, on_ended, r};
+    struct forward_request q = {.client = {.fd = accepted_client(r)},
+                                .bytes = mem_dup(bytes, len),
+                                .len = len,
+                                .to = r->to,
+                                .ended = on_ended,
+                                .context = r};
     *client = q.client.fd;
     int e = forward_start(r->forwarder, &q);
     if (e != STEAD_OK)
@@ -511,8 +515,12 @@ static void test_limits_and_lack_of_memory_take_nothing(void **state)
     (void)state;
     l.tunnels_max = 1;
     rig_open(&r, l);
-    struct forward_request q = {
-        {.fd = accepted_client(&r)}, mem_dup("x", 1), 1, r.to, on_ended, &r};
+    struct forward_request q = {.client = {.fd = accepted_client(&r)},
+                                .bytes = mem_dup("x", 1),
+                                .len = 1,
+                                .to = r.to,
+                                .ended = on_ended,
+                                .context = &r};
     mem_fail_after(1);
     assert_int_equal(forward_start(r.forwarder, &q), STEAD_E_NOMEM);
     mem_fail_after(0);
@@ -576,7 +584,12 @@ static void test_without_descriptors_nothing_is_taken_and_others_go_on(void **st
     none = before;
     none.rlim_cur = 3;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    struct forward_request q = {{.fd = client}, mem_dup("y", 1), 1, r.to, on_ended, &r};
+    struct forward_request q = {.client = {.fd = client},
+                                .bytes = mem_dup("y", 1),
+                                .len = 1,
+                                .to = r.to,
+                                .ended = on_ended,
+                                .context = &r};
     int e = forward_start(r.forwarder, &q);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(e, STEAD_E_IO);
