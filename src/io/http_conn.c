@@ -3,6 +3,7 @@
 #include "io/http_internal.h"
 
 #include "base/mem.h"
+#include "io/http2.h"
 #include "io/io.h"
 #include "stead/error.h"
 
@@ -66,8 +67,7 @@ static struct slice moved(struct slice s, const char *from, const char *to)
     return s;
 }
 
-/* A request to parse into: nothing is set but its room. */
-static struct http_request *request_get(struct http_server *s)
+struct http_request *request_get(struct http_server *s)
 {
     struct list *spare = list_pop(&s->spares);
     if (!spare)
@@ -110,6 +110,7 @@ static bool request_fill(struct http_conn *c, struct http_request *r, size_t hea
     memcpy(r->bytes, from, head_len);
     r->head_len = head_len;
     r->conn = c;
+    r->h2 = NULL;
     r->peer = c->peer;
     r->body = NULL;
     r->body_len = r->body_cap = 0;
@@ -191,6 +192,12 @@ int http_take(struct http_request *r, struct stream *out, char **bytes, size_t *
     struct http_conn *c = r->conn;
     if (!c)
         return STEAD_E_CLOSED;
+    if (r->h2) {
+        int err = http2_take(r, out, bytes, len);
+        if (err == STEAD_OK)
+            request_free(r);
+        return err;
+    }
     if (r->body_read)
         return STEAD_E_INVAL;
     if (c->out || !conn_flush(c))
@@ -249,7 +256,7 @@ static bool body_reserve(struct http_server *s, struct http_request *r, size_t l
     return true;
 }
 
-static int body_append(struct http_server *s, struct http_request *r, struct slice data)
+int request_body_append(struct http_server *s, struct http_request *r, struct slice data)
 {
     if (data.len > s->config.limits.body_max - r->body_len)
         return 413;
@@ -271,7 +278,7 @@ static bool chunked_input(struct http_conn *c, int *status)
         if (step < 0)
             *status = -step;
         else if (data.len)
-            *status = body_append(c->server, c->request, data);
+            *status = request_body_append(c->server, c->request, data);
     } while (step == 1 && !*status);
     assert(step != 0 || in.len == 0); /* else conn_run() would come here for ever */
     conn_consume(c, c->pending_len - in.len);
@@ -283,7 +290,7 @@ static bool length_input(struct http_conn *c, int *status)
     struct slice in = {c->pending + c->pending_at, c->pending_len};
     if (in.len > c->body_left)
         in.len = (size_t)c->body_left;
-    *status = body_append(c->server, c->request, in);
+    *status = request_body_append(c->server, c->request, in);
     c->body_left -= in.len;
     conn_consume(c, in.len);
     return c->body_left == 0;
@@ -331,6 +338,7 @@ static void request_start(struct http_conn *c, struct http_request *r, size_t he
         return;
     }
     conn_consume(c, head_len);
+    c->asked = true;
     c->request = r;
     conn_set_phase(c, CONN_WAIT);
     enum http_verdict v = s->config.handle(s->config.context, r, NULL, 0);
@@ -344,10 +352,34 @@ static void request_start(struct http_conn *c, struct http_request *r, size_t he
         body_start(c);
 }
 
+/* The first bytes may be HTTP/2's preface. True: they are, or may become one; false: a head. */
+static bool step_preface(struct http_conn *c)
+{
+    bool more = false;
+    const char *bytes = c->pending + c->pending_at;
+    if (c->asked || !c->server->config.limits.streams_max ||
+        (!http2_preface(bytes, c->pending_len, &more) && !more))
+        return false;
+    if (more) {
+        c->parse_due = false;
+        return true;
+    }
+    if (http2_start(c) != STEAD_OK) {
+        conn_close(c);
+        return true;
+    }
+    http2_input(c, bytes, c->pending_len);
+    if (c->phase != CONN_CLOSED)
+        conn_consume(c, c->pending_len);
+    return true;
+}
+
 static void step_head(struct http_conn *c)
 {
     const char *why = "malformed request";
     struct http_server *s = c->server;
+    if (step_preface(c))
+        return;
     struct http_request *r = request_get(s);
     if (!r) {
         conn_fail(c, 503, "out of memory");
@@ -389,7 +421,7 @@ void conn_run(struct http_conn *c)
     c->running = false;
     if (c->borrowed)
         pending_own(c);
-    if (c->phase > CONN_BODY)
+    if (c->h2 || c->phase > CONN_BODY)
         return;
     if (heads > HTTP_REQUESTS_A_TURN)
         conn_later(c);

@@ -28,12 +28,16 @@
 #define HTTP_SPARES_MAX 8u         /* requests kept for the next clients */
 #define HTTP_SPARE_BYTES_MAX 4096u /* of the head that one of them has room for */
 
+struct http2;
+struct http2_stream;
+
 enum conn_phase {
     CONN_IDLE,
     CONN_HEAD,
     CONN_BODY,
     CONN_WAIT,
     CONN_WRITE,
+    CONN_STREAMS, /* HTTP/2 with open streams, whose deadlines it has */
     CONN_LINGER,
     CONN_PHASES,
     CONN_CLOSED = CONN_PHASES
@@ -43,6 +47,7 @@ struct http_conn {
     struct poller_item item;
     struct stream stream;
     struct http_server *server;
+    struct http2 *h2;  /* NULL: it speaks HTTP/1 */
     struct list link;  /* of its phase; or of those to be freed */
     struct list later; /* has had its turn, and has more */
     uint64_t deadline_ms;
@@ -60,12 +65,14 @@ struct http_conn {
     bool running;     /* conn_run() is on the stack: a reply must not call it */
     bool close_after; /* when the answer is written */
     bool last;      /* the client has said that it sends nothing more: it need not be waited for */
+    bool asked;     /* a request has come: no preface can */
     bool parse_due; /* the pending bytes may make a head, or show that they do not */
 };
 
 struct http_request {
-    struct http_conn *conn; /* NULL: the client is gone */
-    struct http_head head;  /* its slices point into bytes */
+    struct http_conn *conn;  /* NULL: the client is gone */
+    struct http2_stream *h2; /* of its stream; NULL: HTTP/1 */
+    struct http_head head;   /* its slices point into bytes */
     struct addr peer, local;
     struct list link; /* of the server's spare ones */
     char *body;
@@ -103,7 +110,10 @@ struct http_server {
         int status; /* 0: nothing is kept */
         size_t len;
         char bytes[HTTP_START_BYTES];
-    } start; /* of the last answer's head */
+    } start;     /* of the last answer's head */
+    long date_s; /* the second of `date` */
+    size_t date_len;
+    char date[32];
     char batch[HTTP_BATCH_BYTES];
     char read_buffer[HTTP_READ_BYTES];
 };
@@ -118,6 +128,8 @@ void conn_later(struct http_conn *c);
 void http_count(atomic_uint_fast64_t *counter);
 /* Takes account of bytes that are kept for a client. False: too many. */
 bool server_hold(struct http_server *s, uint64_t bytes);
+/* Frees what is closed; where no function of a connection is on the stack. */
+void server_bury(struct http_server *s);
 /* One thing less that the server must outlive. */
 void server_release(struct http_server *s);
 
@@ -128,6 +140,10 @@ void conn_run(struct http_conn *c);
 /* Consumes from the front of the pending bytes. */
 void conn_consume(struct http_conn *c, size_t bytes);
 void request_free(struct http_request *r);
+/* Nothing of it is set but its room; NULL: no memory. */
+struct http_request *request_get(struct http_server *s);
+/* More of a request's body. 0, 413 or 503. */
+int request_body_append(struct http_server *s, struct http_request *r, struct slice data);
 /* Frees the spare requests. */
 void requests_free(struct http_server *s);
 

@@ -1,5 +1,5 @@
 /* http_reply.c - the writing half of a connection: answers, and what follows them. */
-#include "io/http_internal.h"
+#include "io/http2.h"
 
 #include "base/mem.h"
 
@@ -331,7 +331,9 @@ void http_reply(struct http_request *r, int status, const char *content_type, co
                 const void *body, size_t len)
 {
     struct http_conn *c = r->conn;
-    if (c) {
+    if (c && r->h2) {
+        http2_reply(r, status, content_type, headers, body, len);
+    } else if (c) {
         struct answer a = {.status = status,
                            .content_type = content_type,
                            .headers = headers,

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/http2.h"
 #include "io/io.h"
 
 #include <errno.h>
@@ -30,13 +31,13 @@ void http_limits_default(struct http_limits *l)
                               .body_ms = 30000,
                               .idle_ms = 60000,
                               .body_max = 2u << 20,
+                              .resets_max = 200,
                               .held_max = 64u << 20};
 }
 
 /* -- what is closed -- */
 
-/* Called where no function of a connection is on the stack. */
-static void bury(struct http_server *s)
+void server_bury(struct http_server *s)
 {
     while (!list_empty(&s->dead)) {
         struct http_conn *c = list_entry(list_pop(&s->dead), struct http_conn, link);
@@ -44,6 +45,7 @@ static void bury(struct http_server *s)
         if (!c->borrowed)
             mem_free(c->pending);
         mem_free(c->out);
+        http2_free(c->h2);
         mem_free(c);
     }
 }
@@ -60,6 +62,8 @@ static uint32_t phase_ms(const struct http_limits *l, enum conn_phase phase)
     case CONN_BODY:
     case CONN_WRITE:
         return l->body_ms;
+    case CONN_STREAMS:
+        return HTTP2_TICK_MS;
     case CONN_LINGER:
         return HTTP_LINGER_MS;
     default:
@@ -94,6 +98,10 @@ void conn_set_phase(struct http_conn *c, enum conn_phase phase)
 
 static void conn_expire(struct http_conn *c)
 {
+    if (c->h2 && c->phase != CONN_LINGER) {
+        http2_expire(c);
+        return;
+    }
     bool asked = c->phase == CONN_BODY || (c->phase == CONN_HEAD && c->pending_len);
     if (c->phase != CONN_IDLE && c->phase != CONN_LINGER)
         http_count(&c->server->config.counters->timeouts);
@@ -124,7 +132,7 @@ static void timer_fired(uv_timer_t *timer)
             conn_expire(c);
         }
     }
-    bury(s);
+    server_bury(s);
     if (s->accept_at_ms && s->accept_at_ms < next)
         next = s->accept_at_ms;
     timer_at(s, next);
@@ -144,7 +152,7 @@ void server_release(struct http_server *s)
 {
     if (--s->handles || !s->closing)
         return;
-    bury(s);
+    server_bury(s);
     requests_free(s);
     if (s->closed)
         s->closed(s->closed_context);
@@ -166,6 +174,8 @@ void conn_close(struct http_conn *c)
     else if (r)
         r->conn = NULL;
     conn_set_phase(c, CONN_CLOSED);
+    if (c->h2)
+        http2_drop(c);
     list_append(&s->dead, &c->link);
     poller_forget(s->poller, &c->item, true);
     if (s->batch_of == c)
@@ -183,14 +193,16 @@ static void conn_event(struct poller_item *item, uint32_t events)
     if (c->phase == CONN_LINGER && events & EPOLLOUT) {
         (void)stream_shutdown(&c->stream);
         conn_watch(c, true, false);
-    } else if (c->phase == CONN_WAIT)
+    } else if (c->h2 && c->phase != CONN_LINGER)
+        http2_event(c, events);
+    else if (c->phase == CONN_WAIT)
         conn_watch(c, false,
                    false); /* more requests, or the client's end: looked at after the answer */
     else if (c->phase == CONN_WRITE)
         conn_writable(c);
     else
         conn_readable(c);
-    bury(s);
+    server_bury(s);
 }
 
 void conn_watch(struct http_conn *c, bool want_read, bool want_write)
@@ -226,7 +238,7 @@ static void idle_turn(uv_idle_t *idle)
         else
             conn_run(c);
     }
-    bury(s);
+    server_bury(s);
     if (list_empty(&s->later) && !s->closing)
         uv_idle_stop(idle);
 }
@@ -274,9 +286,9 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
     conn_set_phase(c, CONN_HEAD);
     /* Mostly the request is here already: a connection for one request is never polled. */
     conn_readable(c);
-    if (c->phase <= CONN_HEAD && !list_linked(&c->later))
+    if (!c->h2 && c->phase <= CONN_HEAD && !list_linked(&c->later))
         conn_watch(c, true, false);
-    bury(s);
+    server_bury(s);
 }
 
 /* STEAD_OK: it may come. */
@@ -414,8 +426,19 @@ void http_server_stop_accepting(struct http_server *s)
     s->accepting = false;
     uv_close((uv_handle_t *)&s->listener, plain_handle_closed);
     close(s->config.fd);
-    while (!list_empty(&s->phases[CONN_IDLE]))
-        conn_close(list_entry(s->phases[CONN_IDLE].next, struct http_conn, link));
+    while (!list_empty(&s->phases[CONN_IDLE])) {
+        struct http_conn *c = list_entry(s->phases[CONN_IDLE].next, struct http_conn, link);
+        if (c->h2)
+            http2_expire(c);
+        else
+            conn_close(c);
+    }
+    struct list *next;
+    for (struct list *at = s->phases[CONN_STREAMS].next; at != &s->phases[CONN_STREAMS];
+         at = next) {
+        next = at->next;
+        http2_stop(list_entry(at, struct http_conn, link));
+    }
 }
 
 void http_server_close(struct http_server *s, void (*closed)(void *context), void *context)

@@ -1,5 +1,5 @@
-/* http_server.h - HTTP/1.1 connections on a libuv loop: heads in, answers out, and a way to take a
- * connection over.
+/* http_server.h - HTTP/1.1 and HTTP/2 connections on a libuv loop: heads in, answers out, and a way
+ * to take a connection over.
  *
  * Used by gate, admin and director alike. One server is one listening descriptor on one loop (one
  * thread). For every request head it asks its handler, which
@@ -33,17 +33,22 @@ enum http_verdict {
 
 struct http_limits {
     uint32_t
-        connections_max; /* beyond it new ones are closed at once and counted; default 10,000 */
-    uint32_t head_ms;    /* a head must come within; default 10 s */
-    uint32_t body_ms;    /* a body, and a client's taking of an answer; default 30 s */
-    uint32_t idle_ms;    /* between requests; default 60 s */
-    uint64_t body_max;   /* bytes; default 2 MiB */
+        connections_max;  /* beyond it new ones are closed at once and counted; default 10,000 */
+    uint32_t head_ms;     /* a head must come within; default 10 s */
+    uint32_t body_ms;     /* a body, and a client's taking of an answer; default 30 s */
+    uint32_t idle_ms;     /* between requests; default 60 s */
+    uint64_t body_max;    /* bytes; default 2 MiB */
+    uint32_t streams_max; /* HTTP/2: of one connection at once; 0 = it is not spoken; default 0 */
+    uint32_t resets_max;  /* HTTP/2: streams reset by one client within 10 s; default 200 */
     uint64_t held_max; /* bytes of bodies, and of answers that are not taken, of all clients; beyond
                           it 503, and answers are broken off; default 64 MiB */
 };
 
 struct http_counters {
     atomic_uint_fast64_t accepted, refused, requests, bad, timeouts, busy, open;
+    /* HTTP/2: connections, requests on them, streams that clients reset, connections that were
+     * ended for frames that only cost. */
+    atomic_uint_fast64_t h2_connections, h2_streams, h2_resets, h2_calmed;
 };
 
 struct http_server_config {

@@ -16,7 +16,11 @@ static struct admin_http copy_http(const struct http_counters *c)
                                .bad = c->bad,
                                .timeouts = c->timeouts,
                                .busy = c->busy,
-                               .open = c->open};
+                               .open = c->open,
+                               .h2_connections = c->h2_connections,
+                               .h2_streams = c->h2_streams,
+                               .h2_resets = c->h2_resets,
+                               .h2_calmed = c->h2_calmed};
 }
 
 /* Each thread counts for itself. */

@@ -113,6 +113,8 @@ struct public_section {
     struct networks inside, proxies;
     struct addresses outside; /* at most ENTRY_ADDRESSES_MAX */
     uint32_t unknown_host;    /* index into 421, 404 */
+    bool http2;
+    uint32_t http2_streams, http2_resets;
     uint32_t watchers;
     uint32_t retry_min_ms, retry_max_ms, retry_joins;
 };

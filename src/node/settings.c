@@ -229,6 +229,15 @@ const struct setting settings[] = {
         "at most three. They are told these alone, in the roster and by the name server."),
     ROW("public", "unknown-host", SETTING_CHOICE, "421", 0, 0, "421|404", public_section,
         unknown_host, "The answer to a Host that no service and no server has."),
+    ROW("public", "http2", SETTING_BOOL, "yes", 0, 0, NULL, public_section, http2,
+        "Whether clients may speak HTTP/2: at once on a plain connection (prior knowledge), or as "
+        "agreed under TLS."),
+    ROW("public", "http2-streams", SETTING_NUMBER, "100", 1, 1000, NULL, public_section,
+        http2_streams, "Requests that one HTTP/2 connection may have open at once."),
+    ROW("public", "http2-resets", SETTING_NUMBER, "200", 10, 1000000, NULL, public_section,
+        http2_resets,
+        "Requests that an HTTP/2 client may take back within 10 seconds; beyond it its connection "
+        "is ended."),
     ROW("public", "watchers", SETTING_NUMBER, "10000", 0, 1000000, NULL, public_section, watchers,
         "Clients that may watch the roster at once; one more gets 503."),
     ROW("public", "retry-min", SETTING_DURATION, "200ms", 0, DAY_MS, NULL, public_section,

@@ -177,6 +177,8 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
     http_limits_default(&c.http);
     forward_limits_default(&c.forward);
     c.http.connections_max = s->descriptors.public;
+    c.http.streams_max = s->config->public.http2 ? s->config->public.http2_streams : 0;
+    c.http.resets_max = s->config->public.http2_resets;
     c.forward.tunnels_max = s->descriptors.tunnels;
     if (sockets->public < 0)
         return STEAD_OK;

@@ -22,6 +22,7 @@
 
 struct admin_http {
     uint64_t accepted, refused, requests, bad, timeouts, busy, open;
+    uint64_t h2_connections, h2_streams, h2_resets, h2_calmed;
 };
 
 struct admin_dns {
