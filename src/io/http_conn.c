@@ -169,6 +169,11 @@ const struct addr *http_request_local(const struct http_request *r)
     return &c->local;
 }
 
+const struct tls *http_request_tls(const struct http_request *r)
+{
+    return r->conn ? r->conn->stream.tls : NULL;
+}
+
 bool http_request_host_is_loopback(const struct http_request *r)
 {
     char text[ADDR_TEXT_MAX];

@@ -1,11 +1,12 @@
 /* http_internal.h - the inside of the HTTP server: its connections and their phases.
  *
- * A connection reads (IDLE, HEAD, BODY), waits for its handler (WAIT), writes (WRITE), and lingers
- * before it is closed, so that an answer is not lost to a reset. Each phase has one fixed duration,
- * so the list of connections in a phase is in order of deadlines: the server's one timer looks at
- * the fronts. An idle connection has no buffers: what is read lies in the server's buffer while the
- * connection runs, and only what is left then is its own; small answers are put together in the
- * server's other buffer, so that several to pipelined requests are one write. Within io only.
+ * A connection shakes hands when it is under TLS (HANDSHAKE), reads (IDLE, HEAD, BODY), waits for
+ * its handler (WAIT), writes (WRITE), and lingers before it is closed, so that an answer is not
+ * lost to a reset. Each phase has one fixed duration, so the list of connections in a phase is in
+ * order of deadlines: the server's one timer looks at the fronts. An idle connection has no
+ * buffers: what is read lies in the server's buffer while the connection runs, and only what is
+ * left then is its own; small answers are put together in the server's other buffer, so that
+ * several to pipelined requests are one write. Within io only.
  */
 #ifndef IO_HTTP_INTERNAL_H
 #define IO_HTTP_INTERNAL_H
@@ -20,6 +21,9 @@
 #define HTTP_READ_BYTES 65536u /* read at once, into the server's buffer */
 /* Of one connection; then the loop's other work has its turn, however much is pipelined. */
 #define HTTP_REQUESTS_A_TURN 16u
+#define HTTP_HANDSHAKES_A_TURN 4u /* steps of them, a millisecond or less each */
+#define HTTP_CROWDED_LOOKS 16u    /* for one that waits for its client */
+#define HTTP_CROWDED_PAUSE_MS 10u
 #define HTTP_LINGER_MS 2000u
 #define HTTP_COMPLAIN_MS 10000u
 #define HTTP_ACCEPT_PAUSE_MS 100u  /* out of descriptors */
@@ -39,6 +43,7 @@ enum conn_phase {
     CONN_WRITE,
     CONN_STREAMS, /* HTTP/2 with open streams, whose deadlines it has */
     CONN_LINGER,
+    CONN_HANDSHAKE,
     CONN_PHASES,
     CONN_CLOSED = CONN_PHASES
 };
@@ -49,7 +54,7 @@ struct http_conn {
     struct http_server *server;
     struct http2 *h2;  /* NULL: it speaks HTTP/1 */
     struct list link;  /* of its phase; or of those to be freed */
-    struct list later; /* has had its turn, and has more */
+    struct list later; /* has had its turn, and has more; or its handshake can go on */
     uint64_t deadline_ms;
     struct http_request *request; /* being read, or not answered yet */
     char *pending;                /* read and not consumed yet: from pending_at on; see borrowed */
@@ -94,8 +99,10 @@ struct http_server {
     uv_idle_t idle;          /* runs while `later` has connections */
     struct poller *poller;   /* of the connections */
     struct list phases[CONN_PHASES], later;
-    struct list dead;   /* closed; freed when none of their functions is on the stack */
-    struct list spares; /* requests */
+    struct list shaking; /* handshakes that can go on */
+    uint32_t handshakes; /* under way */
+    struct list dead;    /* closed; freed when none of their functions is on the stack */
+    struct list spares;  /* requests */
     uint32_t spare_count;
     struct http_conn *batch_of; /* whose answers are in the batch */
     size_t batch_len;
@@ -132,6 +139,17 @@ bool server_hold(struct http_server *s, uint64_t bytes);
 void server_bury(struct http_server *s);
 /* One thing less that the server must outlive. */
 void server_release(struct http_server *s);
+
+/* http_handshake.c */
+/* A new connection under TLS; from then on its events lead to conn_shake(). */
+void conn_shake_begin(struct http_conn *c);
+void conn_shake(struct http_conn *c);
+/* It is closed before its handshake was done. */
+void conn_shake_end(struct http_conn *c);
+/* Some of those that can go on do. */
+void server_shake(struct http_server *s);
+/* Are there no more than may be? If need be, one that waits for its client is closed. */
+bool server_shake_room(struct http_server *s);
 
 /* http_conn.c */
 void conn_readable(struct http_conn *c);

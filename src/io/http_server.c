@@ -30,6 +30,8 @@ void http_limits_default(struct http_limits *l)
                               .head_ms = 10000,
                               .body_ms = 30000,
                               .idle_ms = 60000,
+                              .handshake_ms = 10000,
+                              .handshakes_max = 1000,
                               .body_max = 2u << 20,
                               .resets_max = 200,
                               .held_max = 64u << 20};
@@ -66,6 +68,8 @@ static uint32_t phase_ms(const struct http_limits *l, enum conn_phase phase)
         return HTTP2_TICK_MS;
     case CONN_LINGER:
         return HTTP_LINGER_MS;
+    case CONN_HANDSHAKE:
+        return l->handshake_ms;
     default:
         return 0; /* WAIT: its handler's matter */
     }
@@ -102,6 +106,8 @@ static void conn_expire(struct http_conn *c)
         http2_expire(c);
         return;
     }
+    if (c->phase == CONN_HANDSHAKE)
+        tls_gave_up(c->stream.tls, TLS_FAIL_TIMEOUT);
     bool asked = c->phase == CONN_BODY || (c->phase == CONN_HEAD && c->pending_len);
     if (c->phase != CONN_IDLE && c->phase != CONN_LINGER)
         http_count(&c->server->config.counters->timeouts);
@@ -169,6 +175,8 @@ void conn_close(struct http_conn *c)
     c->request = NULL;
     if (list_linked(&c->later))
         list_remove(&c->later);
+    if (c->phase == CONN_HANDSHAKE)
+        conn_shake_end(c);
     if (r && c->phase == CONN_BODY)
         request_free(r); /* its handler does not have it yet */
     else if (r)
@@ -190,7 +198,9 @@ static void conn_event(struct poller_item *item, uint32_t events)
     struct http_conn *c = list_entry(item, struct http_conn, item);
     struct http_server *s = c->server;
     /* Errors come out of reading and writing. */
-    if (c->phase == CONN_LINGER && events & EPOLLOUT) {
+    if (c->phase == CONN_HANDSHAKE) {
+        conn_shake(c);
+    } else if (c->phase == CONN_LINGER && events & EPOLLOUT) {
         (void)stream_shutdown(&c->stream);
         conn_watch(c, true, false);
     } else if (c->h2 && c->phase != CONN_LINGER)
@@ -238,8 +248,9 @@ static void idle_turn(uv_idle_t *idle)
         else
             conn_run(c);
     }
+    server_shake(s);
     server_bury(s);
-    if (list_empty(&s->later) && !s->closing)
+    if (list_empty(&s->later) && list_empty(&s->shaking) && !s->closing)
         uv_idle_stop(idle);
 }
 
@@ -247,8 +258,8 @@ void conn_later(struct http_conn *c)
 {
     struct http_server *s = c->server;
     conn_watch(c, false, false);
-    if (!list_linked(&c->later))
-        list_append(&s->later, &c->later);
+    if (c->phase != CONN_CLOSED && !list_linked(&c->later))
+        list_append(c->phase == CONN_HANDSHAKE ? &s->shaking : &s->later, &c->later);
     uv_idle_start(&s->idle, idle_turn);
 }
 
@@ -273,8 +284,8 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
 {
     if (s->connections >= s->config.limits.connections_max) {
         refuse(s, "as many as this door may have");
-        ssize_t sent = send(fd, server_is_full, sizeof server_is_full - 1, MSG_NOSIGNAL);
-        (void)sent; /* a courtesy */
+        if (!s->config.tls)
+            (void)!send(fd, server_is_full, sizeof server_is_full - 1, MSG_NOSIGNAL);
         close(fd);
         return;
     }
@@ -283,6 +294,11 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
         return;
     http_count(&s->config.counters->accepted);
     io_from_sockaddr((const struct sockaddr *)peer, &c->peer);
+    if (s->config.tls) {
+        conn_shake_begin(c);
+        server_bury(s);
+        return;
+    }
     conn_set_phase(c, CONN_HEAD);
     /* Mostly the request is here already: a connection for one request is never polled. */
     conn_readable(c);
@@ -332,6 +348,14 @@ int http_server_adopt(struct http_server *s, struct stream stream, char *bytes, 
     return STEAD_OK;
 }
 
+/* What comes stays in the backlog, and polling would spin. */
+static void pause_accepting(struct http_server *s, uint32_t ms)
+{
+    uv_poll_stop(&s->listener);
+    s->accept_at_ms = uv_now(s->config.loop) + ms;
+    timer_at(s, s->accept_at_ms);
+}
+
 static void listener_event(uv_poll_t *poll, int status, int events)
 {
     struct http_server *s = poll->data;
@@ -341,6 +365,10 @@ static void listener_event(uv_poll_t *poll, int status, int events)
         struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
         peer.ss_family = AF_UNSPEC;
+        if (s->config.tls && !server_shake_room(s)) {
+            pause_accepting(s, HTTP_CROWDED_PAUSE_MS);
+            return;
+        }
         int fd =
             accept4(s->config.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
@@ -348,11 +376,8 @@ static void listener_event(uv_poll_t *poll, int status, int events)
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            /* The connection stays in the backlog, and polling would spin. */
             refuse(s, io_error_text(errno));
-            uv_poll_stop(&s->listener);
-            s->accept_at_ms = uv_now(s->config.loop) + HTTP_ACCEPT_PAUSE_MS;
-            timer_at(s, s->accept_at_ms);
+            pause_accepting(s, HTTP_ACCEPT_PAUSE_MS);
             return;
         }
         if (errno != ECONNABORTED && errno != EINTR)
@@ -374,6 +399,7 @@ int http_server_open(const struct http_server_config *config, struct http_server
     for (int p = 0; p < CONN_PHASES; p++)
         list_init(&s->phases[p]);
     list_init(&s->later);
+    list_init(&s->shaking);
     list_init(&s->dead);
     list_init(&s->spares);
     if (config->server_name && !(s->server_name = mem_strdup(config->server_name)))

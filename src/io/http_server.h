@@ -19,6 +19,7 @@
 #include "base/addr.h"
 #include "core/http/http.h"
 #include "io/stream.h"
+#include "io/tls_door.h"
 
 #include <stdatomic.h>
 #include <uv.h>
@@ -33,11 +34,14 @@ enum http_verdict {
 
 struct http_limits {
     uint32_t
-        connections_max;  /* beyond it new ones are closed at once and counted; default 10,000 */
-    uint32_t head_ms;     /* a head must come within; default 10 s */
-    uint32_t body_ms;     /* a body, and a client's taking of an answer; default 30 s */
-    uint32_t idle_ms;     /* between requests; default 60 s */
-    uint64_t body_max;    /* bytes; default 2 MiB */
+        connections_max;     /* beyond it new ones are closed at once and counted; default 10,000 */
+    uint32_t head_ms;        /* a head must come within; default 10 s */
+    uint32_t body_ms;        /* a body, and a client's taking of an answer; default 30 s */
+    uint32_t idle_ms;        /* between requests; default 60 s */
+    uint32_t handshake_ms;   /* of TLS, as a whole; default 10 s */
+    uint32_t handshakes_max; /* at once; beyond it the one that has waited longest for its client
+                                gives way; default 1000 */
+    uint64_t body_max;       /* bytes; default 2 MiB */
     uint32_t streams_max; /* HTTP/2: of one connection at once; 0 = it is not spoken; default 0 */
     uint32_t resets_max;  /* HTTP/2: streams reset by one client within 10 s; default 200 */
     uint64_t held_max; /* bytes of bodies, and of answers that are not taken, of all clients; beyond
@@ -53,7 +57,8 @@ struct http_counters {
 
 struct http_server_config {
     uv_loop_t *loop;
-    int fd; /* listening; owned by the server from now on */
+    int fd;               /* listening; owned by the server from now on */
+    struct tls_door *tls; /* NULL: plain. With it every connection begins with a handshake */
     struct http_limits limits;
     struct http_counters *counters; /* may be shared by several servers */
     const char *server_name;        /* for the Server header; NULL = none */
@@ -78,6 +83,9 @@ void http_server_close(struct http_server *s, void (*closed)(void *context), voi
 const struct http_head *http_request_head(const struct http_request *r);
 const struct addr *http_request_peer(const struct http_request *r); /* family 0 on unix sockets */
 const struct addr *http_request_local(const struct http_request *r);
+/* The connection's TLS, for who asks for the client's identity or the version; NULL: plain, or the
+ * client is gone. */
+const struct tls *http_request_tls(const struct http_request *r);
 /* Does its Host name this machine: localhost, or a loopback address? A web page can make a browser
  * send requests to a loopback port under a name of its own that points here, but not under these.
  */

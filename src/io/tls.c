@@ -1,0 +1,385 @@
+/* tls.c - a connection under TLS: its handshake, reading, writing and end. What is shown to clients
+ * is in tls_context.c. */
+#include "io/tls_internal.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+static void count(atomic_uint_fast64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+const char *tls_failure_name(enum tls_failure f)
+{
+    static const char *const names[] = {
+#define X(name, word) [TLS_FAIL_##name] = word,
+        TLS_FAILURES_TABLE(X)
+#undef X
+    };
+    return names[f];
+}
+
+/* -- lifetime -- */
+
+static struct tls *tls_new(struct tls_context *c, int fd)
+{
+    struct tls *t = mem_alloc(sizeof *t);
+    BIO *bio = t ? BIO_new(c->bio) : NULL;
+    SSL *ssl = bio ? SSL_new(c->shown[0].ssl) : NULL;
+    if (!ssl) {
+        BIO_free(bio);
+        mem_free(t);
+        return NULL;
+    }
+    BIO_set_data(bio, t);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio);
+    t->ssl = ssl;
+    t->fd = fd;
+    t->context = tls_context_ref(c);
+    if (c->counters)
+        count(&c->counters->open);
+    return t;
+}
+
+struct tls *tls_accept(struct tls_context *c, int fd)
+{
+    assert(!c->client);
+    struct tls *t = tls_new(c, fd);
+    if (t)
+        SSL_set_accept_state(t->ssl);
+    return t;
+}
+
+struct tls *tls_connect(struct tls_context *c, int fd, const char *name)
+{
+    assert(c->client);
+    struct tls *t = tls_new(c, fd);
+    if (!t)
+        return NULL;
+    SSL_set_connect_state(t->ssl);
+    if (*name &&
+        (!SSL_set_tlsext_host_name(t->ssl, name) || (c->checks && !SSL_set1_host(t->ssl, name)))) {
+        tls_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void tls_free(struct tls *t)
+{
+    if (!t)
+        return;
+    struct tls_context *c = t->context;
+    if (c->counters)
+        atomic_fetch_sub_explicit(&c->counters->open, 1, memory_order_relaxed);
+    /* That a connection broke is no fault of its session (RFC 5246, section 7.2.1). */
+    if (t->done && t->error != EPROTO)
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(t->ssl);
+    mem_free(t->left);
+    mem_free(t);
+    tls_context_unref(c);
+}
+
+/* -- the handshake -- */
+
+/* What libssl itself said first: what it met in verifying, say, stands before that. */
+static unsigned long ssl_said(void)
+{
+    unsigned long e;
+    do
+        e = ERR_get_error();
+    while (e && ERR_GET_LIB(e) != ERR_LIB_SSL);
+    return e;
+}
+
+static enum tls_failure why_failed(const struct tls *t, int ssl_error)
+{
+    unsigned long e = ssl_said();
+    int reason = ERR_GET_REASON(e);
+    if (ssl_error == SSL_ERROR_SYSCALL || t->error)
+        return TLS_FAIL_CLOSED;
+    if (!e)
+        return TLS_FAIL_OWN;
+    if (reason > SSL_AD_REASON_OFFSET)
+        return TLS_FAIL_ALERT;
+    switch (reason) {
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+        return TLS_FAIL_HTTP;
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_PACKET_LENGTH_TOO_LONG:
+    case SSL_R_BAD_RECORD_TYPE:
+    case SSL_R_UNKNOWN_PROTOCOL:
+        return TLS_FAIL_NOT_TLS;
+    case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+        return TLS_FAIL_CLOSED;
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+    case SSL_R_NO_SUITABLE_GROUPS:
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+        return TLS_FAIL_UNLIKE;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+        return TLS_FAIL_CERTIFICATE;
+    default:
+        return TLS_FAIL_PROTOCOL;
+    }
+}
+
+void tls_gave_up(struct tls *t, enum tls_failure why)
+{
+    if (t->counted)
+        return;
+    t->counted = true;
+    t->failure = (uint8_t)why;
+    if (!t->error)
+        t->error = ECONNABORTED;
+    if (t->context->counters)
+        count(&t->context->counters->failures[why]);
+}
+
+static void handshake_done(struct tls *t)
+{
+    struct tls_counters *counters = t->context->counters;
+    t->done = t->counted = true;
+    if (!counters)
+        return;
+    count(&counters->handshakes);
+    if (SSL_session_reused(t->ssl))
+        count(&counters->resumed);
+}
+
+enum tls_progress tls_handshake(struct tls *t)
+{
+    struct tls_raw raw;
+    if (t->done || t->error)
+        return t->done ? TLS_DONE : TLS_FAILED;
+    ERR_clear_error();
+    tls_raw_open(t, &raw);
+    int n = SSL_do_handshake(t->ssl);
+    int e = n == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, n);
+    if (!tls_raw_close(t))
+        e = SSL_ERROR_SSL;
+    t->handshake_writes = e == SSL_ERROR_WANT_WRITE;
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+        return TLS_WAITS;
+    if (e == SSL_ERROR_NONE) {
+        handshake_done(t);
+        return TLS_DONE;
+    }
+    tls_gave_up(t, why_failed(t, e));
+    ERR_clear_error();
+    return TLS_FAILED;
+}
+
+bool tls_ready(const struct tls *t)
+{
+    return t->done;
+}
+
+enum tls_failure tls_failure(const struct tls *t)
+{
+    return (enum tls_failure)t->failure;
+}
+
+/* -- what was agreed on -- */
+
+const char *tls_protocol(const struct tls *t, char out[TLS_PROTOCOL_MAX])
+{
+    const unsigned char *at = NULL;
+    unsigned len = 0;
+    SSL_get0_alpn_selected(t->ssl, &at, &len);
+    len = len < TLS_PROTOCOL_MAX ? len : 0;
+    if (len)
+        memcpy(out, at, len);
+    out[len] = '\0';
+    return out;
+}
+
+const char *tls_version(const struct tls *t)
+{
+    return SSL_get_version(t->ssl);
+}
+
+const char *tls_cipher(const struct tls *t)
+{
+    return SSL_get_cipher_name(t->ssl);
+}
+
+const char *tls_server_name(const struct tls *t)
+{
+    const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+    return name ? name : "";
+}
+
+bool tls_resumed(const struct tls *t)
+{
+    return SSL_session_reused(t->ssl);
+}
+
+bool tls_client_identity(const struct tls *t, struct tls_identity *out)
+{
+    X509 *x = t && t->done ? SSL_get0_peer_certificate(t->ssl) : NULL;
+    if (!x || SSL_get_verify_result(t->ssl) != X509_V_OK)
+        return false;
+    tls_certificate_text(x, out->subject, out->fingerprint);
+    return true;
+}
+
+/* -- bytes -- */
+
+static ssize_t broken(struct tls *t, int ssl_error)
+{
+    /* The peer's end without close_notify comes as SYSCALL with what the BIO noted. */
+    if (!t->error)
+        t->error = ssl_error == SSL_ERROR_SYSCALL ? ECONNRESET : EPROTO;
+    ERR_clear_error();
+    errno = t->error;
+    return -1;
+}
+
+/* One more record's bytes behind `got`. False: no more for now, or ever. */
+static bool read_more(struct tls *t, char *out, size_t max, size_t *got)
+{
+    size_t n = 0;
+    /* So that a large buffer takes all that is decrypted: OpenSSL may hold the most of a record,
+     * and the raw buffer gives less than it holds. The first read is always done. */
+    t->raw->closed = *got && max - *got < TLS_RECORD_BYTES + TLS_RAW_BYTES;
+    int r = SSL_read_ex(t->ssl, out + *got, max - *got, &n);
+    if (r == 1) {
+        *got += n;
+        return *got < max;
+    }
+    int e = SSL_get_error(t->ssl, r);
+    t->reading_writes = e == SSL_ERROR_WANT_WRITE;
+    if (e == SSL_ERROR_ZERO_RETURN)
+        t->ended = true;
+    else if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
+        broken(t, e);
+    return false;
+}
+
+ssize_t tls_read(struct tls *t, void *out, size_t max)
+{
+    struct tls_raw raw;
+    size_t got = 0;
+    if (!t->done) {
+        errno = t->error ? t->error : EINVAL;
+        return -1;
+    }
+    if (!t->ended && !t->error && max) {
+        ERR_clear_error();
+        tls_raw_open(t, &raw);
+        while (read_more(t, out, max, &got))
+            ;
+        tls_raw_close(t);
+    }
+    if (got || t->ended || !max)
+        return (ssize_t)got;
+    errno = t->error ? t->error : EAGAIN;
+    return -1;
+}
+
+ssize_t tls_write(struct tls *t, const void *bytes, size_t len)
+{
+    size_t sent = 0;
+    if (!t->done || t->error || t->shutting) {
+        errno = t->error ? t->error : t->shutting ? EPIPE : EINVAL;
+        return -1;
+    }
+    ERR_clear_error();
+    while (sent < len) {
+        size_t n = 0;
+        int r = SSL_write_ex(t->ssl, (const char *)bytes + sent, len - sent, &n);
+        sent += r == 1 ? n : 0;
+        if (r == 1)
+            continue;
+        int e = SSL_get_error(t->ssl, r);
+        if (e != SSL_ERROR_WANT_WRITE && e != SSL_ERROR_WANT_READ)
+            return broken(t, e);
+        break;
+    }
+    if (sent || !len)
+        return (ssize_t)sent;
+    errno = EAGAIN;
+    return -1;
+}
+
+/* Small pieces share a record. */
+ssize_t tls_writev(struct tls *t, const struct iovec *iov, size_t count_)
+{
+    char record[TLS_RECORD_BYTES];
+    size_t sent = 0, i = 0, skip = 0;
+    while (i < count_) {
+        size_t len = 0;
+        size_t at = i, from = skip;
+        while (at < count_ && len < sizeof record) {
+            size_t piece = iov[at].iov_len - from;
+            size_t some = piece < sizeof record - len ? piece : sizeof record - len;
+            if (some)
+                memcpy(record + len, (const char *)iov[at].iov_base + from, some);
+            len += some;
+            from = some == piece ? 0 : from + some;
+            at += some == piece;
+        }
+        if (!len)
+            break;
+        ssize_t n = tls_write(t, record, len);
+        if (n < 0)
+            return sent && errno == EAGAIN ? (ssize_t)sent : -1;
+        sent += (size_t)n;
+        if ((size_t)n < len)
+            return (ssize_t)sent;
+        i = at;
+        skip = from;
+    }
+    return (ssize_t)sent;
+}
+
+uint32_t tls_events(const struct tls *t, bool want_read, bool want_write)
+{
+    uint32_t events = 0;
+    if (!t->done)
+        return t->handshake_writes ? EPOLLOUT : EPOLLIN;
+    if (want_read)
+        events |= t->reading_writes ? EPOLLOUT : EPOLLIN;
+    if (want_write || (t->shutting && !t->shut))
+        events |= EPOLLOUT;
+    return events;
+}
+
+bool tls_pending(const struct tls *t)
+{
+    return t->done && !t->error && !t->ended && (t->left_len || SSL_pending(t->ssl) > 0);
+}
+
+int tls_shutdown(struct tls *t)
+{
+    if (t->done && !t->error && !t->shut) {
+        t->shutting = true;
+        ERR_clear_error();
+        int n = SSL_shutdown(t->ssl);
+        if (n < 0 && SSL_get_error(t->ssl, n) == SSL_ERROR_WANT_WRITE) {
+            errno = EAGAIN;
+            return -1;
+        }
+        ERR_clear_error();
+    }
+    t->shutting = t->shut = true;
+    return shutdown(t->fd, SHUT_WR);
+}

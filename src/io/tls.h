@@ -1,0 +1,101 @@
+/* tls.h - one connection under TLS 1.2 or 1.3 (RFC 5246, RFC 8446), on a non-blocking socket.
+ *
+ * Owners of connections use stream.h; here is what only a listener and those who ask for the
+ * client's identity need. The handshake comes first: tls_handshake() until it is done or failed;
+ * reading and writing before is EINVAL. The descriptor is not closed here. No renegotiation, no
+ * compression, no early data.
+ *
+ * Memory: an idle connection has no buffers: OpenSSL's are released when they are empty, and what
+ * is read of the socket lies on the caller's stack while a call runs. Not thread-safe: one thread.
+ */
+#ifndef IO_TLS_H
+#define IO_TLS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define TLS_RECORD_BYTES 16384u /* of plain text, at most */
+#define TLS_SUBJECT_MAX 512     /* with the NUL; a longer one is cut */
+#define TLS_FINGERPRINT_MAX 65  /* SHA-256 in hex */
+#define TLS_PROTOCOL_MAX 16
+
+struct tls;
+struct tls_context;
+
+/* X(name, word for logs and metrics) */
+#define TLS_FAILURES_TABLE(X)                                                                      \
+    X(NONE, "none")                                                                                \
+    X(TIMEOUT, "timeout")         /* it did not end in time */                                     \
+    X(CROWDED, "crowded")         /* it gave way to newer ones */                                  \
+    X(CLOSED, "closed")           /* the client went away */                                       \
+    X(NOT_TLS, "not-tls")         /* other bytes */                                                \
+    X(HTTP, "http")               /* a plain HTTP request */                                       \
+    X(UNLIKE, "no-common")        /* no version, cipher or protocol in common */                   \
+    X(CERTIFICATE, "client-cert") /* none given though required, or not valid */                   \
+    X(ALERT, "alert")             /* the client refused, mostly our certificate */                 \
+    X(PROTOCOL, "protocol")       /* what it said is against the rules */                          \
+    X(OWN, "internal")
+
+enum tls_failure {
+#define X(name, word) TLS_FAIL_##name,
+    TLS_FAILURES_TABLE(X)
+#undef X
+        TLS_FAILURES
+};
+
+/* May be shared by all listeners and threads. */
+struct tls_counters {
+    atomic_uint_fast64_t handshakes, resumed; /* done; and those of them that went on an old one */
+    atomic_uint_fast64_t open;                /* connections, handshakes included */
+    atomic_uint_fast64_t failures[TLS_FAILURES];
+};
+
+enum tls_progress { TLS_DONE, TLS_WAITS, TLS_FAILED };
+
+struct tls_identity {
+    char subject[TLS_SUBJECT_MAX];         /* RFC 2253, as "CN=anna,O=shop" */
+    char fingerprint[TLS_FINGERPRINT_MAX]; /* of the certificate, lower case */
+};
+
+/* A server's side. The context is referenced until tls_free(). NULL: no memory. */
+struct tls *tls_accept(struct tls_context *c, int fd);
+/* A client's side, to a server of that name ("": none is said, none is checked). */
+struct tls *tls_connect(struct tls_context *c, int fd, const char *name);
+void tls_free(struct tls *t); /* takes NULL */
+
+/* Goes on as far as the socket allows. TLS_WAITS: tls_events() tells for what. Counted when it
+ * ends; a client that has to be told why it failed was. */
+enum tls_progress tls_handshake(struct tls *t);
+bool tls_ready(const struct tls *t); /* the handshake is done */
+enum tls_failure tls_failure(const struct tls *t);
+const char *tls_failure_name(enum tls_failure f);
+/* Counts a handshake that is given up by its owner. */
+void tls_gave_up(struct tls *t, enum tls_failure why);
+
+/* -- after the handshake -- */
+
+/* What was agreed on by ALPN (RFC 7301), as "http/1.1"; "" when nothing was. */
+const char *tls_protocol(const struct tls *t, char out[TLS_PROTOCOL_MAX]);
+const char *tls_version(const struct tls *t); /* "TLSv1.3" */
+const char *tls_cipher(const struct tls *t);
+/* The name that the client asked for (SNI); "" when none. */
+const char *tls_server_name(const struct tls *t);
+bool tls_resumed(const struct tls *t);
+/* The client's certificate, which was verified; false when it gave none. Takes NULL (a plain
+ * connection). */
+bool tls_client_identity(const struct tls *t, struct tls_identity *out);
+
+/* -- for stream.c -- */
+
+ssize_t tls_read(struct tls *t, void *out, size_t max);
+ssize_t tls_write(struct tls *t, const void *bytes, size_t len);
+ssize_t tls_writev(struct tls *t, const struct iovec *iov, size_t count);
+uint32_t tls_events(const struct tls *t, bool want_read, bool want_write);
+bool tls_pending(const struct tls *t);
+int tls_shutdown(struct tls *t);
+
+#endif
