@@ -38,7 +38,7 @@ static void secured(struct http_conn *c)
     c->server->handshakes--;
     conn_set_phase(c, CONN_HEAD);
     conn_readable(c);
-    if (c->phase <= CONN_HEAD && !list_linked(&c->later))
+    if (!c->h2 && c->phase <= CONN_HEAD && !list_linked(&c->later))
         conn_watch(c, true, false);
 }
 
