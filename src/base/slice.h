@@ -10,7 +10,10 @@ struct slice {
     size_t len;
 };
 
-bool slice_is(struct slice s, const char *text);        /* exact */
+bool slice_is(struct slice s, const char *text); /* exact */
+/* Is it as the glob says, in which each * stands for any text, also none? Its time is bounded by
+ * the product of both lengths. */
+bool slice_fits(struct slice s, struct slice glob);
 bool slice_is_nocase(struct slice s, const char *text); /* ASCII case-insensitive */
 
 #endif

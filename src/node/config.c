@@ -248,8 +248,9 @@ static void set_title(cfg_t *sec, const char *what, char *out, size_t size)
         mistake(sec, "%s \"%s\": %s", what, cfg_title(sec), why);
 }
 
-static void extract_kind(cfg_t *sec, struct kinds *kinds)
+static void extract_kind(cfg_t *sec, struct sessions_section *s)
 {
+    struct kinds *kinds = &s->kinds;
     int index = kinds_find(kinds, cfg_title(sec));
     if (index < 0) {
         mistake(sec,
@@ -267,7 +268,8 @@ static void extract_kind(cfg_t *sec, struct kinds *kinds)
                                  .when_full = k->when_full,
                                  .deletion = k->deletion,
                                  .ttl_ms = k->ttl_ms,
-                                 .memory_bytes = k->memory_bytes};
+                                 .memory_bytes = k->memory_bytes,
+                                 .private = s->private[index]};
     extract(sec, "sessions.kind", &rules);
     k->copies = (uint8_t)rules.copies;
     k->ack = rules.ack;
@@ -278,6 +280,7 @@ static void extract_kind(cfg_t *sec, struct kinds *kinds)
     k->deletion = rules.deletion;
     k->ttl_ms = rules.ttl_ms;
     k->memory_bytes = rules.memory_bytes;
+    s->private[index] = rules.private;
 }
 
 /* The only section of that name, or NULL; a second one is a mistake. */
@@ -318,7 +321,7 @@ static void extract_sessions(cfg_t *sec, struct sessions_section *s)
     s->present = true;
     extract(sec, "sessions", s);
     for (unsigned i = 0; i < cfg_size(sec, "kind"); i++)
-        extract_kind(cfg_getnsec(sec, "kind", i), &s->kinds);
+        extract_kind(cfg_getnsec(sec, "kind", i), s);
     if (strncmp(s->listen, "unix:", 5) != 0 && !*s->token_file)
         mistake(sec, "listen = \"%s\": a TCP listener needs a token-file", s->listen);
     if (!*s->auth_cookie || strlen(s->auth_cookie) > GATE_COOKIE_MAX)

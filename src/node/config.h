@@ -60,6 +60,7 @@ struct kind_section {
     uint32_t copies, when_alone, when_full, deletion, ttl_ms;
     bool ack, losable, sliding;
     uint64_t memory_bytes;
+    struct strings private; /* names of fields, with * for any text */
 };
 
 struct sessions_section {
@@ -70,6 +71,7 @@ struct sessions_section {
     uint64_t memory_bytes;
     uint32_t split_max_ms;
     struct kinds kinds;
+    struct strings private[KINDS_MAX]; /* by kind */
 };
 
 /* A door for clients of another protocol. */

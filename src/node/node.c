@@ -196,6 +196,7 @@ static int start_threads(struct node *n)
     memcpy(keys.dns_cookie, cookie_key, sizeof(keys.dns_cookie));
     farm_derive(n->farm, "token", keys.token);
     farm_derive(n->farm, "visit", keys.visit);
+    farm_derive(n->farm, "private", keys.private);
     shared_init(&n->shared, &n->setup, n->store, &keys);
     int err = shared_open(&n->shared);
     if (err)

@@ -183,6 +183,9 @@ const struct setting settings[] = {
         deletion, "final: an ended id never lives again; versioned: a key may be made anew."),
     ROW("sessions.kind", "ttl", SETTING_DURATION, "", 0, 365 * DAY_MS, NULL, kind_section, ttl_ms,
         "Its life when the request names none; 0s = no expiry."),
+    ROW("sessions.kind", "private", SETTING_TEXTS, "", 0, 0, NULL, kind_section, private,
+        "Names of fields, with * for any text, whose values are sealed as they arrive: only the "
+        "session API shows them."),
     ROW("sessions.kind", "memory", SETTING_SIZE, "", 0, 1024 * GIB, NULL, kind_section,
         memory_bytes, "Limit of this kind; 0 = only the common one."),
 

@@ -56,6 +56,22 @@ static void init_checks(struct shared *s, const struct config *c)
     }
 }
 
+_Static_assert(PRIVATE_NAMES_MAX == CONFIG_STRINGS_MAX, "every name has its place");
+
+static void init_private(struct shared *s, const struct config *c,
+                         const uint8_t key[TOKEN_KEY_BYTES])
+{
+    memcpy(s->private_key, key, sizeof(s->private_key));
+    for (size_t k = 0; k < c->sessions.kinds.count; k++) {
+        const struct strings *names = &c->sessions.private[k];
+        s->private.kind[k].count = names->count;
+        for (size_t i = 0; i < names->count; i++)
+            s->private.kind[k].names[i] = (struct slice){names->text[i], strlen(names->text[i])};
+        if (names->count > 0)
+            s->private.key = s->private_key;
+    }
+}
+
 void shared_init(struct shared *s, struct setup *setup, struct store *store,
                  const struct shared_keys *keys)
 {
@@ -71,6 +87,7 @@ void shared_init(struct shared *s, struct setup *setup, struct store *store,
     decide_setup(&s->decide, c, keys->token, keys->visit);
     for (size_t i = 0; i < c->server_count; i++)
         s->forwards[i] = c->servers[i].forward;
+    init_private(s, c, keys->private);
     init_rosters(s, setup);
     init_rebalances(s, c);
     init_checks(s, c);
@@ -218,6 +235,7 @@ static int open_gate(struct worker *w, struct worker_sockets *sockets)
                             .farm = s->config->top.farm,
                             .auth_cookie = s->config->sessions.auth_cookie,
                             .auth_login = s->config->sessions.auth_login,
+                            .private = &s->private,
                             .http_counters = &s->gate_http,
                             .counters = &s->gate};
     http_limits_default(&c.http);

@@ -30,6 +30,8 @@ struct shared {
     struct roster_rules rosters;
     struct rebalancer_service rebalances[CONFIG_SERVICES_MAX];
     struct rebalancer_shared rebalance;
+    struct private_rules private; /* with its key: */
+    uint8_t private_key[TOKEN_KEY_BYTES];
     struct own own;
     struct director_counters director;
     const struct tcp_setup *tcp; /* of the setup */
@@ -64,6 +66,7 @@ struct shared_keys {
     uint8_t dns_cookie[DNS_COOKIE_KEY_BYTES]; /* DNS cookies */
     uint8_t token[TOKEN_KEY_BYTES];           /* what clients bring back */
     uint8_t visit[32];                        /* keys of return visits */
+    uint8_t private[TOKEN_KEY_BYTES];         /* private fields of records */
 };
 
 /* Fills in the tables. */

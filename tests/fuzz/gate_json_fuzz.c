@@ -8,6 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const struct private_rules open_rules;
+
 static void show(const struct gate_change *c)
 {
     struct key key;
@@ -17,7 +19,7 @@ static void show(const struct gate_change *c)
     CHECK(r != NULL);
     if (record_apply(r, c->ops, c->count, &stamp, 0) == STEAD_OK) {
         r->ttl_ms = c->ttl_ms;
-        char *text = gate_record_json(r, r->ttl_ms, "auth", 1);
+        char *text = gate_record_json(r, &open_rules, r->ttl_ms, "auth", 1);
         CHECK(text != NULL);
         json_t *j = json_loads(text, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
         CHECK(json_is_object(j));

@@ -1,5 +1,5 @@
 /* token.c - sealing and signing of short texts. What stands in them is their users' business. */
-#include "core/token/token.h"
+#include "core/token/token_internal.h"
 
 #include "base/wire.h"
 
@@ -10,13 +10,14 @@
 
 #define FORMAT_SEALED 1
 #define FORMAT_SIGNED 2
-#define TAG_BYTES 16
+#define TAG_BYTES TOKEN_TAG_BYTES
 #define DIGEST_BYTES 32
 #define OVERHEAD_MAX (1 + TOKEN_SALT_BYTES + TAG_BYTES)
 #define RAW_MAX (OVERHEAD_MAX + TOKEN_CONTENT_MAX + 2) /* and what a text may end in beyond */
 #define MAC_INPUT_MAX (1 + TOKEN_BOUND_MAX + 2 + TOKEN_CONTENT_MAX)
 
-_Static_assert((OVERHEAD_MAX + TOKEN_CONTENT_MAX + 2) / 3 * 4 + 1 <= TOKEN_TEXT_MAX, "the longest text fits");
+_Static_assert((OVERHEAD_MAX + TOKEN_CONTENT_MAX + 2) / 3 * 4 + 1 <= TOKEN_TEXT_MAX,
+               "the longest text fits");
 
 /* HMAC over format, scope and content. */
 static bool mac(const struct token_scope *s, uint8_t format, const void *content, size_t len,
@@ -79,8 +80,8 @@ static bool decode(const char *text, size_t text_len, uint8_t *raw, size_t max, 
 
 /* -- the cipher -- */
 
-static bool cipher(const uint8_t key[DIGEST_BYTES], bool encrypt, const uint8_t *in, size_t len,
-                   uint8_t *out, uint8_t tag[TAG_BYTES])
+bool token_cipher(const uint8_t key[TOKEN_KEY_BYTES], bool encrypt, const uint8_t *in, size_t len,
+                  uint8_t *out, uint8_t tag[TOKEN_TAG_BYTES])
 {
     static const uint8_t nonce[12];
     uint8_t last[16];
@@ -107,7 +108,7 @@ size_t token_seal(const struct token_scope *s, const uint8_t *salt, const void *
     raw[0] = FORMAT_SEALED;
     memcpy(raw + 1, salt, TOKEN_SALT_BYTES);
     uint8_t *body = raw + 1 + TOKEN_SALT_BYTES;
-    bool ok = cipher(key, true, content, len, body, body + len);
+    bool ok = token_cipher(key, true, content, len, body, body + len);
     OPENSSL_cleanse(key, sizeof key);
     return ok ? encode(raw, len + OVERHEAD_MAX, text) : 0;
 }
@@ -123,7 +124,7 @@ bool token_open(const struct token_scope *s, const char *text, size_t text_len,
     *len = raw_len - OVERHEAD_MAX;
     const uint8_t *body = raw + 1 + TOKEN_SALT_BYTES;
     memcpy(tag, body + *len, TAG_BYTES);
-    bool ok = cipher(key, false, body, *len, content, tag);
+    bool ok = token_cipher(key, false, body, *len, content, tag);
     OPENSSL_cleanse(key, sizeof key);
     return ok;
 }

@@ -107,7 +107,7 @@ static const char *server_url(const struct server *s, bool tls)
 static bool any_glob(const struct slice *globs, size_t count, struct slice path)
 {
     for (size_t i = 0; i < count; i++)
-        if (match_glob(globs[i], path))
+        if (slice_fits(path, globs[i]))
             return true;
     return false;
 }

@@ -51,29 +51,6 @@ bool match_parse(const char *text, struct match_rule *out)
     return rest && parse_header(rest, out);
 }
 
-/* When the text differs, the last * takes one character more. */
-bool match_glob(struct slice glob, struct slice text)
-{
-    size_t g = 0, t = 0, star = glob.len, from = 0;
-    while (t < text.len) {
-        if (g < glob.len && glob.at[g] == '*') {
-            star = g++;
-            from = t;
-        } else if (g < glob.len && glob.at[g] == text.at[t]) {
-            g++;
-            t++;
-        } else if (star < glob.len) {
-            g = star + 1;
-            t = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (g < glob.len && glob.at[g] == '*')
-        g++;
-    return g == glob.len;
-}
-
 static bool in_list(struct slice list, struct slice word)
 {
     struct slice element;
@@ -94,7 +71,7 @@ static bool same_name(struct slice a, struct slice b)
 static bool match_header(const struct match_rule *r, const struct http_head *h)
 {
     for (size_t i = 0; i < h->header_count; i++)
-        if (same_name(h->headers[i].name, r->name) && match_glob(r->glob, h->headers[i].value))
+        if (same_name(h->headers[i].name, r->name) && slice_fits(h->headers[i].value, r->glob))
             return true;
     return false;
 }
@@ -109,7 +86,7 @@ bool match_request(const struct match_rule *r, const struct http_head *h)
     case MATCH_METHOD:
         return in_list(r->glob, h->method);
     case MATCH_PATH:
-        return match_glob(r->glob, h->path);
+        return slice_fits(h->path, r->glob);
     case MATCH_HEADER:
         return match_header(r, h);
     }

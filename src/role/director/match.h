@@ -8,7 +8,7 @@
  *   header:NAME=GLOB        a header of that name has that value
  *   user-agent:GLOB         the same as header:User-Agent=GLOB
  *
- * A GLOB is text in which each * stands for any characters, also none. */
+ * A GLOB is what slice_fits() takes; upper and lower case differ. */
 #ifndef ROLE_DIRECTOR_MATCH_H
 #define ROLE_DIRECTOR_MATCH_H
 
@@ -25,7 +25,5 @@ struct match_rule {
 /* The rule points into text. False: it is none. */
 bool match_parse(const char *text, struct match_rule *out);
 bool match_request(const struct match_rule *r, const struct http_head *h);
-/* Upper and lower case differ. Its time is bounded by the product of both lengths. */
-bool match_glob(struct slice glob, struct slice text);
 
 #endif

@@ -11,6 +11,7 @@
 #define ROLE_GATE_H
 
 #include "io/http_server.h"
+#include "role/gate/private.h"
 #include "store/store.h"
 
 #define GATE_CALLS_MAX 4096 /* that wait for the store at once, per gate; beyond it 503 */
@@ -46,7 +47,8 @@ struct gate_config {
     /* Of /v1/auth: the cookie that has the id, and where a stranger is sent to log in ("" =
      * nowhere: 401). They stay the caller's. */
     const char *auth_cookie, *auth_login;
-    struct http_limits http; /* body_max is overruled by GATE_BODY_MAX */
+    const struct private_rules *private; /* stays the caller's */
+    struct http_limits http;             /* body_max is overruled by GATE_BODY_MAX */
     struct http_counters *http_counters;
     struct gate_counters *counters;
 };

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-void gate_call_submit(struct gate_call *call, struct session_op *op)
+static void submit(struct gate_call *call, struct session_op *op)
 {
     struct gate *g = call->gate;
     uint64_t now = io_now_ns();
@@ -26,6 +26,20 @@ void gate_call_submit(struct gate_call *call, struct session_op *op)
     }
     struct session_result failed = {.status = status};
     gate_call_result(call, &failed);
+}
+
+void gate_call_submit(struct gate_call *call, struct session_op *op)
+{
+    struct private_ops sealed;
+    int err = private_seal(call->gate->config.private, op->key, op->ops, op->op_count, &sealed);
+    if (err) {
+        struct session_result failed = {.status = err};
+        gate_call_result(call, &failed);
+        return;
+    }
+    op->ops = sealed.ops;
+    submit(call, op);
+    private_ops_deinit(&sealed);
 }
 
 /* Is one of the ETags in If-None-Match the record's? */

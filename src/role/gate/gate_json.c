@@ -6,6 +6,7 @@
 #include "role/gate/base64.h"
 
 #include <inttypes.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,24 +268,45 @@ static json_t *base64_json(const uint8_t *bytes, size_t len)
     return j;
 }
 
-static json_t *value_json(const struct field *f)
+static json_t *bytes_json(const uint8_t *value, size_t len)
 {
     /* NULL when it is no UTF-8. */
-    json_t *text = json_stringn((const char *)field_value(f), f->value_len);
-    return text ? text : json_pack("{s:o}", "base64", base64_json(field_value(f), f->value_len));
+    json_t *text = json_stringn((const char *)value, len);
+    return text ? text : json_pack("{s:o}", "base64", base64_json(value, len));
 }
 
-static int put_field(const struct field *f, json_t *fields, json_t *binary)
+static json_t *private_json(const struct record *r, const struct private_rules *p,
+                            const struct field *f)
+{
+    uint8_t *clear = mem_alloc((size_t)f->value_len + 1);
+    int64_t len = clear ? private_open(p, &r->key, f, clear) : -1;
+    json_t *j = !clear ? NULL : len < 0 ? json_null() : bytes_json(clear, (size_t)len);
+    if (clear)
+        OPENSSL_cleanse(clear, f->value_len);
+    mem_free(clear);
+    return j;
+}
+
+static json_t *value_json(const struct record *r, const struct private_rules *p,
+                          const struct field *f)
+{
+    if (private_is(p, r->key.kind, field_name(f), f->name_len))
+        return private_json(r, p, f);
+    return bytes_json(field_value(f), f->value_len);
+}
+
+static int put_field(const struct record *r, const struct private_rules *p, const struct field *f,
+                     json_t *fields, json_t *binary)
 {
     const char *name = (const char *)field_name(f);
     json_t *as_text = json_stringn(name, f->name_len);
     bool text = as_text && !memchr(name, 0, f->name_len);
     json_decref(as_text);
     if (text)
-        return json_object_setn_new(fields, name, f->name_len, value_json(f));
+        return json_object_setn_new(fields, name, f->name_len, value_json(r, p, f));
     char encoded[(FIELD_NAME_MAX + 2) / 3 * 4];
     base64_encode(field_name(f), f->name_len, encoded);
-    return json_object_setn_new(binary, encoded, base64_size(f->name_len), value_json(f));
+    return json_object_setn_new(binary, encoded, base64_size(f->name_len), value_json(r, p, f));
 }
 
 void gate_version_text(const struct record *r, char out[GATE_VERSION_MAX])
@@ -319,8 +341,8 @@ static json_t *seconds_json(uint32_t ms)
     return ms ? json_integer((json_int_t)ms / 1000 + (ms % 1000 > 0)) : json_null();
 }
 
-static json_t *record_tree(const struct record *r, uint32_t left_ms, const char *kind,
-                           unsigned copies)
+static json_t *record_tree(const struct record *r, const struct private_rules *p, uint32_t left_ms,
+                           const char *kind, unsigned copies)
 {
     char version[GATE_VERSION_MAX];
     gate_version_text(r, version);
@@ -328,7 +350,7 @@ static json_t *record_tree(const struct record *r, uint32_t left_ms, const char 
     int failed = !fields || !binary;
     for (uint32_t i = 0; i < r->field_count && !failed; i++)
         if (!r->fields[i]->removed)
-            failed = put_field(r->fields[i], fields, binary);
+            failed = put_field(r, p, r->fields[i], fields, binary);
     json_t *j = failed ? NULL : json_object();
     if (j) {
         failed |=
@@ -351,9 +373,10 @@ static json_t *record_tree(const struct record *r, uint32_t left_ms, const char 
     return j;
 }
 
-char *gate_record_json(const struct record *r, uint32_t left_ms, const char *kind, unsigned copies)
+char *gate_record_json(const struct record *r, const struct private_rules *p, uint32_t left_ms,
+                       const char *kind, unsigned copies)
 {
-    json_t *j = record_tree(r, left_ms, kind, copies);
+    json_t *j = record_tree(r, p, left_ms, kind, copies);
     char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
     json_decref(j);
     size_t len = text ? strlen(text) : 0;

@@ -10,6 +10,8 @@
 #include "io/io.h"
 #include "role/gate/base64.h"
 
+#include <openssl/crypto.h>
+
 /* May the end have been done, or still come through? A fenced owner may have told a holder, and an
  * end beats all else when copies meet. */
 static bool outcome_is_open(int status)
@@ -46,7 +48,29 @@ static void take_back(struct gate_call *call, int status)
     submit_end(call, &call->new_key, NULL);
 }
 
-/* All live fields of the old record, set in the new one. */
+/* All live fields of the old record as operations; values are in clear in `values`, as private ones
+ * are sealed anew for the new id. False: one does not open. */
+static bool copy_fields(const struct gate_call *call, const struct record *old,
+                        struct field_op *ops, size_t *count, uint8_t *values)
+{
+    *count = 0;
+    for (uint32_t i = 0; i < old->field_count; i++) {
+        const struct field *f = old->fields[i];
+        if (f->removed)
+            continue;
+        int64_t len = private_open(call->gate->config.private, &old->key, f, values);
+        if (len < 0)
+            return false;
+        ops[(*count)++] = (struct field_op){.type = FIELD_SET,
+                                            .name = field_name(f),
+                                            .name_len = f->name_len,
+                                            .value = values,
+                                            .value_len = (size_t)len};
+        values += len;
+    }
+    return true;
+}
+
 static void create_new(struct gate_call *call, const struct record *old)
 {
     uint8_t random[GATE_ID_BYTES];
@@ -55,25 +79,21 @@ static void create_new(struct gate_call *call, const struct record *old)
     base64_encode_url(random, sizeof random, id);
     key_set(&call->new_key, call->key.kind, id, sizeof id);
     struct field_op *ops = mem_alloc(old->field_count * sizeof *ops);
-    if (!ops) {
-        gate_reply_status(call, STEAD_E_NOMEM);
-        return;
-    }
+    size_t old_bytes = (size_t)old->live_bytes + 1;
+    uint8_t *values = mem_alloc(old_bytes);
     struct session_op op = {
         .type = SESSION_CREATE, .key = &call->new_key, .ttl_ms = old->ttl_ms, .ops = ops};
-    for (uint32_t i = 0; i < old->field_count; i++) {
-        const struct field *f = old->fields[i];
-        if (f->removed)
-            continue;
-        ops[op.op_count++] = (struct field_op){.type = FIELD_SET,
-                                               .name = field_name(f),
-                                               .name_len = f->name_len,
-                                               .value = field_value(f),
-                                               .value_len = f->value_len};
+    bool copied = ops && values && copy_fields(call, old, ops, &op.op_count, values);
+    if (copied) {
+        call->old = old->stamp;
+        call->step = STEP_CREATE;
+        gate_call_submit(call, &op);
+    } else {
+        gate_reply_status(call, ops && values ? STEAD_E_PARSE : STEAD_E_NOMEM);
     }
-    call->old = old->stamp;
-    call->step = STEP_CREATE;
-    gate_call_submit(call, &op);
+    if (values)
+        OPENSSL_cleanse(values, old_bytes);
+    mem_free(values);
     mem_free(ops);
 }
 

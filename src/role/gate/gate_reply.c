@@ -125,7 +125,9 @@ void gate_reply_record(struct gate_call *call, int status, const struct record *
     if (status == 201 || call->verb == GATE_RENEW)
         snprintf(headers + have, sizeof headers - have, "Location: /v1/sessions/%s/%.*s\r\n", kind,
                  (int)r->key.len, (const char *)r->key.bytes);
-    char *body = status == 304 ? NULL : gate_record_json(r, call->left_ms, kind, copies);
+    char *body = status == 304
+                     ? NULL
+                     : gate_record_json(r, call->gate->config.private, call->left_ms, kind, copies);
     if (!body && status != 304) {
         gate_reply_status(call, STEAD_E_NOMEM);
         return;

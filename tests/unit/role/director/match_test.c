@@ -12,7 +12,7 @@
 
 static bool glob(const char *g, const char *text)
 {
-    return match_glob((struct slice){g, strlen(g)}, (struct slice){text, strlen(text)});
+    return slice_fits((struct slice){text, strlen(text)}, (struct slice){g, strlen(g)});
 }
 
 static bool matches(const char *rule, const char *head)

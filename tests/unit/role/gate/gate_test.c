@@ -34,6 +34,9 @@ struct bench {
 
 static char answer[1 << 20];
 
+static const uint8_t private_key[TOKEN_KEY_BYTES] = {5, 4, 3};
+static struct private_rules private_rules = {.key = private_key};
+
 static void open_bench(struct bench *b, const char *token)
 {
     memset(b, 0, sizeof *b);
@@ -55,6 +58,7 @@ static void open_bench(struct bench *b, const char *token)
                             .farm = "shop",
                             .auth_cookie = "sid",
                             .auth_login = "",
+                            .private = &private_rules,
                             .http_counters = &b->http,
                             .counters = &b->counters};
     http_limits_default(&c.http);
@@ -590,6 +594,56 @@ static void a_login_that_is_none(void **state)
     close_bench(&b);
 }
 
+static const struct field *kept(struct bench *b, const char *name)
+{
+    for (size_t i = 0; i < b->store.count; i++) {
+        const struct field *f = record_get(b->store.records[i], name, strlen(name));
+        if (f && !b->store.records[i]->ended)
+            return f;
+    }
+    fail();
+    return NULL;
+}
+
+static void private_fields_are_sealed_when_they_arrive(void **state)
+{
+    struct bench b;
+    char path[300], sub[320];
+    (void)state;
+    open_bench(&b, NULL);
+    int kind = kinds_find(&b.store.kinds, "auth");
+    private_rules.kind[kind].count = 1;
+    private_rules.kind[kind].names[0] = (struct slice){"billing.*", 9};
+    created(&b, "{\"fields\": {\"user\": \"ann\", \"billing.street\": \"Elm 7\"}}", path);
+    assert_has("\"billing.street\":\"Elm 7\"");
+    const struct field *f = kept(&b, "billing.street");
+    assert_null(memmem(field_value(f), f->value_len, "Elm", 3));
+    assert_memory_equal(field_value(kept(&b, "user")), "ann", 3);
+    assert_int_equal(ask(&b, "PATCH", path, "", "{\"set\": {\"billing.city\": \"\\u00dcr\"}}"),
+                     200);
+    assert_has("\"billing.street\":\"Elm 7\"");
+    assert_int_equal(ask(&b, "PATCH", path, "", "{\"add\": {\"billing.n\": 1}}"), 422);
+    snprintf(sub, sizeof sub, "%s/renew", path);
+    assert_int_equal(ask(&b, "POST", sub, "", ""), 200);
+    assert_has("\"billing.street\":\"Elm 7\"");
+    assert_has("\"billing.city\":\"\xc3\x9cr\"");
+    snprintf(sub, sizeof sub, "/v1/sessions/auth/%s", member("id"));
+    /* A value that was moved from another record does not open. */
+    f = kept(&b, "billing.street");
+    struct field_op op = {.type = FIELD_SET,
+                          .name = (const uint8_t *)"billing.city",
+                          .name_len = 12,
+                          .value = field_value(f),
+                          .value_len = f->value_len};
+    struct record *r = b.store.records[b.store.count - 1];
+    struct stamp next = {r->stamp.term, r->stamp.version + 1, 1};
+    assert_int_equal(record_apply(r, &op, 1, &next, 0), STEAD_OK);
+    assert_int_equal(ask(&b, "GET", sub, "", ""), 200);
+    assert_has("\"billing.city\":null");
+    private_rules.kind[kind].count = 0;
+    close_bench(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,6 +651,7 @@ int main(void)
         cmocka_unit_test(a_login_is_told_to_web_servers),
         cmocka_unit_test(strangers_are_led_to_the_login),
         cmocka_unit_test(a_login_that_is_none),
+        cmocka_unit_test(private_fields_are_sealed_when_they_arrive),
         cmocka_unit_test(a_renewal_moves_everything_to_a_new_id),
         cmocka_unit_test(a_renewal_loses_no_change_made_meanwhile),
         cmocka_unit_test(a_failed_renewal_leaves_the_old_session),
