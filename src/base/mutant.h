@@ -22,6 +22,7 @@
     X(NONCE_REUSED)           /* the frame counter starts anew within an incarnation */            \
     X(DEDUP_OFF)              /* a retransmitted message is delivered twice */                     \
     X(READY_TOO_EARLY)        /* a starting node is up before the farm has its copies again */     \
+    X(TWINS_COUNT_TWICE)      /* two processes of one node are two places for copies */            \
     X(SWIM_NO_REFUTATION)     /* a node that hears that it is suspect says nothing */              \
     X(SWIM_NO_LOCAL_HEALTH)   /* a starved node trusts its own clock as ever */                    \
     X(SWIM_NO_SUSPICION)      /* a probe that failed once is a verdict */

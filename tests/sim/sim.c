@@ -15,7 +15,7 @@ static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_PAUSES] = "pauses",   [SCENARIO_SICK] = "sick",   [SCENARIO_PARTITION] = "partition",
     [SCENARIO_SHATTER] = "shatter", [SCENARIO_LINK] = "link",   [SCENARIO_FENCE] = "fence",
     [SCENARIO_LOSSY] = "lossy",     [SCENARIO_FULL] = "full",   [SCENARIO_CLONE] = "clone",
-    [SCENARIO_WARM] = "warm",       [SCENARIO_MIXED] = "mixed",
+    [SCENARIO_WARM] = "warm",       [SCENARIO_MIXED] = "mixed", [SCENARIO_UPGRADE] = "upgrade",
 };
 
 const char *sim_scenario_name(enum sim_scenario s)

@@ -68,6 +68,7 @@ enum sim_scenario {
     SCENARIO_CLONE,     /* a second process with the same node id and name elsewhere */
     SCENARIO_WARM,      /* clients change servers, and their records are pushed ahead of them */
     SCENARIO_MIXED,     /* all of them */
+    SCENARIO_UPGRADE,   /* a process hands over to its successor, under loss; either or both die */
     SCENARIO_COUNT
 };
 
@@ -91,6 +92,7 @@ struct sim_summary {
     uint64_t hash, virtual_ns;
     uint64_t ops, acked, reads, refused, maybe, frames, bytes;
     uint64_t kills, terms, pauses, partitions, starts, clones, claims, merges, values_lost;
+    uint64_t upgrades;
 };
 
 struct sim_net;

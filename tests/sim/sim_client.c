@@ -228,8 +228,8 @@ static int client_some_node(struct sim *s, unsigned who)
 {
     struct client_state *st = client_state(s);
     unsigned slots[SIM_SLOTS], count = 0;
-    for (unsigned i = 0; i < s->node_count; i++)
-        if (s->nodes[i].phase == PHASE_UP && !client_avoids(s, who, i))
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        if (s->nodes[i].phase == PHASE_UP && !s->nodes[i].clone && !client_avoids(s, who, i))
             slots[count++] = i;
     return count ? (int)slots[rng_below(&st->rng, count)] : -1;
 }

@@ -28,7 +28,7 @@ struct sim_node *sim_nodes_new(struct sim *s)
         bystander = (unsigned)rng_below(&r, s->node_count);
     for (unsigned i = 0; i < SIM_SLOTS; i++) {
         struct sim_node *n = &nodes[i];
-        n->slot = i;
+        n->slot = n->home = i;
         n->addr = sim_net_addr(i);
         snprintf(n->name, sizeof n->name, "n%u", i + 1);
         n->entry.holds = i != bystander;
@@ -94,7 +94,7 @@ void sim_node_stats(const struct sim_node *n, struct session_stats *out)
 bool sim_farm_up(const struct sim *s)
 {
     for (unsigned i = 0; i < s->node_count; i++)
-        if (s->nodes[i].phase != PHASE_UP)
+        if (s->nodes[i].phase != PHASE_UP || s->nodes[i].twin_inc != 0)
             return false;
     return true;
 }

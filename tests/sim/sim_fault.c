@@ -36,6 +36,8 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
                         [FAULT_DELAY] = 15},
                        300,
                        3000},
+    [SCENARIO_UPGRADE] =
+        {{[FAULT_UPGRADE] = 88, [FAULT_PAUSE] = 3, [FAULT_LOSS] = 6, [FAULT_DELAY] = 3}, 800, 4500},
     [SCENARIO_MIXED] = {{[FAULT_KILL] = 25,
                          [FAULT_TERM] = 12,
                          [FAULT_PAUSE] = 20,
@@ -143,6 +145,36 @@ static void fault_pause(struct sim *s, unsigned slot, uint64_t lasts_ms)
         sim_node_pause(s, slot, PAUSE_IN_WRITE);
     else
         sim_node_pause(s, slot, in_step ? PAUSE_IN_STEP : PAUSE_NOW);
+}
+
+/* In the end either process dies, or the host with both, if that is the only harm meanwhile. */
+static void fault_upgrade(struct sim *s, unsigned slot)
+{
+    struct rng *r = &s->faults->rng;
+    bool whole = sim_farm_whole(s);
+    if (!sim_node_upgrade(s, slot))
+        return;
+    struct sim_fault *fault =
+        fault_new(s, FAULT_UPGRADE, slot, sim_between(r, 1, sim_chance(r, 800) ? 120 : 900));
+    fault->may_kill = whole && sim_chance(r, 700);
+}
+
+static void fault_upgrade_ends(struct sim *s, const struct sim_fault *fault)
+{
+    struct rng *r = &s->faults->rng;
+    unsigned slot = fault->slot, twin = s->nodes[slot].twin_slot;
+    if (!fault->may_kill || s->faults->last_harm_ns > fault->start_ns ||
+        !sim_upgrade_running(s, slot))
+        return;
+    uint64_t draw = rng_below(r, 3);
+    fault_harm(s);
+    s->sum.kills++;
+    if (draw != 1)
+        sim_node_kill(s, slot);
+    if (draw != 0)
+        sim_node_kill(s, twin);
+    if (draw == 2)
+        fault_new(s, FAULT_KILL, slot, sim_between(r, 300, 6000));
 }
 
 /* So long that it is counted out, and that clients who asked it still wait when it runs again. */
@@ -348,6 +380,8 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
         fault_delay(s);
     else if (type == FAULT_EAT && !sim_fault_running(s, FAULT_EAT))
         fault_eat(s);
+    else if (type == FAULT_UPGRADE)
+        fault_upgrade(s, slot);
     else if (type == FAULT_CLONE && sim_farm_whole(s))
         fault_clone(s, slot);
 }
@@ -357,7 +391,7 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
 static bool fault_clone_lives(const struct sim *s)
 {
     for (unsigned i = s->node_count; i < SIM_SLOTS; i++)
-        if (sim_node_alive(&s->nodes[i]))
+        if (s->nodes[i].clone && sim_node_alive(&s->nodes[i]))
             return true;
     return false;
 }
@@ -457,7 +491,7 @@ void sim_fault_mend(struct sim *s, size_t number)
     static const char *const names[] = {"kill",      "term",        "pause",
                                         "partition", "one-way cut", "deafness of one to another",
                                         "loss",      "delay",       "eating of big frames",
-                                        "clone"};
+                                        "clone",     "upgrade"};
     struct sim_fault *fault = &s->faults->faults[number];
     if (!fault->on)
         return;
@@ -467,6 +501,10 @@ void sim_fault_mend(struct sim *s, size_t number)
     }
     fault->on = false;
     fault->end_ns = s->now_ns;
+    if (fault->type == FAULT_UPGRADE) {
+        fault_upgrade_ends(s, fault);
+        return;
+    }
     fault_harm(s);
     if (fault->type == FAULT_KILL || fault->type == FAULT_TERM) {
         sim_node_start(s, fault->slot);

@@ -17,6 +17,7 @@ enum sim_fault_type {
     FAULT_DELAY,
     FAULT_EAT,
     FAULT_CLONE,
+    FAULT_UPGRADE,
     FAULT_TYPES
 };
 
@@ -26,7 +27,8 @@ struct sim_fault {
     unsigned slot;
     bool blocks[SIM_SLOTS][SIM_SLOTS];
     uint64_t start_ns, end_ns;
-    bool cuts; /* an epoch of the model */
+    bool may_kill; /* UPGRADE */
+    bool cuts;     /* an epoch of the model */
     size_t epoch;
 };
 

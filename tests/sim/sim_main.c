@@ -54,6 +54,7 @@ static void sum_add(struct sim_summary *to, const struct sim_summary *from)
     to->partitions += from->partitions;
     to->starts += from->starts;
     to->clones += from->clones;
+    to->upgrades += from->upgrades;
     to->claims += from->claims;
     to->merges += from->merges;
     to->values_lost += from->values_lost;
@@ -64,11 +65,11 @@ static void sum_print(const char *what, const struct sim_summary *s)
 {
     printf("%s: virtual=%.0fs ops=%" PRIu64 " acked=%" PRIu64 " reads=%" PRIu64 " refused=%" PRIu64
            " open=%" PRIu64 " kills=%" PRIu64 " terms=%" PRIu64 " pauses=%" PRIu64 " cuts=%" PRIu64
-           " starts=%" PRIu64 " clones=%" PRIu64 " claims=%" PRIu64 " merges=%" PRIu64
-           " values-lost=%" PRIu64 " frames=%" PRIu64 " MB=%.1f\n",
+           " starts=%" PRIu64 " clones=%" PRIu64 " upgrades=%" PRIu64 " claims=%" PRIu64
+           " merges=%" PRIu64 " values-lost=%" PRIu64 " frames=%" PRIu64 " MB=%.1f\n",
            what, (double)s->virtual_ns / 1e9, s->ops, s->acked, s->reads, s->refused, s->maybe,
-           s->kills, s->terms, s->pauses, s->partitions, s->starts, s->clones, s->claims, s->merges,
-           s->values_lost, s->frames, (double)s->bytes / 1e6);
+           s->kills, s->terms, s->pauses, s->partitions, s->starts, s->clones, s->upgrades,
+           s->claims, s->merges, s->values_lost, s->frames, (double)s->bytes / 1e6);
 }
 
 static void run_seed(const struct command *c, const struct sim_options *opt, struct totals *t)

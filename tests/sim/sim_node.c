@@ -2,6 +2,7 @@
 #include "sim_node.h"
 
 #include "base/mem.h"
+#include "core/mesh/seal.h"
 #include "core/session/message.h"
 #include "sim_check.h"
 #include "sim_fault.h"
@@ -45,7 +46,7 @@ static void node_wake(struct sim *s, struct sim_node *n, uint64_t at_ns)
 }
 
 /* When a process gets to run: soon, and now and then late. */
-static void node_wake_soon(struct sim *s, struct sim_node *n)
+void sim_node_wake_soon(struct sim *s, struct sim_node *n)
 {
     uint64_t us = sim_between(&n->rng, 2, 60);
     if (sim_chance(&n->rng, 5))
@@ -165,7 +166,7 @@ static void node_send_datagrams(struct sim *s, struct sim_node *n, struct farm_a
             list_append(&n->held, &d->link);
             continue;
         }
-        sim_net_send(s, n->slot, &d->to, d->bytes, d->len, n->step_ns);
+        sim_net_send(s, n->home, &d->to, d->bytes, d->len, n->step_ns);
         mem_free(d);
     }
 }
@@ -336,7 +337,7 @@ static void node_ticks(struct sim *s, struct sim_node *n)
     }
 }
 
-static void node_set_status(struct sim *s, struct sim_node *n, enum status status)
+void sim_node_tell(struct sim *s, struct sim_node *n, enum status status)
 {
     struct farm_actions a;
     n->entry.status = status;
@@ -352,6 +353,12 @@ static bool node_all(const struct sim_node *n, bool (*is)(const struct session *
         if (!is(n->shards[i]))
             return false;
     return true;
+}
+
+bool sim_node_synced(struct sim_node *n)
+{
+    bool alone;
+    return farm_found(n->farm, &alone) && node_all(n, session_synced);
 }
 
 /* The process is gone; its memory too. */
@@ -407,18 +414,18 @@ static void node_daemon(struct sim *s, struct sim_node *n)
     if (n->refused) {
         sim_trace(s, "%s is refused and stops", n->name);
         CHECK_ALL(s, refused, s, n);
-        bool again = !n->clone;
+        bool again = !n->clone && n->slot == n->home;
         node_end(s, n);
         if (again)
             sim_post(s, s->now_ns + RESTART_AFTER_REFUSAL, SIM_EV_START, n->slot, 0, NULL);
         return;
     }
-    bool alone;
-    if (n->phase == PHASE_JOINING && farm_found(n->farm, &alone) && node_all(n, session_synced)) {
-        sim_trace(s, "%s is up%s", n->name, alone ? ", alone" : "");
+    sim_upgrade_step(s, n);
+    if (n->phase == PHASE_JOINING && n->twin_inc == 0 && sim_node_synced(n)) {
+        sim_trace(s, "%s is up", n->name);
         n->phase = PHASE_UP;
         n->up_ns = s->now_ns;
-        node_set_status(s, n, STATUS_UP);
+        sim_node_tell(s, n, STATUS_UP);
     }
     if (n->phase == PHASE_UP)
         node_save(s, n);
@@ -431,7 +438,7 @@ static void node_send_held(struct sim *s, struct sim_node *n)
     struct list *link;
     while ((link = list_pop(&n->held))) {
         struct farm_datagram *d = list_entry(link, struct farm_datagram, link);
-        sim_net_send(s, n->slot, &d->to, d->bytes, d->len, 0);
+        sim_net_send(s, n->home, &d->to, d->bytes, d->len, 0);
         mem_free(d);
     }
 }
@@ -475,8 +482,9 @@ static void node_make_entry(struct sim_node *n)
                               .boot = n->disk.boot,
                               .status = STATUS_JOINING,
                               .address = n->addr,
+                              .twin = n->slot == n->home ? 0 : n->twin_inc,
                               .holds = n->entry.holds};
-    snprintf(n->entry.name, sizeof n->entry.name, "%s", n->name);
+    snprintf(n->entry.name, sizeof n->entry.name, "%.*s", (int)strcspn(n->name, "'"), n->name);
     snprintf(n->entry.version, sizeof n->entry.version, "1");
 }
 
@@ -520,6 +528,8 @@ void sim_node_start(struct sim *s, unsigned slot)
     if (!n->disk.valid)
         n->disk = (struct sim_disk){.valid = true, .node = rng_u64(&n->rng)};
     n->disk.boot++;
+    if (n->slot == n->home)
+        n->twin_inc = n->entry.twin = 0;
     n->inc = rng_u64(&n->rng);
     n->shard_count = (unsigned)sim_between(&n->rng, 1, SIM_SHARDS_MAX);
     node_make_entry(n);
@@ -551,11 +561,14 @@ void sim_node_term(struct sim *s, unsigned slot)
     if (n->phase != PHASE_UP)
         return;
     sim_trace(s, "%s gets SIGTERM", n->name);
+    if (sim_upgrade_running(s, slot))
+        sim_node_kill(s, n->twin_slot);
+    n->twin_inc = n->entry.twin = 0;
     n->phase = PHASE_LEAVING;
     n->leave_by_ns = s->now_ns + SIM_DRAIN_NS;
     n->step_ns = 0;
-    node_set_status(s, n, STATUS_DRAINING);
-    node_wake_soon(s, n);
+    sim_node_tell(s, n, STATUS_DRAINING);
+    sim_node_wake_soon(s, n);
 }
 
 void sim_node_pause(struct sim *s, unsigned slot, enum sim_pause how)
@@ -578,12 +591,11 @@ void sim_node_resume(struct sim *s, unsigned slot)
     sim_trace(s, "%s runs again", n->name);
     n->paused = n->stalls = false;
     node_send_held(s, n);
-    node_wake_soon(s, n);
+    sim_node_wake_soon(s, n);
 }
 
-void sim_node_frame(struct sim *s, unsigned slot, struct sim_frame *f)
+static void node_frame(struct sim *s, struct sim_node *n, struct sim_frame *f)
 {
-    struct sim_node *n = &s->nodes[slot];
     if (!sim_node_alive(n) || n->inbox_bytes + f->len > SIM_INBOX_BYTES)
         return;
     struct sim_inbound *in = calloc(1, sizeof *in);
@@ -592,7 +604,21 @@ void sim_node_frame(struct sim *s, unsigned slot, struct sim_frame *f)
     n->inbox_bytes += f->len;
     list_append(&n->inbox, &in->link);
     if (!n->paused)
-        node_wake_soon(s, n);
+        sim_node_wake_soon(s, n);
+}
+
+/* Whoever of an address's processes reads a frame gives it to the one that it is for; one that is
+ * for nobody yet concerns all. The one that is there alone takes everything. */
+void sim_node_frame(struct sim *s, unsigned slot, struct sim_frame *f)
+{
+    struct frame_header h;
+    bool known = seal_peek(f->bytes, f->len, &h) == STEAD_OK;
+    for (unsigned i = 0; i < SIM_SLOTS; i++) {
+        struct sim_node *n = &s->nodes[i];
+        bool other = known && ((h.to != 0 && h.to != n->inc) || h.inc == n->inc);
+        if (n->home == slot && (i == slot ? !other || !sim_upgrade_running(s, i) : !other))
+            node_frame(s, n, f);
+    }
 }
 
 void sim_node_call(struct sim *s, unsigned slot, uint64_t op)
@@ -602,5 +628,5 @@ void sim_node_call(struct sim *s, unsigned slot, uint64_t op)
     call->op = op;
     list_append(&n->calls, &call->link);
     if (!n->paused)
-        node_wake_soon(s, n);
+        sim_node_wake_soon(s, n);
 }

@@ -29,6 +29,7 @@ struct sim_call {
 
 struct sim_node {
     unsigned slot;
+    unsigned home; /* whose address it has: another slot's while it succeeds the process there */
     struct addr addr;
     char name[16];
     bool clone; /* never restarted; must be refused */
@@ -39,6 +40,12 @@ struct sim_node {
     uint64_t clock_offset_ns;
     unsigned join_count;
     unsigned join[SIM_SLOTS];
+
+    /* In an upgrade: the other process of this node. */
+    unsigned twin_slot;
+    uint64_t twin_inc; /* 0 = none */
+    bool elder, ready, go;
+    uint64_t upgrade_ns;
 
     enum sim_phase phase;
     uint64_t inc;
@@ -82,6 +89,9 @@ enum sim_pause { PAUSE_NOW, PAUSE_IN_STEP, PAUSE_IN_WRITE };
 void sim_node_pause(struct sim *s, unsigned slot, enum sim_pause how);
 void sim_node_resume(struct sim *s, unsigned slot);
 
+/* False when it cannot be now. */
+bool sim_node_upgrade(struct sim *s, unsigned slot);
+
 /* A frame at the address. */
 void sim_node_frame(struct sim *s, unsigned slot, struct sim_frame *f);
 /* A client's operation, by its index in the model. */
@@ -98,6 +108,17 @@ const struct record *sim_node_peek(struct sim_node *n, const struct key *key, bo
 struct sim_node *sim_node_by_inc(struct sim *s, uint64_t inc);
 /* Sums over the shards. */
 void sim_node_stats(const struct sim_node *n, struct session_stats *out);
+
+/* Of sim_node.c, for sim_upgrade.c: it says that it has this status, and the rest of its entry; it
+ * gets to run; all that a starting node waits for is there. */
+void sim_node_tell(struct sim *s, struct sim_node *n, enum status status);
+void sim_node_wake_soon(struct sim *s, struct sim_node *n);
+bool sim_node_synced(struct sim_node *n);
+
+/* sim_upgrade.c: what either side of an upgrade does in a step; is one going on at the slot. */
+void sim_upgrade_step(struct sim *s, struct sim_node *n);
+bool sim_upgrade_running(struct sim *s, unsigned slot);
+void sim_node_settle(struct sim *s, struct sim_node *n);
 
 /* sim_tell.c: a session message that is taken in, and what a step made of a copy, in words. */
 void sim_tell_message(struct sim *s, const struct sim_node *n, const struct msg *m);

@@ -174,6 +174,7 @@ static void put_text(struct wire_writer *w, const char *text)
     wire_put_str8(w, text, strlen(text));
 }
 
+enum { NODE_HOLDS = 1, NODE_TWIN = 2, NODE_FLAGS = 3 };
 enum { SERVER_HEALTHY = 1, SERVER_MAINT = 2, SERVER_DRAIN = 4, SERVER_FLAGS = 7 };
 
 static void counts_encode(const struct server *s, struct wire_writer *w)
@@ -217,7 +218,9 @@ void entry_encode(const struct entry *e, struct wire_writer *w)
         wire_put_u8(w, (uint8_t)e->addresses[i].network);
         entry_encode_addr(&e->addresses[i].addr, w);
     }
-    wire_put_u8(w, e->holds);
+    wire_put_u8(w, (uint8_t)((e->holds ? NODE_HOLDS : 0) | (e->twin != 0 ? NODE_TWIN : 0)));
+    if (e->twin != 0)
+        wire_put_u64(w, e->twin);
     wire_put_u8(w, e->group_count);
     for (size_t i = 0; i < e->group_count; i++) {
         put_text(w, e->groups[i]);
@@ -253,12 +256,13 @@ static void get_url(struct wire_reader *r, char *out)
         memcpy(out, text, len);
 }
 
-static bool get_bool(struct wire_reader *r)
+static void get_flags(struct wire_reader *r, struct entry *out)
 {
-    uint8_t v = wire_u8(r);
-    if (v > 1)
+    uint8_t flags = wire_u8(r);
+    out->holds = flags & NODE_HOLDS;
+    out->twin = flags & NODE_TWIN ? wire_u64(r) : 0;
+    if (flags > NODE_FLAGS || (flags & NODE_TWIN && (out->twin == 0 || out->twin == out->inc)))
         wire_fail(r);
-    return v == 1;
 }
 
 static uint8_t get_count(struct wire_reader *r, uint8_t max)
@@ -325,7 +329,7 @@ bool entry_decode(struct wire_reader *r, struct entry *out)
     entry_decode_addr(r, &out->address);
     entry_decode_addr(r, &out->public);
     addresses_decode(r, out);
-    out->holds = get_bool(r);
+    get_flags(r, out);
     out->group_count = get_count(r, ENTRY_GROUPS_MAX);
     for (size_t i = 0; i < out->group_count; i++) {
         get_name(r, out->groups[i], NAME_MAX_BYTES, false);

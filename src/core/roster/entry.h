@@ -65,6 +65,7 @@ struct entry_address {
 struct entry {
     uint64_t node, inc, boot;
     uint64_t revision;
+    uint64_t twin;  /* in an upgrade: the other incarnation of this node that it lives beside */
     uint64_t shape; /* the revision at which anything but the counts last changed */
     uint32_t life; /* raised by the node to refute that it is suspect (SWIM's incarnation number) */
     enum status status; /* as the node says of itself: joining, up, draining, maint, left */

@@ -44,7 +44,8 @@ struct membership *membership_new(const struct member_config *c, const struct en
     m->swim_deadline_ns = now_ns;
     member_swim_number(m);
     for (size_t i = 0; i < c->join_count; i++) {
-        if (!addr_equal(&c->join[i], &self->address))
+        /* Where a successor's elder is, it is itself. */
+        if (self->twin != 0 || !addr_equal(&c->join[i], &self->address))
             m->join[m->join_count++] =
                 (struct join_address){.addr = c->join[i], .hello_due_ns = now_ns};
     }

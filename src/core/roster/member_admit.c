@@ -6,6 +6,27 @@
 
 #include <string.h>
 
+/* One of the two says that it lives beside the other, as a node does in an upgrade. */
+static bool kin(const struct entry *a, const struct entry *b)
+{
+    return a->node == b->node && (a->twin == b->inc || b->twin == a->inc);
+}
+
+/* Both may stand: each names the other, or the one that e succeeds is silent and may come back. */
+static bool beside(const struct contact *c, const struct entry *e)
+{
+    if (c->entry->node != e->node || e->twin != c->entry->inc)
+        return false;
+    return c->entry->twin == e->inc || c->presence == PRESENCE_OUT;
+}
+
+/* A successor that the one alive has not named, as far as is known here: its word may be on its
+ * way. */
+static bool unproven(const struct contact *c, const struct entry *e)
+{
+    return e->twin == c->entry->inc && kin(c->entry, e) && !beside(c, e);
+}
+
 /* May e, alive at addr, take the place of c? An address is bound by one process at a time, so
  * whoever is proved alive there is the only one; a boot counter that did not grow is a copied state
  * directory, and waits until the other is silent. A told one may be alive although this node has
@@ -14,6 +35,8 @@ static bool makes_way(const struct contact *c, const struct entry *e, const stru
 {
     if (c->presence == PRESENCE_OUT)
         return true;
+    if (kin(c->entry, e))
+        return true; /* e has given up the successor that it named once, or outlived its elder */
     if (!addr_equal(&c->addr, addr))
         return false;
     return c->entry->node != e->node || e->boot > c->entry->boot || c->presence == PRESENCE_TOLD;
@@ -35,6 +58,21 @@ static void replace(struct membership *m, struct contact *c, uint64_t now_ns,
     }
 }
 
+bool member_admit_outlived(struct membership *m, struct contact *c, uint64_t now_ns,
+                           struct member_actions *out)
+{
+    const struct contact *other = contacts_find(&m->contacts, c->entry->twin);
+    const struct entry *e = NULL;
+    if (c->entry->twin == m->self.inc)
+        e = &m->self;
+    else if (other != NULL && other->presence == PRESENCE_HEARD)
+        e = other->entry;
+    if (e == NULL || e->node != c->entry->node || e->twin == c->entry->inc)
+        return false;
+    replace(m, c, now_ns, out);
+    return true;
+}
+
 static void supersede(struct membership *m, const struct entry *e)
 {
     for (size_t i = 0; i < m->contacts.count; i++) {
@@ -45,22 +83,26 @@ static void supersede(struct membership *m, const struct entry *e)
     }
 }
 
-bool member_admit_claim(struct membership *m, const struct entry *e, const struct addr *addr,
-                        uint64_t now_ns, struct member_actions *out)
+enum claim member_admit_claim(struct membership *m, const struct entry *e, const struct addr *addr,
+                              uint64_t now_ns, struct member_actions *out)
 {
     struct contact *c;
     size_t at = 0;
-    if (e->node == m->self.node || strcmp(e->name, m->self.name) == 0)
-        return false;
+    bool own = e->node == m->self.node && e->twin == m->self.inc && m->self.twin == e->inc;
+    if (!own && (e->node == m->self.node || strcmp(e->name, m->self.name) == 0))
+        return e->node == m->self.node && kin(e, &m->self) ? CLAIM_UNPROVEN : CLAIM_TAKEN;
     while ((c = contacts_claimed(&m->contacts, e, addr, &at)) != NULL) {
-        if (!makes_way(c, e, addr))
-            return false;
+        if (unproven(c, e))
+            return CLAIM_UNPROVEN;
+        if (!beside(c, e) && !makes_way(c, e, addr))
+            return CLAIM_TAKEN;
     }
     at = 0;
     while ((c = contacts_claimed(&m->contacts, e, addr, &at)) != NULL)
-        replace(m, c, now_ns, out);
+        if (!beside(c, e))
+            replace(m, c, now_ns, out);
     supersede(m, e);
-    return true;
+    return CLAIM_GRANTED;
 }
 
 struct contact *member_admit_add(struct membership *m, struct entry *e, const struct addr *addr,
@@ -170,7 +212,13 @@ void member_admit_proven(struct membership *m, uint64_t inc, uint64_t node, cons
     /* Down for good: a proof of it is a late copy of one that it gave while it lived, or it was
      * away too long. */
     bool replaced = c != NULL && c->presence == PRESENCE_REPLACED;
-    if (replaced || !member_admit_claim(m, &e, from, now_ns, out)) {
+    /* A late card must not deny a twin that was named since. */
+    bool late = c != NULL && e.revision != 0 && e.revision < c->entry->revision;
+    enum claim claim =
+        replaced ? CLAIM_TAKEN : member_admit_claim(m, late ? c->entry : &e, from, now_ns, out);
+    if (claim == CLAIM_UNPROVEN)
+        return;
+    if (claim == CLAIM_TAKEN) {
         refuse(m, &e, from, STEAD_E_NAME_TAKEN, out);
         return;
     }

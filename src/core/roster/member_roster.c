@@ -5,6 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One that joins stands behind the one that it shall succeed, and before one that is gone. */
+static int shown_rank(const struct roster_node *n)
+{
+    if (n->status == STATUS_JOINING)
+        return 2 * STATUS_MAINT + 1;
+    return 2 * (int)n->status;
+}
+
 /* In the order in which one of two nodes of the same name is shown: the more alive, then the newer.
  */
 static int compare_shown(const void *a, const void *b)
@@ -14,7 +22,7 @@ static int compare_shown(const void *a, const void *b)
     if (order != 0)
         return order;
     if (x->status != y->status)
-        return x->status < y->status ? -1 : 1;
+        return shown_rank(x) - shown_rank(y);
     return -entry_compare(x->entry, y->entry);
 }
 
@@ -72,6 +80,7 @@ struct roster *membership_roster(struct membership *m, uint64_t now_ns)
             .entry = entry_ref(c->entry),
             .status = contact_status(c),
             .heard_ms = silent_ms(m, c, now_ns),
+            .self = c->entry->node == m->self.node,
         };
     }
     qsort(r->nodes, count, sizeof r->nodes[0], compare_shown);

@@ -111,9 +111,15 @@ void member_beat_hurry(struct membership *m, struct contact *c, uint64_t now_ns)
 /* member_admit.c: who may have a name. c is heard from now on. */
 void member_admit_heard(struct membership *m, struct contact *c, uint64_t now_ns,
                         struct member_actions *out);
-/* Replaces whoever stands for e's node, name or address unless one of them is alive: then false. */
-bool member_admit_claim(struct membership *m, const struct entry *e, const struct addr *addr,
-                        uint64_t now_ns, struct member_actions *out);
+/* Replaces whoever stands for e's node, name or address unless one of them is alive: then it is
+ * taken. Unproven: e calls itself the successor of one that has not said so, and asks again. */
+enum claim { CLAIM_GRANTED, CLAIM_TAKEN, CLAIM_UNPROVEN };
+enum claim member_admit_claim(struct membership *m, const struct entry *e, const struct addr *addr,
+                              uint64_t now_ns, struct member_actions *out);
+/* A silent c is replaced if the other process of its node, which is heard, names it no more: it
+ * has seen c end. */
+bool member_admit_outlived(struct membership *m, struct contact *c, uint64_t now_ns,
+                           struct member_actions *out);
 /* An incarnation answered a fresh nonce, with its card. */
 void member_admit_proven(struct membership *m, uint64_t inc, uint64_t node, const struct addr *from,
                          const uint8_t *card, size_t len, uint64_t now_ns,

@@ -99,6 +99,8 @@ static void tick_heard(struct membership *m, struct contact *c, uint64_t now_ns,
 static bool tick_out(struct membership *m, struct contact *c, uint64_t now_ns,
                      struct member_actions *out)
 {
+    if (c->entry->twin != 0 && member_admit_outlived(m, c, now_ns, out))
+        return true;
     if (now_ns - c->since_ns >= member_ns(m->timing.forget_ms) && !c->dormant) {
         m->roster_dirty = m->view_dirty = true;
         if (!c->admitted)

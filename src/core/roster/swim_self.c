@@ -64,7 +64,7 @@ static bool may_wait(const struct swim *s, const struct entry *a, const struct e
 /* Must it be said at once, whatever the pace? */
 static bool urgent(const struct entry *a, const struct entry *b)
 {
-    bool other = a->status != b->status || a->server_count != b->server_count;
+    bool other = a->status != b->status || a->server_count != b->server_count || a->twin != b->twin;
     for (size_t i = 0; !other && i < a->server_count; i++)
         other = a->servers[i].healthy != b->servers[i].healthy ||
                 a->servers[i].maint != b->servers[i].maint ||

@@ -9,11 +9,26 @@
 
 /* -- leaving -- */
 
-/* The best node to own it: a holder that has this version, else the first that may hold it. */
+/* In an upgrade, the process that succeeds this one on its node. */
+static struct peer *successor(struct session *s, const struct record *r)
+{
+    for (size_t i = 0; i < s->peer_count; i++) {
+        struct peer *p = &s->peers[i];
+        if (p->view.node == s->self_node && p->view.holds && p->view.state == PEER_UP)
+            return peer_is_full(p, r->key.kind, r->memory_bytes) ? NULL : p;
+    }
+    return NULL;
+}
+
+/* The best node to own it: its own successor, a holder that has this version, else the first that
+ * may hold it. */
 static struct peer *heir(struct session *s, struct item *item)
 {
     struct session_state *st = item->state;
+    struct peer *next = successor(s, item->record);
     uint64_t first;
+    if (next)
+        return next;
     for (size_t i = 0; i < st->count; i++) {
         struct peer *p = peer_find(s, st->copies[i].inc);
         if (p && p->view.state <= PEER_UP && st->copies[i].version == item->record->stamp.version)

@@ -21,7 +21,7 @@ uint64_t placement_score(const struct session *s, const struct key *key, uint64_
 }
 
 struct ranked {
-    uint64_t inc, score;
+    uint64_t inc, node, score;
     bool joining;
 };
 
@@ -30,6 +30,21 @@ static bool before(const struct ranked *a, const struct ranked *b)
     if (a->joining != b->joining)
         return b->joining;
     return a->score != b->score ? a->score > b->score : a->inc > b->inc;
+}
+
+/* In an upgrade a node is there twice for a while, and two copies in one place are as good as one.
+ * True when r's node has a better place already; a worse one is given up. */
+static bool beside_better(struct ranked *best, size_t *count, const struct ranked *r)
+{
+    size_t i = 0;
+    while (i < *count && best[i].node != r->node)
+        i++;
+    if (i == *count || MUTANT(TWINS_COUNT_TWICE))
+        return false;
+    if (!before(r, &best[i]))
+        return true;
+    memmove(&best[i], &best[i + 1], (--*count - i) * sizeof(*best));
+    return false;
 }
 
 /* bytes 0: those that are full too. */
@@ -43,11 +58,17 @@ static size_t order(struct session *s, const struct key *key, size_t bytes, uint
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct peer_view *p = &s->peers[i].view;
         bool full = bytes > 0 && peer_is_full(&s->peers[i], key->kind, bytes);
-        if (!p->holds || p->state > PEER_UP || full)
+        /* The successor of this process keeps no copy for it, but may make records in its stead. */
+        bool here = p->node == s->self_node && (bytes > 0 || s->self_state <= PEER_UP) &&
+                    !MUTANT(TWINS_COUNT_TWICE);
+        if (!p->holds || p->state > PEER_UP || full || here)
             continue;
         struct ranked r = {.inc = p->inc,
+                           .node = p->node,
                            .score = placement_score(s, key, p->node),
                            .joining = p->state == PEER_JOINING};
+        if (beside_better(best, &count, &r))
+            continue;
         size_t at = count < max ? count++ : max;
         while (at > 0 && before(&r, &best[at - 1])) {
             if (at < max)
