@@ -42,14 +42,18 @@ static bool store_descends(const struct record *copy, const struct model_op *op,
     return true;
 }
 
+/* Two processes of one node keep one copy between them. */
 static unsigned store_descendants(struct sim *s, const struct key *key, const struct model_op *op,
                                   const struct record *answer)
 {
+    bool kept[SIM_SLOTS] = {false};
     unsigned count = 0;
     for (unsigned i = 0; i < SIM_SLOTS; i++) {
         const struct record *copy = sim_node_peek(&s->nodes[i], key, NULL);
-        count += copy && store_descends(copy, op, answer);
+        kept[s->nodes[i].home] |= copy && store_descends(copy, op, answer);
     }
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        count += kept[i];
     return count;
 }
 

@@ -224,12 +224,19 @@ static bool client_avoids(const struct sim *s, unsigned who, unsigned slot)
     return s->scenario == SCENARIO_FENCE && who >= FENCE_STUBBORN && s->nodes[slot].paused;
 }
 
+/* Connections outlive what their process has handed over in an upgrade. */
+static bool client_may_ask(const struct sim_node *n)
+{
+    bool finishes = n->phase == PHASE_LEAVING && n->twin_inc != 0;
+    return !n->clone && (n->phase == PHASE_UP || finishes);
+}
+
 static int client_some_node(struct sim *s, unsigned who)
 {
     struct client_state *st = client_state(s);
     unsigned slots[SIM_SLOTS], count = 0;
     for (unsigned i = 0; i < SIM_SLOTS; i++)
-        if (s->nodes[i].phase == PHASE_UP && !s->nodes[i].clone && !client_avoids(s, who, i))
+        if (client_may_ask(&s->nodes[i]) && !client_avoids(s, who, i))
             slots[count++] = i;
     return count ? (int)slots[rng_below(&st->rng, count)] : -1;
 }

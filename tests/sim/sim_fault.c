@@ -157,6 +157,16 @@ static void fault_upgrade(struct sim *s, unsigned slot)
     struct sim_fault *fault =
         fault_new(s, FAULT_UPGRADE, slot, sim_between(r, 1, sim_chance(r, 800) ? 120 : 900));
     fault->may_kill = whole && sim_chance(r, 700);
+    fault->late = sim_chance(r, 500);
+}
+
+/* Half of them strike while both are up: it looks again until that is so, and once more. */
+static bool fault_upgrade_early(struct sim *s, struct sim_fault *fault)
+{
+    if (!fault->late || !sim_in_faults(s) || !sim_upgrade_running(s, fault->slot))
+        return false;
+    fault->late = s->nodes[s->nodes[fault->slot].twin_slot].phase == PHASE_JOINING;
+    return true;
 }
 
 static void fault_upgrade_ends(struct sim *s, const struct sim_fault *fault)
@@ -166,14 +176,14 @@ static void fault_upgrade_ends(struct sim *s, const struct sim_fault *fault)
     if (!fault->may_kill || s->faults->last_harm_ns > fault->start_ns ||
         !sim_upgrade_running(s, slot))
         return;
-    uint64_t draw = rng_below(r, 3);
+    uint64_t draw = rng_below(r, 4);
     fault_harm(s);
     s->sum.kills++;
     if (draw != 1)
         sim_node_kill(s, slot);
     if (draw != 0)
         sim_node_kill(s, twin);
-    if (draw == 2)
+    if (draw >= 2)
         fault_new(s, FAULT_KILL, slot, sim_between(r, 300, 6000));
 }
 
@@ -497,6 +507,11 @@ void sim_fault_mend(struct sim *s, size_t number)
         return;
     if (fault->type == FAULT_TERM && sim_node_alive(&s->nodes[fault->slot])) {
         sim_post(s, s->now_ns + MS(100), SIM_EV_MEND, 0, number, NULL);
+        return;
+    }
+    if (fault->type == FAULT_UPGRADE && fault_upgrade_early(s, fault)) {
+        sim_post(s, s->now_ns + sim_between(&s->faults->rng, 1, 25000) * NS_PER_US, SIM_EV_MEND, 0,
+                 number, NULL);
         return;
     }
     fault->on = false;

@@ -27,8 +27,8 @@ struct sim_fault {
     unsigned slot;
     bool blocks[SIM_SLOTS][SIM_SLOTS];
     uint64_t start_ns, end_ns;
-    bool may_kill; /* UPGRADE */
-    bool cuts;     /* an epoch of the model */
+    bool may_kill, late; /* UPGRADE */
+    bool cuts;           /* an epoch of the model */
     size_t epoch;
 };
 

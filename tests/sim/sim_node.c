@@ -398,6 +398,8 @@ static void node_leave(struct sim *s, struct sim_node *n)
     node_send_datagrams(s, n, &a);
     farm_actions_clear(&a);
     node_end(s, n);
+    if (n->twin_inc != 0 && !n->left_unclean)
+        n->gone_ns = 0; /* nothing went with it */
 }
 
 static void node_save(struct sim *s, struct sim_node *n)
