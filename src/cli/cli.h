@@ -33,6 +33,7 @@ int verb_wait(int argc, char **argv);
 int verb_drain(int argc, char **argv);
 int verb_undrain(int argc, char **argv);
 int verb_maint(int argc, char **argv);
+int verb_inline(int argc, char **argv);
 
 /* Options of the verbs that talk to a node, taken out of argv by cli_options. */
 struct cli_options {

@@ -21,6 +21,8 @@ static const struct verb verbs[] = {
      verb_drain},
     {"undrain", "[SERVER]", "take clients again", verb_undrain},
     {"maint", "[SERVER] [--off]", "take a server out: its backup serves its clients", verb_maint},
+    {"inline", "rules [--undo]", "the kernel's rules for a node in line before its servers",
+     verb_inline},
     {"keygen", "FILE", "make a farm's key", verb_keygen},
     {"settings", "", "every setting of the configuration, with its default", verb_settings},
     {"version", "", "the version of this program", verb_version},

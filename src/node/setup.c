@@ -7,6 +7,7 @@
 #include "io/io.h"
 #include "io/listen.h"
 #include "io/multicast.h"
+#include "node/inline_rules.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -326,6 +327,33 @@ static int share_descriptors(struct setup *s)
     return STEAD_OK;
 }
 
+/* Left over by a node that was killed, they may be there already. */
+static int set_rules(struct setup *s)
+{
+    struct inline_rules rules;
+    const char *failed;
+    inline_rules_undo(s->config, &rules);
+    (void)inline_rules_run(&rules, true, &failed);
+    inline_rules_make(s->config, &rules);
+    s->rules_set = true;
+    if (inline_rules_run(&rules, false, &failed) != STEAD_OK)
+        return fail(STEAD_E_DENIED, "inline: apply", failed,
+                    "run as root, or have an operator set what `stead inline rules` prints");
+    log_info("inline-rules", "set=%zu", rules.count);
+    return STEAD_OK;
+}
+
+static void unset_rules(struct setup *s)
+{
+    struct inline_rules rules;
+    const char *failed;
+    if (!s->rules_set)
+        return;
+    s->rules_set = false;
+    inline_rules_undo(s->config, &rules);
+    (void)inline_rules_run(&rules, true, &failed);
+}
+
 static void no_sockets(struct worker_sockets *w)
 {
     w->public = w->gate = -1;
@@ -361,6 +389,8 @@ int setup_open(const struct config *c, struct setup *s)
         err = read_token("public: token-file", c->public.token_file, &s->roster_token);
     if (!err)
         err = bind_all(s);
+    if (!err && c->in_line.apply)
+        err = set_rules(s);
     if (err)
         setup_close(s);
     return err;
@@ -375,6 +405,7 @@ static void close_fd(int *fd)
 
 void setup_close(struct setup *s)
 {
+    unset_rules(s);
     close_fd(&s->mesh_fd);
     close_fd(&s->group_fd);
     close_fd(&s->admin_unix_fd);
