@@ -40,6 +40,8 @@ struct agent_section {
     char service[NAME_MAX_BYTES + 1]; /* "" = by the line that is sent, or the only one */
 };
 
+enum client_headers { HEADERS_BOTH, HEADERS_X_FORWARDED, HEADERS_FORWARDED, HEADERS_NONE };
+
 struct server_section {
     char service[NAME_MAX_BYTES + 1];
     struct strings urls;
@@ -53,6 +55,9 @@ struct server_section {
     uint32_t users_interval_ms, users_max_age_ms;
     struct agent_check_section agent_check;
     struct server_tcp tcp;
+    uint32_t connect_ms, answer_ms, stream_ms, keep_connections, keep_ms;
+    uint32_t client_headers; /* enum client_headers */
+    uint32_t traceparent;    /* 1: make */
 };
 
 /* Only what the file sets overrules the kind's default (core/session/kind.h). */
@@ -90,6 +95,7 @@ struct service_section {
     char name[CONFIG_TEXT_MAX];
     char url[CONFIG_TEXT_MAX];
     uint32_t policy;       /* enum policy */
+    uint32_t mode;         /* 1: tunnel */
     uint32_t name_answers; /* enum name_answers */
     char name_group[NAME_MAX_BYTES + 1];
     bool rebalance;
@@ -119,6 +125,7 @@ struct public_section {
     uint32_t http2_streams, http2_resets;
     uint32_t watchers;
     uint32_t retry_min_ms, retry_max_ms, retry_joins;
+    uint32_t head_ms, body_ms, idle_ms;
 };
 
 struct dns_site {

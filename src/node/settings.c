@@ -103,6 +103,29 @@ const struct setting settings[] = {
     ROW("server", "takeover", SETTING_NAME, "", 0, 0, NULL, server_section, tcp.takeover,
         "In line: the interface that is given the server's address while the server's host is "
         "gone."),
+    ROW("server", "connect-timeout", SETTING_DURATION, "3s", 50, 600000, NULL, server_section,
+        connect_ms, "A connection to the real server that takes longer has failed."),
+    ROW("server", "answer-timeout", SETTING_DURATION, "60s", 50, DAY_MS, NULL, server_section,
+        answer_ms,
+        "With mode = http: the real server begins its answer within this time, or the client gets "
+        "504."),
+    ROW("server", "stream-timeout", SETTING_DURATION, "1h", 50, 30 * DAY_MS, NULL, server_section,
+        stream_ms, "With mode = http: the longest silence amid an answer."),
+    ROW("server", "keep-connections", SETTING_NUMBER, "128", 0, 10000, NULL, server_section,
+        keep_connections,
+        "With mode = http: connections to the real server that a worker keeps for the next "
+        "requests."),
+    ROW("server", "keep-time", SETTING_DURATION, "4s", 50, DAY_MS, NULL, server_section, keep_ms,
+        "For how long; shorter than the real server itself keeps them."),
+    ROW("server", "client-headers", SETTING_CHOICE, "both", 0, 0, "both|x-forwarded|forwarded|none",
+        server_section, client_headers,
+        "How the real server is told the client, the host and the scheme that it asked for: "
+        "X-Forwarded-For, -Host and -Proto, Forwarded (RFC 7239), or both. What is not told is not "
+        "passed on from clients either."),
+    ROW("server", "traceparent", SETTING_CHOICE, "keep", 0, 0, "keep|make", server_section,
+        traceparent,
+        "With mode = http: the trace of a request (W3C Trace Context) is passed on as it came; "
+        "make: a request without one gets one, not sampled."),
     ROW("server", "weight", SETTING_NUMBER, "100", 0, 1000000, NULL, server_section, weight,
         "Share of new clients against other servers; 0 = none. Of the pair, whatever its URL."),
     ROW("server", "capacity", SETTING_NUMBER, "0", 0, 1000000000, NULL, server_section, capacity,
@@ -253,6 +276,13 @@ const struct setting settings[] = {
         "Joins a second that a server takes: between the two, the time is the users of the fullest "
         "server divided by it."),
 
+    ROW("public", "head-timeout", SETTING_DURATION, "10s", 50, DAY_MS, NULL, public_section,
+        head_ms, "The head of a request comes within this time."),
+    ROW("public", "body-timeout", SETTING_DURATION, "30s", 50, DAY_MS, NULL, public_section,
+        body_ms, "The longest silence amid a request, and for which an answer is not taken."),
+    ROW("public", "idle-timeout", SETTING_DURATION, "60s", 50, DAY_MS, NULL, public_section,
+        idle_ms, "A client's connection without a request is kept for so long."),
+
     ROW("public", "proxy-from", SETTING_NETWORKS, "", 0, 0, NULL, public_section, proxies,
         "Load balancers before this node, which tell it the client by a PROXY header (v1 or v2). "
         "Then each connection must come from them, and with one."),
@@ -336,6 +366,9 @@ const struct setting settings[] = {
     ROW("service", "policy", SETTING_CHOICE, "two-choices", 0, 0,
         "two-choices|random|weighted|least-users", service_section, policy,
         "How a server is picked."),
+    ROW("service", "mode", SETTING_CHOICE, "http", 0, 0, "http|tunnel", service_section, mode,
+        "How the secondary serves an http URL. http: each request by itself; tunnel: after the "
+        "first, bytes pass unseen."),
     ROW("service", "name-answers", SETTING_CHOICE, "servers", 0, 0, "servers|directors|both",
         service_section, name_answers,
         "Whom the common name leads to: the servers, nodes that only direct, or both."),

@@ -2,6 +2,7 @@
  */
 #include "node/worker.h"
 
+#include "node/forward_setup.h"
 #include "node/names.h"
 
 #include <stdio.h>
@@ -85,8 +86,7 @@ void shared_init(struct shared *s, struct setup *setup, struct store *store,
     s->tcp = &setup->tcp;
     names_init(s, c, setup->worker_count, keys->dns_cookie);
     decide_setup(&s->decide, c, keys->token, keys->visit);
-    for (size_t i = 0; i < c->server_count; i++)
-        s->forwards[i] = c->servers[i].forward;
+    forward_setup(s->servers, c);
     init_private(s, c, keys->private);
     init_rosters(s, setup);
     init_rebalances(s, c);
@@ -187,12 +187,14 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
                                 .self_name = s->config->node.name,
                                 .decide = &s->decide.config,
                                 .handoffs = s->handoffs,
-                                .forwards = s->forwards,
+                                .servers = s->servers,
                                 .journal = s->journals[w->index],
                                 .rosters = s->rosters,
                                 .counters = &s->director};
     http_limits_default(&c.http);
     forward_limits_default(&c.forward);
+    exchange_limits_default(&c.exchange);
+    forward_setup_limits(s->config, &c);
     c.http.connections_max = s->descriptors.public;
     c.http.streams_max = s->config->public.http2 ? s->config->public.http2_streams : 0;
     c.http.resets_max = s->config->public.http2_resets;

@@ -22,7 +22,7 @@ struct shared {
     struct decide_setup decide;
     struct handoff_once *handoffs;         /* NULL when no service hands over */
     struct journal *journals[WORKERS_MAX]; /* by worker; NULL without a public listener */
-    struct addr forwards[ENTRY_SERVERS_MAX];
+    struct secondary_server servers[ENTRY_SERVERS_MAX];
     struct health_check checks[ENTRY_SERVERS_MAX];
     char check_hosts[ENTRY_SERVERS_MAX][CONFIG_TEXT_MAX];
     struct name_config names;

@@ -6,14 +6,13 @@
 #include "base/rng.h"
 #include "io/io.h"
 #include "role/director/answer.h"
-#include "role/director/forwarded.h"
 #include "role/director/reply.h"
 #include "role/director/roster_answer.h"
 
 #include <string.h>
 #include <time.h>
 
-#define NOT_FAILED SIZE_MAX
+#define NOT_FAILED SIZE_MAX /* also: no own server is to blame */
 #define WARM_KEYS_MAX 8
 
 struct director {
@@ -22,24 +21,17 @@ struct director {
     struct roster *roster; /* the newest that was asked for */
     struct roster_answers *rosters;
     struct http_server *server;
-    struct forwarder *forwarder;
+    struct secondary *secondary;
     struct answers *answers;
     void (*closed)(void *context);
     void *closed_context;
 };
 
-/* A client behind the secondary. */
-struct visit {
-    struct director *director;
-    size_t server;
-    struct addr client;
-};
-
 /* -- deciding -- */
 
 /* failed: the own server to which a connection just failed, whatever the store says by now. */
-static void decide_now(struct director *d, const struct roster *roster, const struct http_head *h,
-                       size_t failed, struct decision *out)
+static void decide_only(struct director *d, const struct roster *roster, const struct http_head *h,
+                        size_t failed, struct decision *out)
 {
     struct decide_view v = {.roster = roster,
                             .self_name = d->config.self_name,
@@ -56,6 +48,12 @@ static void decide_now(struct director *d, const struct roster *roster, const st
         v.healthy[i] = i != failed && !store_maint(d->config.store) &&
                        store_healthy(d->config.store, (unsigned)i);
     decide(d->config.decide, &v, h, out);
+}
+
+static void decide_now(struct director *d, const struct roster *roster, const struct http_head *h,
+                       size_t failed, struct decision *out)
+{
+    decide_only(d, roster, h, failed, out);
     d->config.counters->verdicts[out->verdict]++;
     if (out->verdict == DECIDE_REDIRECT && strcmp(out->why, "returned") == 0)
         d->config.counters->returned++;
@@ -102,37 +100,7 @@ static void note(struct director *d, const struct decision *n, const struct http
     journal_note(d->config.journal, n, h, client, mark, d->roster, time(NULL));
 }
 
-/* -- after a tunnel that did not come about -- */
-
-/* The answer goes out on the client's connection itself; nothing of the request reached the server.
- */
-static void answer_failed(struct director *d, const struct visit *v, struct stream client,
-                          const char *bytes, size_t len, bool server_failed)
-{
-    struct http_head h;
-    struct decision n;
-    struct reply r;
-    char raw[REPLY_RAW_MAX];
-    const char *why;
-    d->roster = store_roster_renew(d->config.store, d->roster);
-    /* What is parsed here is what forwarded_build() made. */
-    bool parsed = http_parse_request(bytes, len, &h, &why) > 0;
-    if (d->roster && parsed && server_failed)
-        decide_now(d, d->roster, &h, v->server, &n);
-    else
-        n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
-    if (n.verdict != DECIDE_REDIRECT && n.verdict != DECIDE_NO_SERVER)
-        n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
-    char lines[REPLY_LINES_MAX] = "";
-    struct mark mark;
-    if (parsed) {
-        note(d, &n, &h, &v->client, &mark);
-        (void)mark_lines(&mark, lines);
-    }
-    reply_make(&n, lines, &r);
-    size_t raw_len = reply_raw(&r, parsed && slice_is(h.method, "HEAD"), time(NULL), raw);
-    answer_last(d->answers, client, raw, raw_len);
-}
+/* -- after a connection to a server that did not come about -- */
 
 /* Before any redirect is sent, so that no primary sends the next client here. */
 static void mark_failed(struct director *d, size_t server)
@@ -143,79 +111,47 @@ static void mark_failed(struct director *d, size_t server)
     store_set_healthy(d->config.store, (unsigned)server, false);
     log_warn("server-unreachable", "service=%s address=%s",
              d->config.decide->servers[server].service,
-             addr_format(&d->config.forwards[server], to));
+             addr_format(&d->config.servers[server].exchange.upstream.to, to));
 }
 
-/* -- forwarding -- */
-
-static void on_tunnel_ended(void *context, const struct forward_result *e)
+/* The answer goes out on the client's connection itself; nothing of the request reached the server.
+ */
+static void on_failed(void *context, size_t server, struct stream client, const struct addr *peer,
+                      const char *bytes, size_t len)
 {
-    struct visit *v = context;
-    struct director *d = v->director;
-    store_users_add(d->config.store, (unsigned)v->server, -1);
-    if (e->end == FORWARD_REFUSED) {
-        mark_failed(d, v->server);
-        answer_failed(d, v, e->client, e->bytes, e->len, true);
-        mem_free(e->bytes);
-    } else if (log_wants(LOG_DEBUG)) {
-        char ip[ADDR_TEXT_MAX];
-        log_debug("forward-end", "client=%s service=%s end=%s up=%llu down=%llu",
-                  addr_format(&v->client, ip), d->config.decide->servers[v->server].service,
-                  forward_end_name(e->end), (unsigned long long)e->up, (unsigned long long)e->down);
-    }
-    mem_free(v);
-}
-
-/* What the client sent, with the head rewritten for the real server, in place of the bytes of q. */
-static int rewrite(struct forward_request *q, const struct visit *v, bool tls)
-{
+    struct director *d = context;
     struct http_head h;
+    struct decision n;
+    struct reply r;
+    char raw[REPLY_RAW_MAX];
     const char *why;
-    int head_bytes = http_parse_request(q->bytes, q->len, &h, &why);
-    if (head_bytes <= 0)
-        return STEAD_E_PARSE;
-    struct forwarded f = {.client = &v->client, .tls = tls};
-    struct slice rest = {q->bytes + head_bytes, q->len - (size_t)head_bytes};
-    char *bytes;
-    size_t len;
-    int e = forwarded_build(&h, &f, rest, &bytes, &len);
-    if (e != STEAD_OK)
-        return e;
-    mem_free(q->bytes);
-    q->bytes = bytes;
-    q->len = len;
-    return STEAD_OK;
+    if (server != NOT_FAILED)
+        mark_failed(d, server);
+    d->roster = store_roster_renew(d->config.store, d->roster);
+    /* What is parsed here is what forwarded.h made, or what came. */
+    bool parsed = http_parse_request(bytes, len, &h, &why) > 0;
+    if (d->roster && parsed && server != NOT_FAILED)
+        decide_now(d, d->roster, &h, server, &n);
+    else
+        n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
+    if (n.verdict != DECIDE_REDIRECT && n.verdict != DECIDE_NO_SERVER)
+        n = (struct decision){.verdict = DECIDE_NO_SERVER, .why = "no-tunnel"};
+    char lines[REPLY_LINES_MAX] = "";
+    struct mark mark;
+    if (parsed) {
+        note(d, &n, &h, peer, &mark);
+        (void)mark_lines(&mark, lines);
+    }
+    reply_make(&n, lines, &r);
+    size_t raw_len = reply_raw(&r, parsed && slice_is(h.method, "HEAD"), time(NULL), raw);
+    answer_last(d->answers, client, raw, raw_len);
 }
 
-static void forward(struct director *d, struct http_request *r, const struct decision *n)
+static void on_back(void *context, struct stream client, char *bytes, size_t len,
+                    const struct addr *peer)
 {
-    struct visit *v = mem_alloc(sizeof(*v));
-    if (!v) {
-        http_reply_error(r, 503, "NOMEM", stead_error_text(STEAD_E_NOMEM));
-        return;
-    }
-    *v = (struct visit){d, n->server, *http_request_peer(r)};
-    struct forward_request q = {
-        .to = d->config.forwards[n->server], .ended = on_tunnel_ended, .context = v};
-    int e = http_take(r, &q.client, &q.bytes, &q.len);
-    if (e != STEAD_OK) {
-        http_reply_error(r, 503, stead_error_name(e), stead_error_text(e));
-        mem_free(v);
-        return;
-    }
-    e = rewrite(&q, v, d->config.decide->tls);
-    if (e == STEAD_OK) {
-        store_users_add(d->config.store, (unsigned)n->server, 1);
-        e = forward_start(d->forwarder, &q);
-        if (e == STEAD_OK)
-            return;
-        store_users_add(d->config.store, (unsigned)n->server, -1);
-    }
-    if (e == STEAD_E_UNREACHABLE)
-        mark_failed(d, n->server);
-    answer_failed(d, v, q.client, q.bytes, q.len, e == STEAD_E_UNREACHABLE);
-    mem_free(q.bytes);
-    mem_free(v);
+    struct director *d = context;
+    (void)http_server_adopt(d->server, client, bytes, len, peer);
 }
 
 /* The session's records go where its client is sent, and are there before it: a push is one
@@ -231,6 +167,28 @@ static void warm(struct director *d, const struct http_head *h, const struct dec
 }
 
 /* -- requests -- */
+
+/* A further request on a connection that is forwarded. One that is not to be forwarded is decided
+ * on again, and counted, where it is answered. */
+static bool on_again(void *context, const struct http_head *h, const struct addr *peer,
+                     struct decision *n)
+{
+    struct director *d = context;
+    d->roster = store_roster_renew(d->config.store, d->roster);
+    if (!d->roster)
+        return false;
+    decide_only(d, d->roster, h, NOT_FAILED, n);
+    if (n->verdict != DECIDE_FORWARD && n->verdict != DECIDE_RELAY)
+        return false;
+    d->config.counters->verdicts[n->verdict]++;
+    if (n->warm)
+        warm(d, h, n);
+    if (n->chosen.node) {
+        struct mark mark;
+        note(d, n, h, peer, &mark);
+    }
+    return true;
+}
 
 static enum http_verdict on_request(void *context, struct http_request *r, const char *body,
                                     size_t body_len)
@@ -254,8 +212,8 @@ static enum http_verdict on_request(void *context, struct http_request *r, const
     note(d, &n, http_request_head(r), http_request_peer(r), &mark);
     if (n.warm)
         warm(d, http_request_head(r), &n);
-    if (n.verdict == DECIDE_FORWARD) {
-        forward(d, r, &n);
+    if (n.verdict == DECIDE_FORWARD || n.verdict == DECIDE_RELAY) {
+        secondary_forward(d->secondary, r, &n, &mark);
     } else {
         char lines[REPLY_LINES_MAX];
         make_lines(d, http_request_head(r), &n, &mark, lines);
@@ -288,7 +246,7 @@ static void on_answers_closed(void *context)
 }
 
 /* What is behind the server is closed after it, in the order in which work passes through. */
-static void on_forwarder_closed(void *context)
+static void on_secondary_closed(void *context)
 {
     struct director *d = context;
     if (d->answers)
@@ -300,10 +258,29 @@ static void on_forwarder_closed(void *context)
 static void on_server_closed(void *context)
 {
     struct director *d = context;
-    if (d->forwarder)
-        forwarder_close(d->forwarder, on_forwarder_closed, d);
+    if (d->secondary)
+        secondary_close(d->secondary, on_secondary_closed, d);
     else
-        on_forwarder_closed(d);
+        on_secondary_closed(d);
+}
+
+static int open_secondary(struct director *d)
+{
+    const struct director_config *c = &d->config;
+    const struct secondary_config s = {.loop = c->loop,
+                                       .store = c->store,
+                                       .self_name = c->self_name,
+                                       .decide = c->decide,
+                                       .servers = c->servers,
+                                       .forward = c->forward,
+                                       .exchange = c->exchange,
+                                       .forward_counters = &c->counters->forward,
+                                       .exchange_counters = &c->counters->exchange,
+                                       .again = on_again,
+                                       .back = on_back,
+                                       .failed = on_failed,
+                                       .context = d};
+    return secondary_open(&s, &d->secondary);
 }
 
 int director_open(const struct director_config *c, struct director **out)
@@ -315,7 +292,6 @@ int director_open(const struct director_config *c, struct director **out)
     d->config = *c;
     io_random(&seed, sizeof(seed));
     rng_init(&d->rng, seed);
-    struct forwarder_config f = {c->loop, c->forward, &c->counters->forward};
     struct http_server_config h = {.loop = c->loop,
                                    .fd = c->fd,
                                    .limits = c->http,
@@ -335,7 +311,7 @@ int director_open(const struct director_config *c, struct director **out)
         e = answers_open(c->loop, c->forward.tunnels_max, &c->counters->answers_dropped,
                          &d->answers);
     if (e == STEAD_OK)
-        e = forwarder_open(&f, &d->forwarder);
+        e = open_secondary(d);
     if (e == STEAD_OK)
         e = http_server_open(&h, &d->server);
     if (e != STEAD_OK) {
@@ -360,11 +336,12 @@ void director_adopt(struct director *d, struct stream client, char *bytes, size_
 void director_stop_accepting(struct director *d)
 {
     http_server_stop_accepting(d->server);
+    secondary_stop(d->secondary);
 }
 
 size_t director_tunnels(const struct director *d)
 {
-    return forwarder_tunnels(d->forwarder);
+    return secondary_clients(d->secondary);
 }
 
 void director_close(struct director *d, void (*closed)(void *context), void *context)

@@ -1,7 +1,7 @@
 /* director.h - the public HTTP listener of a node, on one worker's loop.
  *
- * Reads the first request head of every connection and does what decide.h says: redirects, forwards
- * to the own real servers (forward.h), or answers for itself: /.well-known/stead/roster is the
+ * Reads the head of every request and does what decide.h says: redirects, forwards to the own real
+ * servers (secondary.h), or answers for itself: /.well-known/stead/roster is the
  * roster (roster_answer.h), which can be watched (watch.h).
  *
  * When the own real server cannot be connected to, the pair is marked unhealthy in the store first,
@@ -13,10 +13,10 @@
 
 #include "io/http_server.h"
 #include "role/director/decide.h"
-#include "role/director/forward.h"
 #include "role/director/handoff_once.h"
 #include "role/director/journal.h"
 #include "role/director/roster_answer.h"
+#include "role/director/secondary.h"
 #include "store/store.h"
 
 #define DIRECTOR_VERDICTS (DECIDE_BAD + 1)
@@ -25,6 +25,7 @@
 struct director_counters {
     struct http_counters http;
     struct forward_counters forward;
+    struct exchange_counters exchange;
     atomic_uint_fast64_t verdicts[DIRECTOR_VERDICTS]; /* by enum decide_verdict */
     atomic_uint_fast64_t returned; /* redirects to the server that the client had */
     atomic_uint_fast64_t warmed;   /* clients whose records were sent before them */
@@ -41,11 +42,12 @@ struct director_config {
     const struct decide_config
         *decide;                   /* with all it points to: stays until director_close is done */
     struct handoff_once *handoffs; /* which tokens were taken: the node's; NULL: none are made */
-    const struct addr *forwards;   /* of the real servers, as many as decide->servers */
-    struct journal *journal;       /* this worker's */
+    const struct secondary_server *servers; /* the real ones, as many as decide->servers */
+    struct journal *journal;                /* this worker's */
     struct roster_rules rosters;
     struct http_limits http;
     struct forward_limits forward;
+    struct exchange_limits exchange;
     struct director_counters *counters;
 };
 
@@ -53,12 +55,13 @@ struct director;
 
 /* STEAD_E_NOMEM, or what http_server_open says; then the descriptor is still the caller's. */
 int director_open(const struct director_config *c, struct director **out);
-/* Gives the public listener a connection that came another way. Stream and bytes (from mem_alloc, or
- * NULL) are the director's, also when it has no room and closes them. */
+/* Gives the public listener a connection that came another way. Stream and bytes (from mem_alloc,
+ * or NULL) are the director's, also when it has no room and closes them. */
 void director_adopt(struct director *d, struct stream client, char *bytes, size_t len,
                     const struct addr *peer);
-/* No new connections; tunnels go on. */
+/* No new connections; requests under way and tunnels go on. */
 void director_stop_accepting(struct director *d);
+/* Clients that are being forwarded. */
 size_t director_tunnels(const struct director *d);
 /* Those who watch the roster at this listener. */
 struct watch *director_watch(struct director *d);

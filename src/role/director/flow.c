@@ -125,6 +125,8 @@ static bool keep_rest(struct flow *w, const struct iovec *iov, size_t count, siz
     for (size_t i = 0; i < count; i++)
         rest += iov[i].iov_len;
     rest -= skip;
+    if (!rest)
+        return true;
     char *more = mem_realloc(w->pending, at + rest);
     if (!more)
         return false;
@@ -157,6 +159,11 @@ bool flow_give(struct flow *w, const struct iovec *iov, size_t count)
         n = 0;
     w->bytes += (uint64_t)n;
     return (size_t)n == total || keep_rest(w, iov, count, (size_t)n);
+}
+
+bool flow_hold(struct flow *w, const struct iovec *iov, size_t count)
+{
+    return keep_rest(w, iov, count, 0);
 }
 
 static size_t most(const struct flow *w, size_t room)

@@ -58,6 +58,8 @@ enum flow_end flow_pump(struct flow *w, struct flow_means *m);
 /* Passes on what its owner has read, or made, behind what waits; what is not taken is kept. False:
  * `to` broke off, or no memory. */
 bool flow_give(struct flow *w, const struct iovec *iov, size_t count);
+/* Keeps it for flow_flush(). False: no memory. */
+bool flow_hold(struct flow *w, const struct iovec *iov, size_t count);
 /* Passes on what waits. False: `to` broke off. */
 bool flow_flush(struct flow *w, struct flow_means *m);
 /* Does something wait for `to`? Then flow_pump() does nothing. */

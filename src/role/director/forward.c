@@ -405,6 +405,45 @@ int forward_start(struct forwarder *f, const struct forward_request *r)
     return STEAD_OK;
 }
 
+int forward_join(struct forwarder *f, const struct forward_join *j)
+{
+    if (f->closing || f->tunnels >= f->limits.tunnels_max) {
+        f->counters->busy++;
+        return STEAD_E_BUSY;
+    }
+    struct tunnel *t = mem_alloc(sizeof(*t));
+    if (!t)
+        return STEAD_E_NOMEM;
+    t->forwarder = f;
+    side_init(t, &t->server, j->server);
+    side_init(t, &t->client, j->client);
+    t->up = (struct flow){.from = &t->client.stream,
+                          .to = &t->server.stream,
+                          .pending = j->up,
+                          .len = (uint32_t)j->up_len};
+    t->down = (struct flow){.from = &t->server.stream,
+                            .to = &t->client.stream,
+                            .pending = j->down,
+                            .len = (uint32_t)j->down_len};
+    if (!watch_both(t)) {
+        poller_forget(f->poller, &t->client.item, false);
+        poller_forget(f->poller, &t->server.item, false);
+        complain(f, errno);
+        mem_free(t);
+        return STEAD_E_IO;
+    }
+    t->ended = j->ended;
+    t->context = j->context;
+    t->connected = true;
+    t->since_ms = uv_now(f->loop);
+    list_append(&f->active, &t->link);
+    f->counters->opened++;
+    f->counters->open++;
+    if (f->tunnels++ == 0)
+        uv_timer_start(&f->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    return STEAD_OK;
+}
+
 size_t forwarder_tunnels(const struct forwarder *f)
 {
     return f->tunnels;

@@ -86,6 +86,17 @@ int forwarder_open(const struct forwarder_config *c, struct forwarder **out);
  * called: STEAD_E_UNREACHABLE (the server refused at once), BUSY (tunnels_max), NOMEM, IO (no
  * descriptors). */
 int forward_start(struct forwarder *f, const struct forward_request *r);
+/* Two connections that somebody else made, and nobody watches; with what is to be passed on first
+ * (mem_free; NULL: nothing). On an error nothing is taken: STEAD_E_BUSY, NOMEM, IO. */
+struct forward_join {
+    struct stream client, server;
+    char *up, *down;
+    size_t up_len, down_len;
+    /* As in a request. */
+    void (*ended)(void *context, const struct forward_result *result);
+    void *context;
+};
+int forward_join(struct forwarder *f, const struct forward_join *j);
 size_t forwarder_tunnels(const struct forwarder *f);
 /* Ends all tunnels; `closed` is called on the loop when nothing is left, then the forwarder is
  * freed. */

@@ -100,9 +100,9 @@ static bool stays(const struct plan *p, const struct http_header *x)
     case FATE_LIST:
         return false;
     case FATE_HOST:
-        return p->h->target.at[0] == '/' || p->h->target.at[0] == '*';
+        return !p->f->host.at && (p->h->target.at[0] == '/' || p->h->target.at[0] == '*');
     case FATE_REQUEST_ID:
-        return !p->exchange || p->has_request_id;
+        return !p->exchange || (p->has_request_id && !p->f->id);
     case FATE_TRACEPARENT:
     case FATE_TRACESTATE:
         return !p->exchange || p->trace_valid;
@@ -233,6 +233,18 @@ static void put_hex(struct text *t, uint64_t value)
     put(t, digits, sizeof(digits));
 }
 
+/* As marks of decisions have it. */
+static void put_id(struct text *t, const struct forwarded *f)
+{
+    if (f->id) {
+        put(t, f->id, strlen(f->id));
+        return;
+    }
+    put_hex(t, f->random[0]);
+    PUT(t, "@");
+    put(t, f->node, strnlen(f->node, REQUEST_ID_CHARS_MAX - 17));
+}
+
 static void put_upgrade(struct text *t, const struct http_head *h)
 {
     for (size_t i = 0; i < h->header_count; i++) {
@@ -266,10 +278,9 @@ static void put_names(struct text *t, const struct plan *p)
         PUT(t, "Via: 1.1 stead\r\n");
     else
         PUT(t, "Via: 1.0 stead\r\n");
-    if (!p->has_request_id) {
+    if (p->f->id || !p->has_request_id) {
         PUT(t, "X-Request-Id: ");
-        put_hex(t, p->f->random[0]);
-        put_hex(t, p->f->random[1]);
+        put_id(t, p->f);
         PUT(t, "\r\n");
     }
     if (p->f->make_trace && !p->trace_valid) {
@@ -357,7 +368,11 @@ static void put_head(struct text *t, const struct plan *p)
     const struct http_head *h = p->h;
     put_request_line(t, p);
     put_kept(t, p);
-    if (h->target.at[0] != '/' && h->target.at[0] != '*' && p->host_len) {
+    if (p->f->host.at) {
+        PUT(t, "Host: ");
+        put_slice(t, p->f->host);
+        PUT(t, "\r\n");
+    } else if (h->target.at[0] != '/' && h->target.at[0] != '*' && p->host_len) {
         PUT(t, "Host: ");
         put(t, p->host, p->host_len);
         PUT(t, "\r\n");

@@ -25,8 +25,12 @@ enum { FORWARDED_NO_X = 1, FORWARDED_NO_RFC7239 = 2 };
 struct forwarded {
     const struct addr *client; /* family 0: not known, then nothing is said of it */
     bool tls;
-    uint8_t omits;   /* FORWARDED_NO_... */
-    bool make_trace; /* a request of an exchange without a traceparent gets one */
+    uint8_t omits; /* FORWARDED_NO_... */
+    /* Of an exchange: */
+    bool make_trace;   /* a request without a traceparent gets one */
+    struct slice host; /* instead of the client's Host; at NULL: as it is */
+    const char *id;    /* its X-Request-Id; NULL: the client's if it is one, else RANDOM@node */
+    const char *node;
     uint64_t random[2];
 };
 

@@ -42,6 +42,8 @@ struct rig {
     struct decide_server own;
     struct decide_config decide;
     struct addr at, forward;
+    struct secondary_server server;
+    bool tunnel;
     struct backend backend;
     char answer[65536];
     size_t answer_len;
@@ -153,11 +155,14 @@ static void open_director(struct rig *r, uint32_t tunnels_max)
                                 .store = r->store,
                                 .self_name = "a",
                                 .decide = &r->decide,
-                                .forwards = &r->forward,
+                                .servers = &r->server,
                                 .journal = r->journal,
                                 .counters = &r->counters};
     http_limits_default(&c.http);
     forward_limits_default(&c.forward);
+    exchange_limits_default(&c.exchange);
+    secondary_server_default(&r->server, &r->forward);
+    r->server.tunnel = r->tunnel;
     c.forward.tunnels_max = tunnels_max;
     c.fd = listen_loopback(&r->at);
     r->decide.port = r->at.port;
@@ -308,7 +313,28 @@ static void test_primary_redirects(void **state)
     assert_int_equal(r->backend.count, 0);
 }
 
-static void test_secondary_forwards_the_whole_connection(void **state)
+/* Mode tunnel: later requests are not looked into. */
+static void test_a_tunnel_is_the_whole_connection(void **state)
+{
+    struct rig *r = *state;
+    r->tunnel = true;
+    close_director(r);
+    open_director(r, 100);
+    int fd = dial(r);
+    assert_int_equal(request(r, fd, "GET /p HTTP/1.1\r\nHost: a.example\r\nConnection: x\r\n\r\n"),
+                     200);
+    assert_answer_has(r, "\r\nConnection: x\r\nX-Forwarded-For: 127.0.0.1\r\n");
+    assert_answer_lacks(r, "\r\nVia:");
+    assert_int_equal(store_users(r->store, 0), 1);
+    assert_int_equal(request(r, fd, GET("/second", "b.example")), 200);
+    assert_answer_has(r, GET("/second", "b.example"));
+    close(fd);
+    SPIN_UNTIL(r, store_users(r->store, 0) == 0);
+    assert_int_equal(r->backend.count, 1);
+    assert_int_equal(r->counters.forward.opened, 1);
+}
+
+static void test_secondary_forwards_each_request(void **state)
 {
     struct rig *r = *state;
     int fd = dial(r);
@@ -321,11 +347,25 @@ static void test_secondary_forwards_the_whole_connection(void **state)
     assert_int_equal(store_users(r->store, 0), 1);
     assert_int_equal(director_tunnels(r->director), 1);
     assert_int_equal(request(r, fd, GET("/second", "a.example")), 200);
-    assert_answer_has(r, GET("/second", "a.example"));
+    assert_answer_has(r, "GET /second HTTP/1.1\r\nHost: a.example\r\n");
+    assert_answer_has(r, "\r\nX-Forwarded-For: 127.0.0.1\r\n");
+    /* The same connection: for the primary, for the node itself, and for the server again. */
+    assert_int_equal(request(r, fd, GET("/x", "shop.example")), 307);
+    assert_int_equal(store_users(r->store, 0), 0);
+    assert_int_equal(request(r, fd, GET("/.well-known/stead/roster", "a.example")), 200);
+    assert_int_equal(request(r, fd, GET("/third", "a.example")), 200);
+    assert_int_equal(store_users(r->store, 0), 1);
+    /* Taken out by an operator while it is connected. */
+    store_set_maint(r->store, true);
+    assert_int_equal(request(r, fd, GET("/y", "a.example")), 307);
+    store_set_maint(r->store, false);
     close(fd);
     SPIN_UNTIL(r, store_users(r->store, 0) == 0);
     assert_int_equal(r->backend.count, 1);
-    assert_int_equal(r->counters.forward.opened, 1);
+    assert_int_equal(r->counters.exchange.upstream.connects, 1);
+    assert_int_equal(r->counters.exchange.answers[2], 3);
+    assert_int_equal(r->counters.verdicts[DECIDE_FORWARD], 3);
+    assert_int_equal(r->counters.verdicts[DECIDE_REDIRECT], 2);
 }
 
 static void test_what_follows_the_head_goes_along(void **state)
@@ -350,7 +390,7 @@ static void test_server_down_redirects_and_marks_the_pair_first(void **state)
     assert_int_equal(ask(r, GET("/p?q", "shop.example")), 307);
     assert_answer_has(r, "\r\nLocation: http://b.example/p?q\r\n");
     assert_int_equal(ask(r, GET("/", "a.example")), 307);
-    assert_int_equal(r->counters.forward.refused, 1);
+    assert_int_equal(r->counters.exchange.upstream.refused, 1);
 }
 
 static void test_server_down_with_a_request_body_and_head(void **state)
@@ -500,9 +540,17 @@ static void test_closing_with_clients(void **state)
     assert_int_equal(request(r, fd, GET("/", "a.example")), 200);
     int idle = dial(r);
     spin(r);
+    int busy = dial(r);
+    const char *text = GET("/still", "a.example");
+    assert_int_equal(send(busy, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    SPIN_UNTIL(r, store_users(r->store, 0) == 2);
     director_stop_accepting(r->director);
-    assert_int_equal(request(r, fd, GET("/still", "a.example")), 200);
+    r->answer_len = 0;
+    SPIN_UNTIL(r, answered(r, busy, false));
+    assert_answer_has(r, "\r\nConnection: close\r\n");
+    SPIN_UNTIL(r, recv(fd, r->answer, sizeof(r->answer), 0) == 0);
     close_director(r);
+    close(busy);
     assert_int_equal(store_users(r->store, 0), 0);
     close(fd);
     close(idle);
@@ -547,7 +595,7 @@ static void test_opening_without_memory_leaves_the_descriptor(void **state)
                                 .store = r->store,
                                 .self_name = "a",
                                 .decide = &r->decide,
-                                .forwards = &r->forward,
+                                .servers = &r->server,
                                 .journal = r->journal,
                                 .counters = &r->counters};
     for (unsigned n = 1; n <= 5; n++) {
@@ -564,7 +612,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_primary_redirects),
-        T(test_secondary_forwards_the_whole_connection),
+        T(test_secondary_forwards_each_request),
+        T(test_a_tunnel_is_the_whole_connection),
         T(test_what_follows_the_head_goes_along),
         T(test_server_down_redirects_and_marks_the_pair_first),
         T(test_server_down_with_a_request_body_and_head),

@@ -131,6 +131,7 @@ static size_t exchange(const char *text, struct forwarded f, char out[HTTP_HEAD_
     f.client = &nobody;
     f.random[0] = 0x0123456789abcdef;
     f.random[1] = 2;
+    f.node = "n1";
     size_t len = forwarded_head(&h, &f, out);
     out[len] = '\0';
     if (len == 0)
@@ -151,7 +152,7 @@ static void expect_exchange(const char *text, const char *expected)
     assert_string_equal(out, expected);
 }
 
-#define ID "X-Request-Id: 0123456789abcdef0000000000000002\r\n"
+#define ID "X-Request-Id: 0123456789abcdef@n1\r\n"
 
 static void test_fields_for_one_hop_are_left_out(void **state)
 {
