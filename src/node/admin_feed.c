@@ -156,6 +156,35 @@ static struct admin_tcp copy_tcp(const struct tcp_counters *t)
                               .down_bytes = f->down_bytes};
 }
 
+_Static_assert(ADMIN_TIMES == EXCHANGE_TIMES, "one histogram");
+
+static struct admin_exchange copy_exchange(const struct exchange_counters *x)
+{
+    struct admin_exchange out = {.clients = x->clients,
+                                 .clients_total = x->clients_total,
+                                 .returned = x->returned,
+                                 .upgraded = x->upgraded,
+                                 .busy = x->busy,
+                                 .retries = x->retries,
+                                 .timeouts = x->timeouts,
+                                 .bad_answers = x->bad_answers,
+                                 .client_breaks = x->client_breaks,
+                                 .server_breaks = x->server_breaks,
+                                 .connects = x->upstream.connects,
+                                 .reuses = x->upstream.reuses,
+                                 .kept = x->upstream.kept,
+                                 .refused = x->upstream.refused,
+                                 .failed = x->upstream.failed,
+                                 .up_bytes = x->up_bytes,
+                                 .down_bytes = x->down_bytes,
+                                 .time_us = x->time_us};
+    for (size_t i = 0; i < sizeof(out.answers) / sizeof(out.answers[0]); i++)
+        out.answers[i] = x->answers[i];
+    for (size_t i = 0; i < ADMIN_TIMES; i++)
+        out.times[i] = x->times[i];
+    return out;
+}
+
 static struct admin_own copy_own(const struct own *o)
 {
     const struct users_counters *c = &o->counters;
@@ -247,6 +276,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);
     out->own_parts = copy_own(&f->shared->own);
     out->director = copy_director(&f->shared->director);
+    out->exchange = copy_exchange(&f->shared->director.exchange);
     out->tcp = copy_tcp(&f->shared->tcp_counters);
     out->loop_turn_max_ns = atomic_exchange(&f->mesh->turn_max_ns, 0);
 }

@@ -19,7 +19,7 @@ static uint64_t reserve(size_t workers)
     /* of each server one agent asked, one kernel count; a door with its askers for each */
     const uint64_t agents = ENTRY_SERVERS_MAX * (2 + 1 + AGENT_DOOR_CONNECTIONS_MAX + 1);
     /* a worker's listeners, pollers, and its loop's own */
-    const uint64_t loop = 14 + 2 * NAME_LISTENERS_MAX + 3 * TCP_LISTENERS_MAX;
+    const uint64_t loop = 15 + 2 * NAME_LISTENERS_MAX + 3 * TCP_LISTENERS_MAX;
     const uint64_t names = NAME_TCP_CONNECTIONS_MAX + 1;
     return process + admin + checks + agents + workers * (loop + names);
 }

@@ -63,6 +63,18 @@ struct admin_director {
         tunnels_busy, tunnels_failed, answers_dropped, up_bytes, down_bytes;
 };
 
+#define ADMIN_TIMES 14 /* of a histogram of times; the last: all above */
+
+/* Requests that are forwarded one by one. */
+struct admin_exchange {
+    uint64_t clients, clients_total, returned, upgraded, busy;
+    uint64_t answers[6]; /* by the status' first digit; 0: none */
+    uint64_t retries, timeouts, bad_answers, client_breaks, server_breaks;
+    uint64_t connects, reuses, kept, refused, failed;
+    uint64_t up_bytes, down_bytes;
+    uint64_t times[ADMIN_TIMES], time_us;
+};
+
 /* Services that are not HTTP. */
 struct admin_tcp {
     uint64_t own, backup, balanced, handed, open, nobody, unnamed, busy, untrusted, malformed, slow,
@@ -90,6 +102,7 @@ struct admin_snapshot {
     struct admin_orders orders;
     struct admin_cache memcached, redis;
     struct admin_director director;
+    struct admin_exchange exchange;
     struct admin_tcp tcp;
     uint64_t log_lost;
     uint64_t loop_turn_max_ns; /* of the mesh thread: in a snapshot since the last one, shown since

@@ -327,10 +327,43 @@ static const struct metric metrics[] = {
         "Events that were made, each once for all who hear it."),
     ROW(COUNTER, "stead_roster_moves_total", NULL, director.moves,
         "Clients that were asked to move to another server."),
+    ROW(GAUGE, "stead_forward_clients", NULL, exchange.clients,
+        "Clients whose requests are forwarded one by one."),
+    ROW(COUNTER, "stead_forward_clients_total", NULL, exchange.clients_total,
+        "Clients that came to be."),
+    ROW(COUNTER, "stead_forward_returned_total", NULL, exchange.returned,
+        "Times that a client's next request was for somebody else than a real server."),
+    ROW(COUNTER, "stead_forward_answers_total", "class=\"none\"", exchange.answers[0],
+        "Requests forwarded, by what was answered."),
+    ROW(COUNTER, "stead_forward_answers_total", "class=\"1xx\"", exchange.answers[1], ""),
+    ROW(COUNTER, "stead_forward_answers_total", "class=\"2xx\"", exchange.answers[2], ""),
+    ROW(COUNTER, "stead_forward_answers_total", "class=\"3xx\"", exchange.answers[3], ""),
+    ROW(COUNTER, "stead_forward_answers_total", "class=\"4xx\"", exchange.answers[4], ""),
+    ROW(COUNTER, "stead_forward_answers_total", "class=\"5xx\"", exchange.answers[5], ""),
+    ROW(COUNTER, "stead_forward_failed_total", "reason=\"timeout\"", exchange.timeouts,
+        "Requests that were not answered, or not wholly."),
+    ROW(COUNTER, "stead_forward_failed_total", "reason=\"malformed-answer\"", exchange.bad_answers,
+        ""),
+    ROW(COUNTER, "stead_forward_failed_total", "reason=\"client\"", exchange.client_breaks, ""),
+    ROW(COUNTER, "stead_forward_failed_total", "reason=\"server\"", exchange.server_breaks, ""),
+    ROW(COUNTER, "stead_forward_failed_total", "reason=\"unreachable\"", exchange.refused, ""),
+    ROW(COUNTER, "stead_forward_failed_total", "reason=\"system\"", exchange.failed, ""),
+    ROW(COUNTER, "stead_forward_failed_total", "reason=\"busy\"", exchange.busy, ""),
+    ROW(COUNTER, "stead_forward_retries_total", NULL, exchange.retries,
+        "Requests that were sent again: a kept connection had ended."),
+    ROW(COUNTER, "stead_forward_connections_total", "how=\"new\"", exchange.connects,
+        "Connections to real servers, by where they came from."),
+    ROW(COUNTER, "stead_forward_connections_total", "how=\"kept\"", exchange.reuses, ""),
+    ROW(GAUGE, "stead_forward_connections_kept", NULL, exchange.kept,
+        "Connections to real servers that wait for a request."),
+    ROW(COUNTER, "stead_forward_upgrades_total", NULL, exchange.upgraded,
+        "Switches to another protocol: tunnels from then on."),
+    ROW(COUNTER, "stead_forward_bytes_total", "direction=\"up\"", exchange.up_bytes,
+        "Bytes of requests (up) and answers, heads too; counted when a request is done."),
+    ROW(COUNTER, "stead_forward_bytes_total", "direction=\"down\"", exchange.down_bytes, ""),
     ROW(COUNTER, "stead_director_tunnels_total", NULL, director.tunnels_opened,
-        "Connections forwarded to a real server."),
-    ROW(GAUGE, "stead_director_tunnels", NULL, director.tunnels_open,
-        "Connections being forwarded."),
+        "Tunnels to a real server: of mode tunnel, and after a switch of protocols."),
+    ROW(GAUGE, "stead_director_tunnels", NULL, director.tunnels_open, "Tunnels that are open."),
     ROW(COUNTER, "stead_director_tunnels_failed_total", "reason=\"refused\"",
         director.tunnels_refused, "Forwarded connections that failed."),
     ROW(COUNTER, "stead_director_tunnels_failed_total", "reason=\"reset\"", director.tunnels_reset,
@@ -403,6 +436,26 @@ static void add_metrics(struct text *t, const struct admin_snapshot *s)
         last = m->name;
         add_row(t, m, value);
     }
+}
+
+/* How long forwarded requests took, from the head to the last byte of the answer. */
+static void add_times(struct text *t, const struct admin_snapshot *s)
+{
+    static const char *const bounds[ADMIN_TIMES] = {"0.0005", "0.001", "0.0025", "0.005", "0.01",
+                                                    "0.025",  "0.05",  "0.1",    "0.25",  "1",
+                                                    "2.5",    "5",     "10",     "+Inf"};
+    static const char name[] = "stead_forward_request_seconds";
+    uint64_t sum = 0;
+    text_add(t,
+             "# HELP %s Time of forwarded requests, from their head to the end of the answer.\n"
+             "# TYPE %s histogram\n",
+             name, name);
+    for (int i = 0; i < ADMIN_TIMES; i++) {
+        sum += s->exchange.times[i];
+        text_add(t, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", name, bounds[i], sum);
+    }
+    text_add(t, "%s_sum %" PRIu64 ".%06" PRIu64 "\n%s_count %" PRIu64 "\n", name,
+             s->exchange.time_us / 1000000, s->exchange.time_us % 1000000, name, sum);
 }
 
 /* A label's value: names come from the configuration and from other nodes. */
@@ -506,6 +559,7 @@ char *admin_metrics(const struct admin_snapshot *s, size_t *len)
              "Whether this node drains, and no record is left that other nodes should have.");
     text_add(&t, "stead_drained %d\n", s->drained);
     add_nodes(&t, s);
+    add_times(&t, s);
     add_kinds(&t, s, "stead_session_records", "Records here, owned and copies, by kind.",
               s->store.sessions.records_of_kind);
     add_kinds(&t, s, "stead_session_kind_memory_bytes", "Memory of the records of a kind.",

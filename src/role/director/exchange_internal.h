@@ -19,6 +19,7 @@
 #define EXCHANGE_SPARES_MAX 16u    /* requests kept for the next clients */
 #define EXCHANGE_SPARE_BYTES 2048u /* of the head that one of them has room for */
 #define EXCHANGE_SWEEP_MS 100
+#define EXCHANGE_COMPLAIN_MS 10000
 
 /* What is waited for. */
 enum wait {

@@ -2,6 +2,7 @@
  * its body, and what may be sent a second time. */
 #include "role/director/exchange_internal.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/io.h"
 
@@ -118,6 +119,16 @@ static void send_init(struct exchange *x)
     x->back = (struct flow){.from = &x->upstream->stream, .to = &c->stream, .shut = true};
 }
 
+/* Connections that are open go on. */
+static void complain(struct exchanger *e)
+{
+    uint64_t now = uv_now(e->config.loop);
+    if (now < e->complain_at_ms)
+        return;
+    e->complain_at_ms = now + EXCHANGE_COMPLAIN_MS;
+    log_warn("forward-failed", "why=\"%s\" clients=%zu", io_error_text(errno), e->clients);
+}
+
 /* On kept connections while they take nothing, else on a new one. False: the client is gone. */
 static bool request_send(struct exchange *x, struct slice piece)
 {
@@ -137,6 +148,8 @@ static bool request_send(struct exchange *x, struct slice piece)
             return client_fail(c, 502);
     }
     int err = upstream_connect(&e->upstreams, x->slot, &x->to, x, &x->upstream);
+    if (err == STEAD_E_IO)
+        complain(e);
     if (err != STEAD_OK)
         return client_refer(c, err == STEAD_E_UNREACHABLE ? EXCHANGE_UNREACHABLE : EXCHANGE_FAILED);
     send_init(x);

@@ -53,6 +53,10 @@ static void sample(struct admin_snapshot *s)
                                      .stale = true,
                                      .age_ns = 20500000000ull};
     s->own_parts.agent_malformed = 6;
+    s->exchange.answers[2] = 7;
+    s->exchange.times[0] = 3;
+    s->exchange.times[ADMIN_TIMES - 1] = 2;
+    s->exchange.time_us = 1500000;
 }
 
 /* -- the text format, read strictly -- */
@@ -88,10 +92,15 @@ static const char *skip_labels(const char *at)
 }
 
 static void assert_sample(const char *line, const char *end, struct series *seen, size_t *count,
-                          const char *family)
+                          const char *family, bool histogram)
 {
-    size_t n = name_length(line);
-    assert_true(n == strlen(family) && memcmp(line, family, n) == 0);
+    static const char *const of_histograms[] = {"", "_bucket", "_sum", "_count"};
+    size_t n = name_length(line), whole = strlen(family), more = 0;
+    assert_true(n >= whole && memcmp(line, family, whole) == 0);
+    while (more < 4 && (n - whole != strlen(of_histograms[more]) ||
+                        memcmp(line + whole, of_histograms[more], n - whole) != 0))
+        more++;
+    assert_true(more == 0 || (more < 4 && histogram));
     const char *value = skip_labels(line + n);
     assert_int_equal(*value, ' ');
     char *behind;
@@ -135,10 +144,11 @@ static void every_line_of_the_metrics_parses(void **state)
             assert_memory_equal(line + 7, family, strlen(family));
             assert_int_equal(sscanf(line + 7 + strlen(family), " %15s", type), 1);
             bool total = strlen(family) > 6 && strcmp(family + strlen(family) - 6, "_total") == 0;
-            assert_string_equal(type, total ? "counter" : "gauge");
+            if (strcmp(type, "histogram") != 0)
+                assert_string_equal(type, total ? "counter" : "gauge");
             assert_memory_equal(family, "stead_", 6);
         } else {
-            assert_sample(line, end, seen, &count, family);
+            assert_sample(line, end, seen, &count, family, strcmp(type, "histogram") == 0);
         }
     }
     assert_true(count > 80);
@@ -167,6 +177,12 @@ static void numbers_stand_under_their_names(void **state)
         "\nstead_server_load_ratio{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} "
         "0.42\n",
         "\nstead_agent_asked_total{result=\"malformed\"} 6\n",
+        "\nstead_forward_answers_total{class=\"2xx\"} 7\n",
+        "\nstead_forward_request_seconds_bucket{le=\"0.0005\"} 3\n",
+        "\nstead_forward_request_seconds_bucket{le=\"0.001\"} 3\n",
+        "\nstead_forward_request_seconds_bucket{le=\"+Inf\"} 5\n",
+        "\nstead_forward_request_seconds_sum 1.500000\n"
+        "stead_forward_request_seconds_count 5\n",
         "\nstead_server_healthy{server=\"web1\",service=\"we\\\"ird\\\\\"} 1\n",
     };
     struct admin_snapshot s;
