@@ -114,6 +114,9 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
         mistake(cfg, "'%s' is set twice", opt->name);
     else if (setting_parse(s, value, index, loading->base, NULL, &why))
         return 0;
+    else if (s->type == SETTING_COUNT)
+        mistake(cfg, "%s = \"%s\": %s (%llu to %llu, or %s)", opt->name, value, why,
+                (unsigned long long)s->min, (unsigned long long)s->max, s->choices);
     else if (s->choices)
         mistake(cfg, "%s = \"%s\": it is not one of %s", opt->name, value, s->choices);
     else if (s->type == SETTING_NUMBER || s->type == SETTING_SIZE || s->type == SETTING_DURATION)
@@ -248,6 +251,8 @@ static void set_title(cfg_t *sec, const char *what, char *out, size_t size)
         mistake(sec, "%s \"%s\": %s", what, cfg_title(sec), why);
 }
 
+#define COUNT_WORD(i) (UINT32_MAX - (i)) /* of a setting that is a number or a word */
+
 static void extract_kind(cfg_t *sec, struct sessions_section *s)
 {
     struct kinds *kinds = &s->kinds;
@@ -261,7 +266,8 @@ static void extract_kind(cfg_t *sec, struct sessions_section *s)
     }
     struct kind *k = &kinds->kind[index];
     struct kind_section rules = {.copies = k->copies,
-                                 .ack = k->ack,
+                                 .ack = k->ack == ACK_ALL ? COUNT_WORD(0) : k->ack,
+                                 .short_refuse = k->short_refuse,
                                  .losable = k->losable,
                                  .sliding = k->sliding,
                                  .when_alone = k->when_alone,
@@ -271,8 +277,12 @@ static void extract_kind(cfg_t *sec, struct sessions_section *s)
                                  .memory_bytes = k->memory_bytes,
                                  .private = s->private[index]};
     extract(sec, "sessions.kind", &rules);
-    k->copies = (uint8_t)rules.copies;
-    k->ack = rules.ack;
+    k->group = rules.copies == COUNT_WORD(1);
+    k->copies = (uint8_t)(rules.copies >= COUNT_WORD(1) ? COPIES_ALL : rules.copies);
+    k->ack = (uint8_t)(rules.ack >= COUNT_WORD(1)   ? ACK_ALL
+                       : rules.ack == COUNT_WORD(2) ? 0
+                                                    : rules.ack);
+    k->short_refuse = rules.short_refuse;
     k->losable = rules.losable;
     k->sliding = rules.sliding;
     k->when_alone = rules.when_alone;

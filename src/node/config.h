@@ -62,8 +62,8 @@ struct server_section {
 
 /* Only what the file sets overrules the kind's default (core/session/kind.h). */
 struct kind_section {
-    uint32_t copies, when_alone, when_full, deletion, ttl_ms;
-    bool ack, losable, sliding;
+    uint32_t copies, ack, short_refuse, when_alone, when_full, deletion, ttl_ms;
+    bool losable, sliding;
     uint64_t memory_bytes;
     struct strings private; /* names of fields, with * for any text */
 };

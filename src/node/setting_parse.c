@@ -242,6 +242,13 @@ bool setting_parse(const struct setting *s, const char *text, size_t index, cons
     case SETTING_SIZE:
     case SETTING_NUMBER:
         return parse_number(s, text, out, why);
+    case SETTING_COUNT:
+        if (parse_choice(s, text, out)) {
+            if (out)
+                *(uint32_t *)out = UINT32_MAX - *(uint32_t *)out;
+            return true;
+        }
+        return parse_number(s, text, out, why);
     case SETTING_BOOL:
         *why = "it is neither yes nor no";
         return parse_bool(text, out);

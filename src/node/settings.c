@@ -190,10 +190,18 @@ const struct setting settings[] = {
         "The longest split of the network that deletions outlive. A node away longer comes back "
         "empty."),
 
-    ROW("sessions.kind", "copies", SETTING_NUMBER, "", 1, RECORD_HOLDERS_MAX + 1, NULL,
-        kind_section, copies, "Nodes that keep a record, its owner counted."),
-    ROW("sessions.kind", "ack", SETTING_BOOL, "", 0, 0, NULL, kind_section, ack,
-        "A write is answered when every holder that is up has it; no: at once."),
+    ROW("sessions.kind", "copies", SETTING_COUNT, "", 1, COPIES_ALL, "all|group", kind_section,
+        copies,
+        "Nodes that keep a record, its owner counted; all: up to 9; group: those that share a "
+        "group with the owner, up to 9. They are in different zones where there are some (node: "
+        "zone); the named backup of a server of the owner is always among them."),
+    ROW("sessions.kind", "ack", SETTING_COUNT, "", 0, RECORD_HOLDERS_MAX, "all|yes|no",
+        kind_section, ack,
+        "A write is answered when so many holders beside the owner have it; all (or yes): every "
+        "one that is up; 0 (or no): at once. With less than all, a read elsewhere may be older "
+        "for a moment."),
+    ROW("sessions.kind", "short", SETTING_CHOICE, "", 0, 0, "accept|refuse", kind_section,
+        short_refuse, "A write when fewer nodes than `copies` can keep it, but one can."),
     ROW("sessions.kind", "losable", SETTING_BOOL, "", 0, 0, NULL, kind_section, losable,
         "A record that cannot be reached counts as absent instead of an error."),
     ROW("sessions.kind", "sliding", SETTING_BOOL, "", 0, 0, NULL, kind_section, sliding,
@@ -506,6 +514,7 @@ const char *setting_type_name(enum setting_type t)
         [SETTING_DURATION] = "duration",
         [SETTING_SIZE] = "size",
         [SETTING_NUMBER] = "number",
+        [SETTING_COUNT] = "number or word",
         [SETTING_BOOL] = "yes or no",
         [SETTING_CHOICE] = "choice",
         [SETTING_NAMES] = "list of names",

@@ -17,6 +17,7 @@ enum setting_type {
     SETTING_DURATION,  /* uint32_t milliseconds: "500ms", "5s", "2m", "1h", "7d" */
     SETTING_SIZE,      /* uint64_t bytes: "4096", "64k", "256m", "2g" */
     SETTING_NUMBER,    /* uint32_t */
+    SETTING_COUNT,     /* uint32_t: a number, or UINT32_MAX - i for word i of `choices` */
     SETTING_BOOL,      /* bool: yes or no */
     SETTING_CHOICE,    /* uint32_t: index into `choices`, words divided by '|' */
     SETTING_NAMES,     /* struct strings: a list of names */

@@ -114,8 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct kinds kinds = {
         .count = KINDS,
-        .kind = {{.name = "own", .copies = 1, .ack = true},
-                 {.name = "kept", .copies = 2, .ack = true, .deletion = DELETE_VERSIONED},
+        .kind = {{.name = "own", .copies = 1, .ack = ACK_ALL},
+                 {.name = "kept", .copies = 2, .ack = ACK_ALL, .deletion = DELETE_VERSIONED},
                  {.name = "brief", .copies = 2, .sliding = true, .ttl_ms = 1000, .losable = true}}};
     struct target t = {.now_ns = 1000 * NS_PER_S};
     struct session_config c;

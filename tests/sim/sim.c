@@ -162,22 +162,22 @@ static void sim_make_kinds(struct kinds *k)
     static const struct kind rows[KIND_COUNT] = {
         [KIND_PURCHASE] = {.name = "purchase",
                            .copies = 2,
-                           .ack = true,
+                           .ack = ACK_ALL,
                            .when_alone = ALONE_REFUSE,
                            .deletion = DELETE_FINAL},
         [KIND_CART] = {.name = "cart",
                        .copies = 2,
-                       .ack = true,
+                       .ack = ACK_ALL,
                        .when_alone = ALONE_ACCEPT,
                        .deletion = DELETE_FINAL},
         [KIND_APP] = {.name = "app",
                       .copies = 2,
-                      .ack = true,
+                      .ack = ACK_ALL,
                       .when_alone = ALONE_ACCEPT,
                       .deletion = DELETE_VERSIONED},
         [KIND_TRIPLE] = {.name = "triple",
                          .copies = 3,
-                         .ack = true,
+                         .ack = ACK_ALL,
                          .when_alone = ALONE_REFUSE,
                          .deletion = DELETE_FINAL},
         [KIND_TLS] = {.name = "tls",
@@ -188,7 +188,7 @@ static void sim_make_kinds(struct kinds *k)
                       .ttl_ms = 120000},
         [KIND_BRIEF] = {.name = "brief",
                         .copies = 2,
-                        .ack = true,
+                        .ack = ACK_ALL,
                         .sliding = true,
                         .when_alone = ALONE_ACCEPT,
                         .deletion = DELETE_FINAL,
@@ -196,6 +196,12 @@ static void sim_make_kinds(struct kinds *k)
     };
     k->count = KIND_COUNT;
     memcpy(k->kind, rows, sizeof rows);
+}
+
+static void sim_sharpen_kinds(struct sim *s)
+{
+    if (s->scenario == SCENARIO_WARM && s->node_count > 3)
+        s->kinds.kind[KIND_TRIPLE].short_refuse = true;
 }
 
 static enum sim_scenario sim_pick_scenario(struct sim *s)
@@ -229,6 +235,7 @@ static void sim_init(struct sim *s, const struct sim_options *opt)
     for (size_t i = 0; i < sizeof s->farm_key; i++)
         s->farm_key[i] = (uint8_t)rng_u64(&s->rng);
     sim_make_kinds(&s->kinds);
+    sim_sharpen_kinds(s);
     s->model = sim_model_new();
     s->watch = sim_watch_new();
     s->net = sim_net_new(s);

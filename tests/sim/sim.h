@@ -66,7 +66,8 @@ enum sim_scenario {
     SCENARIO_LOSSY,     /* bursts of loss and delay, links that eat big frames, big records */
     SCENARIO_FULL,      /* little memory: most have no room now and then */
     SCENARIO_CLONE,     /* a second process with the same node id and name elsewhere */
-    SCENARIO_WARM,      /* clients change servers, and their records are pushed ahead of them */
+    SCENARIO_WARM,      /* clients change servers, and their records are pushed ahead of them; zones
+                           and backups by name; a kind that must not be short of copies */
     SCENARIO_MIXED,     /* all of them */
     SCENARIO_UPGRADE,   /* a process hands over to its successor, under loss; either or both die */
     SCENARIO_COUNT

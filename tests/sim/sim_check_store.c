@@ -98,7 +98,7 @@ static void durable_answer(struct sim *s, struct sim_node *n, const struct model
         sim_violation(s, check_durable.name, key,
                       "#%" PRIu64 " was acknowledged at %s with %u copies, but %u nodes have it",
                       r->request, n->name, r->copies, kept);
-    unsigned promised = kind->when_alone == ALONE_REFUSE ? 2 : 1;
+    unsigned promised = 1 + (unsigned)kind_least(kind);
     if (store_promised(s, kind) > promised)
         promised = store_promised(s, kind);
     if (r->copies < promised)

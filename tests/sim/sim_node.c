@@ -477,6 +477,19 @@ void sim_node_run(struct sim *s, unsigned slot)
 
 /* -- the supervisor, the network and the clients -- */
 
+/* Three zones; each node is the named backup of the one before it. */
+static void node_place(const struct sim *s, struct sim_node *n)
+{
+    struct server *server = &n->entry.servers[0];
+    snprintf(n->entry.zone, sizeof n->entry.zone, "z%u", n->slot % 3);
+    n->entry.server_count = 1;
+    *server = (struct server){.url_count = 1, .load = LOAD_UNKNOWN};
+    snprintf(server->service, sizeof server->service, "shop");
+    snprintf(server->urls[0], sizeof server->urls[0], "http://%s", n->name);
+    snprintf(server->backup, sizeof server->backup, "%s",
+             s->nodes[(n->slot + 1) % s->node_count].name);
+}
+
 static void node_make_entry(struct sim_node *n)
 {
     n->entry = (struct entry){.node = n->disk.node,
@@ -535,6 +548,8 @@ void sim_node_start(struct sim *s, unsigned slot)
     n->inc = rng_u64(&n->rng);
     n->shard_count = (unsigned)sim_between(&n->rng, 1, SIM_SHARDS_MAX);
     node_make_entry(n);
+    if (s->scenario == SCENARIO_WARM)
+        node_place(s, n);
     node_make_farm(s, n);
     node_make_shards(s, n);
     n->phase = PHASE_JOINING;

@@ -406,6 +406,9 @@ const struct session_view *farm_view(struct farm *f)
             .node = c->node,
             .state = peer_state_of(c->status),
             .holds = c->holds,
+            .mate = c->mate,
+            .wish = c->wish,
+            .zone = c->zone,
             .lease_until_ns = c->lease_until_ns,
             .counted = c->counted,
             .granted = c->granted,
@@ -416,6 +419,7 @@ const struct session_view *farm_view(struct farm *f)
         .self_node = self->node,
         .self_state = peer_state_of(self->status),
         .self_holds = self->holds,
+        .self_zone = membership_zone(f->members),
         .peer_count = count,
         .peers = f->peers,
     };

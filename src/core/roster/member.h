@@ -147,9 +147,13 @@ struct member_contact {
     uint64_t inc, node;
     enum status status; /* JOINING, UP, DRAINING, DOWN, LEFT: suspect is not told here */
     bool holds;
+    bool mate;     /* shares a group with this node */
+    bool wish;     /* named as the backup of a server of this node */
+    uint64_t zone; /* its zone's name as a number */
     uint64_t lease_until_ns, counted, granted;
 };
 size_t membership_contacts(const struct membership *m, struct member_contact *out, size_t max);
+uint64_t membership_zone(const struct membership *m);
 const struct entry *membership_self(const struct membership *m);
 
 /* The entry as HELLO carries it: whole if it fits, else without groups and servers and with

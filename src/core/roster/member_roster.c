@@ -89,6 +89,37 @@ struct roster *membership_roster(struct membership *m, uint64_t now_ns)
     return r;
 }
 
+/* FNV-1a: nodes of one zone have one number everywhere. */
+static uint64_t zone_number(const struct entry *e)
+{
+    uint64_t h = 0xcbf29ce484222325ull;
+    for (const char *c = e->zone; *c; c++)
+        h = (h ^ (uint8_t)*c) * 0x100000001b3ull;
+    return h;
+}
+
+uint64_t membership_zone(const struct membership *m)
+{
+    return zone_number(&m->self);
+}
+
+static bool share_group(const struct entry *a, const struct entry *b)
+{
+    for (size_t i = 0; i < a->group_count; i++)
+        for (size_t j = 0; j < b->group_count; j++)
+            if (strcmp(a->groups[i], b->groups[j]) == 0)
+                return true;
+    return false;
+}
+
+static bool backs_up(const struct entry *e, const struct entry *by)
+{
+    for (size_t i = 0; i < e->server_count; i++)
+        if (strcmp(e->servers[i].backup, by->name) == 0)
+            return true;
+    return false;
+}
+
 size_t membership_contacts(const struct membership *m, struct member_contact *out, size_t max)
 {
     size_t n = 0;
@@ -103,6 +134,9 @@ size_t membership_contacts(const struct membership *m, struct member_contact *ou
                 .status = contact_state(c),
                 /* What a replaced process kept is gone with it. */
                 .holds = c->entry->holds && c->presence != PRESENCE_REPLACED,
+                .mate = share_group(&m->self, c->entry),
+                .wish = backs_up(&m->self, c->entry),
+                .zone = zone_number(c->entry),
                 .lease_until_ns = c->lease_until_ns,
                 .counted = c->counted,
                 .granted = c->granted,

@@ -105,6 +105,18 @@ static void keep_life(struct session *s, struct item *item, const struct message
     expiry_set(s, item, m->left_ms);
 }
 
+/* The owner has confirmed this copy. One that its list does not name is to be dropped soon; if that
+ * is not said, since it is the owner no more, it is offered. */
+static void confirm(struct session *s, struct item *item, const struct message *m)
+{
+    item->generation = m->counted + 1;
+    if (listed(s, item->record))
+        return;
+    item->generation = GENERATION_UNSURE;
+    item->mend_ns = s->now_ns + OUTDATED_NS;
+    repair_note(s, item);
+}
+
 static void keep(struct session *s, uint64_t from, const struct message *m, struct item *item,
                  const struct record *r)
 {
@@ -123,7 +135,7 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
     item_step_down(s, item);
     item_unqueue(s, item);
     take_head(item, r);
-    item->generation = m->counted + 1;
+    confirm(s, item, m);
     if (newer)
         keep_life(s, item, m);
     if (was_owner) {
@@ -154,7 +166,7 @@ static void keep_new(struct session *s, uint64_t from, const struct message *m, 
     } else if (!(item = item_insert(s, r, ROLE_HOLDER))) {
         answer(s, from, m, STEAD_E_NOMEM, NULL);
     } else {
-        item->generation = m->counted + 1;
+        confirm(s, item, m);
         keep_life(s, item, m);
         answer(s, from, m, STEAD_OK, &r->stamp);
         struct work *w = work_find(s, &m->key);

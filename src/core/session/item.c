@@ -16,10 +16,27 @@ struct copy *item_copy(const struct item *item, uint64_t inc)
     return NULL;
 }
 
+size_t item_holders(const struct item *item)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < item->state->count; i++)
+        count += !item->state->copies[i].going;
+    return count;
+}
+
+static bool stays(const struct item *item, uint64_t inc)
+{
+    const struct copy *c = item_copy(item, inc);
+    return c && !c->going;
+}
+
 static void add_copy(struct item *item, uint64_t inc)
 {
     struct session_state *st = item->state;
-    if (st->count < RECORD_HOLDERS_MAX && !item_copy(item, inc))
+    struct copy *c = item_copy(item, inc);
+    if (c)
+        c->going = false;
+    else if (st->count < RECORD_HOLDERS_MAX)
         st->copies[st->count++] = (struct copy){.inc = inc};
 }
 
@@ -96,10 +113,7 @@ static bool may_hold(struct session *s, uint64_t inc)
 static size_t wanted_copies(struct session *s, const struct record *r)
 {
     uint64_t order[RECORD_HOLDERS_MAX];
-    size_t copies = kind_of(s, &r->key)->copies;
-    size_t most = copies > 0 ? copies - 1 : 0;
-    return placement_roomy(s, &r->key, r->memory_bytes, order,
-                           most < RECORD_HOLDERS_MAX ? most : RECORD_HOLDERS_MAX);
+    return placement_holders(s, &r->key, r->memory_bytes, order);
 }
 
 /* A copy made in a contact that was broken since is as good as none. */
@@ -125,45 +139,100 @@ bool item_has_candidate(struct session *s, const struct item *item)
 {
     uint64_t order[RECORD_HOLDERS_MAX];
     const struct record *r = item->record;
-    size_t n = placement_roomy(s, &r->key, r->memory_bytes, order, RECORD_HOLDERS_MAX);
+    size_t n = placement_candidates(s, &r->key, r->memory_bytes, order);
     for (size_t i = 0; i < n; i++)
-        if (!item_copy(item, order[i]))
+        if (!stays(item, order[i]))
             return true;
     return false;
 }
 
-/* Who is last in order gives way: never the guest that is about to come. */
-static void drop_last(struct session *s, struct item *item, struct work *w)
+/* Who is last in order gives way, but no named backup as long as there is another, and not `but`.
+ * It lives and reads are served there: so it is told by the round to come, which waits for it. */
+static void drop_last(struct session *s, struct item *item, uint64_t but)
 {
     struct session_state *st = item->state;
-    uint64_t last = 0, least = UINT64_MAX;
+    struct copy *last = NULL;
+    uint64_t least = UINT64_MAX;
+    bool wished = true;
     for (size_t i = 0; i < st->count; i++) {
+        if (st->copies[i].going || st->copies[i].inc == but)
+            continue;
         struct peer *p = peer_find(s, st->copies[i].inc);
         uint64_t score = p ? placement_score(s, &item->record->key, p->view.node) : 0;
-        if (score > least)
+        bool wish = p && p->view.wish;
+        if (wish != wished ? wish : score > least)
             continue;
+        wished = wish;
         least = score;
-        last = st->copies[i].inc;
+        last = &st->copies[i];
     }
-    item_forget_copy(item, last);
-    round_drop(w, last);
+    if (last)
+        last->going = true;
 }
 
-int item_add_guest(struct session *s, struct item *item, struct work *w, uint64_t inc)
+int item_add_guest(struct session *s, struct item *item, uint64_t inc)
 {
     const struct record *r = item->record;
-    if (inc == s->self_inc || item_copy(item, inc))
+    if (inc == s->self_inc || stays(item, inc))
         return STEAD_OK;
     if (!may_hold(s, inc))
         return STEAD_E_UNREACHABLE;
     if (peer_is_full(peer_find(s, inc), r->key.kind, r->memory_bytes))
         return STEAD_E_FULL;
     size_t most = wanted_copies(s, r) + GUESTS_MAX;
-    while (item->state->count > 0 &&
-           (item->state->count >= most || item->state->count == RECORD_HOLDERS_MAX))
-        drop_last(s, item, w);
     add_copy(item, inc);
+    if (!item_copy(item, inc))
+        return STEAD_E_BUSY; /* it has as many copies as a record can name */
+    while (item_holders(item) > most)
+        drop_last(s, item, inc);
     return STEAD_OK;
+}
+
+/* A named backup that could keep a copy and does not; 0: none. */
+static uint64_t missing_wish(struct session *s, const struct item *item)
+{
+    const struct record *r = item->record;
+    if (!s->wished || kind_of(s, &r->key)->copies <= 1)
+        return 0;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        const struct peer *p = &s->peers[i];
+        if (p->view.wish && p->view.holds && p->view.state == PEER_UP &&
+            !peer_is_full(p, r->key.kind, r->memory_bytes) && !stays(item, p->view.inc))
+            return p->view.inc;
+    }
+    return 0;
+}
+
+/* Each comes in the place of who is last in order. */
+static void add_wishes(struct session *s, struct item *item, size_t wanted)
+{
+    uint64_t inc;
+    while ((inc = missing_wish(s, item)) != 0 && item->state->count < RECORD_HOLDERS_MAX) {
+        size_t before = item_holders(item);
+        add_copy(item, inc);
+        if (before >= wanted && before > 0)
+            drop_last(s, item, inc);
+        if (item_holders(item) > wanted + GUESTS_MAX)
+            return;
+    }
+}
+
+/* The record's head names those that stay. Is that another list than before? */
+static bool list_holders(struct item *item)
+{
+    const struct session_state *st = item->state;
+    struct record *r = item->record;
+    uint8_t count = 0;
+    bool changed = false;
+    for (size_t i = 0; i < st->count; i++) {
+        if (st->copies[i].going)
+            continue;
+        changed |= count >= r->holder_count || r->holders[count] != st->copies[i].inc;
+        r->holders[count++] = st->copies[i].inc;
+    }
+    changed |= count != r->holder_count;
+    r->holder_count = count;
+    return changed;
 }
 
 bool item_choose_holders(struct session *s, struct item *item, struct work *w)
@@ -177,9 +246,10 @@ bool item_choose_holders(struct session *s, struct item *item, struct work *w)
     for (size_t i = 0; i < old.count; i++)
         if (may_hold(s, old.copies[i].inc))
             st->copies[st->count++] = old.copies[i];
-    size_t n = placement_roomy(s, &r->key, r->memory_bytes, order, RECORD_HOLDERS_MAX);
-    for (size_t i = 0; i < n && st->count < wanted; i++)
+    size_t n = placement_candidates(s, &r->key, r->memory_bytes, order);
+    for (size_t i = 0; i < n && item_holders(item) < wanted; i++)
         add_copy(item, order[i]);
+    add_wishes(s, item, wanted);
     for (size_t i = 0; i < old.count; i++) {
         if (may_hold(s, old.copies[i].inc) || !peer_is_heard(s, old.copies[i].inc))
             continue;
@@ -189,12 +259,7 @@ bool item_choose_holders(struct session *s, struct item *item, struct work *w)
         else
             round_drop(w, old.copies[i].inc);
     }
-    bool changed = st->count != r->holder_count;
-    for (size_t i = 0; i < st->count; i++) {
-        changed |= i >= r->holder_count || r->holders[i] != st->copies[i].inc;
-        r->holders[i] = st->copies[i].inc;
-    }
-    r->holder_count = (uint8_t)st->count;
+    bool changed = list_holders(item);
     /* Another list is another version: what was said about an earlier one and comes late undoes
      * nothing. Nothing was said yet about a record that is just being made. */
     bool first = w->made && w->phase == WORK_IDLE;
@@ -214,12 +279,12 @@ bool item_needs_repair(struct session *s, struct item *item)
         bool kept = st->copies[i].version == item->record->stamp.version;
         struct peer *p = may_hold(s, st->copies[i].inc) ? peer_find(s, st->copies[i].inc) : NULL;
         bool full = p && peer_is_full(p, item->record->key.kind, item->record->memory_bytes);
-        if (p && !kept && !full)
+        if (p && ((!kept && !full) || st->copies[i].going))
             return true;
         good += p && kept;
     }
     size_t wanted = wanted_copies(s, item->record);
-    return good < wanted;
+    return good < wanted || (missing_wish(s, item) != 0 && st->count < RECORD_HOLDERS_MAX);
 }
 
 bool item_confident(struct session *s, struct item *item, bool *wait)

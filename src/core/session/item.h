@@ -24,7 +24,8 @@ enum item_role { ROLE_NONE, ROLE_OWNER, ROLE_HOLDER };
  * it granted `granted`. */
 struct copy {
     uint64_t inc;
-    uint64_t version;          /* 0: nothing confirmed yet */
+    bool going;       /* no holder by the list to come: it is to hear so, then to drop it */
+    uint64_t version; /* 0: nothing confirmed yet */
     uint64_t granted, counted; /* of the contact in which it was confirmed */
 };
 
@@ -56,6 +57,7 @@ bool item_room_make(struct session *s, uint8_t kind,
 
 /* -- owned -- */
 struct copy *item_copy(const struct item *item, uint64_t inc); /* NULL: no copy there */
+size_t item_holders(const struct item *item);                  /* copies that stay */
 /* May it be served? If not, *wait says that a holder's lease has run out, which mends itself. */
 bool item_confident(struct session *s, struct item *item, bool *wait);
 /* A peer that may hold it, has room, and does not yet: is there one? */
@@ -66,7 +68,7 @@ void item_forget_copy(struct item *item, uint64_t inc);
 bool item_choose_holders(struct session *s, struct item *item, struct work *w);
 /* That peer keeps a copy too, as a guest beyond those that placement chose; one guest at a time.
  * UNREACHABLE: it may not hold any; FULL. The round to come brings it the record. */
-int item_add_guest(struct session *s, struct item *item, struct work *w, uint64_t inc);
+int item_add_guest(struct session *s, struct item *item, uint64_t inc);
 /* A copy made in a contact that was broken since is as good as none. */
 void item_void_broken(struct session *s, struct item *item);
 bool item_needs_repair(struct session *s, struct item *item);

@@ -12,13 +12,13 @@ static const struct kind defaults[] = {
      .when_alone = ALONE_ACCEPT,
      .when_full = FULL_EVICT,
      .ttl_ms = 2 * HOUR_MS},
-    {.name = "auth", .copies = 2, .ack = true, .sliding = true, .ttl_ms = 12 * HOUR_MS},
-    {.name = "purchase", .copies = 2, .ack = true, .sliding = true, .ttl_ms = 24 * HOUR_MS},
-    {.name = "tcp", .copies = 2, .ack = true, .sliding = true, .ttl_ms = HOUR_MS},
-    {.name = "stream", .copies = 2, .ack = true, .sliding = true, .ttl_ms = HOUR_MS},
+    {.name = "auth", .copies = 2, .ack = ACK_ALL, .sliding = true, .ttl_ms = 12 * HOUR_MS},
+    {.name = "purchase", .copies = 2, .ack = ACK_ALL, .sliding = true, .ttl_ms = 24 * HOUR_MS},
+    {.name = "tcp", .copies = 2, .ack = ACK_ALL, .sliding = true, .ttl_ms = HOUR_MS},
+    {.name = "stream", .copies = 2, .ack = ACK_ALL, .sliding = true, .ttl_ms = HOUR_MS},
     {.name = "app",
      .copies = 2,
-     .ack = true,
+     .ack = ACK_ALL,
      .sliding = true,
      .deletion = DELETE_VERSIONED,
      .ttl_ms = 24 * HOUR_MS},
@@ -33,6 +33,15 @@ void kinds_default(struct kinds *k)
     memset(k, 0, sizeof *k);
     k->count = sizeof defaults / sizeof *defaults;
     memcpy(k->kind, defaults, sizeof defaults);
+}
+
+size_t kind_least(const struct kind *k)
+{
+    if (k->copies <= 1)
+        return 0;
+    if (k->short_refuse && !k->group && k->copies < COPIES_ALL)
+        return k->copies - 1u;
+    return k->short_refuse || k->when_alone == ALONE_REFUSE;
 }
 
 int kinds_find(const struct kinds *k, const char *name)

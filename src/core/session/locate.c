@@ -90,7 +90,10 @@ static uint64_t best_place(struct session *s, const struct work *w)
 static void finish_absent(struct session *s, struct work *w, uint64_t asked_ns)
 {
     size_t missing = s->missing > w->missing ? s->missing : w->missing;
-    bool lost = missing >= kind_of(s, &w->key)->copies;
+    size_t copies = kind_of(s, &w->key)->copies;
+    if (kind_of(s, &w->key)->group && copies > 2)
+        copies = 2; /* a group may be small */
+    bool lost = missing >= copies || (missing > 0 && missing >= s->holder_nodes);
     struct list again, *l;
     list_init(&again);
     while ((l = list_pop(&w->queue))) {

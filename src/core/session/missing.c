@@ -50,11 +50,14 @@ static size_t group_end(const struct missing_room *r, size_t begin, size_t count
 /* Of the incarnations of one node the first may return, and only if none has been heard since. */
 static void judge_group(struct session *s, struct missing_room *r, size_t begin, size_t end)
 {
-    bool down = true;
+    bool down = true, holds = false;
     for (size_t i = begin; i < end; i++) {
-        s->peers[r->places[i].at].may_return = false;
-        down &= s->peers[r->places[i].at].view.state == PEER_DOWN;
+        struct peer *p = &s->peers[r->places[i].at];
+        p->may_return = false;
+        down &= p->view.state == PEER_DOWN;
+        holds |= p->view.holds && p->view.state != PEER_LEFT;
     }
+    s->holder_nodes += holds && r->places[begin].node != s->self_node;
     struct peer *first = &s->peers[r->places[begin].at];
     first->may_return = down && first->view.holds && first->view.node != s->self_node;
     if (first->may_return)
@@ -129,6 +132,7 @@ void missing_count(struct session *s, void *room)
     r.losses = (uint64_t *)(void *)(r.places + s->peer_count + 1);
     for (size_t i = 0; i < s->peer_count; i++)
         r.places[i] = (struct missing_place){s->peers[i].view.node, i};
+    s->holder_nodes = s->self_holds;
     qsort(r.places, s->peer_count, sizeof(*r.places), place_compare);
     for (size_t i = 0, end; i < s->peer_count; i = end) {
         end = group_end(&r, i, s->peer_count);

@@ -21,7 +21,7 @@ uint64_t placement_score(const struct session *s, const struct key *key, uint64_
 }
 
 struct ranked {
-    uint64_t inc, node, score;
+    uint64_t inc, node, score, zone;
     bool joining;
 };
 
@@ -92,6 +92,97 @@ size_t placement_roomy(struct session *s, const struct key *key, size_t bytes, u
                        size_t max)
 {
     return order(s, key, bytes, out, max);
+}
+
+/* -- who is to hold -- */
+
+struct preference {
+    struct ranked best[RECORD_HOLDERS_MAX];
+    size_t count;
+};
+
+static void prefer_at(struct preference *p, size_t at, const struct ranked *r)
+{
+    size_t last = p->count < RECORD_HOLDERS_MAX ? p->count++ : RECORD_HOLDERS_MAX - 1;
+    for (size_t i = last; i > at; i--)
+        p->best[i] = p->best[i - 1];
+    p->best[at] = *r;
+}
+
+static void prefer(struct preference *p, const struct ranked *r)
+{
+    size_t at = 0;
+    while (at < p->count && before(&p->best[at], r))
+        at++;
+    if (at < RECORD_HOLDERS_MAX)
+        prefer_at(p, at, r);
+}
+
+/* The same with one of each zone. */
+static void prefer_zone(struct preference *p, const struct ranked *r)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->best[i].zone != r->zone)
+            continue;
+        if (!before(r, &p->best[i]))
+            return;
+        p->count--;
+        for (; i < p->count; i++)
+            p->best[i] = p->best[i + 1];
+        break;
+    }
+    prefer(p, r);
+}
+
+static size_t take(const struct preference *p, uint64_t *out, size_t count, size_t max)
+{
+    for (size_t i = 0; i < p->count && count < max; i++) {
+        bool known = false;
+        for (size_t j = 0; j < count; j++)
+            known |= out[j] == p->best[i].inc;
+        if (!known)
+            out[count++] = p->best[i].inc;
+    }
+    return count;
+}
+
+static size_t choose(struct session *s, const struct key *key, size_t bytes, uint64_t *out,
+                     size_t max)
+{
+    const struct kind *k = kind_of(s, key);
+    struct preference wished = {.count = 0}, zoned = {.count = 0}, any = {.count = 0};
+    for (size_t i = 0; i < s->peer_count && max > 0; i++) {
+        const struct peer_view *p = &s->peers[i].view;
+        if (!p->holds || p->state > PEER_UP || (k->group && !p->mate) ||
+            peer_is_full(&s->peers[i], key->kind, bytes))
+            continue;
+        struct ranked r = {.inc = p->inc,
+                           .score = placement_score(s, key, p->node),
+                           .zone = p->zone,
+                           .joining = p->state == PEER_JOINING};
+        if (p->wish)
+            prefer(&wished, &r);
+        if (p->zone != s->self_zone && !r.joining)
+            prefer_zone(&zoned, &r);
+        prefer(&any, &r);
+    }
+    size_t count = take(&wished, out, 0, max);
+    count = take(&zoned, out, count, max);
+    return take(&any, out, count, max);
+}
+
+size_t placement_holders(struct session *s, const struct key *key, size_t bytes,
+                         uint64_t out[RECORD_HOLDERS_MAX])
+{
+    const struct kind *k = kind_of(s, key);
+    size_t max = k->copies > 0 ? k->copies - 1u : 0;
+    return choose(s, key, bytes, out, max < RECORD_HOLDERS_MAX ? max : RECORD_HOLDERS_MAX);
+}
+
+size_t placement_candidates(struct session *s, const struct key *key, size_t bytes,
+                            uint64_t out[RECORD_HOLDERS_MAX])
+{
+    return choose(s, key, bytes, out, RECORD_HOLDERS_MAX);
 }
 
 uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,

@@ -87,7 +87,7 @@ static void answer_round(struct session *s, struct work *w, struct item *item, u
 void round_start(struct session *s, struct work *w, struct item *item, bool claiming)
 {
     w->held++;
-    bool early = !kind_of(s, &w->key)->ack || MUTANT(ACK_BEFORE_COPY);
+    bool early = kind_of(s, &w->key)->ack == 0 || MUTANT(ACK_BEFORE_COPY);
     bool changed = item_choose_holders(s, item, w);
     work_begin(s, w, WORK_ROUND);
     work_set_claiming(s, w, claiming);
@@ -125,6 +125,19 @@ static void tell(struct session *s, struct work *w, enum message_type type, uint
         session_send(s, &m, NULL, to);
 }
 
+/* Those that are no holders by the new list know it now, and serve no more: they are to drop it. */
+static void let_go(struct work *w, struct item *item)
+{
+    struct session_state *st = item->state;
+    for (size_t i = st->count; i-- > 0;) {
+        uint64_t inc = st->copies[i].inc;
+        if (!st->copies[i].going)
+            continue;
+        item_forget_copy(item, inc);
+        round_drop(w, inc);
+    }
+}
+
 /* Everybody who has to has this version. */
 static void complete(struct session *s, struct work *w, struct item *item)
 {
@@ -137,6 +150,7 @@ static void complete(struct session *s, struct work *w, struct item *item)
     }
     st->doubtful = false;
     record_settle(item->record);
+    let_go(w, item);
     answer_round(s, w, item, (uint8_t)(1 + st->count), origin);
     for (size_t i = 0; i < w->drop_count; i++)
         if (!item_copy(item, w->drops[i]))
@@ -201,7 +215,7 @@ void round_mark(struct session *s, struct work *w, struct item *item)
     w->made = false;
     w->undo_state = *item->state;
     w->undo_life_ns = item->life_ns;
-    w->spread = !kind_of(s, &w->key)->ack || !record_mark(item->record);
+    w->spread = kind_of(s, &w->key)->ack == 0 || !record_mark(item->record);
 }
 
 /* The first version of a record, which its maker is told was refused: nobody knows its key, so it
@@ -263,8 +277,9 @@ static void conclude_refused(struct session *s, struct work *w, struct item *ite
 /* Nobody is left to keep a copy, and the kind does not do without. */
 static void conclude_alone(struct session *s, struct work *w, struct item *item)
 {
-    uint64_t any;
-    int status = placement_order(s, &w->key, &any, 1) > 0 ? STEAD_E_FULL : STEAD_E_ALONE;
+    uint64_t any[RECORD_HOLDERS_MAX];
+    size_t least = kind_least(kind_of(s, &w->key));
+    int status = placement_holders(s, &w->key, 0, any) >= least ? STEAD_E_FULL : STEAD_E_ALONE;
     if (undo(s, w, item)) {
         fail_round(s, w, status, 0);
         return;
@@ -273,13 +288,21 @@ static void conclude_alone(struct session *s, struct work *w, struct item *item)
     complete(s, w, item);
 }
 
-/* Without memory a holder may not even have been asked. */
-static bool all_kept(const struct session_state *st, uint64_t version)
+/* Of those that stay, or of all. */
+static size_t count_kept(const struct session_state *st, uint64_t version, bool all)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < st->count; i++)
-        if (st->copies[i].version != version)
-            return false;
-    return true;
+        kept += st->copies[i].version == version && (all || !st->copies[i].going);
+    return kept;
+}
+
+/* So many holders have it as the kind's callers wait for; the round goes on without them. */
+static void answer_early(struct session *s, struct work *w, struct item *item, const struct kind *k)
+{
+    size_t kept = count_kept(item->state, w->stamp.version, false);
+    if (k->ack != ACK_ALL && !w->claiming && kept >= k->ack && kept >= kind_least(k))
+        answer_round(s, w, item, (uint8_t)(1 + kept), ORIGIN_LOCAL);
 }
 
 void round_check(struct session *s, struct work *w)
@@ -297,11 +320,13 @@ void round_check(struct session *s, struct work *w)
         return;
     }
     ask_holders(s, w, item, false);
+    const struct kind *k = kind_of(s, &w->key);
+    answer_early(s, w, item, k);
     if (work_waits(w))
         return;
-    const struct kind *k = kind_of(s, &w->key);
-    bool alone = item->state->count == 0 && k->copies > 1 && k->when_alone == ALONE_REFUSE;
-    if (!all_kept(item->state, w->stamp.version))
+    bool alone = item_holders(item) < kind_least(k);
+    /* Without memory a holder may not even have been asked. */
+    if (count_kept(item->state, w->stamp.version, true) < item->state->count)
         conclude_refused(s, w, item);
     else if (alone && !list_empty(&w->round))
         conclude_alone(s, w, item);
@@ -354,7 +379,8 @@ static bool pass_over(struct session *s, struct work *w, struct item *item, cons
     if (p)
         note_full(s, p, item->record);
     const struct copy *c = item_copy(item, t->inc);
-    bool older = c && c->version != 0, other = item_has_candidate(s, item);
+    bool going = c && c->going;
+    bool older = c && c->version != 0 && !going, other = going || item_has_candidate(s, item);
     if (older && !other)
         return false;
     if (older && w->passed_count < RECORD_HOLDERS_MAX)

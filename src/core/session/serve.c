@@ -62,12 +62,11 @@ static void answer_read(struct session *s, struct waiter *w, struct item *item)
 /* Is there somebody to keep a copy, or does the kind do without? */
 static int may_write(struct session *s, const struct key *key, size_t bytes)
 {
-    const struct kind *k = kind_of(s, key);
-    uint64_t any;
-    if (k->copies <= 1 || k->when_alone == ALONE_ACCEPT ||
-        placement_roomy(s, key, bytes, &any, 1) > 0)
+    size_t least = kind_least(kind_of(s, key));
+    uint64_t any[RECORD_HOLDERS_MAX];
+    if (least == 0 || placement_holders(s, key, bytes, any) >= least)
         return STEAD_OK;
-    return placement_order(s, key, &any, 1) > 0 ? STEAD_E_FULL : STEAD_E_ALONE;
+    return placement_holders(s, key, 0, any) >= least ? STEAD_E_FULL : STEAD_E_ALONE;
 }
 
 static size_t op_bytes(const struct session_op *op)
@@ -127,7 +126,7 @@ static int write_or_push(struct session *s, struct work *w, struct item *item,
 {
     if (op->type == SESSION_PUSH)
         return record_is_tombstone(item->record) ? status_of_tombstone(item->record)
-                                                 : item_add_guest(s, item, w, op->peer);
+                                                 : item_add_guest(s, item, op->peer);
     int err = may_write(s, &w->key, item->record->memory_bytes);
     /* Who has a copy may have room for this change of it. */
     if (err == STEAD_E_FULL && item->state->count > 0)
@@ -367,8 +366,7 @@ static bool is_alone(struct session *s, struct item *item)
     bool wait;
     return item->role == ROLE_OWNER && s->peer_count == 0 && s->self_state == PEER_UP &&
            item->state->count == 0 && item->record->holder_count == 0 &&
-           !list_linked(&item->queue) && (k->copies <= 1 || k->when_alone == ALONE_ACCEPT) &&
-           item_confident(s, item, &wait);
+           !list_linked(&item->queue) && kind_least(k) == 0 && item_confident(s, item, &wait);
 }
 
 int serve_write(struct session *s, const struct session_op *op, struct item **out)

@@ -40,7 +40,9 @@ struct session {
 
     uint64_t self_inc, self_node;
     enum peer_state self_state;
-    bool self_holds;
+    bool self_holds, wished; /* wished: there is a peer that somebody named as a backup */
+    uint64_t self_zone;
+    size_t holder_nodes; /* that keep records, down ones too, this one included */
     size_t peer_count;
     struct peer *peers; /* ordered by inc */
     size_t missing;     /* nodes that are down and may come back with copies */
@@ -88,6 +90,14 @@ size_t placement_order(struct session *s, const struct key *key, uint64_t *out, 
 /* The same without those that are full: who gets new copies of a record of so many bytes. */
 size_t placement_roomy(struct session *s, const struct key *key, size_t bytes, uint64_t *out,
                        size_t max);
+/* Who is to keep copies of a record that is owned here, by its kind's rules: the backups that were
+ * named, then nodes of other zones, each of another, then the rest; no full ones. At most `copies`
+ * - 1. */
+size_t placement_holders(struct session *s, const struct key *key, size_t bytes,
+                         uint64_t out[RECORD_HOLDERS_MAX]);
+/* The same without a limit by `copies`: whoever can take the place of one of them. */
+size_t placement_candidates(struct session *s, const struct key *key, size_t bytes,
+                            uint64_t out[RECORD_HOLDERS_MAX]);
 /* Is this node the first in order among itself and the incarnations given that are heard? */
 uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,
                          size_t count, bool with_self);

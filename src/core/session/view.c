@@ -62,7 +62,9 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
 static bool changed(const struct peer *old, const struct peer *now)
 {
     return !old || old->view.state != now->view.state || old->view.granted != now->view.granted ||
-           old->view.counted != now->view.counted || old->view.holds != now->view.holds;
+           old->view.counted != now->view.counted || old->view.holds != now->view.holds ||
+           old->view.mate != now->view.mate || old->view.wish != now->view.wish ||
+           old->view.zone != now->view.zone;
 }
 
 /* Peers that were away longer than deletions are remembered, and lived on: the smaller side drops
@@ -124,6 +126,10 @@ void view_update(struct session *s, const struct session_view *v)
     s->self_node = v->self_node;
     s->self_state = v->self_state;
     s->self_holds = v->self_holds;
+    s->self_zone = v->self_zone;
+    s->wished = false;
+    for (size_t i = 0; i < count; i++)
+        s->wished |= next[i].view.wish;
     if (any)
         missing_count(s, room);
     mem_free(room);

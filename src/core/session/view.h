@@ -1,12 +1,12 @@
-/* view.h - what a session shard knows of the other nodes: a value, made by the farm (core/farm), handed in
- * as an event. A peer is an incarnation: a node that restarts is another peer, and the old one is down
- * for good.
+/* view.h - what a session shard knows of the other nodes: a value, made by the farm (core/farm),
+ * handed in as an event. A peer is an incarnation: a node that restarts is another peer, and the
+ * old one is down for good.
  *
  * Contact. Two nodes that hear each other renew each other's lease by heartbeat, in relative time:
- * until lease_until_ns this node may rely on the peer not having counted it out. A peer that was silent so long
- * that its lease has surely run out is counted out: state DOWN, and `counted` grows. `granted` is
- * the same number at the peer's side, as it last told: when it grows, the peer had counted us out, and
- * nothing that was agreed with it before still holds.
+ * until lease_until_ns this node may rely on the peer not having counted it out. A peer that was
+ * silent so long that its lease has surely run out is counted out: state DOWN, and `counted` grows.
+ * `granted` is the same number at the peer's side, as it last told: when it grows, the peer had
+ * counted us out, and nothing that was agreed with it before still holds.
  */
 #ifndef CORE_SESSION_VIEW_H
 #define CORE_SESSION_VIEW_H
@@ -27,7 +27,10 @@ struct peer_view {
     uint64_t inc;  /* incarnation: names the peer everywhere in the session protocol */
     uint64_t node; /* the node's lasting id: placement hashes over it */
     enum peer_state state;
-    bool holds; /* keeps session records (a pure director or name server does not) */
+    bool holds;    /* keeps session records (a pure director or name server does not) */
+    bool mate;     /* shares a group with this node */
+    bool wish;     /* the named backup of a server of this node: it holds what is owned here */
+    uint64_t zone; /* a number for each rack, room or site; copies go to different ones */
     uint64_t lease_until_ns;
     uint64_t counted;
     uint64_t granted;
@@ -37,6 +40,7 @@ struct session_view {
     uint64_t self_inc, self_node;
     enum peer_state self_state;
     bool self_holds;
+    uint64_t self_zone;
     size_t peer_count;
     const struct peer_view *peers; /* ordered by inc; valid during the call only */
 };

@@ -151,12 +151,17 @@ static void reply_json(struct http_request *r, json_t *j)
 
 static json_t *kind_json(const struct kind *k)
 {
-    return json_pack(
-        "{s:s, s:i, s:b, s:b, s:b, s:s, s:s, s:s, s:f}", "name", k->name, "copies", (int)k->copies,
-        "ack", (int)k->ack, "losable", (int)k->losable, "sliding", (int)k->sliding, "when_alone",
-        k->when_alone == ALONE_ACCEPT ? "accept" : "refuse", "when_full",
-        k->when_full == FULL_EVICT ? "evict" : "refuse", "deletion",
-        k->deletion == DELETE_FINAL ? "final" : "versioned", "ttl", (double)k->ttl_ms / 1000.0);
+    json_t *copies = k->group                  ? json_string("group")
+                     : k->copies == COPIES_ALL ? json_string("all")
+                                               : json_integer(k->copies);
+    json_t *ack = k->ack == ACK_ALL ? json_string("all") : json_integer(k->ack);
+    return json_pack("{s:s, s:o, s:o, s:s, s:b, s:b, s:s, s:s, s:s, s:f}", "name", k->name,
+                     "copies", copies, "ack", ack, "short", k->short_refuse ? "refuse" : "accept",
+                     "losable", (int)k->losable, "sliding", (int)k->sliding, "when_alone",
+                     k->when_alone == ALONE_ACCEPT ? "accept" : "refuse", "when_full",
+                     k->when_full == FULL_EVICT ? "evict" : "refuse", "deletion",
+                     k->deletion == DELETE_FINAL ? "final" : "versioned", "ttl",
+                     (double)k->ttl_ms / 1000.0);
 }
 
 void gate_reply_kinds(struct gate *g, struct http_request *r)

@@ -1,6 +1,7 @@
-/* A configuration's mistakes are said with file, line and the nearest name; what is right comes out as written. */
-#include "node/config.h"
+/* A configuration's mistakes are said with file, line and the nearest name; what is right comes out
+ * as written. */
 #include "core/roster/tally.h"
+#include "node/config.h"
 #include "node/settings.h"
 #include "stead/error.h"
 
@@ -19,8 +20,8 @@
 #define SERVICE                                                                                    \
     "service \"shop\" { name = \"www.shop.test\" url = \"http://www.shop.test:8080\" }\n"
 #define SERVER(inside)                                                                             \
-    "server \"shop\" { urls = {\"http://s1.shop.test:8080\"} forward = \"127.0.0.1:9000\"\n" inside  \
-    "}\npublic { listen = \"127.0.0.1:8080\" }\n"
+    "server \"shop\" { urls = {\"http://s1.shop.test:8080\"} forward = "                           \
+    "\"127.0.0.1:9000\"\n" inside "}\npublic { listen = \"127.0.0.1:8080\" }\n"
 
 static char folder[] = "/tmp/stead-config-XXXXXX";
 
@@ -53,8 +54,9 @@ static void reads_what_is_written(void **state)
     struct config c;
     char errors[4096] = "";
     assert_int_equal(load(HEAD SERVICE SERVER("weight = 7 backup = s2\n"
-                                              "check { type = http path = \"/health\" interval = 250ms }")
-                          "sessions { memory = 64m kind purchase { copies = 3 when-alone = accept } }\n",
+                                              "check { type = http path = \"/health\" interval = "
+                                              "250ms }") "sessions { memory = 64m kind purchase { "
+                                                         "copies = 3 when-alone = accept } }\n",
                           &c, errors, sizeof(errors)),
                      STEAD_OK);
     assert_string_equal(errors, "");
@@ -65,23 +67,56 @@ static void reads_what_is_written(void **state)
     int purchase = kinds_find(&c.sessions.kinds, "purchase");
     assert_int_equal(c.sessions.kinds.kind[purchase].copies, 3);
     assert_int_equal(c.sessions.kinds.kind[purchase].when_alone, ALONE_ACCEPT);
-    assert_true(c.sessions.kinds.kind[purchase].ack);
+    assert_int_equal(c.sessions.kinds.kind[purchase].ack, ACK_ALL);
     assert_true(c.top.key_file[0] == '/' && strstr(c.top.key_file, "/k"));
+}
+
+static void counts_are_numbers_or_words(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(
+        load(HEAD SERVICE SERVER("") "sessions {\n"
+                                     "kind tls { copies = all ack = 1 }\n"
+                                     "kind auth { copies = group ack = no }\n"
+                                     "kind app { copies = 3 ack = all short = refuse }\n"
+                                     "}\n",
+             &c, errors, sizeof(errors)),
+        STEAD_OK);
+    const struct kind *k = c.sessions.kinds.kind;
+    const struct kind *tls = &k[kinds_find(&c.sessions.kinds, "tls")];
+    const struct kind *auth = &k[kinds_find(&c.sessions.kinds, "auth")];
+    const struct kind *app = &k[kinds_find(&c.sessions.kinds, "app")];
+    assert_true(tls->copies == COPIES_ALL && !tls->group && tls->ack == 1);
+    assert_true(auth->copies == COPIES_ALL && auth->group && auth->ack == 0);
+    assert_true(app->copies == 3 && !app->group && app->ack == ACK_ALL && app->short_refuse);
+    assert_int_equal(kind_least(tls), 0);
+    assert_int_equal(kind_least(auth), 1);
+    assert_int_equal(kind_least(app), 2);
+    expect_mistake(HEAD SERVICE SERVER("") "sessions { kind app { copies = 10 } }\n",
+                   "copies = \"10\": it is out of range (1 to 9, or all|group)");
+    expect_mistake(HEAD SERVICE SERVER("") "sessions { kind app { ack = some } }\n",
+                   "ack = \"some\": it is not a number (0 to 8, or all|yes|no)");
 }
 
 static void says_every_mistake_with_its_line(void **state)
 {
     (void)state;
-    expect_mistake("farm = \"shop\"\nstat = \"x\"\n", "stead.conf:2: no such option 'stat'; did you mean 'state'?");
-    expect_mistake(HEAD "node \"s2\" { adress = \"127.0.0.1\" }\n", ":4: no such option 'adress'; did you mean 'address'?");
+    expect_mistake("farm = \"shop\"\nstat = \"x\"\n",
+                   "stead.conf:2: no such option 'stat'; did you mean 'state'?");
+    expect_mistake(HEAD "node \"s2\" { adress = \"127.0.0.1\" }\n",
+                   ":4: no such option 'adress'; did you mean 'address'?");
     expect_mistake(HEAD "farm = \"again\"\n", ":4: 'farm' is set twice");
     expect_mistake(HEAD "dns { listen = \"127.0.0.1:53\" }\ndns { listen = \"127.0.0.1:54\" }\n",
                    "section 'dns' stands here twice");
     expect_mistake("farm = \"${HOME}\"\n", ":1: ${...} is not expanded here");
     expect_mistake("farm = \"shop\"\n", "'key-file' is required");
     expect_mistake("farm = \"shop\"\nkey-file = \"k\"\n", "node \"NAME\" { ... } is required");
-    expect_mistake(HEAD SERVICE SERVER("weight = 5000000"), ":6: weight = \"5000000\": it is out of range (0 to 1000000)");
-    expect_mistake(HEAD SERVICE SERVER("check { interval = \"1 s\" }"), ":6: interval = \"1 s\": it is not a duration");
+    expect_mistake(HEAD SERVICE SERVER("weight = 5000000"),
+                   ":6: weight = \"5000000\": it is out of range (0 to 1000000)");
+    expect_mistake(HEAD SERVICE SERVER("check { interval = \"1 s\" }"),
+                   ":6: interval = \"1 s\": it is not a duration");
     expect_mistake(HEAD SERVICE SERVER("check { type = \"htp\" }"), "is not one of none|tcp|http");
     expect_mistake(HEAD SERVER(""), "there is no service of that name");
     expect_mistake(HEAD "sessions { kind \"purchse\" { copies = 2 } }\n", "there is no such kind");
@@ -92,18 +127,21 @@ static void says_every_mistake_with_its_line(void **state)
 }
 
 #define GROUPED(address, group)                                                                    \
-    "farm = \"shop\"\nkey-file = \"k\"\nnode \"s1\" { address = \"" address "\" multicast = \"" group \
-    "\" }\n" SERVICE
+    "farm = \"shop\"\nkey-file = \"k\"\nnode \"s1\" { address = \"" address                        \
+    "\" multicast = \"" group "\" }\n" SERVICE
 
 static void a_group_is_read(void **state)
 {
     (void)state;
     struct config c;
     char errors[4096] = "";
-    assert_int_equal(load(GROUPED("10.0.0.1", "239.1.2.3:7301"), &c, errors, sizeof(errors)), STEAD_OK);
+    assert_int_equal(load(GROUPED("10.0.0.1", "239.1.2.3:7301"), &c, errors, sizeof(errors)),
+                     STEAD_OK);
     assert_string_equal(errors, "");
-    assert_true(c.node.multicast.family == 4 && c.node.multicast.port == 7301 && c.node.multicast.ip[0] == 239);
-    assert_int_equal(load(GROUPED("[fd00::1]", "[ff05::7]:7301"), &c, errors, sizeof(errors)), STEAD_OK);
+    assert_true(c.node.multicast.family == 4 && c.node.multicast.port == 7301 &&
+                c.node.multicast.ip[0] == 239);
+    assert_int_equal(load(GROUPED("[fd00::1]", "[ff05::7]:7301"), &c, errors, sizeof(errors)),
+                     STEAD_OK);
     assert_int_equal(load(HEAD SERVICE, &c, errors, sizeof(errors)), STEAD_OK);
     assert_int_equal(c.node.multicast.family, 0);
     expect_mistake(GROUPED("10.0.0.1", "239.1.2.3"), "it is not IP:PORT");
@@ -116,29 +154,38 @@ static void sources_of_users_are_read(void **state)
     (void)state;
     struct config c;
     char errors[4096] = "";
-    assert_int_equal(load(HEAD SERVICE SERVER("users-from = kernel users-port = 9000 users-address = \"10.0.0.1\"\n"
-                                              "agent-check { address = \"127.0.0.1:9777\" send = \"shop\" }")
-                          "agent { listen = \"10.0.0.1:7381\" service = shop }\nagent { listen = \"[::1]:7381\" }\n",
-                          &c, errors, sizeof(errors)),
-                     STEAD_OK);
+    assert_int_equal(
+        load(HEAD SERVICE SERVER("users-from = kernel users-port = 9000 users-address = "
+                                 "\"10.0.0.1\"\n"
+                                 "agent-check { address = \"127.0.0.1:9777\" send = \"shop\" "
+                                 "}") "agent { listen = \"10.0.0.1:7381\" service = shop "
+                                      "}\nagent { listen = \"[::1]:7381\" }\n",
+             &c, errors, sizeof(errors)),
+        STEAD_OK);
     assert_string_equal(errors, "");
     const struct server_section *s = &c.servers[0];
-    assert_true(s->users_from == USERS_KERNEL && s->users_port == 9000 && s->users_address.family == 4);
+    assert_true(s->users_from == USERS_KERNEL && s->users_port == 9000 &&
+                s->users_address.family == 4);
     assert_true(s->users_interval_ms == 200 && s->users_max_age_ms == 15000);
     assert_true(s->agent_check.address.port == 9777 && s->agent_check.interval_ms == 2000);
     assert_string_equal(s->agent_check.send, "shop");
     assert_int_equal(c.agent_count, 2);
     assert_string_equal(c.agents[0].service, "shop");
     assert_int_equal(c.agents[1].listen.family, 6);
-    expect_mistake(HEAD SERVICE SERVER("users-from = guess"), "is not one of forward|kernel|report|agent");
+    expect_mistake(HEAD SERVICE SERVER("users-from = guess"),
+                   "is not one of forward|kernel|report|agent");
     expect_mistake(HEAD SERVICE SERVER("users-from = kernel"), "it needs users-port");
-    expect_mistake(HEAD SERVICE SERVER("users-port = 9000"), "are for users-from = \"kernel\" only");
-    expect_mistake(HEAD SERVICE SERVER("users-from = kernel users-port = 1 users-address = \"10.0.0.1:9\""),
-                   "the port is set by users-port");
+    expect_mistake(HEAD SERVICE SERVER("users-port = 9000"),
+                   "are for users-from = \"kernel\" only");
+    expect_mistake(
+        HEAD SERVICE SERVER("users-from = kernel users-port = 1 users-address = \"10.0.0.1:9\""),
+        "the port is set by users-port");
     expect_mistake(HEAD SERVICE SERVER("users-from = agent"), "it needs agent-check");
     expect_mistake(HEAD SERVICE SERVER("users-from = report"), "it needs sessions");
-    expect_mistake(HEAD SERVICE SERVER("agent-check { }"), "server.agent-check: 'address' is required");
-    expect_mistake(HEAD SERVICE SERVER("agent-check { adress = \"127.0.0.1:1\" }"), "did you mean 'address'?");
+    expect_mistake(HEAD SERVICE SERVER("agent-check { }"),
+                   "server.agent-check: 'address' is required");
+    expect_mistake(HEAD SERVICE SERVER("agent-check { adress = \"127.0.0.1:1\" }"),
+                   "did you mean 'address'?");
     expect_mistake(HEAD SERVICE SERVER("") "agent { listen = \"127.0.0.1:1\" service = mail }\n",
                    "no such own server to speak for");
     expect_mistake(HEAD "agent { listen = \"127.0.0.1:1\" }\n", "no such own server to speak for");
@@ -151,7 +198,8 @@ static void two_mistakes_are_both_said(void **state)
     expect_mistake(HEAD SERVICE SERVER("weight = x capacity = y"), "capacity = \"y\"");
 }
 
-/* The table is what everything reads: every row must parse its own default and name a known section. */
+/* The table is what everything reads: every row must parse its own default and name a known
+ * section. */
 static void expect_exposure(const char *public, enum exposure wanted)
 {
     struct config c;
@@ -183,23 +231,30 @@ static void who_is_inside(void **state)
     (void)state;
     static struct config c;
     char errors[4096] = "";
-    assert_int_equal(load(HEAD "public { listen = \"127.0.0.1:80\" }\n", &c, errors, sizeof(errors)), STEAD_OK);
+    assert_int_equal(
+        load(HEAD "public { listen = \"127.0.0.1:80\" }\n", &c, errors, sizeof(errors)), STEAD_OK);
     assert_true(c.public.inside.count >= 5);
-    assert_int_equal(load(HEAD "public { listen = \"127.0.0.1:80\" inside = {\"192.0.2.0/24\", \"2001:db8::/32\"} }\n",
-                          &c, errors, sizeof(errors)),
-                     STEAD_OK);
+    assert_int_equal(
+        load(
+            HEAD
+            "public { listen = \"127.0.0.1:80\" inside = {\"192.0.2.0/24\", \"2001:db8::/32\"} }\n",
+            &c, errors, sizeof(errors)),
+        STEAD_OK);
     assert_int_equal(c.public.inside.count, 2);
     struct addr a;
     assert_true(addr_parse("192.0.2.77", 1, &a) && prefix_has(&c.public.inside.network[0], &a));
     assert_true(addr_parse("2001:db8::5", 1, &a) && prefix_has(&c.public.inside.network[1], &a));
     assert_true(addr_parse("10.0.0.1", 1, &a));
-    assert_false(prefix_has(&c.public.inside.network[0], &a) || prefix_has(&c.public.inside.network[1], &a));
+    assert_false(prefix_has(&c.public.inside.network[0], &a) ||
+                 prefix_has(&c.public.inside.network[1], &a));
 #define PUBLIC(more) HEAD "public { listen = \"127.0.0.1:80\" " more " }\n"
     expect_mistake(PUBLIC("inside = {\"10.0.0.1/8\"}"), "it is not a network such as 10.0.0.0/8");
     expect_mistake(PUBLIC("outside = {\"192.0.2.1\"}"), "outside = \"192.0.2.1\"");
-    expect_mistake(PUBLIC("outside = {\"192.0.2.1:1\", \"192.0.2.1:2\", \"192.0.2.1:3\", \"192.0.2.1:4\"}"),
-                   "outside: there are more than 3 addresses");
-    expect_mistake(PUBLIC("exposure = authenticated"), "exposure = authenticated needs a token-file");
+    expect_mistake(
+        PUBLIC("outside = {\"192.0.2.1:1\", \"192.0.2.1:2\", \"192.0.2.1:3\", \"192.0.2.1:4\"}"),
+        "outside: there are more than 3 addresses");
+    expect_mistake(PUBLIC("exposure = authenticated"),
+                   "exposure = authenticated needs a token-file");
     expect_mistake(PUBLIC("cors = \"shop.example\""), "cors = \"shop.example\": origins such as");
     expect_mistake(PUBLIC("retry-min = 2s retry-max = 1s"), "retry-min is more than retry-max");
 }
@@ -333,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_is_written),
         cmocka_unit_test(reads_tcp_services), cmocka_unit_test(says_what_is_wrong_of_tcp),
+        cmocka_unit_test(counts_are_numbers_or_words),
         cmocka_unit_test(says_every_mistake_with_its_line),
         cmocka_unit_test(a_group_is_read),
         cmocka_unit_test(sources_of_users_are_read),

@@ -43,6 +43,8 @@ struct bus_contact {
 struct bus_node {
     bool made, dead, paused;
     bool keeps_nothing; /* a director */
+    unsigned zone, group;
+    uint64_t backup; /* the incarnation that is the named backup of its server */
     uint64_t inc, id;
     enum peer_state state;
     unsigned shard_count;
@@ -277,6 +279,7 @@ static inline void bus_view(struct bus *b, int i)
                              .self_node = n->id,
                              .self_state = n->state,
                              .self_holds = !n->keeps_nothing,
+                             .self_zone = n->zone,
                              .peers = peers};
     for (int j = 0; j < BUS_NODES; j++) {
         const struct bus_node *p = &b->nodes[j];
@@ -287,6 +290,9 @@ static inline void bus_view(struct bus *b, int i)
                                  .node = p->id,
                                  .state = c->heard ? p->state : PEER_DOWN,
                                  .holds = !p->keeps_nothing,
+                                 .mate = p->group == n->group,
+                                 .wish = p->inc == n->backup,
+                                 .zone = p->zone,
                                  .lease_until_ns = c->lease_ns,
                                  .counted = c->counted,
                                  .granted = c->granted};
