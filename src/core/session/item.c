@@ -188,6 +188,18 @@ int item_add_guest(struct session *s, struct item *item, uint64_t inc)
     return STEAD_OK;
 }
 
+/* By another process of that node too, which an upgrade has for a while. */
+static bool node_holds(struct session *s, const struct item *item, uint64_t node)
+{
+    for (size_t i = 0; i < item->state->count; i++) {
+        const struct copy *c = &item->state->copies[i];
+        const struct peer *p = c->going ? NULL : peer_find(s, c->inc);
+        if (p && p->view.node == node)
+            return true;
+    }
+    return false;
+}
+
 /* A named backup that could keep a copy and does not; 0: none. */
 static uint64_t missing_wish(struct session *s, const struct item *item)
 {
@@ -197,7 +209,7 @@ static uint64_t missing_wish(struct session *s, const struct item *item)
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct peer *p = &s->peers[i];
         if (p->view.wish && p->view.holds && p->view.state == PEER_UP &&
-            !peer_is_full(p, r->key.kind, r->memory_bytes) && !stays(item, p->view.inc))
+            !peer_is_full(p, r->key.kind, r->memory_bytes) && !node_holds(s, item, p->view.node))
             return p->view.inc;
     }
     return 0;

@@ -101,49 +101,42 @@ struct preference {
     size_t count;
 };
 
-static void prefer_at(struct preference *p, size_t at, const struct ranked *r)
-{
-    size_t last = p->count < RECORD_HOLDERS_MAX ? p->count++ : RECORD_HOLDERS_MAX - 1;
-    for (size_t i = last; i > at; i--)
-        p->best[i] = p->best[i - 1];
-    p->best[at] = *r;
-}
-
 static void prefer(struct preference *p, const struct ranked *r)
 {
-    size_t at = 0;
-    while (at < p->count && before(&p->best[at], r))
-        at++;
+    if (beside_better(p->best, &p->count, r))
+        return;
+    size_t at = p->count < RECORD_HOLDERS_MAX ? p->count++ : RECORD_HOLDERS_MAX;
+    for (; at > 0 && before(r, &p->best[at - 1]); at--)
+        if (at < RECORD_HOLDERS_MAX)
+            p->best[at] = p->best[at - 1];
     if (at < RECORD_HOLDERS_MAX)
-        prefer_at(p, at, r);
+        p->best[at] = *r;
 }
 
 /* The same with one of each zone. */
 static void prefer_zone(struct preference *p, const struct ranked *r)
 {
-    for (size_t i = 0; i < p->count; i++) {
-        if (p->best[i].zone != r->zone)
-            continue;
-        if (!before(r, &p->best[i]))
-            return;
-        p->count--;
-        for (; i < p->count; i++)
-            p->best[i] = p->best[i + 1];
-        break;
-    }
+    size_t i = 0;
+    while (i < p->count && p->best[i].zone != r->zone)
+        i++;
+    if (i < p->count && !before(r, &p->best[i]))
+        return;
+    if (i < p->count)
+        memmove(&p->best[i], &p->best[i + 1], (--p->count - i) * sizeof(p->best[0]));
     prefer(p, r);
 }
 
-static size_t take(const struct preference *p, uint64_t *out, size_t count, size_t max)
+/* Those that are not chosen yet, nor another process of their node. */
+static void take(struct preference *to, const struct preference *from, size_t max)
 {
-    for (size_t i = 0; i < p->count && count < max; i++) {
+    for (size_t i = 0; i < from->count && to->count < max; i++) {
         bool known = false;
-        for (size_t j = 0; j < count; j++)
-            known |= out[j] == p->best[i].inc;
+        for (size_t j = 0; j < to->count; j++)
+            known |= to->best[j].inc == from->best[i].inc ||
+                     (to->best[j].node == from->best[i].node && !MUTANT(TWINS_COUNT_TWICE));
         if (!known)
-            out[count++] = p->best[i].inc;
+            to->best[to->count++] = from->best[i];
     }
-    return count;
 }
 
 static size_t choose(struct session *s, const struct key *key, size_t bytes, uint64_t *out,
@@ -151,12 +144,15 @@ static size_t choose(struct session *s, const struct key *key, size_t bytes, uin
 {
     const struct kind *k = kind_of(s, key);
     struct preference wished = {.count = 0}, zoned = {.count = 0}, any = {.count = 0};
+    struct preference chosen = {.count = 0};
     for (size_t i = 0; i < s->peer_count && max > 0; i++) {
         const struct peer_view *p = &s->peers[i].view;
-        if (!p->holds || p->state > PEER_UP || (k->group && !p->mate) ||
+        bool here = p->node == s->self_node && !MUTANT(TWINS_COUNT_TWICE);
+        if (!p->holds || p->state > PEER_UP || here || (k->group && !p->mate) ||
             peer_is_full(&s->peers[i], key->kind, bytes))
             continue;
         struct ranked r = {.inc = p->inc,
+                           .node = p->node,
                            .score = placement_score(s, key, p->node),
                            .zone = p->zone,
                            .joining = p->state == PEER_JOINING};
@@ -166,9 +162,12 @@ static size_t choose(struct session *s, const struct key *key, size_t bytes, uin
             prefer_zone(&zoned, &r);
         prefer(&any, &r);
     }
-    size_t count = take(&wished, out, 0, max);
-    count = take(&zoned, out, count, max);
-    return take(&any, out, count, max);
+    take(&chosen, &wished, max);
+    take(&chosen, &zoned, max);
+    take(&chosen, &any, max);
+    for (size_t i = 0; i < chosen.count; i++)
+        out[i] = chosen.best[i].inc;
+    return chosen.count;
 }
 
 size_t placement_holders(struct session *s, const struct key *key, size_t bytes,

@@ -440,6 +440,7 @@ void round_answered(struct session *s, uint64_t from, const struct message *m)
         w->spread = true;
         if (c)
             *c = (struct copy){.inc = from,
+                               .going = c->going,
                                .version = w->stamp.version,
                                .granted = t->granted,
                                .counted = t->counted};
