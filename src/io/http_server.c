@@ -280,8 +280,12 @@ static struct http_conn *conn_new(struct http_server *s, struct stream stream)
     return c;
 }
 
-static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_storage *peer)
+void http_server_accepted(struct http_server *s, int fd, const struct addr *peer)
 {
+    if (s->closing || !s->accepting) {
+        close(fd);
+        return;
+    }
     if (s->connections >= s->config.limits.connections_max) {
         refuse(s, "as many as this door may have");
         if (!s->config.tls)
@@ -293,7 +297,7 @@ static void conn_accepted(struct http_server *s, int fd, const struct sockaddr_s
     if (!c)
         return;
     http_count(&s->config.counters->accepted);
-    io_from_sockaddr((const struct sockaddr *)peer, &c->peer);
+    c->peer = *peer;
     if (s->config.tls) {
         conn_shake_begin(c);
         server_bury(s);
@@ -372,7 +376,9 @@ static void listener_event(uv_poll_t *poll, int status, int events)
         int fd =
             accept4(s->config.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            conn_accepted(s, fd, &peer);
+            struct addr from = {0}; /* stays so on a unix socket */
+            io_from_sockaddr((const struct sockaddr *)&peer, &from);
+            http_server_accepted(s, fd, &from);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

@@ -74,6 +74,9 @@ struct http_server_config {
 
 void http_limits_default(struct http_limits *l);
 int http_server_open(const struct http_server_config *c, struct http_server **out);
+/* A connection that was accepted elsewhere, by somebody who had to look at it before a handshake or
+ * a request: like one of the listener. The descriptor is the server's, also when it has no room. */
+void http_server_accepted(struct http_server *s, int fd, const struct addr *peer);
 /* Stops accepting; open connections finish their present request, then close. */
 void http_server_stop_accepting(struct http_server *s);
 /* Closes everything; `closed` is called on the loop when nothing is left, then the server is freed.

@@ -93,7 +93,11 @@ static struct admin_director copy_director(const struct director_counters *d)
 {
     const struct forward_counters *f = &d->forward;
     const struct watch_counters *w = &d->roster.watch;
-    return (struct admin_director){.roster = d->verdicts[DECIDE_ROSTER],
+    return (struct admin_director){.proxied = d->door.proxied,
+                                   .untrusted = d->door.untrusted,
+                                   .malformed = d->door.malformed,
+                                   .slow = d->door.slow,
+                                   .roster = d->verdicts[DECIDE_ROSTER],
                                    .not_found = d->verdicts[DECIDE_NOT_FOUND],
                                    .method = d->verdicts[DECIDE_METHOD],
                                    .redirected = d->verdicts[DECIDE_REDIRECT],

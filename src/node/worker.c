@@ -190,6 +190,8 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
                                 .servers = s->servers,
                                 .journal = s->journals[w->index],
                                 .rosters = s->rosters,
+                                .proxy_count = s->config->public.proxies.count,
+                                .proxies = s->config->public.proxies.network,
                                 .counters = &s->director};
     http_limits_default(&c.http);
     forward_limits_default(&c.forward);

@@ -54,6 +54,7 @@ struct admin_cache {
 };
 
 struct admin_director {
+    uint64_t proxied, untrusted, malformed, slow;
     uint64_t returned, warmed, handoffs, handoffs_taken, handoffs_refused;
     uint64_t roster, not_found, method, redirected, forwarded, relayed, misdirected, no_server, bad,
         not_modified, denied, rendered;

@@ -10,7 +10,9 @@
 #include "role/director/roster_answer.h"
 
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NOT_FAILED SIZE_MAX /* also: no own server is to blame */
 #define WARM_KEYS_MAX 8
@@ -22,6 +24,7 @@ struct director {
     struct roster_answers *rosters;
     struct http_server *server;
     struct secondary *secondary;
+    struct tcp_door *door; /* with proxies before it: the listener */
     struct answers *answers;
     void (*closed)(void *context);
     void *closed_context;
@@ -283,6 +286,35 @@ static int open_secondary(struct director *d)
     return secondary_open(&s, &d->secondary);
 }
 
+static void on_arrived(void *context, const struct tcp_arrival *a)
+{
+    struct director *d = context;
+    http_server_accepted(d->server, a->fd, &a->client);
+}
+
+/* The HTTP server's own listener is then one where nobody ever comes. */
+static int open_door(struct director *d, struct http_server_config *h)
+{
+    struct tcp_door_config c = {.loop = h->loop,
+                                .fd = h->fd,
+                                .what = h->door,
+                                .proxy_count = d->config.proxy_count,
+                                .proxies = d->config.proxies,
+                                .connections_max = h->limits.connections_max,
+                                .counters = &d->config.counters->door,
+                                .arrived = on_arrived,
+                                .context = d};
+    int nobody = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (nobody < 0)
+        return STEAD_E_IO;
+    int e = tcp_door_open(&c, &d->door);
+    if (e == STEAD_OK)
+        h->fd = nobody;
+    else
+        close(nobody);
+    return e;
+}
+
 int director_open(const struct director_config *c, struct director **out)
 {
     uint64_t seed;
@@ -312,12 +344,18 @@ int director_open(const struct director_config *c, struct director **out)
                          &d->answers);
     if (e == STEAD_OK)
         e = open_secondary(d);
+    if (e == STEAD_OK && c->proxy_count > 0)
+        e = open_door(d, &h);
     if (e == STEAD_OK)
         e = http_server_open(&h, &d->server);
-    if (e != STEAD_OK) {
+    if (e != STEAD_OK && d->door) {
+        close(h.fd);
+        tcp_door_close(d->door, on_server_closed, d);
+    } else if (e != STEAD_OK) {
         on_server_closed(d);
-        return e;
     }
+    if (e != STEAD_OK)
+        return e;
     *out = d;
     return STEAD_OK;
 }
@@ -335,6 +373,8 @@ void director_adopt(struct director *d, struct stream client, char *bytes, size_
 
 void director_stop_accepting(struct director *d)
 {
+    if (d->door)
+        tcp_door_stop_accepting(d->door);
     http_server_stop_accepting(d->server);
     secondary_stop(d->secondary);
 }
@@ -344,9 +384,18 @@ size_t director_tunnels(const struct director *d)
     return secondary_clients(d->secondary);
 }
 
+static void on_door_closed(void *context)
+{
+    struct director *d = context;
+    http_server_close(d->server, on_server_closed, d);
+}
+
 void director_close(struct director *d, void (*closed)(void *context), void *context)
 {
     d->closed = closed;
     d->closed_context = context;
-    http_server_close(d->server, on_server_closed, d);
+    if (d->door)
+        tcp_door_close(d->door, on_door_closed, d);
+    else
+        on_door_closed(d);
 }

@@ -17,6 +17,7 @@
 #include "role/director/journal.h"
 #include "role/director/roster_answer.h"
 #include "role/director/secondary.h"
+#include "role/director/tcp_door.h"
 #include "store/store.h"
 
 #define DIRECTOR_VERDICTS (DECIDE_BAD + 1)
@@ -24,6 +25,7 @@
 /* May be shared by the directors of all workers. */
 struct director_counters {
     struct http_counters http;
+    struct tcp_door_counters door;
     struct forward_counters forward;
     struct exchange_counters exchange;
     atomic_uint_fast64_t verdicts[DIRECTOR_VERDICTS]; /* by enum decide_verdict */
@@ -45,6 +47,9 @@ struct director_config {
     const struct secondary_server *servers; /* the real ones, as many as decide->servers */
     struct journal *journal;                /* this worker's */
     struct roster_rules rosters;
+    size_t
+        proxy_count; /* 0: clients come themselves; else all come by these, with a PROXY header */
+    const struct prefix *proxies;
     struct http_limits http;
     struct forward_limits forward;
     struct exchange_limits exchange;
@@ -53,7 +58,8 @@ struct director_config {
 
 struct director;
 
-/* STEAD_E_NOMEM, or what http_server_open says; then the descriptor is still the caller's. */
+/* STEAD_E_NOMEM, or what http_server_open says; then the descriptor is still the caller's,
+ * unless there are proxies. */
 int director_open(const struct director_config *c, struct director **out);
 /* Gives the public listener a connection that came another way. Stream and bytes (from mem_alloc,
  * or NULL) are the director's, also when it has no room and closes them. */

@@ -93,21 +93,24 @@ static void give_on(struct waiting *w)
     mem_free(w);
 }
 
-/* False: more bytes are needed, or the connection was given up (then *gone). */
-static bool take_header(struct waiting *w, bool *gone)
+/* False: more bytes are needed, or the connection was given up. */
+static bool take_header(struct waiting *w, uint32_t events)
 {
     struct tcp_arrival *a = &w->arrival;
     struct proxy_header h;
-    int n = proxy_protocol_parse(a->bytes, a->len, &h);
-    if (n < 0) {
-        *gone = true;
+    char bytes[PROXY_PROTOCOL_MAX];
+    ssize_t there = recv(a->fd, bytes, sizeof(bytes), MSG_PEEK);
+    if (there < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return false;
+    int n = there > 0 ? proxy_protocol_parse(bytes, (size_t)there, &h) : -1;
+    bool ended = n == 0 && events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+    if (n < 0 || ended || (n > 0 && recv(a->fd, bytes, (size_t)n, 0) != n)) {
         give_up(w, &w->door->config.counters->malformed);
+        return false;
     }
-    if (n <= 0)
+    if (n == 0)
         return false;
     count(&w->door->config.counters->proxied);
-    a->len -= (size_t)n;
-    memmove(a->bytes, a->bytes + n, a->len);
     if (!h.local) {
         a->client = h.client;
         a->at = h.server;
@@ -116,26 +119,16 @@ static bool take_header(struct waiting *w, bool *gone)
     return true;
 }
 
-/* Is all there that was waited for? False also when it was given up. */
-static bool look(struct waiting *w, bool ended, bool *gone)
+/* Is the hello there? Then it was given on. */
+static bool look(struct waiting *w, bool ended)
 {
     char name[CLIENT_HELLO_NAME_MAX + 1];
-    if (w->header && !take_header(w, gone)) {
-        if (!*gone && ended) {
-            *gone = true;
-            give_up(w, &w->door->config.counters->malformed);
-        }
-        return false;
-    }
-    if (!w->door->config.hello)
-        return true;
     enum client_hello e = client_hello_name(w->arrival.bytes, w->arrival.len, name);
     if (e == CLIENT_HELLO_MORE && !ended)
         return false;
     w->arrival.name = name;
-    *gone = true;
-    give_on(w); /* while the name is there */
-    return false;
+    give_on(w);
+    return true;
 }
 
 static bool make_room(struct waiting *w)
@@ -156,9 +149,13 @@ static void on_bytes(struct poller_item *item, uint32_t events)
 {
     struct waiting *w = list_entry(item, struct waiting, item);
     struct tcp_arrival *a = &w->arrival;
-    bool gone = false;
-    (void)events;
-    while (!gone) {
+    if (w->header && !take_header(w, events))
+        return;
+    if (!w->door->config.hello) {
+        give_on(w);
+        return;
+    }
+    for (;;) {
         if (!make_room(w)) {
             give_up(w, &w->door->config.counters->full);
             return;
@@ -173,10 +170,8 @@ static void on_bytes(struct poller_item *item, uint32_t events)
             return;
         }
         a->len += (size_t)n;
-        if (look(w, n == 0, &gone)) {
-            give_on(w);
+        if (look(w, n == 0))
             return;
-        }
     }
 }
 
@@ -198,7 +193,8 @@ static void wait_for(struct tcp_door *d, const struct tcp_arrival *a, bool heade
     list_append(&d->waiting, &w->link);
     if (d->count++ == 0)
         uv_timer_start(&d->timer, on_sweep, SWEEP_MS, SWEEP_MS);
-    if (!poller_watch(d->poller, &w->item, EPOLLIN))
+    /* By edges: a header that is there in part is left there, and would be ready for ever. */
+    if (!poller_watch(d->poller, &w->item, EPOLLIN | EPOLLRDHUP | EPOLLET))
         give_up(w, &d->config.counters->full);
 }
 

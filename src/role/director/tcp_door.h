@@ -31,7 +31,7 @@ struct tcp_door_counters {
 
 struct tcp_arrival {
     int fd;      /* the receiver's */
-    char *bytes; /* read already, behind a header; the receiver's (mem_free); NULL: none */
+    char *bytes; /* read already, of a hello; the receiver's (mem_free); NULL: none */
     size_t len;
     struct addr client; /* as the header says, or the peer */
     struct addr at;     /* where the client came to: as the header says, or this end's address */

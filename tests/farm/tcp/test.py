@@ -13,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from farm import Farm, check, eventually, options, scenario
+from farm import PUBLIC, Farm, check, eventually, options, scenario
 
 DB, DB_REAL, MAIL, MAIL_REAL, BALANCED, ELSEWHERE = 5432, 5433, 993, 5434, 5435, 5436
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -193,6 +193,23 @@ def proxied(farm):
     check(farm.metric("front", 'stead_tcp_refused_total{reason="untrusted"}') == 1, "the stranger too")
 
 
+def proxied_http(farm):
+    """The balancer's client is the client everywhere: in the log, here."""
+    def ask(first):
+        with client(farm, "front", port=PUBLIC, source=f"127.0.{farm.block}.1", first=first) as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: nobody.test\r\nConnection: close\r\n\r\n")
+            got = b""
+            with contextlib.suppress(ConnectionResetError):
+                while data := s.recv(65536):
+                    got += data
+            return got
+    check(ask(b"PROXY TCP4 192.0.2.77 198.51.100.1 4321 80\r\n").startswith(b"HTTP/1.1 421"), "an answer")
+    eventually(lambda: "client=192.0.2.77" in farm.log("front").read_text(), "and who asked is in the log")
+    check(ask(b"") == b"", "no header, no answer")
+    check(refused(farm, "front", port=PUBLIC, source=f"127.0.{farm.block}.9"), "nor for others")
+    check(farm.metric("front", "stead_director_proxied_refused_total") == 2, "both are counted")
+
+
 def backup(farm):
     a, b = (f"127.0.{farm.block}.{n}" for n in (101, 102))
     with client(farm, "s1", source=a) as s:
@@ -240,7 +257,7 @@ def main():
         farm.start()
         farm.wait_ready()
         farm.wait_up("s1", "s2", "s3")
-        for step in (secondary, primary, names, proxied, backup, nobody):
+        for step in (secondary, primary, names, proxied, proxied_http, backup, nobody):
             print(step.__name__, flush=True)
             step(farm)
 
