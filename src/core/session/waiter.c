@@ -176,9 +176,16 @@ static void retry_due(struct session *s)
     }
 }
 
+/* A node that has been silent for so long is on its way to be counted out. What is sent to it now
+ * would only end as one whose outcome nobody knows; kept here, it is done when that is settled. */
+static bool is_silent(struct session *s, const struct waiter *w, uint64_t to)
+{
+    return w->op.type != SESSION_READ && peer_lapsed(s, to);
+}
+
 void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
 {
-    if (w->hops >= HOPS_MAX) {
+    if (w->hops >= HOPS_MAX || is_silent(s, w, to)) {
         retry_later(s, w);
         return;
     }

@@ -157,6 +157,7 @@ static void begin(struct cache_op *op, struct session_op *out)
 void cache_op_start(struct cache_op *op, struct session_op *out)
 {
     op->tries = 0;
+    op->doubt = false;
     begin(op, out);
 }
 
@@ -353,6 +354,23 @@ static bool succeeded(struct cache_op *op, struct session_result *r, struct sess
     return over(op, CACHE_DONE);
 }
 
+/* May it be done once more, when nobody knows whether it was done? It is then as if it had been
+ * done later. */
+static bool repeats(const struct cache_op *op)
+{
+    if (op->doubt || op->matching || op->has_cas || op->want_old)
+        return false;
+    return op->verb == CACHE_SET || op->verb == CACHE_ADD || op->verb == CACHE_DELETE ||
+           op->verb == CACHE_TOUCH;
+}
+
+/* The node that it was sent to is gone, and another has its records by now. */
+static bool once_more(struct cache_op *op, struct session_op *out)
+{
+    op->doubt = true;
+    return again(op, out);
+}
+
 bool cache_op_result(struct cache_op *op, struct session_result *r, struct session_op *out)
 {
     switch (r->status) {
@@ -361,11 +379,15 @@ bool cache_op_result(struct cache_op *op, struct session_result *r, struct sessi
     case STEAD_E_ABSENT:
         if (op->step == STEP_END && op->matching)
             return again(op, out); /* it was there a moment ago */
+        if (op->doubt && op->verb == CACHE_DELETE)
+            return over(op, CACHE_DONE); /* by itself, it may be */
         return after_absent(op, out);
     case STEAD_E_ENDED:
         /* For good: the key cannot be used again, and there is nothing to be had. */
         return op->step == STEP_CREATE ? failed(op, STEAD_E_ENDED) : after_absent(op, out);
     case STEAD_E_EXISTS:
+        if (op->doubt && op->verb == CACHE_ADD)
+            return failed(op, STEAD_E_UNKNOWN); /* it may be its own */
         return op->verb == CACHE_ADD ? over(op, CACHE_EXISTS) : again(op, out);
     case STEAD_E_INVAL:
         if (op->verb != CACHE_COUNT || op->by_reading)
@@ -376,6 +398,8 @@ bool cache_op_result(struct cache_op *op, struct session_result *r, struct sessi
         return again(op, out);
     case STEAD_E_CONFLICT:
         return op->has_cas ? over(op, CACHE_EXISTS) : again(op, out);
+    case STEAD_E_UNKNOWN:
+        return repeats(op) ? once_more(op, out) : failed(op, r->status);
     default:
         return failed(op, r->status);
     }

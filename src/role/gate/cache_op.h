@@ -74,6 +74,7 @@ struct cache_op {
     /* Its own. */
     unsigned step, tries;
     bool matching, by_reading;
+    bool doubt; /* it was tried, and nobody knows what became of it */
     struct stamp match;
     char text[CACHE_NUMBER_MAX];
     uint8_t flag_bytes[4];

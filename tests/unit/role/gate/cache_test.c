@@ -447,6 +447,40 @@ static void test_failures_are_said(void **state)
     }
 }
 
+/* A node dies with what was sent to it: whoever has its records by now is asked once more. */
+static void test_what_may_be_repeated_is(void **state)
+{
+    (void)state;
+    static const struct {
+        enum session_op_type type;
+        bool done;
+        const char *said, *heard;
+    } cases[] = {
+        {SESSION_CHANGE, false, "set k 0 0 1\r\ny\r\n", "STORED\r\n"},
+        {SESSION_CHANGE, true, "set k 0 0 1\r\ny\r\n", "STORED\r\n"},
+        {SESSION_CHANGE, true, "touch k 9\r\n", "TOUCHED\r\n"},
+        {SESSION_END, false, "delete k\r\n", "DELETED\r\n"},
+        {SESSION_END, true, "delete k\r\n", "DELETED\r\n"},
+        {SESSION_CREATE_IF_ABSENT, false, "add n 0 0 1\r\ny\r\n", "STORED\r\n"},
+        /* What is there now may be its own, or another's. */
+        {SESSION_CREATE_IF_ABSENT, true, "add n 0 0 1\r\ny\r\n",
+         "SERVER_ERROR not reachable at the moment\r\n"},
+        {SESSION_CHANGE, true, "append k 0 0 1\r\ny\r\n",
+         "SERVER_ERROR not reachable at the moment\r\n"},
+        {SESSION_CHANGE, true, "incr k 1\r\n", "SERVER_ERROR not reachable at the moment\r\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bench b;
+        open_bench(&b, CACHE_MEMCACHE, "");
+        say(&b, "set k 0 0 1\r\n1\r\n", 16, false);
+        hear(&b, "STORED\r\n", 8);
+        b.store.spoil[cases[i].type] = STEAD_E_UNKNOWN;
+        b.store.done[cases[i].type] = cases[i].done;
+        say(&b, cases[i].said, strlen(cases[i].said), false);
+        hear(&b, cases[i].heard, strlen(cases[i].heard));
+        close_bench(&b);
+    }
+}
+
 static void test_prefixes_choose_kinds(void **state)
 {
     (void)state;
@@ -557,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_password),
         cmocka_unit_test(test_sasl),
         cmocka_unit_test(test_failures_are_said),
+        cmocka_unit_test(test_what_may_be_repeated_is),
         cmocka_unit_test(test_prefixes_choose_kinds),
         cmocka_unit_test(test_nobody_is_stalled),
         cmocka_unit_test(test_a_reader_that_does_not_read),
