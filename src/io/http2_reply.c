@@ -40,8 +40,11 @@ static void add_lines(struct fields *f, const char *lines)
         const char *value = colon + 1;
         while (*value == ' ')
             value++;
-        add(f, (struct slice){lines, (size_t)(colon - lines)},
-            (struct slice){value, (size_t)(end - value)});
+        struct slice name = {lines, (size_t)(colon - lines)};
+        add(f, name, (struct slice){value, (size_t)(end - value)});
+        /* Never twice the same: it would only push others out of HPACK's table. */
+        if (slice_is_nocase(name, "x-request-id"))
+            f->nv[f->count - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
         lines = end + 2;
     }
 }
