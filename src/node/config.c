@@ -48,6 +48,8 @@ static const char *section_name(const cfg_t *cfg)
         return "server.check";
     if (strcmp(cfg->name, "site") == 0)
         return "dns.site";
+    if (strcmp(cfg->name, "certificate") == 0)
+        return "tls.certificate";
     if (strcmp(cfg->name, "agent-check") == 0)
         return "server.agent-check";
     return strcmp(cfg->name, "kind") == 0 ? "sessions.kind" : cfg->name;
@@ -406,6 +408,27 @@ static void extract_public(cfg_t *sec, struct public_section *p)
         mistake(sec, "retry-min is more than retry-max");
 }
 
+static void extract_tls(cfg_t *sec, struct tls_section *t)
+{
+    if (!sec)
+        return;
+    extract(sec, "tls", t);
+    for (unsigned i = 0; i < cfg_size(sec, "certificate"); i++) {
+        cfg_t *one = cfg_getnsec(sec, "certificate", i);
+        if (t->certificate_count == TLS_CERTIFICATES_MAX) {
+            mistake(one, "there are more than %d certificates", TLS_CERTIFICATES_MAX);
+            return;
+        }
+        struct tls_certificate_section *c = &t->certificates[t->certificate_count++];
+        set_title(one, "certificate", c->name, sizeof(c->name));
+        extract(one, "tls.certificate", c);
+    }
+    if (t->certificate_count == 0)
+        mistake(sec, "tls: it needs certificate \"NAME\" { chain = ... key = ... }");
+    if (t->client != TLS_CLIENTS_NONE && !*t->client_ca)
+        mistake(sec, "tls: client = optional or required needs client-ca");
+}
+
 static void extract_dns(cfg_t *sec, struct dns_section *d)
 {
     if (!sec)
@@ -489,6 +512,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
         extract_public(sec, &c->public);
     if (c->public.inside.count == 0)
         default_inside(&c->public.inside);
+    extract_tls(only_section(cfg, "tls"), &c->tls);
     extract_dns(only_section(cfg, "dns"), &c->dns);
     extract_tcp(cfg, c);
     if ((sec = only_section(cfg, "admin")))
@@ -558,6 +582,9 @@ static void check_whole(cfg_t *cfg, struct config *c)
     const char *wrong = tcp_setup_mistake(c, &section, &index);
     if (wrong)
         mistake(cfg_getnsec(cfg, section, (unsigned)index), "%s: %s", section, wrong);
+    if (c->public.listen_tls.family && c->tls.certificate_count == 0)
+        mistake(cfg_getnsec(cfg, "public", 0), "listen-tls needs a section tls { certificate "
+                                               "\"NAME\" { chain = ... key = ... } }");
     check_multicast(cfg_getnsec(cfg, "node", 0), &c->node);
     check_agents(cfg, c);
     if (c->admin.listen.family && !addr_is_loopback(&c->admin.listen))

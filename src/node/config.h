@@ -6,6 +6,7 @@
 #include "core/roster/entry.h"
 #include "core/roster/pick.h"
 #include "core/session/kind.h"
+#include "io/tls_context.h"
 #include "node/config_tcp.h"
 #include "role/director/health.h"
 #include "role/director/roster_answer.h"
@@ -111,11 +112,30 @@ struct service_section {
     struct strings warm; /* each COOKIE=KIND[:PREFIX] */
 };
 
+/* What a TLS listener shows. */
+struct tls_certificate_section {
+    char name[NAME_MAX_BYTES + 1];
+    char chain[CONFIG_TEXT_MAX], key[CONFIG_TEXT_MAX], ocsp[CONFIG_TEXT_MAX];
+};
+
+enum tls_minimum { TLS_MINIMUM_12, TLS_MINIMUM_13 };
+
+struct tls_section {
+    size_t certificate_count; /* 0: no such section */
+    struct tls_certificate_section certificates[TLS_CERTIFICATES_MAX];
+    uint32_t minimum; /* enum tls_minimum */
+    char ciphers[CONFIG_TEXT_MAX], groups[CONFIG_TEXT_MAX];
+    uint32_t client; /* enum tls_clients of io/tls_context.h */
+    char client_ca[CONFIG_TEXT_MAX];
+    uint32_t handshakes, handshake_ms;
+};
+
 enum exposure { EXPOSURE_AUTO, EXPOSURE_OPEN, EXPOSURE_COARSE, EXPOSURE_AUTHENTICATED };
 
 struct public_section {
-    struct addr listen; /* family 0: no such section */
-    uint32_t exposure;  /* enum exposure; after config_load never AUTO */
+    struct addr listen;     /* family 0: no such section */
+    struct addr listen_tls; /* family 0: none */
+    uint32_t exposure;      /* enum exposure; after config_load never AUTO */
     char token_file[CONFIG_TEXT_MAX];
     char cors[CONFIG_TEXT_MAX];
     struct networks inside, proxies;
@@ -172,6 +192,7 @@ struct config {
     struct sessions_section sessions;
     struct cache_section memcached, redis;
     struct public_section public;
+    struct tls_section tls;
     struct dns_section dns;
     struct admin_section admin;
     size_t agent_count;

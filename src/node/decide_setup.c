@@ -141,4 +141,7 @@ void decide_setup(struct decide_setup *s, const struct config *c,
                                        .unknown_status = c->public.unknown_host == 0 ? 421 : 404,
                                        .secret = needed ? s->secret : NULL,
                                        .keys = needed ? &s->keys : NULL};
+    s->secure = s->config;
+    s->secure.port = c->public.listen_tls.port;
+    s->secure.tls = true;
 }

@@ -7,7 +7,7 @@
 #include "role/director/decide.h"
 
 struct decide_setup {
-    struct decide_config config;
+    struct decide_config config, secure; /* of the plain listener, and of the TLS one */
     struct decide_service services[CONFIG_SERVICES_MAX];
     struct decide_server servers[ENTRY_SERVERS_MAX];
     struct visit_rule visits[CONFIG_SERVICES_MAX];

@@ -7,8 +7,10 @@
 #include "role/director/agent_door.h"
 #include "role/name/name.h"
 
-/* Of a worker's part: public 1, gate 1, tunnels 2, last answers 1, caches 2, watchers 1. */
-#define PARTS 8u
+/* Of a worker's part: gate 1, caches 2; and for each public listener: public 1, tunnels 2, last
+ * answers 1, watchers 1. */
+#define PARTS 3u
+#define PARTS_A_DOOR 5u
 #define EACH_MIN 16u
 
 static uint64_t reserve(size_t workers)
@@ -19,31 +21,31 @@ static uint64_t reserve(size_t workers)
     /* of each server one agent asked, one kernel count; a door with its askers for each */
     const uint64_t agents = ENTRY_SERVERS_MAX * (2 + 1 + AGENT_DOOR_CONNECTIONS_MAX + 1);
     /* a worker's listeners, pollers, and its loop's own */
-    const uint64_t loop = 15 + 2 * NAME_LISTENERS_MAX + 3 * TCP_LISTENERS_MAX;
+    const uint64_t loop = 19 + 2 * NAME_LISTENERS_MAX + 3 * TCP_LISTENERS_MAX;
     const uint64_t names = NAME_TCP_CONNECTIONS_MAX + 1;
     return process + admin + checks + agents + workers * (loop + names);
 }
 
-static uint64_t needed(size_t workers, uint32_t each)
+static uint64_t parts(size_t workers, unsigned doors)
 {
-    return reserve(workers) + workers * PARTS * each;
+    return workers * (PARTS + doors * PARTS_A_DOOR);
 }
 
-uint64_t descriptors_needed(size_t workers)
+uint64_t descriptors_needed(size_t workers, unsigned doors)
 {
-    return needed(workers, EACH_MIN);
+    return reserve(workers) + parts(workers, doors) * EACH_MIN;
 }
 
-uint64_t descriptors_wanted(size_t workers)
+uint64_t descriptors_wanted(size_t workers, unsigned doors)
 {
-    return needed(workers, DESCRIPTORS_EACH_MAX);
+    return reserve(workers) + parts(workers, doors) * DESCRIPTORS_EACH_MAX;
 }
 
-bool descriptors_share(uint64_t limit, size_t workers, struct descriptors *out)
+bool descriptors_share(uint64_t limit, size_t workers, unsigned doors, struct descriptors *out)
 {
-    if (limit < descriptors_needed(workers))
+    if (limit < descriptors_needed(workers, doors))
         return false;
-    uint64_t each = (limit - reserve(workers)) / workers / PARTS;
+    uint64_t each = (limit - reserve(workers)) / parts(workers, doors);
     if (each > DESCRIPTORS_EACH_MAX)
         each = DESCRIPTORS_EACH_MAX;
     *out = (struct descriptors){(uint32_t)each, (uint32_t)each, (uint32_t)each, (uint32_t)each,

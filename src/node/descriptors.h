@@ -22,11 +22,13 @@ struct descriptors {
     uint32_t watchers; /* of the roster */
 };
 
+/* doors: public listeners, 1 or 2 (plain and TLS); each has what struct descriptors says of public,
+ * tunnels and watchers. */
 /* The least limit of open files that a node of so many workers starts with. */
-uint64_t descriptors_needed(size_t workers);
+uint64_t descriptors_needed(size_t workers, unsigned doors);
 /* The limit above which no connection is refused for want of descriptors. */
-uint64_t descriptors_wanted(size_t workers);
+uint64_t descriptors_wanted(size_t workers, unsigned doors);
 /* False: the limit is below descriptors_needed(). */
-bool descriptors_share(uint64_t limit, size_t workers, struct descriptors *out);
+bool descriptors_share(uint64_t limit, size_t workers, unsigned doors, struct descriptors *out);
 
 #endif

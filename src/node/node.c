@@ -74,11 +74,19 @@ static void on_signal(uv_signal_t *signal, int number)
     mesh_loop_stop(&n->mesh);
 }
 
+static bool has_records(const struct node *n)
+{
+    return n->shared.book && *n->config->dns.records;
+}
+
 /* On a thread of libuv's pool: the file may be long, and this thread's leases may not wait. */
 static void reload(uv_work_t *work)
 {
     struct node *n = work->data;
     n->reload_error[0] = '\0';
+    tls_setup_reload(&n->setup.tls, n->config, false);
+    if (!has_records(n))
+        return;
     name_book_load(n->shared.book, n->config->dns.records, n->reload_error,
                    sizeof(n->reload_error));
 }
@@ -89,7 +97,7 @@ static void on_reloaded(uv_work_t *work, int status)
     n->reloading = false;
     if (status == 0 && *n->reload_error)
         log_error("dns-records", "kept=old why=\"%s\"", n->reload_error);
-    else if (status == 0)
+    else if (status == 0 && has_records(n))
         log_info("dns-records", "file=%s", n->config->dns.records);
 }
 
@@ -99,7 +107,7 @@ static void on_hangup(uv_signal_t *signal, int number)
 {
     struct node *n = signal->data;
     (void)number;
-    if (!n->shared.book || !*n->config->dns.records) {
+    if (!has_records(n) && !n->setup.tls.door) {
         log_warn("hangup", "why=\"the configuration is read at the start only\"");
         return;
     }

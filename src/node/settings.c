@@ -43,6 +43,10 @@ const struct section sections[] = {
      "This node stands in line before its servers, which keep their own addresses: "
      "docs/inline.md."},
     {"public", NULL, false, "The public HTTP listener: primary, secondary and roster."},
+    {"tls", NULL, false, "What the TLS listener shows and demands: docs/tls.md."},
+    {"tls.certificate", "a name for it", true,
+     "A certificate. It serves the DNS names in it; clients that name none of them get the first. "
+     "SIGHUP and `stead reload` read changed files again; no connection is lost."},
     {"dns", NULL, false, "The name server of the farm's zone: docs/dns.md."},
     {"dns.site", "the zone of nodes", true,
      "Clients who are told servers of that zone (node: zone), as long as any of them is up."},
@@ -246,6 +250,8 @@ const struct setting settings[] = {
 
     ROW("public", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, public_section, listen,
         "Where clients come."),
+    ROW("public", "listen-tls", SETTING_ADDRESS, "", 0, 0, NULL, public_section, listen_tls,
+        "Where they come by https; it needs tls { certificate ... }."),
     ROW("public", "exposure", SETTING_CHOICE, "auto", 0, 0, "auto|open|coarse|authenticated",
         public_section, exposure,
         "What strangers learn from the roster: open: everything; coarse: no counts, load in "
@@ -318,6 +324,28 @@ const struct setting settings[] = {
         "as `stead inline rules` prints them."),
     ROW("inline", "idle", SETTING_DURATION, "1h", 1000, 30 * DAY_MS, NULL, inline_section, idle_ms,
         "A connection over which nothing passes for so long is closed."),
+
+    ROW("tls.certificate", "chain", SETTING_PATH, NULL, 0, 0, NULL, tls_certificate_section, chain,
+        "The certificate, then those between it and its root (PEM)."),
+    ROW("tls.certificate", "key", SETTING_PATH, "", 0, 0, NULL, tls_certificate_section, key,
+        "Its key (PEM, not encrypted, mode 0600 or 0640); without it, it stands in chain's file."),
+    ROW("tls.certificate", "ocsp", SETTING_PATH, "", 0, 0, NULL, tls_certificate_section, ocsp,
+        "An OCSP response (DER) that is stapled for as long as it is good."),
+    ROW("tls", "minimum", SETTING_CHOICE, "1.2", 0, 0, "1.2|1.3", tls_section, minimum,
+        "The oldest version of TLS that is spoken."),
+    ROW("tls", "ciphers", SETTING_TEXT, TLS_CIPHERS, 0, 0, NULL, tls_section, ciphers,
+        "Of TLS 1.2, in OpenSSL's words."),
+    ROW("tls", "groups", SETTING_TEXT, TLS_GROUPS, 0, 0, NULL, tls_section, groups,
+        "Groups of the key exchange, in OpenSSL's words."),
+    ROW("tls", "client", SETTING_CHOICE, "none", 0, 0, "none|optional|required", tls_section,
+        client, "Whether clients are asked for a certificate; a bad one is refused in any case."),
+    ROW("tls", "client-ca", SETTING_PATH, "", 0, 0, NULL, tls_section, client_ca,
+        "Who signs clients' certificates (PEM)."),
+    ROW("tls", "handshakes", SETTING_NUMBER, "1000", 1, 1000000, NULL, tls_section, handshakes,
+        "Handshakes under way at once, of a worker; beyond it the one that has waited longest for "
+        "its client gives way."),
+    ROW("tls", "handshake-time", SETTING_DURATION, "10s", 100, 3600000, NULL, tls_section,
+        handshake_ms, "A handshake may take so long at most."),
 
     ROW("dns", "listen", SETTING_ADDRESSES, NULL, 0, 0, NULL, dns_section, listen,
         "Addresses for UDP and TCP, IPv4 and IPv6; up to four."),

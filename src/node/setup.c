@@ -129,6 +129,8 @@ static int probe(const struct config *c)
     int err = STEAD_OK;
     if (c->public.listen.family && (err = listen_probe_tcp(&c->public.listen)))
         return fail(err, "public: listen on", addr_format(&c->public.listen, where), "");
+    if (c->public.listen_tls.family && (err = listen_probe_tcp(&c->public.listen_tls)))
+        return fail(err, "public: listen-tls on", addr_format(&c->public.listen_tls, where), "");
     for (size_t i = 0; i < c->dns.listen.count; i++) {
         const struct addr *a = &c->dns.listen.addr[i];
         if ((err = listen_probe_udp(a)))
@@ -169,6 +171,8 @@ static int bind_worker(const struct config *c, int gate_fd, struct worker_socket
     int err = STEAD_OK;
     if (c->public.listen.family)
         err = bind_tcp(&c->public.listen, true, "public: listen on", &w->public);
+    if (!err && c->public.listen_tls.family)
+        err = bind_tcp(&c->public.listen_tls, true, "public: listen-tls on", &w->secure);
     for (size_t i = 0; !err && i < c->dns.listen.count; i++) {
         err = bind_udp(&c->dns.listen.addr[i], true, "dns: listen (UDP) on", &w->dns_udp[i]);
         if (!err)
@@ -315,13 +319,14 @@ static int share_descriptors(struct setup *s)
     getrlimit(RLIMIT_NOFILE, &files);
     snprintf(has, sizeof(has), "%llu for %zu workers", (unsigned long long)files.rlim_cur,
              s->worker_count);
-    if (!descriptors_share(files.rlim_cur, s->worker_count, &s->descriptors))
+    unsigned doors = s->config->public.listen_tls.family ? 2 : 1;
+    if (!descriptors_share(files.rlim_cur, s->worker_count, doors, &s->descriptors))
         return fail(STEAD_E_FULL, "limit of open files", has,
                     "raise it (LimitNOFILE, ulimit -n) or set fewer workers");
     if (s->descriptors.public < DESCRIPTORS_EACH_MAX)
         log_info("descriptors", "limit=%llu wanted=%llu clients=%u tunnels=%u raise=LimitNOFILE",
                  (unsigned long long)files.rlim_cur,
-                 (unsigned long long)descriptors_wanted(s->worker_count),
+                 (unsigned long long)descriptors_wanted(s->worker_count, doors),
                  s->descriptors.public * (unsigned)s->worker_count,
                  s->descriptors.tunnels * (unsigned)s->worker_count);
     return STEAD_OK;
@@ -356,7 +361,7 @@ static void unset_rules(struct setup *s)
 
 static void no_sockets(struct worker_sockets *w)
 {
-    w->public = w->gate = -1;
+    w->public = w->secure = w->gate = -1;
     for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
         w->tcp[i] = -1;
     for (size_t i = 0; i < NAME_LISTENERS_MAX; i++)
@@ -385,6 +390,8 @@ int setup_open(const struct config *c, struct setup *s)
         make_entry(c, &s->state, &s->entry);
         err = check_entry(c, &s->entry);
     }
+    if (!err)
+        err = tls_setup_open(&s->tls, c);
     if (!err && c->public.exposure == EXPOSURE_AUTHENTICATED)
         err = read_token("public: token-file", c->public.token_file, &s->roster_token);
     if (!err)
@@ -414,6 +421,7 @@ void setup_close(struct setup *s)
         close_fd(&s->agent_fds[i]);
     for (size_t i = 0; i < WORKERS_MAX; i++) {
         close_fd(&s->workers[i].public);
+        close_fd(&s->workers[i].secure);
         for (size_t k = 0; k < NAME_LISTENERS_MAX; k++) {
             close_fd(&s->workers[i].dns_udp[k]);
             close_fd(&s->workers[i].dns_tcp[k]);
@@ -428,6 +436,7 @@ void setup_close(struct setup *s)
     while (s->socket_file_count > 0)
         unlink(s->socket_files[--s->socket_file_count]);
     state_close(&s->state);
+    tls_setup_close(&s->tls);
     mem_free(s->token);
     mem_free(s->roster_token);
     s->token = s->roster_token = NULL;

@@ -9,6 +9,7 @@
 #include "node/descriptors.h"
 #include "node/state.h"
 #include "node/tcp_setup.h"
+#include "node/tls_setup.h"
 #include "role/director/director.h"
 #include "role/name/name.h"
 #include "store/store.h"
@@ -17,7 +18,7 @@
 
 /* Descriptors of the listeners; -1 where there is none. A worker has its own of each. */
 struct worker_sockets {
-    int public, gate;
+    int public, secure, gate; /* secure: public under TLS */
     int dns_udp[NAME_LISTENERS_MAX], dns_tcp[NAME_LISTENERS_MAX];
     int tcp[TCP_LISTENERS_MAX];
 };
@@ -32,6 +33,7 @@ struct setup {
     size_t worker_count;
     struct tcp_setup tcp;
     struct descriptors descriptors; /* of each worker */
+    struct tls_setup tls;
     struct worker_sockets workers[WORKERS_MAX];
     struct cache_sockets caches[WORKERS_MAX];
     const char *socket_files[2 + CACHE_DOORS]; /* made by this process: they go with it */

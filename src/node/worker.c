@@ -83,6 +83,7 @@ void shared_init(struct shared *s, struct setup *setup, struct store *store,
     s->cache_passwords = setup->cache_passwords;
     s->agent_fds = setup->agent_fds;
     s->descriptors = setup->descriptors;
+    s->tls = &setup->tls;
     s->tcp = &setup->tcp;
     names_init(s, c, setup->worker_count, keys->dns_cookie);
     decide_setup(&s->decide, c, keys->token, keys->visit);
@@ -147,9 +148,13 @@ static void on_stop(uv_async_t *stop)
     struct worker *w = stop->data;
     if (w->rebalancer)
         rebalancer_close(w->rebalancer, part_closed, w);
+    if (w->secure_rebalancer)
+        rebalancer_close(w->secure_rebalancer, part_closed, w);
     worker_tcp_close(w, part_closed);
     if (w->director)
         director_close(w->director, part_closed, w);
+    if (w->secure)
+        director_close(w->secure, part_closed, w);
     if (w->name)
         name_close(w->name, part_closed, w);
     if (w->gate)
@@ -178,14 +183,17 @@ static int take(int *fd)
     return taken;
 }
 
-static int open_director(struct worker *w, struct worker_sockets *sockets)
+/* One of the public listeners. */
+static int open_director(struct worker *w, int *fd, bool tls, struct director **out)
 {
     struct shared *s = w->shared;
+    const struct config *config = s->config;
     struct director_config c = {.loop = &w->loop,
-                                .fd = sockets->public,
+                                .fd = *fd,
+                                .tls = tls ? s->tls->door : NULL,
                                 .store = s->store,
-                                .self_name = s->config->node.name,
-                                .decide = &s->decide.config,
+                                .self_name = config->node.name,
+                                .decide = tls ? &s->decide.secure : &s->decide.config,
                                 .handoffs = s->handoffs,
                                 .servers = s->servers,
                                 .journal = s->journals[w->index],
@@ -198,32 +206,50 @@ static int open_director(struct worker *w, struct worker_sockets *sockets)
     exchange_limits_default(&c.exchange);
     forward_setup_limits(s->config, &c);
     c.http.connections_max = s->descriptors.public;
-    c.http.streams_max = s->config->public.http2 ? s->config->public.http2_streams : 0;
-    c.http.resets_max = s->config->public.http2_resets;
+    c.http.streams_max = config->public.http2 ? config->public.http2_streams : 0;
+    c.http.resets_max = config->public.http2_resets;
     c.forward.tunnels_max = s->descriptors.tunnels;
-    if (sockets->public < 0)
+    if (tls) {
+        c.http.handshakes_max = config->tls.handshakes;
+        c.http.handshake_ms = config->tls.handshake_ms;
+    }
+    if (*fd < 0)
         return STEAD_OK;
-    take(&sockets->public);
-    int err = director_open(&c, &w->director);
+    take(fd);
+    int err = director_open(&c, out);
     w->open_parts += err == STEAD_OK;
     return err;
 }
 
-static int open_rebalancer(struct worker *w)
+/* place: among all that share the clients of a server. */
+static int open_rebalancer(struct worker *w, struct director *d, unsigned place,
+                           struct rebalancer **out)
 {
     struct shared *s = w->shared;
-    if (!w->director)
+    if (!d)
         return STEAD_OK;
     struct rebalancer_config c = {.loop = &w->loop,
                                   .store = s->store,
-                                  .watch = director_watch(w->director),
+                                  .watch = director_watch(d),
                                   .self_name = s->config->node.name,
-                                  .worker = w->index,
+                                  .worker = place,
                                   .services = s->rebalances,
                                   .service_count = s->config->service_count,
                                   .shared = &s->rebalance};
-    int err = rebalancer_open(&c, &w->rebalancer);
+    int err = rebalancer_open(&c, out);
     w->open_parts += err == STEAD_OK;
+    return err;
+}
+
+static int open_public(struct worker *w, struct worker_sockets *sockets)
+{
+    int err = open_director(w, &sockets->public, false, &w->director);
+    if (!err)
+        err = open_director(w, &sockets->secure, true, &w->secure);
+    if (!err)
+        err = open_rebalancer(w, w->director, w->index, &w->rebalancer);
+    if (!err)
+        err = open_rebalancer(w, w->secure, w->index + WORKERS_MAX, &w->secure_rebalancer);
     return err;
 }
 
@@ -334,9 +360,7 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
     w->stop.data = w;
     if (uv_async_init(&w->loop, &w->stop, on_stop))
         return STEAD_E_IO;
-    int err = open_director(w, sockets);
-    if (!err)
-        err = open_rebalancer(w);
+    int err = open_public(w, sockets);
     if (!err)
         err = worker_tcp_open(w, sockets);
     if (!err)

@@ -19,6 +19,7 @@ struct shared {
     const char *token;
     int *agent_fds; /* of the setup */
     struct descriptors descriptors;
+    struct tls_setup *tls; /* of the setup */
     struct decide_setup decide;
     struct handoff_once *handoffs;         /* NULL when no service hands over */
     struct journal *journals[WORKERS_MAX]; /* by worker; NULL without a public listener */
@@ -50,9 +51,9 @@ struct worker {
     uv_thread_t thread;
     uv_loop_t loop;
     uv_async_t stop;
-    struct director *director;
+    struct director *director, *secure; /* of the plain listener, and of the TLS one */
     struct tcp *tcp[TCP_LISTENERS_MAX];
-    struct rebalancer *rebalancer;
+    struct rebalancer *rebalancer, *secure_rebalancer;
     struct name *name;
     struct gate *gate;
     struct cache *caches[CACHE_DOORS];

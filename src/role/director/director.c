@@ -326,10 +326,11 @@ int director_open(const struct director_config *c, struct director **out)
     rng_init(&d->rng, seed);
     struct http_server_config h = {.loop = c->loop,
                                    .fd = c->fd,
+                                   .tls = c->tls,
                                    .limits = c->http,
                                    .counters = &c->counters->http,
                                    .server_name = "stead",
-                                   .door = "public",
+                                   .door = c->tls ? "public-tls" : "public",
                                    .handle = on_request,
                                    .context = d};
     const struct roster_answers_config rosters = {.loop = c->loop,

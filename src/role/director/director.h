@@ -38,7 +38,8 @@ struct director_counters {
 
 struct director_config {
     uv_loop_t *loop;
-    int fd; /* listening; the director's once it is open */
+    int fd;               /* listening; the director's once it is open */
+    struct tls_door *tls; /* of the listener; NULL: plain. Stays until director_close is done */
     struct store *store;
     const char *self_name;
     const struct decide_config

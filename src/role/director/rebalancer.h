@@ -10,7 +10,7 @@
 #include "store/store.h"
 
 #define REBALANCER_SERVICES_MAX 16
-#define REBALANCER_WORKERS_MAX 32
+#define REBALANCER_WORKERS_MAX 64 /* 32 workers with two listeners each */
 #define REBALANCER_STEP_MS 1000
 
 /* How many clients that may be asked each worker has. */

@@ -1,0 +1,99 @@
+/* tls_setup.c - rules from settings, and what is said of certificates. */
+#include "node/tls_setup.h"
+
+#include "base/log.h"
+#include "stead/error.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DAY_S (24 * 3600)
+#define EXPIRES_SOON_S (14 * DAY_S)
+
+static void make_rules(const struct config *c, struct tls_files files[TLS_CERTIFICATES_MAX],
+                       struct tls_rules *out)
+{
+    const struct tls_section *t = &c->tls;
+    for (size_t i = 0; i < t->certificate_count; i++)
+        files[i] = (struct tls_files){t->certificates[i].name, t->certificates[i].chain,
+                                      t->certificates[i].key, t->certificates[i].ocsp};
+    *out = (struct tls_rules){.count = t->certificate_count,
+                              .certificates = files,
+                              .clients = (enum tls_clients)t->client,
+                              .client_ca = t->client_ca,
+                              .only_13 = t->minimum == TLS_MINIMUM_13,
+                              .ciphers = t->ciphers,
+                              .groups = t->groups,
+                              .protocols = c->public.http2 ? "h2,http/1.1" : "http/1.1"};
+}
+
+static void say_one(const struct tls_certificate *x)
+{
+    int64_t left_s = (int64_t)x->not_after - (int64_t)time(NULL);
+    log_info("tls-certificate", "name=%s subject=\"%s\" days_left=%" PRId64 " stapled=%s", x->name,
+             x->subject, left_s / DAY_S, x->ocsp_until ? "yes" : "no");
+    if (left_s < 0)
+        log_warn("tls-certificate-expired", "name=%s", x->name);
+    else if (left_s < EXPIRES_SOON_S)
+        log_warn("tls-certificate-expires", "name=%s days_left=%" PRId64, x->name, left_s / DAY_S);
+    if (x->ocsp_mistake)
+        log_warn("tls-ocsp", "name=%s stapled=no why=\"%s\"", x->name, x->ocsp_mistake);
+}
+
+static void say_all(struct tls_door *d)
+{
+    struct tls_context *c = tls_door_context(d);
+    for (size_t i = 0; c && i < tls_context_count(c); i++)
+        say_one(tls_context_certificate(c, i));
+    tls_context_unref(c);
+}
+
+int tls_setup_open(struct tls_setup *s, const struct config *c)
+{
+    struct tls_files files[TLS_CERTIFICATES_MAX];
+    struct tls_rules rules;
+    char error[TLS_ERROR_MAX];
+    if (c->public.listen_tls.family == 0)
+        return STEAD_OK;
+    s->door = tls_door_new(&s->counters);
+    if (!s->door)
+        return STEAD_E_NOMEM;
+    make_rules(c, files, &rules);
+    if (tls_door_load(s->door, &rules, true, error) == TLS_LOADED) {
+        say_all(s->door);
+        return STEAD_OK;
+    }
+    fprintf(stderr, "stead: tls: %s\n", error);
+    tls_setup_close(s);
+    return STEAD_E_CONFIG;
+}
+
+void tls_setup_close(struct tls_setup *s)
+{
+    tls_door_free(s->door);
+    s->door = NULL;
+}
+
+void tls_setup_reload(struct tls_setup *s, const struct config *c, bool force)
+{
+    struct tls_files files[TLS_CERTIFICATES_MAX];
+    struct tls_rules rules;
+    char error[TLS_ERROR_MAX];
+    if (!s->door)
+        return;
+    make_rules(c, files, &rules);
+    switch (tls_door_load(s->door, &rules, force, error)) {
+    case TLS_LOADED:
+        s->reloads++;
+        say_all(s->door);
+        return;
+    case TLS_UNCHANGED:
+        log_info("tls-certificates", "reload=unchanged");
+        return;
+    case TLS_KEPT:
+        s->reloads_failed++;
+        log_error("tls-certificates", "kept=old why=\"%s\"", error);
+        return;
+    }
+}

@@ -1,0 +1,22 @@
+/* tls_setup.h - the TLS listener's certificates: from the configuration's rules to a door, at the
+ * start and again whenever it is asked for. */
+#ifndef NODE_TLS_SETUP_H
+#define NODE_TLS_SETUP_H
+
+#include "io/tls_door.h"
+#include "node/config.h"
+
+struct tls_setup {
+    struct tls_counters counters;
+    struct tls_door *door; /* NULL: no TLS is configured */
+    atomic_uint_fast64_t reloads, reloads_failed;
+};
+
+/* Reads the files. Says on standard error what is wrong: STEAD_E_CONFIG, NOMEM. */
+int tls_setup_open(struct tls_setup *s, const struct config *c);
+void tls_setup_close(struct tls_setup *s);
+/* Reads them again when any has changed, or when the rules may have (`force`). A bad file keeps
+ * what there is; says in the log what was done. Slow: files. Not twice at once. */
+void tls_setup_reload(struct tls_setup *s, const struct config *c, bool force);
+
+#endif
