@@ -207,23 +207,22 @@ static OCSP_SINGLERESP *ocsp_find(OCSP_BASICRESP *basic, X509 *x)
     return NULL;
 }
 
-/* False: the file is a mistake. A response that is no good any more is none: a listener does not
- * stay closed for want of a fresh one, and clients would refuse the stale. */
-static bool ocsp_check(struct tls_shown *s, OCSP_BASICRESP *basic)
+/* A response that is no good, or is still about the certificate before, is none: a new certificate
+ * does not wait for its response, nor does a listener stay closed for want of a fresh one. */
+static void ocsp_check(struct tls_shown *s, OCSP_BASICRESP *basic)
 {
     ASN1_GENERALIZEDTIME *since = NULL, *until = NULL;
     int reason;
     OCSP_SINGLERESP *one = ocsp_find(basic, SSL_CTX_get0_certificate(s->ssl));
+    int status = one ? OCSP_single_get0_status(one, &reason, NULL, &since, &until) : 0;
     if (!one)
-        return false;
-    int status = OCSP_single_get0_status(one, &reason, NULL, &since, &until);
-    if (status != V_OCSP_CERTSTATUS_GOOD)
+        s->info.ocsp_mistake = "it is about another certificate";
+    else if (status != V_OCSP_CERTSTATUS_GOOD)
         s->info.ocsp_mistake = "it says that the certificate is not good";
     else if (!OCSP_check_validity(since, until, OCSP_SKEW_S, -1))
         s->info.ocsp_mistake = "it is out of date";
     else
         s->info.ocsp_until = until ? asn1_time(until) : (time_t)INT64_MAX;
-    return true;
 }
 
 static int load_ocsp(struct tls_shown *s, const char *path, char error[TLS_ERROR_MAX])
@@ -241,8 +240,8 @@ static int load_ocsp(struct tls_shown *s, const char *path, char error[TLS_ERROR
     else if (OCSP_response_status(r) != OCSP_RESPONSE_STATUS_SUCCESSFUL ||
              !(basic = OCSP_response_get1_basic(r)))
         s->info.ocsp_mistake = "the responder did not answer";
-    else if (!ocsp_check(s, basic))
-        e = tls_wrong(error, "it is about another certificate", path);
+    else
+        ocsp_check(s, basic);
     OCSP_BASICRESP_free(basic);
     OCSP_RESPONSE_free(r);
     ERR_clear_error();

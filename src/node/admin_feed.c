@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct admin_http copy_http(const struct http_counters *c)
@@ -189,6 +190,27 @@ static struct admin_exchange copy_exchange(const struct exchange_counters *x)
     return out;
 }
 
+static void tell_tls(const struct tls_setup *s, struct admin_tls *out)
+{
+    struct tls_context *c = s->door ? tls_door_context(s->door) : NULL;
+    out->handshakes = s->counters.handshakes;
+    out->resumed = s->counters.resumed;
+    out->open = s->counters.open;
+    out->reloads = s->reloads;
+    out->reloads_failed = s->reloads_failed;
+    for (int i = 0; i < TLS_FAILURES; i++)
+        out->failures[i] = s->counters.failures[i];
+    for (size_t i = 0; c && i < tls_context_count(c); i++) {
+        const struct tls_certificate *from = tls_context_certificate(c, i);
+        struct admin_certificate *to = &out->certificates[out->certificate_count++];
+        snprintf(to->name, sizeof(to->name), "%s", from->name);
+        snprintf(to->subject, sizeof(to->subject), "%s", from->subject);
+        to->not_after_s = from->not_after;
+        to->stapled = from->ocsp_until > time(NULL);
+    }
+    tls_context_unref(c);
+}
+
 static struct admin_own copy_own(const struct own *o)
 {
     const struct users_counters *c = &o->counters;
@@ -281,6 +303,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->own_parts = copy_own(&f->shared->own);
     out->director = copy_director(&f->shared->director);
     out->exchange = copy_exchange(&f->shared->director.exchange);
+    tell_tls(f->shared->tls, &out->tls);
     out->tcp = copy_tcp(&f->shared->tcp_counters);
     out->loop_turn_max_ns = atomic_exchange(&f->mesh->turn_max_ns, 0);
 }

@@ -15,6 +15,7 @@
 #include "core/roster/tally.h"
 #include "core/session/kind.h"
 #include "io/http_server.h"
+#include "io/tls_context.h"
 #include "store/store.h"
 
 #define ADMIN_REASON_MAX 64
@@ -51,6 +52,19 @@ struct admin_own {
 struct admin_cache {
     uint64_t connections, accepted, refused, requests, hits, misses, stores, removals, failed,
         malformed, denied, slow;
+};
+
+struct admin_certificate {
+    char name[64], subject[TLS_SUBJECT_MAX];
+    int64_t not_after_s; /* wall clock */
+    bool stapled;
+};
+
+struct admin_tls {
+    uint64_t handshakes, resumed, open, reloads, reloads_failed;
+    uint64_t failures[TLS_FAILURES];
+    uint64_t certificate_count;
+    struct admin_certificate certificates[TLS_CERTIFICATES_MAX];
 };
 
 struct admin_director {
@@ -104,6 +118,7 @@ struct admin_snapshot {
     struct admin_cache memcached, redis;
     struct admin_director director;
     struct admin_exchange exchange;
+    struct admin_tls tls;
     struct admin_tcp tcp;
     uint64_t log_lost;
     uint64_t loop_turn_max_ns; /* of the mesh thread: in a snapshot since the last one, shown since

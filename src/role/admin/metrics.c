@@ -407,6 +407,32 @@ static const struct metric metrics[] = {
     ROW(COUNTER, "stead_director_proxied_refused_total", "reason=\"malformed\"", director.malformed,
         ""),
     ROW(COUNTER, "stead_director_proxied_refused_total", "reason=\"slow\"", director.slow, ""),
+    ROW(COUNTER, "stead_tls_handshakes_total", NULL, tls.handshakes,
+        "TLS handshakes of clients that were done."),
+    ROW(COUNTER, "stead_tls_resumed_total", NULL, tls.resumed,
+        "Of these, those that went on with an old session."),
+    ROW(GAUGE, "stead_tls_connections", NULL, tls.open,
+        "Connections under TLS, handshakes included."),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"timeout\"", tls.failures[TLS_FAIL_TIMEOUT],
+        "TLS handshakes that failed."),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"crowded\"", tls.failures[TLS_FAIL_CROWDED],
+        ""),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"closed\"", tls.failures[TLS_FAIL_CLOSED],
+        ""),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"not-tls\"", tls.failures[TLS_FAIL_NOT_TLS],
+        ""),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"http\"", tls.failures[TLS_FAIL_HTTP], ""),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"no-common\"", tls.failures[TLS_FAIL_UNLIKE],
+        ""),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"client-cert\"",
+        tls.failures[TLS_FAIL_CERTIFICATE], ""),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"alert\"", tls.failures[TLS_FAIL_ALERT], ""),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"protocol\"", tls.failures[TLS_FAIL_PROTOCOL],
+        ""),
+    ROW(COUNTER, "stead_tls_failures_total", "reason=\"internal\"", tls.failures[TLS_FAIL_OWN], ""),
+    ROW(COUNTER, "stead_tls_reloads_total", "result=\"loaded\"", tls.reloads,
+        "Times that certificates were read again, because their files had changed."),
+    ROW(COUNTER, "stead_tls_reloads_total", "result=\"kept_old\"", tls.reloads_failed, ""),
     ROW(COUNTER, "stead_director_answers_dropped_total", NULL, director.answers_dropped,
         "Clients whose server failed and that were closed without an answer."),
     ROW(COUNTER, "stead_director_tunnel_bytes_total", "direction=\"up\"", director.up_bytes,
@@ -551,6 +577,18 @@ static void add_healthy(struct text *t, const struct admin_snapshot *s)
                  escape(s->servers[i].service, label), s->servers[i].healthy);
 }
 
+static void add_certificates(struct text *t, const struct admin_tls *tls)
+{
+    char label[2 * URL_MAX_BYTES + 1];
+    if (tls->certificate_count == 0)
+        return;
+    add_head(t, "stead_tls_certificate_not_after_seconds", GAUGE,
+             "When a certificate ends, in seconds since 1970.");
+    for (uint64_t i = 0; i < tls->certificate_count; i++)
+        text_add(t, "stead_tls_certificate_not_after_seconds{name=\"%s\"} %" PRId64 "\n",
+                 escape(tls->certificates[i].name, label), tls->certificates[i].not_after_s);
+}
+
 char *admin_metrics(const struct admin_snapshot *s, size_t *len)
 {
     struct text t = {0};
@@ -567,6 +605,7 @@ char *admin_metrics(const struct admin_snapshot *s, size_t *len)
     text_add(&t, "stead_drained %d\n", s->drained);
     add_nodes(&t, s);
     add_times(&t, s);
+    add_certificates(&t, &s->tls);
     add_kinds(&t, s, "stead_session_records", "Records here, owned and copies, by kind.",
               s->store.sessions.records_of_kind);
     add_kinds(&t, s, "stead_session_kind_memory_bytes", "Memory of the records of a kind.",

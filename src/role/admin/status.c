@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct number {
     const char *name;
@@ -105,6 +106,34 @@ static json_t *nodes_json(const struct admin_snapshot *s)
     return j;
 }
 
+#define EXPIRES_SOON_S (14 * 24 * 3600)
+
+/* NULL without a TLS listener. */
+static json_t *tls_json(const struct admin_tls *t)
+{
+    uint64_t failed = 0, expired = 0, expiring = 0;
+    json_t *list = json_array();
+    int64_t now_s = time(NULL);
+    for (int i = 0; i < TLS_FAILURES; i++)
+        failed += t->failures[i];
+    for (uint64_t i = 0; i < t->certificate_count; i++) {
+        const struct admin_certificate *c = &t->certificates[i];
+        int64_t left_s = c->not_after_s - now_s;
+        expired += left_s < 0;
+        expiring += left_s >= 0 && left_s < EXPIRES_SOON_S;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:I, s:b}", "name", c->name, "subject",
+                                        c->subject, "days_left", (json_int_t)(left_s / (24 * 3600)),
+                                        "stapled", (int)c->stapled));
+    }
+    json_t *j =
+        NUMBERS({"open", t->open}, {"handshakes", t->handshakes}, {"resumed", t->resumed},
+                {"failed", failed}, {"reloads", t->reloads}, {"reloads_failed", t->reloads_failed},
+                {"certificates_expired", expired}, {"certificates_expiring", expiring});
+    json_object_set_new(j, "certificates", list);
+    return j;
+}
+
 char *admin_status_json(const struct admin_snapshot *s)
 {
     char id[20], inc[20];
@@ -121,6 +150,8 @@ char *admin_status_json(const struct admin_snapshot *s)
         (int)s->alone, "roster_revision", (json_int_t)s->roster_revision, "nodes", nodes_json(s),
         "sessions", sessions_json(&s->store.sessions), "kinds", kinds_json(s), "mesh", mesh_json(s),
         "servers", servers_json(s));
+    if (j && s->tls.certificate_count)
+        json_object_set_new(j, "tls", tls_json(&s->tls));
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(j);
     return text;
