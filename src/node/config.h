@@ -6,8 +6,8 @@
 #include "core/roster/entry.h"
 #include "core/roster/pick.h"
 #include "core/session/kind.h"
-#include "io/tls_context.h"
 #include "node/config_tcp.h"
+#include "node/tls_section.h"
 #include "role/director/health.h"
 #include "role/director/roster_answer.h"
 
@@ -110,24 +110,6 @@ struct service_section {
     bool between;
     struct strings forward_when, https_paths, http_paths;
     struct strings warm; /* each COOKIE=KIND[:PREFIX] */
-};
-
-/* What a TLS listener shows. */
-struct tls_certificate_section {
-    char name[NAME_MAX_BYTES + 1];
-    char chain[CONFIG_TEXT_MAX], key[CONFIG_TEXT_MAX], ocsp[CONFIG_TEXT_MAX];
-};
-
-enum tls_minimum { TLS_MINIMUM_12, TLS_MINIMUM_13 };
-
-struct tls_section {
-    size_t certificate_count; /* 0: no such section */
-    struct tls_certificate_section certificates[TLS_CERTIFICATES_MAX];
-    uint32_t minimum; /* enum tls_minimum */
-    char ciphers[CONFIG_TEXT_MAX], groups[CONFIG_TEXT_MAX];
-    uint32_t client; /* enum tls_clients of io/tls_context.h */
-    char client_ca[CONFIG_TEXT_MAX];
-    uint32_t handshakes, handshake_ms;
 };
 
 enum exposure { EXPOSURE_AUTO, EXPOSURE_OPEN, EXPOSURE_COARSE, EXPOSURE_AUTHENTICATED };

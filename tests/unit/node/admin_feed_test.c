@@ -17,6 +17,7 @@ struct parts {
     struct entry entry;
     struct mesh_loop mesh;
     struct shared shared;
+    struct tls_setup tls;
     struct kinds kinds;
     struct admin_feed feed;
     struct admin_snapshot out;
@@ -72,6 +73,8 @@ static void alone_ends_when_somebody_comes(void **state)
 static void numbers_come_from_their_parts(void **state)
 {
     struct parts *p = *state;
+    p->tls.counters.handshakes = 21;
+    p->tls.counters.failures[TLS_FAIL_ALERT] = 22;
     p->shared.director.verdicts[DECIDE_REDIRECT] = 11;
     p->shared.director.verdicts[DECIDE_NO_SERVER] = 12;
     p->shared.director.forward.opened = 13;
@@ -89,6 +92,8 @@ static void numbers_come_from_their_parts(void **state)
     assert_string_equal(p->out.farm, "shop");
     assert_int_equal(p->out.kinds.count, p->kinds.count);
     assert_int_equal(p->out.director.redirected, 11);
+    assert_int_equal(p->out.tls.handshakes, 21);
+    assert_int_equal(p->out.tls.failures[TLS_FAIL_ALERT], 22);
     assert_int_equal(p->out.director.no_server, 12);
     assert_int_equal(p->out.director.tunnels_opened, 13);
     assert_int_equal(p->out.public_http.accepted, 14);
@@ -161,6 +166,7 @@ static int set_up(void **state)
     snprintf(p->config.node.name, sizeof(p->config.node.name), "s1");
     snprintf(p->config.top.farm, sizeof(p->config.top.farm), "shop");
     p->entry.server_count = 2;
+    p->shared.tls = &p->tls;
     pthread_mutex_init(&p->mesh.stats_lock, NULL);
     p->feed = (struct admin_feed){.config = &p->config,
                                   .entry = &p->entry,

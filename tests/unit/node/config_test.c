@@ -383,12 +383,56 @@ static void says_what_is_wrong_of_tcp(void **state)
                    "'forward' is required");
 }
 
+#define PUBLIC_TLS "public { listen = \"127.0.0.1:80\" listen-tls = \"127.0.0.1:443\" }\n"
+#define CERTIFICATE "certificate \"shop\" { chain = \"tls/shop.pem\" key = \"/k/shop.key\" }\n"
+
+static void reads_tls(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "", path[512];
+    assert_int_equal(load(HEAD PUBLIC_TLS "tls { client = \"required\" client-ca = \"ca.pem\" minimum = \"1.3\"\n"
+                          CERTIFICATE "certificate \"two\" { chain = \"two.pem\" ocsp = \"two.der\" } }\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_string_equal(errors, "");
+    assert_int_equal(c.public.listen_tls.port, 443);
+    assert_int_equal(c.tls.certificate_count, 2);
+    snprintf(path, sizeof(path), "%s/tls/shop.pem", folder);
+    assert_string_equal(c.tls.certificates[0].chain, path);
+    assert_string_equal(c.tls.certificates[0].key, "/k/shop.key");
+    assert_string_equal(c.tls.certificates[1].name, "two");
+    assert_string_equal(c.tls.certificates[1].key, "");
+    assert_int_equal(c.tls.client, TLS_CLIENTS_REQUIRED);
+    assert_int_equal(c.tls.minimum, TLS_MINIMUM_13);
+    assert_int_equal(c.tls.handshake_ms, 10000);
+    assert_string_equal(c.tls.groups, TLS_GROUPS);
+}
+
+static void says_what_is_wrong_of_tls(void **state)
+{
+    char text[8192] = HEAD "tls {\n";
+    (void)state;
+    expect_mistake(HEAD PUBLIC_TLS, ":4: listen-tls needs a section tls");
+    expect_mistake(HEAD PUBLIC_TLS "tls { minimum = \"1.2\" }\n", "it needs certificate");
+    expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "client = \"optional\" }\n", "needs client-ca");
+    expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE CERTIFICATE "}\n", "shop");
+    expect_mistake(HEAD PUBLIC_TLS "tls { certificate \"x\" { key = \"k\" } }\n", "'chain' is required");
+    expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "minimum = \"1.1\" }\n", "1.2|1.3");
+    for (int i = 0; i <= TLS_CERTIFICATES_MAX; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "certificate \"c%d\" { chain = \"c\" }\n", i);
+    strncat(text, "}\n", 3);
+    expect_mistake(text, "more than 32 certificates");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_is_written),
         cmocka_unit_test(reads_tcp_services), cmocka_unit_test(says_what_is_wrong_of_tcp),
         cmocka_unit_test(counts_are_numbers_or_words),
+        cmocka_unit_test(reads_tls),
+        cmocka_unit_test(says_what_is_wrong_of_tls),
         cmocka_unit_test(says_every_mistake_with_its_line),
         cmocka_unit_test(a_group_is_read),
         cmocka_unit_test(sources_of_users_are_read),

@@ -53,6 +53,10 @@ static void sample(struct admin_snapshot *s)
                                      .stale = true,
                                      .age_ns = 20500000000ull};
     s->own_parts.agent_malformed = 6;
+    s->tls.failures[TLS_FAIL_CERTIFICATE] = 4;
+    s->tls.certificate_count = 1;
+    s->tls.certificates[0] =
+        (struct admin_certificate){.name = "shop", .subject = "CN=x", .not_after_s = 2000000000};
     s->exchange.answers[2] = 7;
     s->exchange.times[0] = 3;
     s->exchange.times[ADMIN_TIMES - 1] = 2;
@@ -176,6 +180,8 @@ static void numbers_stand_under_their_names(void **state)
         "\"report\"} 20.5\n",
         "\nstead_server_load_ratio{server=\"web1\",service=\"we\\\"ird\\\\\",from=\"report\"} "
         "0.42\n",
+        "\nstead_tls_failures_total{reason=\"client-cert\"} 4\n",
+        "\nstead_tls_certificate_not_after_seconds{name=\"shop\"} 2000000000\n",
         "\nstead_agent_asked_total{result=\"malformed\"} 6\n",
         "\nstead_forward_answers_total{class=\"2xx\"} 7\n",
         "\nstead_forward_request_seconds_bucket{le=\"0.0005\"} 3\n",
@@ -218,6 +224,10 @@ static void the_status_says_who_and_how(void **state)
     assert_true(json_real_value(json_object_get(j, "uptime_seconds")) == 61.5);
     json_t *sessions = json_object_get(j, "sessions");
     assert_int_equal(json_integer_value(json_object_get(sessions, "owned")), 17);
+    json_t *tls = json_object_get(j, "tls");
+    assert_int_equal(json_integer_value(json_object_get(tls, "failed")), 4);
+    json_t *shown = json_array_get(json_object_get(tls, "certificates"), 0);
+    assert_string_equal(json_string_value(json_object_get(shown, "subject")), "CN=x");
     json_t *kind = json_array_get(json_object_get(j, "kinds"), 1);
     assert_int_equal(json_integer_value(json_object_get(kind, "records")), 12);
     json_t *server = json_array_get(json_object_get(j, "servers"), 0);
