@@ -54,13 +54,21 @@ static void pump_fail(struct http2_pump *p)
     http2_reset(p->stream, NGHTTP2_INTERNAL_ERROR);
 }
 
+static void pump_watch_for(struct http2_pump *p, uint32_t events)
+{
+    if (!poller_watch(server_of(p)->poller, &p->item, events) && p->phase != PUMP_DONE)
+        pump_fail(p);
+}
+
+/* To watch for what is not wanted costs nothing until it comes: mostly the pair is closed before.
+ */
 static void pump_watch(struct http2_pump *p)
 {
     const struct http2_stream *t = p->stream;
     uint32_t events =
         (p->want_in ? (uint32_t)EPOLLIN : 0) | (t->up.len > t->up_at ? (uint32_t)EPOLLOUT : 0);
-    if (!poller_watch(server_of(p)->poller, &p->item, events) && p->phase != PUMP_DONE)
-        pump_fail(p);
+    if ((p->item.events | EPOLLIN) != (events | EPOLLIN) || (events & ~p->item.events))
+        pump_watch_for(p, events);
 }
 
 /* -- up: the request's body -- */
@@ -347,6 +355,7 @@ static void pump_event(struct poller_item *item, uint32_t events)
         (void)nghttp2_session_resume_data(h->session, t->id);
     } else if (!p->deferred) {
         p->want_in = p->phase == PUMP_HEAD; /* else it is read when the client has window */
+        pump_watch_for(p, p->want_in ? EPOLLIN : 0);
     }
     pump_watch(p);
     http2_flush(h);
