@@ -16,6 +16,7 @@
 
 #define ANSWER_MAX (32u << 20)
 #define PATIENCE_MS 5000
+#define REQUEST_MAX 8192
 
 static int connect_unix(const char *path, int *fd)
 {
@@ -76,7 +77,7 @@ static int read_answer(int fd, uint64_t deadline_ms, char **out, size_t *out_len
 
 static int ask(const char *where, const char *method, const char *path, int *status, char **body)
 {
-    char request[512], *answer;
+    char request[REQUEST_MAX], *answer;
     size_t len;
     int fd;
     struct http_response_head head;

@@ -10,7 +10,7 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
-#define CLI_ARGUMENTS_MAX 16 /* beside options */
+#define CLI_ARGUMENTS_MAX 32 /* beside options */
 #define CONFIG_DEFAULT "/etc/stead/stead.conf"
 
 struct verb {
@@ -34,6 +34,10 @@ int verb_drain(int argc, char **argv);
 int verb_undrain(int argc, char **argv);
 int verb_maint(int argc, char **argv);
 int verb_inline(int argc, char **argv);
+int verb_server(int argc, char **argv);
+int verb_service(int argc, char **argv);
+int verb_config(int argc, char **argv);
+int verb_reload(int argc, char **argv);
 
 /* Options of the verbs that talk to a node, taken out of argv by cli_options. */
 struct cli_options {

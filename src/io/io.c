@@ -202,6 +202,11 @@ static int sync_parent(const char *path)
     return err;
 }
 
+int io_remove_file(const char *path)
+{
+    return unlink(path) == 0 || errno == ENOENT ? STEAD_OK : io_error(errno);
+}
+
 int io_write_file(const char *path, const void *bytes, size_t len, unsigned mode)
 {
     char temporary[PATH_BYTES_MAX];

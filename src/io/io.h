@@ -28,6 +28,8 @@ bool io_from_sockaddr(const struct sockaddr *sa, struct addr *out);
 /* A file's content with a NUL after it, at most max bytes; *out is freed with mem_free. */
 int io_read_file(const char *path, size_t max, char **out, size_t *len);
 /* Writes atomically: a new file, fsync, rename. */
+/* No error when there is none. */
+int io_remove_file(const char *path);
 int io_write_file(const char *path, const void *bytes, size_t len, unsigned mode);
 /* Makes a directory and its parents, mode 0700 for new ones. */
 int io_make_dirs(const char *path);

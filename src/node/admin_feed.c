@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "io/io.h"
+#include "node/config_diff.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -269,6 +270,9 @@ static void tell_servers(const struct admin_feed *f, struct admin_snapshot *out)
 {
     struct entry e = *f->entry;
     struct own_entry o = {0};
+    struct live *l = live_now(&f->shared->now);
+    live_entry(&l->config, &e, &o);
+    live_unref(l);
     own_entry_fill(&o, f->store, io_now_ns(), &e);
     out->server_count = e.server_count;
     memcpy(out->servers, e.servers, sizeof(out->servers));
@@ -314,10 +318,11 @@ static struct roster *roster(void *context)
     return store_roster(f->store);
 }
 
-static uint64_t order(void *context, const char *server, enum order_verb verb, bool force)
+static uint64_t order(void *context, const char *server, enum order_verb verb, bool force,
+                      const char *text)
 {
     struct admin_feed *f = context;
-    uint64_t id = commands_ask(&f->mesh->commands, server, verb, force);
+    uint64_t id = commands_ask(&f->mesh->commands, server, verb, force, text);
     mesh_loop_wake(f->mesh);
     return id;
 }
@@ -338,6 +343,17 @@ static char *decision(void *context, const char *id)
     return NULL;
 }
 
+static char *config_text(void *context)
+{
+    struct admin_feed *f = context;
+    struct live *l = live_now(&f->shared->now);
+    json_t *j = config_json(&l->file, &l->config);
+    live_unref(l);
+    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    json_decref(j);
+    return text;
+}
+
 struct admin_source admin_feed_source(struct admin_feed *f)
 {
     return (struct admin_source){.context = f,
@@ -345,6 +361,7 @@ struct admin_source admin_feed_source(struct admin_feed *f)
                                  .roster = roster,
                                  .order = order,
                                  .ordered = ordered,
+                                 .config = config_text,
                                  .decision = decision,
                                  .node = f->config->node.name};
 }

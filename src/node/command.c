@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "io/io.h"
+#include "node/changes.h"
 #include "stead/error.h"
 
 #include <assert.h>
@@ -11,11 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const verb_names[] = {[ORDER_TELL] = "tell",
-                                         [ORDER_DRAIN] = "drain",
-                                         [ORDER_UNDRAIN] = "undrain",
-                                         [ORDER_MAINT] = "maint",
-                                         [ORDER_UNMAINT] = "unmaint"};
+static const char *const verb_names[] = {
+    [ORDER_TELL] = "tell",    [ORDER_DRAIN] = "drain",     [ORDER_UNDRAIN] = "undrain",
+    [ORDER_MAINT] = "maint",  [ORDER_UNMAINT] = "unmaint", [ORDER_CHANGE] = "change",
+    [ORDER_RELOAD] = "reload"};
 
 void commands_init(struct commands *c, uv_loop_t *loop, struct farm *farm, struct store *store,
                    const struct state *state)
@@ -39,7 +39,8 @@ void commands_deinit(struct commands *c)
 
 /* -- the thread that asks -- */
 
-uint64_t commands_ask(struct commands *c, const char *server, enum order_verb verb, bool force)
+uint64_t commands_ask(struct commands *c, const char *server, enum order_verb verb, bool force,
+                      const char *text)
 {
     uint64_t id = 0;
     pthread_mutex_lock(&c->lock);
@@ -49,6 +50,7 @@ uint64_t commands_ask(struct commands *c, const char *server, enum order_verb ve
             continue;
         *k = (struct command){.id = ++c->serial, .order = {.verb = verb, .force = force}};
         snprintf(k->server, sizeof k->server, "%s", server);
+        snprintf(k->order.text, sizeof k->order.text, "%s", text);
         id = k->id;
     }
     pthread_mutex_unlock(&c->lock);
@@ -107,15 +109,23 @@ static void stand(const struct commands *c, struct ordered *out)
     out->maint = store_maint(c->store);
     out->drained = c->drained && out->draining;
     out->records = stats.sessions.handover_left;
-    const struct entry *self = farm_self(c->farm);
-    for (unsigned i = 0; i < self->server_count; i++)
+    for (unsigned i = 0; i < ENTRY_SERVERS_MAX; i++)
         out->users += store_users(c->store, i);
 }
 
-static bool answer(struct commands *c, uint64_t inc, const struct order *o, int error,
-                   uint64_t now_ns)
+static void copy_printable(char out[ORDER_TEXT_MAX + 1], const char *text)
+{
+    size_t i = 0;
+    for (; text[i] && i < ORDER_TEXT_MAX; i++)
+        out[i] = text[i] >= ' ' && text[i] < 127 ? text[i] : '?';
+    out[i] = '\0';
+}
+
+static bool answer_with(struct commands *c, uint64_t inc, const struct order *o, int error,
+                        const char *text, uint64_t now_ns)
 {
     struct ordered a = {.token = o->token, .error = error};
+    copy_printable(a.text, text);
     stand(c, &a);
     if (error)
         c->refused++;
@@ -137,6 +147,12 @@ static bool answer(struct commands *c, uint64_t inc, const struct order *o, int 
     bool sent = farm_send_order(c->farm, m, now_ns) == STEAD_OK;
     msg_free(m);
     return sent;
+}
+
+static bool answer(struct commands *c, uint64_t inc, const struct order *o, int error,
+                   uint64_t now_ns)
+{
+    return answer_with(c, inc, o, error, "", now_ns);
 }
 
 /* Would it leave a service without a server? What is out already may be told again. */
@@ -202,6 +218,65 @@ static bool set_maint(struct commands *c, uint64_t inc, const struct order *o, b
     return true;
 }
 
+/* -- orders that change the configuration -- */
+
+/* NULL: too many wait. */
+static struct command_reply *wait_for(struct commands *c, uint64_t inc, const struct order *o)
+{
+    for (size_t i = 0; i < ORDERS_MAX; i++) {
+        struct command_reply *w = &c->waiting[i];
+        if (w->inc != 0)
+            continue;
+        *w = (struct command_reply){.inc = inc, .order = *o};
+        return w;
+    }
+    return NULL;
+}
+
+void commands_changed(struct commands *c, uint64_t serial, int error)
+{
+    for (size_t i = 0; i < ORDERS_MAX; i++) {
+        struct command_reply *w = &c->waiting[i];
+        if (w->inc == 0 || w->order.verb != ORDER_CHANGE || w->serial > serial)
+            continue;
+        answer_with(c, w->inc, &w->order, error ? STEAD_E_IO : STEAD_OK, "", io_now_ns());
+        w->inc = 0;
+    }
+}
+
+void commands_reloaded(struct commands *c, int error, const char *text)
+{
+    for (size_t i = 0; i < ORDERS_MAX; i++) {
+        struct command_reply *w = &c->waiting[i];
+        if (w->inc == 0 || w->order.verb != ORDER_RELOAD)
+            continue;
+        answer_with(c, w->inc, &w->order, error, text, io_now_ns());
+        w->inc = 0;
+    }
+}
+
+static bool change(struct commands *c, uint64_t inc, const struct order *o, uint64_t now_ns)
+{
+    char text[CHANGE_WHY_MAX] = "";
+    struct command_reply *w = c->changes ? wait_for(c, inc, o) : NULL;
+    if (!w)
+        return answer(c, inc, o, c->changes ? STEAD_E_BUSY : STEAD_E_UNSUPPORTED, now_ns);
+    w->serial = UINT64_MAX; /* not yet made */
+    int error = changes_apply(c->changes, o->text, o->force, text, sizeof text, &w->serial);
+    if (error == STEAD_PENDING)
+        return false;
+    w->inc = 0;
+    return answer_with(c, inc, o, error, text, now_ns);
+}
+
+static bool reload(struct commands *c, uint64_t inc, const struct order *o, uint64_t now_ns)
+{
+    if (!c->changes || !wait_for(c, inc, o))
+        return answer(c, inc, o, c->changes ? STEAD_E_BUSY : STEAD_E_UNSUPPORTED, now_ns);
+    changes_reload(c->changes);
+    return false;
+}
+
 static bool carry_out(struct commands *c, uint64_t inc, const struct order *o, uint64_t now_ns)
 {
     int error = STEAD_OK;
@@ -229,11 +304,30 @@ static bool carry_out(struct commands *c, uint64_t inc, const struct order *o, u
         if (set_maint(c, inc, o, false))
             return false;
         break;
+    case ORDER_CHANGE:
+        return change(c, inc, o, now_ns);
+    case ORDER_RELOAD:
+        return reload(c, inc, o, now_ns);
     }
     return answer(c, inc, o, error, now_ns);
 }
 
 /* -- sending -- */
+
+/* By its name, or by a URL of one of its servers. */
+static const struct roster_node *node_named(const struct roster *r, const char *server)
+{
+    const struct roster_node *n = NULL;
+    const struct server *s;
+    const char *host;
+    size_t len;
+    uint16_t port;
+    if (!strstr(server, "://"))
+        return roster_find(r, server);
+    if (!entry_url_host(server, &host, &len, &port) || !roster_by_host(r, host, len, port, &n, &s))
+        return NULL;
+    return n;
+}
 
 /* The incarnation of the node that is meant, 0 with *error set when there is none to ask. */
 static uint64_t find_node(const struct commands *c, const char *server, int *error)
@@ -242,7 +336,7 @@ static uint64_t find_node(const struct commands *c, const char *server, int *err
     if (!*server || strcmp(server, self->name) == 0)
         return self->inc;
     struct roster *r = store_roster(c->store);
-    const struct roster_node *n = r ? roster_find(r, server) : NULL;
+    const struct roster_node *n = r ? node_named(r, server) : NULL;
     bool gone = n && (n->status == STATUS_DOWN || n->status == STATUS_LEFT);
     uint64_t inc = n && !gone ? n->entry->inc : 0;
     *error = gone ? STEAD_E_UNREACHABLE : STEAD_E_NOT_FOUND;

@@ -17,18 +17,21 @@
 #define COMMANDS_MAX 16 /* that were asked and not fetched yet */
 
 struct command {
-    uint64_t id; /* 0: free */
-    char server[NAME_MAX_BYTES + 1];
+    uint64_t id;                    /* 0: free */
+    char server[URL_MAX_BYTES + 1]; /* a node's name, or a URL of one of its servers */
     struct order order;
     bool sent, answered;
     struct ordered answer;
 };
 
-/* A change of maintenance that is answered once it is on disk. */
+/* An order that is answered once what it changed is on disk, or the file is read. */
 struct command_reply {
-    uint64_t inc;
+    uint64_t inc; /* 0: free */
     struct order order;
+    uint64_t serial; /* of the configuration that it made */
 };
+
+struct changes;
 
 struct commands {
     uv_loop_t *loop;
@@ -44,7 +47,9 @@ struct commands {
     bool drained;
     struct command_reply replies[ORDERS_MAX];
     size_t reply_count;
-    bool saving, saving_as, saved; /* saved: what the folder says */
+    struct command_reply waiting[ORDERS_MAX]; /* CHANGE and RELOAD */
+    struct changes *changes;                  /* NULL: the configuration does not change */
+    bool saving, saving_as, saved;            /* saved: what the folder says */
     int save_error;
     uv_work_t save;
     atomic_uint_fast64_t carried_out, refused, malformed; /* read by any thread */
@@ -57,14 +62,20 @@ void commands_deinit(struct commands *c);
 
 /* -- the thread that asks; the mesh thread must be woken after it -- */
 
-/* server: a node's name, "" = this one. An id, or 0: too many wait. Within ORDER_PATIENCE_MS there
- * is an answer. */
-uint64_t commands_ask(struct commands *c, const char *server, enum order_verb verb, bool force);
+/* server: a node's name, a URL of one of its servers, "" = this one. text: of ORDER_CHANGE. An id,
+ * or 0: too many wait. Within ORDER_PATIENCE_MS there is an answer. */
+uint64_t commands_ask(struct commands *c, const char *server, enum order_verb verb, bool force,
+                      const char *text);
 /* True when the answer has come, and then once. Its error: NOT_FOUND no such node, UNREACHABLE it
  * is down, DEADLINE no answer came, NO_SERVER it is the last one that is up, BUSY, IO. */
 bool commands_fetch(struct commands *c, uint64_t id, struct ordered *out);
 
 /* -- the mesh thread -- */
+
+/* Changes up to that serial are on disk, or cannot be written. */
+void commands_changed(struct commands *c, uint64_t serial, int error);
+/* The file was read again: what became of it. */
+void commands_reloaded(struct commands *c, int error, const char *text);
 
 /* Sends what was asked, and gives up what has waited too long. status, drained: of this node. True
  * when something was sent. */

@@ -1,13 +1,12 @@
 /* Reads a configuration file: libConfuse for its form, the table of settings for what may be in it.
  * Every mistake is said with file and line; nothing is opened or bound here. */
 #include "node/config.h"
+#include "node/config_place.h"
 
 #include "base/mem.h"
 #include "core/http/http.h"
-#include "core/roster/tally.h"
 #include "io/io.h"
 #include "io/multicast.h"
-#include "node/decide_setup.h"
 #include "node/settings.h"
 #include "node/tcp_setup.h"
 #include "role/director/cors.h"
@@ -494,10 +493,9 @@ static void extract_all(cfg_t *cfg, struct config *c)
         struct service_section *s = &c->services[c->service_count++];
         set_title(sec, "service", s->id, sizeof(s->id));
         extract(sec, "service", s);
-        const char *wrong = entry_url_is_tcp(s->url) ? tcp_setup_service_mistake(s)
-                                                     : decide_setup_mistake(s, &c->sessions.kinds);
-        if (wrong)
-            mistake(sec, "service \"%s\": %s", s->id, wrong);
+        char why[2 * CONFIG_TEXT_MAX];
+        if (config_service_mistake(c, s, why, sizeof(why)))
+            mistake(sec, "%s", why);
     }
     for (unsigned i = 0; i < cfg_size(cfg, "agent"); i++) {
         sec = cfg_getnsec(cfg, "agent", i);
@@ -520,22 +518,6 @@ static void extract_all(cfg_t *cfg, struct config *c)
     if (!*c->admin.socket)
         snprintf(c->admin.socket, sizeof(c->admin.socket), "%.*s/admin.sock",
                  (int)sizeof(c->admin.socket) - 16, c->top.state);
-}
-
-static void check_users(cfg_t *sec, const struct config *c, const struct server_section *s)
-{
-    bool kernel = s->users_from == USERS_KERNEL;
-    if (kernel && s->users_port == 0)
-        mistake(sec, "users-from = \"kernel\": it needs users-port");
-    if (!kernel && (s->users_port || s->users_address.family))
-        mistake(sec, "users-port and users-address are for users-from = \"kernel\" only");
-    if (s->users_address.family && s->users_address.port != 1)
-        mistake(sec, "users-address: the port is set by users-port");
-    if (s->users_from == USERS_AGENT && s->agent_check.address.family == 0)
-        mistake(sec, "users-from = \"agent\": it needs agent-check { address = ... }");
-    if (s->users_from == USERS_REPORT && !c->sessions.present)
-        mistake(sec, "users-from = \"report\": reports come by the session API: it needs sessions "
-                     "{ }");
 }
 
 static void check_agents(cfg_t *cfg, const struct config *c)
@@ -565,17 +547,9 @@ static void check_whole(cfg_t *cfg, struct config *c)
 {
     for (size_t i = 0; i < c->server_count; i++) {
         cfg_t *sec = cfg_getnsec(cfg, "server", (unsigned)i);
-        bool known = false;
-        for (size_t j = 0; j < c->service_count; j++)
-            known |= strcmp(c->services[j].id, c->servers[i].service) == 0;
-        if (!known)
-            mistake(sec, "server \"%s\": there is no service of that name", c->servers[i].service);
-        check_users(sec, c, &c->servers[i]);
-        const char *path = c->servers[i].check.path;
-        if (*path != '/' || strpbrk(path, " \t\r\n"))
-            mistake(sec, "check: path = \"%s\": it must begin with '/' and have no spaces", path);
-        if (strcmp(c->servers[i].backup, c->node.name) == 0)
-            mistake(sec, "backup = \"%s\": a server is no backup of its own", c->servers[i].backup);
+        char why[2 * CONFIG_TEXT_MAX];
+        if (config_server_mistake(c, &c->servers[i], why, sizeof(why)))
+            mistake(sec, "%s", why);
     }
     const char *section;
     size_t index;
@@ -619,6 +593,8 @@ int config_load(const char *path, struct config *out, FILE *errors)
         snprintf(l->base, sizeof(l->base), ".");
     loading = l;
     *out = (struct config){0};
+    if (!realpath(path, out->path))
+        snprintf(out->path, sizeof(out->path), "%s", path);
     cfg_opt_t *opts = make_options("");
     cfg_t *cfg = cfg_init(opts, CFGF_NONE);
     cfg_set_error_function(cfg, complain);

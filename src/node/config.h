@@ -59,6 +59,7 @@ struct server_section {
     uint32_t connect_ms, answer_ms, stream_ms, keep_connections, keep_ms;
     uint32_t client_headers; /* enum client_headers */
     uint32_t traceparent;    /* 1: make */
+    bool gone; /* it was removed while the node runs: its place is kept for who is still there */
 };
 
 /* Only what the file sets overrules the kind's default (core/session/kind.h). */
@@ -167,6 +168,7 @@ struct top_section {
 };
 
 struct config {
+    char path[CONFIG_PATH_MAX]; /* of the file */
     struct top_section top;
     struct node_section node;
     size_t server_count;

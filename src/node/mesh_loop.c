@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/io.h"
+#include "node/live.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -120,11 +121,29 @@ static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
     farm_actions_clear(a);
 }
 
+/* What is counted is filled in by own_entry_fill(). */
+static void take_shape(const struct mesh_loop *m, struct entry *e)
+{
+    memcpy(e->zone, m->shape.zone, sizeof(e->zone));
+    memcpy(e->groups, m->shape.groups, sizeof(e->groups));
+    memcpy(e->servers, m->shape.servers, sizeof(e->servers));
+    e->group_count = m->shape.group_count;
+    e->server_count = m->shape.server_count;
+}
+
+void mesh_loop_renew(struct mesh_loop *m, const struct config *c)
+{
+    live_entry(c, &m->shape, &m->own);
+    m->own.begun = false; /* other servers may stand in their places: nothing to compare with */
+    mesh_loop_wake(m);
+}
+
 /* Carries own servers' state and this node's phase into its entry; tells the farm when something
  * changed. */
 static void update_self(struct mesh_loop *m, uint64_t now)
 {
     struct entry e = m->self;
+    take_shape(m, &e);
     bool draining = m->phase >= MESH_DRAINING;
     bool maint = store_maint(m->store);
     e.status = m->phase == MESH_JOINING ? STATUS_JOINING
@@ -373,6 +392,9 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
     m->state = state;
     m->leave_wait_ms = leave_wait_ms;
     m->self = *farm_self(farm);
+    m->shape = m->self;
+    for (uint8_t i = 0; i < ENTRY_SERVERS_MAX; i++)
+        m->own.place[i] = i;
     commands_init(&m->commands, loop, farm, store, state);
     pthread_mutex_init(&m->stats_lock, NULL);
     m->socket.data = m->wake.data = m->timer.data = m;

@@ -5,6 +5,7 @@
 
 #include "core/farm/farm.h"
 #include "node/command.h"
+#include "node/config.h"
 #include "node/own_entry.h"
 #include "node/state.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ struct mesh_loop {
     const struct state *state;
     struct commands commands;
     struct entry self;
+    struct entry shape; /* servers, groups and zone as the configuration has them */
     struct own_entry own;
     enum mesh_phase phase;
     bool stop_asked, refused;
@@ -63,6 +65,8 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
                    struct store *store, const struct state *state, uint64_t leave_wait_ms);
 /* After it: reads fd too, by which what is said to the multicast group comes in. */
 int mesh_loop_open_group(struct mesh_loop *m, int fd);
+/* The configuration has changed: the node says so of itself. On the loop's thread. */
+void mesh_loop_renew(struct mesh_loop *m, const struct config *c);
 void mesh_loop_close(struct mesh_loop *m); /* closes its handles; run the loop once more */
 /* Leave the farm: hand over, say so, then `gone`. Asked a second time, it no longer waits for the
  * handover. On the loop's thread. */

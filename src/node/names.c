@@ -64,10 +64,9 @@ static void init_services(struct name_config *n, const struct config *c)
     }
 }
 
-void names_init(struct shared *s, const struct config *c, size_t workers,
+void names_init(struct name_config *n, const struct config *c, size_t workers,
                 const uint8_t cookie_key[DNS_COOKIE_KEY_BYTES])
 {
-    struct name_config *n = &s->names;
     const struct dns_section *d = &c->dns;
     n->zone_count = names_zones(c, n->zones);
     n->server_count = d->servers.count;

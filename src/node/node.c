@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/io.h"
 #include "node/admin_feed.h"
+#include "node/changes.h"
 #include "node/mesh_loop.h"
 #include "node/setup.h"
 #include "node/worker.h"
@@ -23,7 +24,10 @@
 #define SHARD_BYTES (8u << 20)
 
 struct node {
-    const struct config *config;
+    struct config file;          /* as it was read */
+    struct config config_now;    /* with what the state folder remembers of operators' changes */
+    const struct config *config; /* the latter: as at the start */
+    struct changes changes;
     struct setup setup;
     uv_loop_t loop;
     uv_signal_t term, interrupt, hangup;
@@ -37,9 +41,6 @@ struct node {
     struct admin *admin;
     uint64_t started_ns;
     bool refused, started, said_ready;
-    uv_work_t reload; /* of the name server's records */
-    bool reloading;
-    char reload_error[CONFIG_TEXT_MAX + 128];
 };
 
 static void on_gone(void *context)
@@ -74,46 +75,14 @@ static void on_signal(uv_signal_t *signal, int number)
     mesh_loop_stop(&n->mesh);
 }
 
-static bool has_records(const struct node *n)
-{
-    return n->shared.book && *n->config->dns.records;
-}
-
-/* On a thread of libuv's pool: the file may be long, and this thread's leases may not wait. */
-static void reload(uv_work_t *work)
-{
-    struct node *n = work->data;
-    n->reload_error[0] = '\0';
-    tls_setup_reload(&n->setup.tls, n->config, false);
-    if (!has_records(n))
-        return;
-    name_book_load(n->shared.book, n->config->dns.records, n->reload_error,
-                   sizeof(n->reload_error));
-}
-
-static void on_reloaded(uv_work_t *work, int status)
-{
-    struct node *n = work->data;
-    n->reloading = false;
-    if (status == 0 && *n->reload_error)
-        log_error("dns-records", "kept=old why=\"%s\"", n->reload_error);
-    else if (status == 0 && has_records(n))
-        log_info("dns-records", "file=%s", n->config->dns.records);
-}
-
 /* Neither a closed terminal nor the habit of reloading by it may kill a node that holds sessions.
  */
 static void on_hangup(uv_signal_t *signal, int number)
 {
     struct node *n = signal->data;
     (void)number;
-    if (!has_records(n) && !n->setup.tls.door) {
-        log_warn("hangup", "why=\"the configuration is read at the start only\"");
-        return;
-    }
-    n->reload.data = n;
-    if (!n->reloading)
-        n->reloading = uv_queue_work(&n->loop, &n->reload, reload, on_reloaded) == 0;
+    log_info("hangup", "file=%s", n->config->path);
+    changes_reload(&n->changes);
 }
 
 /* The shards divide the limits among them, and a record must fit into one. */
@@ -205,10 +174,19 @@ static int start_threads(struct node *n)
     farm_derive(n->farm, "token", keys.token);
     farm_derive(n->farm, "visit", keys.visit);
     farm_derive(n->farm, "private", keys.private);
-    shared_init(&n->shared, &n->setup, n->store, &keys);
-    int err = shared_open(&n->shared);
+    int err = shared_init(&n->shared, &n->setup, n->store, &keys, &n->file);
+    explicit_bzero(&keys, sizeof(keys));
+    if (!err)
+        err = shared_open(&n->shared);
     if (err)
         return err;
+    changes_init(&n->changes, (struct changes){.loop = &n->loop,
+                                               .shared = &n->shared,
+                                               .workers = n->workers,
+                                               .workers_running = &n->workers_running,
+                                               .mesh = &n->mesh,
+                                               .state = &n->setup.state});
+    n->mesh.commands.changes = &n->changes;
     for (unsigned i = 0; i < n->setup.worker_count; i++) {
         err =
             worker_start(&n->workers[i], i, &n->shared, &n->setup.workers[i], &n->setup.caches[i]);
@@ -243,6 +221,7 @@ static void stop(struct node *n)
     uv_close((uv_handle_t *)&n->hangup, NULL);
     uv_run(&n->loop, UV_RUN_DEFAULT);
     shared_close(&n->shared); /* a reload under way has ended with the loop */
+    changes_deinit(&n->changes);
     commands_deinit(&n->mesh.commands);
 }
 
@@ -281,7 +260,9 @@ int node_run(const struct config *c)
     struct node *n = mem_alloc(sizeof(*n));
     if (!n)
         return exit_status;
-    n->config = c;
+    n->file = *c;
+    changes_restore(&n->file, &n->config_now);
+    c = n->config = &n->config_now;
     n->started_ns = io_now_ns();
     if (setup_open(c, &n->setup))
         goto allocated;

@@ -57,11 +57,11 @@ void own_entry_fill(struct own_entry *o, struct store *s, uint64_t now_ns, struc
     memset(e->group_users, 0, sizeof e->group_users);
     for (unsigned i = 0; i < e->server_count; i++) {
         struct tally_state now;
-        store_own_state(s, i, now_ns, &now);
-        fill_server(&e->servers[i], &now, store_own_checked(s, i), maint);
+        store_own_state(s, o->place[i], now_ns, &now);
+        fill_server(&e->servers[i], &now, store_own_checked(s, o->place[i]), maint);
         for (size_t g = 0; g < e->group_count; g++)
             e->group_users[g] += users_of(&now, e->groups[g]);
-        if (o->begun)
+        if (o->begun && now.from == o->last[i].from)
             log_change(&o->last[i], &now, &e->servers[i]);
         o->last[i] = now;
     }

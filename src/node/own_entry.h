@@ -7,7 +7,8 @@
 
 struct own_entry {
     bool begun;
-    struct tally_state last[ENTRY_SERVERS_MAX]; /* as last logged */
+    uint8_t place[ENTRY_SERVERS_MAX];           /* the store's number of each server of the entry */
+    struct tally_state last[ENTRY_SERVERS_MAX]; /* as last logged; of the entry's servers */
 };
 
 /* Fills in the servers' counts and states and the groups' users; what else is in e stays. Logs each

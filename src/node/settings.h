@@ -59,6 +59,11 @@ const char *setting_nearest(const char *section, const char *name);
  * the folder that relative paths are under. Lists are parsed element by element (index). */
 bool setting_parse(const struct setting *s, const char *text, size_t index, const char *base,
                    void *out, const char **why);
+/* The reverse: how many values there are (0: none, as empty text or no address; 1 unless it is a
+ * list), and value `index` as it would be written, in the largest unit that divides it. */
+size_t setting_values(const struct setting *s, const void *value);
+void setting_format(const struct setting *s, const void *value, size_t index, char *out,
+                    size_t cap);
 /* "duration", "size", ... for people. */
 const char *setting_type_name(enum setting_type t);
 

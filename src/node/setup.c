@@ -30,7 +30,7 @@ static void copy_text(char *to, size_t cap, const char *from)
     snprintf(to, cap, "%s", from);
 }
 
-static void make_server(const struct server_section *from, struct server *to)
+void setup_server(const struct server_section *from, struct server *to)
 {
     copy_text(to->service, sizeof(to->service), from->service);
     copy_text(to->backup, sizeof(to->backup), from->backup);
@@ -64,7 +64,7 @@ static void make_entry(const struct config *c, const struct state *st, struct en
         e->addresses[e->address_count++] =
             (struct entry_address){c->public.outside.addr[i], NETWORK_OUTSIDE};
     for (size_t i = 0; i < c->server_count; i++)
-        make_server(&c->servers[i], &e->servers[i]);
+        setup_server(&c->servers[i], &e->servers[i]);
 }
 
 /* The settings are checked one by one when they are read; this is what other nodes will ask of the

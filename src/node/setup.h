@@ -47,6 +47,8 @@ struct setup {
 /* Reads state and key, binds every address. Says on standard error what failed and what to do; then
  * nothing is left open. STEAD_E_IN_USE, IO, DENIED, ... */
 int setup_open(const struct config *c, struct setup *out);
+/* A server as the node's entry has it. */
+void setup_server(const struct server_section *from, struct server *to);
 void setup_close(struct setup *s); /* what was not taken over (set to -1) */
 
 #endif

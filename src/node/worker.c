@@ -27,36 +27,6 @@ static void init_rosters(struct shared *s, const struct setup *setup)
         s->rosters.inside[i] = p->inside.network[i];
 }
 
-static void init_rebalances(struct shared *s, const struct config *c)
-{
-    for (size_t i = 0; i < c->service_count; i++)
-        s->rebalances[i] = (struct rebalancer_service){
-            .name = c->services[i].id,
-            .on = c->services[i].rebalance,
-            .rules = {.threshold_percent = c->services[i].rebalance_threshold,
-                      .pace_per_s = REBALANCE_PACE_PER_S}};
-}
-
-/* A check asks as a client of the server's first URL does, so that virtual hosts answer. */
-static void init_checks(struct shared *s, const struct config *c)
-{
-    for (size_t i = 0; i < c->server_count; i++) {
-        const struct server_section *from = &c->servers[i];
-        const char *host = from->urls.count ? strstr(from->urls.text[0], "://") : NULL;
-        host = host ? host + 3 : "localhost";
-        snprintf(s->check_hosts[i], CONFIG_TEXT_MAX, "%.*s", (int)strcspn(host, "/"), host);
-        s->checks[i] = (struct health_check){.type = (enum check_type)from->check.type,
-                                             .to = from->forward,
-                                             .service = from->service,
-                                             .path = from->check.path,
-                                             .host = s->check_hosts[i],
-                                             .interval_ms = from->check.interval_ms,
-                                             .timeout_ms = from->check.timeout_ms,
-                                             .rise = from->check.rise,
-                                             .fall = from->check.fall};
-    }
-}
-
 _Static_assert(PRIVATE_NAMES_MAX == CONFIG_STRINGS_MAX, "every name has its place");
 
 static void init_private(struct shared *s, const struct config *c,
@@ -73,8 +43,8 @@ static void init_private(struct shared *s, const struct config *c,
     }
 }
 
-void shared_init(struct shared *s, struct setup *setup, struct store *store,
-                 const struct shared_keys *keys)
+int shared_init(struct shared *s, struct setup *setup, struct store *store,
+                const struct shared_keys *keys, const struct config *file)
 {
     const struct config *c = setup->config;
     s->config = c;
@@ -85,14 +55,16 @@ void shared_init(struct shared *s, struct setup *setup, struct store *store,
     s->descriptors = setup->descriptors;
     s->tls = &setup->tls;
     s->tcp = &setup->tcp;
-    names_init(s, c, setup->worker_count, keys->dns_cookie);
-    decide_setup(&s->decide, c, keys->token, keys->visit);
-    forward_setup(s->servers, c);
+    s->keys = *keys;
+    s->worker_count = setup->worker_count;
     init_private(s, c, keys->private);
     init_rosters(s, setup);
-    init_rebalances(s, c);
-    init_checks(s, c);
-    own_init(&s->own, c, store);
+    own_init(&s->own, store);
+    s->first = live_new(c, file, 1, keys, setup->worker_count);
+    if (!s->first)
+        return STEAD_E_NOMEM;
+    live_now_init(&s->now, live_ref(s->first));
+    return STEAD_OK;
 }
 
 int shared_open(struct shared *s)
@@ -101,16 +73,15 @@ int shared_open(struct shared *s)
     s->rosters.feed = watch_feed_new();
     if (s->tcp->count && !(s->tcp_stick = tcp_stick_new()))
         return STEAD_E_NOMEM;
-    if (decide_setup_hands_over(s->config))
-        s->handoffs = handoff_once_new();
-    if (!s->rosters.feed || (decide_setup_hands_over(s->config) && !s->handoffs))
+    s->handoffs = handoff_once_new();
+    if (!s->rosters.feed || !s->handoffs)
         return STEAD_E_NOMEM;
     for (unsigned i = 0; s->config->public.listen.family && i < s->config->top.workers; i++)
         if (!(s->journals[i] = journal_new()))
             return STEAD_E_NOMEM;
     if (s->config->dns.listen.count == 0)
         return STEAD_OK;
-    s->book = name_book_new(&s->names, s->store);
+    s->book = name_book_new(&s->first->names, s->store);
     if (!s->book)
         return STEAD_E_NOMEM;
     if (*s->config->dns.records &&
@@ -135,6 +106,10 @@ void shared_close(struct shared *s)
     }
     s->book = NULL;
     s->rosters.feed = NULL;
+    if (s->first)
+        live_now_deinit(&s->now);
+    live_unref(s->first);
+    s->first = NULL;
 }
 
 static void part_closed(void *context)
@@ -167,6 +142,32 @@ static void on_stop(uv_async_t *stop)
     if (w->own)
         own_close(w->own, part_closed, w);
     uv_close((uv_handle_t *)stop, NULL);
+    uv_close((uv_handle_t *)&w->renew, NULL);
+}
+
+/* Between two events of this loop, so no request is under way. */
+static void on_renew(uv_async_t *renew)
+{
+    struct worker *w = renew->data;
+    struct live *old = w->live, *l = live_now(&w->shared->now);
+    if (l == old || uv_is_closing((uv_handle_t *)&w->stop)) {
+        live_unref(l);
+        return;
+    }
+    w->live = l;
+    if (w->director)
+        director_set(w->director, &l->decide.config, l->servers);
+    if (w->secure)
+        director_set(w->secure, &l->decide.secure, l->servers);
+    if (w->rebalancer)
+        rebalancer_set(w->rebalancer, l->rebalances, l->config.service_count);
+    if (w->secure_rebalancer)
+        rebalancer_set(w->secure_rebalancer, l->rebalances, l->config.service_count);
+    if (w->health)
+        health_set(w->health, l->checks, l->config.server_count);
+    if (w->own)
+        own_set(w->own, l);
+    live_unref(old);
 }
 
 /* uv_run ends when the last handle is closed. */
@@ -193,9 +194,9 @@ static int open_director(struct worker *w, int *fd, bool tls, struct director **
                                 .tls = tls ? s->tls->door : NULL,
                                 .store = s->store,
                                 .self_name = config->node.name,
-                                .decide = tls ? &s->decide.secure : &s->decide.config,
+                                .decide = tls ? &w->live->decide.secure : &w->live->decide.config,
                                 .handoffs = s->handoffs,
-                                .servers = s->servers,
+                                .servers = w->live->servers,
                                 .journal = s->journals[w->index],
                                 .rosters = s->rosters,
                                 .proxy_count = s->config->public.proxies.count,
@@ -233,8 +234,8 @@ static int open_rebalancer(struct worker *w, struct director *d, unsigned place,
                                   .watch = director_watch(d),
                                   .self_name = s->config->node.name,
                                   .worker = place,
-                                  .services = s->rebalances,
-                                  .service_count = s->config->service_count,
+                                  .services = w->live->rebalances,
+                                  .service_count = w->live->config.service_count,
                                   .shared = &s->rebalance};
     int err = rebalancer_open(&c, out);
     w->open_parts += err == STEAD_OK;
@@ -323,7 +324,8 @@ static int open_name(struct worker *w, struct worker_sockets *sockets)
         udp[i] = take(&sockets->dns_udp[i]);
         tcp[i] = take(&sockets->dns_tcp[i]);
     }
-    int err = name_open(&w->loop, &s->names, s->book, udp, tcp, count, s->name[w->index], &w->name);
+    int err = name_open(&w->loop, &s->first->names, s->book, udp, tcp, count, s->name[w->index],
+                        &w->name);
     w->open_parts += err == STEAD_OK;
     return err;
 }
@@ -331,8 +333,10 @@ static int open_name(struct worker *w, struct worker_sockets *sockets)
 static int open_health(struct worker *w)
 {
     struct shared *s = w->shared;
-    struct health_config c = {
-        .loop = &w->loop, .store = s->store, .checks = s->checks, .count = s->config->server_count};
+    struct health_config c = {.loop = &w->loop,
+                              .store = s->store,
+                              .checks = w->live->checks,
+                              .count = w->live->config.server_count};
     if (w->index != 0)
         return STEAD_OK;
     int err = health_open(&c, &w->health);
@@ -344,7 +348,7 @@ static int open_own(struct worker *w)
 {
     if (w->index != 0)
         return STEAD_OK;
-    int err = own_open(&w->shared->own, &w->loop, w->health, w->shared->agent_fds);
+    int err = own_open(&w->shared->own, &w->loop, w->live, w->health, w->shared->agent_fds);
     w->own = err ? NULL : &w->shared->own;
     w->open_parts += err == STEAD_OK;
     return err;
@@ -357,9 +361,10 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
     w->shared = shared;
     if (uv_loop_init(&w->loop))
         return STEAD_E_IO;
-    w->stop.data = w;
-    if (uv_async_init(&w->loop, &w->stop, on_stop))
+    w->stop.data = w->renew.data = w;
+    if (uv_async_init(&w->loop, &w->stop, on_stop) || uv_async_init(&w->loop, &w->renew, on_renew))
         return STEAD_E_IO;
+    w->live = live_now(&shared->now);
     int err = open_public(w, sockets);
     if (!err)
         err = worker_tcp_open(w, sockets);
@@ -379,8 +384,15 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
         on_stop(&w->stop);
         uv_run(&w->loop, UV_RUN_DEFAULT);
         uv_loop_close(&w->loop);
+        live_unref(w->live);
+        w->live = NULL;
     }
     return err;
+}
+
+void worker_renew(struct worker *w)
+{
+    uv_async_send(&w->renew);
 }
 
 void worker_stop(struct worker *w)
@@ -388,4 +400,6 @@ void worker_stop(struct worker *w)
     uv_async_send(&w->stop);
     uv_thread_join(&w->thread);
     uv_loop_close(&w->loop);
+    live_unref(w->live);
+    w->live = NULL;
 }

@@ -3,7 +3,7 @@
 #ifndef NODE_WORKER_H
 #define NODE_WORKER_H
 
-#include "node/decide_setup.h"
+#include "node/live.h"
 #include "node/own.h"
 #include "node/setup.h"
 #include "role/director/health.h"
@@ -14,22 +14,20 @@
 
 /* What all workers read: tables made from the configuration, counters shared. */
 struct shared {
-    const struct config *config;
+    const struct config *config; /* as at the start: what cannot change while the node runs */
+    struct live_now now;
+    struct live *first; /* kept: the name server's sockets were opened by it */
+    struct shared_keys keys;
+    size_t worker_count;
     struct store *store;
     const char *token;
     int *agent_fds; /* of the setup */
     struct descriptors descriptors;
     struct tls_setup *tls; /* of the setup */
-    struct decide_setup decide;
-    struct handoff_once *handoffs;         /* NULL when no service hands over */
+    struct handoff_once *handoffs;
     struct journal *journals[WORKERS_MAX]; /* by worker; NULL without a public listener */
-    struct secondary_server servers[ENTRY_SERVERS_MAX];
-    struct health_check checks[ENTRY_SERVERS_MAX];
-    char check_hosts[ENTRY_SERVERS_MAX][CONFIG_TEXT_MAX];
-    struct name_config names;
-    struct name_book *book; /* NULL without a name server */
+    struct name_book *book;                /* NULL without a name server */
     struct roster_rules rosters;
-    struct rebalancer_service rebalances[CONFIG_SERVICES_MAX];
     struct rebalancer_shared rebalance;
     struct private_rules private; /* with its key: */
     uint8_t private_key[TOKEN_KEY_BYTES];
@@ -50,7 +48,8 @@ struct worker {
     struct shared *shared;
     uv_thread_t thread;
     uv_loop_t loop;
-    uv_async_t stop;
+    uv_async_t stop, renew;
+    struct live *live;                  /* what its parts go by */
     struct director *director, *secure; /* of the plain listener, and of the TLS one */
     struct tcp *tcp[TCP_LISTENERS_MAX];
     struct rebalancer *rebalancer, *secure_rebalancer;
@@ -62,17 +61,9 @@ struct worker {
     unsigned open_parts;
 };
 
-/* Derived from the farm's key, so that all nodes agree. */
-struct shared_keys {
-    uint8_t dns_cookie[DNS_COOKIE_KEY_BYTES]; /* DNS cookies */
-    uint8_t token[TOKEN_KEY_BYTES];           /* what clients bring back */
-    uint8_t visit[32];                        /* keys of return visits */
-    uint8_t private[TOKEN_KEY_BYTES];         /* private fields of records */
-};
-
-/* Fills in the tables. */
-void shared_init(struct shared *s, struct setup *setup, struct store *store,
-                 const struct shared_keys *keys);
+/* Fills in the tables; file: the configuration without operators' changes. STEAD_E_NOMEM. */
+int shared_init(struct shared *s, struct setup *setup, struct store *store,
+                const struct shared_keys *keys, const struct config *file);
 /* Makes what needs memory, and reads the name server's records; says on standard error what is
  * wrong with them. */
 int shared_open(struct shared *s);
@@ -84,6 +75,8 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
 /* Its listeners that are not HTTP's; worker_tcp.c. */
 int worker_tcp_open(struct worker *w, struct worker_sockets *sockets);
 void worker_tcp_close(struct worker *w, void (*closed)(void *context));
+/* From any thread: there is a newer shared->now, which it takes between two events. */
+void worker_renew(struct worker *w);
 /* Closes all its connections and ends the thread. */
 void worker_stop(struct worker *w);
 

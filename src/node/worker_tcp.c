@@ -26,7 +26,7 @@ static int open_one(struct worker *w, const struct tcp_listener *l, int *fd, str
                            .what = l->what,
                            .services = l->services,
                            .service_count = l->service_count,
-                           .keys = &s->decide.keys,
+                           .keys = &s->first->decide.keys,
                            .stick = s->tcp_stick,
                            .proxy_count = l->proxies->count,
                            .proxies = l->proxies->network,

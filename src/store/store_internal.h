@@ -21,7 +21,7 @@ struct token {
 
 /* What is told of an own real server. */
 struct own_server {
-    char service[NAME_MAX_BYTES + 1]; /* does not change once the threads run */
+    char service[NAME_MAX_BYTES + 1];
     struct tally tally;
 };
 

@@ -31,12 +31,35 @@ void store_own_open(struct store *s, unsigned server, const char *service,
     pthread_mutex_unlock(&s->own_lock);
 }
 
-int store_own_find(const struct store *s, struct slice service)
+void store_own_set(struct store *s, unsigned server, const char *service,
+                   const struct tally_config *c)
 {
-    for (int i = 0; service.len > 0 && i < ENTRY_SERVERS_MAX; i++)
+    assert(server < ENTRY_SERVERS_MAX);
+    pthread_mutex_lock(&s->own_lock);
+    struct own_server *o = &s->own[server];
+    bool same = service && strcmp(o->service, service) == 0;
+    if (same)
+        o->tally.config = *c;
+    else
+        tally_init(&o->tally, c);
+    snprintf(o->service, sizeof o->service, "%s", service ? service : "");
+    if (!same) {
+        atomic_store(&s->out[server], false);
+        atomic_store(&s->told_users[server], 0);
+    }
+    pthread_mutex_unlock(&s->own_lock);
+    store_wake_mesh(s);
+}
+
+int store_own_find(struct store *s, struct slice service)
+{
+    int found = -1;
+    pthread_mutex_lock(&s->own_lock);
+    for (int i = 0; service.len > 0 && found < 0 && i < ENTRY_SERVERS_MAX; i++)
         if (slice_is(service, s->own[i].service))
-            return i;
-    return -1;
+            found = i;
+    pthread_mutex_unlock(&s->own_lock);
+    return found;
 }
 
 static void state_locked(struct store *s, unsigned server, uint64_t now_ns, struct tally_state *out)

@@ -13,8 +13,12 @@
 /* Before the threads start. Without it a server has weight 0 and counts what is forwarded. */
 void store_own_open(struct store *s, unsigned server, const char *service,
                     const struct tally_config *c);
+/* At any time: other settings; what was told of the same service stays. service NULL: it was
+ * removed. */
+void store_own_set(struct store *s, unsigned server, const char *service,
+                   const struct tally_config *c);
 /* The server of that service, or -1. */
-int store_own_find(const struct store *s, struct slice service);
+int store_own_find(struct store *s, struct slice service);
 void store_own_tell(struct store *s, unsigned server, enum teller by, const struct told *w,
                     uint64_t now_ns);
 void store_own_forget(struct store *s, unsigned server, enum teller by, uint64_t now_ns);

@@ -10,12 +10,39 @@ enum { TYPE_ORDER = 1, TYPE_ORDERED = 2 };
 enum { FLAG_FORCE = 1 };
 enum { FLAG_DRAINING = 1, FLAG_MAINT = 2, FLAG_DRAINED = 4, FLAGS_ALL = 7 };
 
+static void put_text(struct wire_writer *w, const char *text)
+{
+    size_t len = strnlen(text, ORDER_TEXT_MAX);
+    if (len > 0)
+        wire_put_str16(w, text, len);
+}
+
+/* Printable, so that it may be logged and shown as it is. */
+static void take_text(struct wire_reader *r, char out[ORDER_TEXT_MAX + 1])
+{
+    size_t len = 0;
+    out[0] = '\0';
+    if (wire_left(r) == 0)
+        return;
+    const uint8_t *bytes = wire_str16(r, &len);
+    if (!wire_ok(r) || len == 0 || len > ORDER_TEXT_MAX) {
+        wire_fail(r);
+        return;
+    }
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] < ' ' || bytes[i] >= 127)
+            wire_fail(r);
+    memcpy(out, bytes, len);
+    out[len] = '\0';
+}
+
 void order_encode(const struct order *o, struct wire_writer *w)
 {
     wire_put_u8(w, TYPE_ORDER);
     wire_put_u64(w, o->token);
     wire_put_u8(w, (uint8_t)o->verb);
     wire_put_u8(w, o->force ? FLAG_FORCE : 0);
+    put_text(w, o->text);
 }
 
 void ordered_encode(const struct ordered *o, struct wire_writer *w)
@@ -28,13 +55,17 @@ void ordered_encode(const struct ordered *o, struct wire_writer *w)
                              (o->drained ? FLAG_DRAINED : 0)));
     wire_put_u32(w, o->users);
     wire_put_u64(w, o->records);
+    put_text(w, o->text);
 }
 
 static void decode_order(struct wire_reader *r, struct order *out)
 {
     *out = (struct order){.token = wire_u64(r)};
     uint8_t verb = wire_u8(r), flags = wire_u8(r);
-    if (out->token == 0 || verb > ORDER_UNMAINT || flags > FLAG_FORCE)
+    if (out->token == 0 || verb > ORDER_RELOAD || flags > FLAG_FORCE)
+        wire_fail(r);
+    take_text(r, out->text);
+    if ((*out->text != '\0') != (verb == ORDER_CHANGE))
         wire_fail(r);
     out->verb = (enum order_verb)verb;
     out->force = flags & FLAG_FORCE;
@@ -48,6 +79,7 @@ static void decode_ordered(struct wire_reader *r, struct ordered *out)
     out->records = wire_u64(r);
     if (out->token == 0 || error > INT8_MAX || status > STATUS_LEFT || flags > FLAGS_ALL)
         wire_fail(r);
+    take_text(r, out->text);
     out->error = -(int)error;
     out->status = (enum status)status;
     out->draining = flags & FLAG_DRAINING;
@@ -101,6 +133,17 @@ const char *order_last(const struct roster *r)
         }
     }
     return NULL;
+}
+
+bool order_last_of(const struct roster *r, const char *service)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct roster_node *n = &r->nodes[i];
+        const struct server *s = n->self ? roster_server(n, service) : NULL;
+        if (s != NULL && serves(n, s))
+            return !another_serves(r, service);
+    }
+    return false;
 }
 
 uint64_t orders_open(struct orders *o, uint64_t inc, uint64_t now_ms)

@@ -10,7 +10,8 @@
 #include "core/roster/roster.h"
 
 #define ORDERS_MAX 32 /* that wait for their answer at one node */
-#define ORDER_BYTES_MAX 32
+#define ORDER_TEXT_MAX 2047
+#define ORDER_BYTES_MAX (34 + ORDER_TEXT_MAX)
 #define ORDER_PATIENCE_MS 3000
 
 enum order_verb {
@@ -18,13 +19,16 @@ enum order_verb {
     ORDER_DRAIN, /* no new clients, records are handed over */
     ORDER_UNDRAIN,
     ORDER_MAINT, /* taken out: its clients are served by the backup */
-    ORDER_UNMAINT
+    ORDER_UNMAINT,
+    ORDER_CHANGE, /* its configuration, as the text says (node/change.h) */
+    ORDER_RELOAD  /* it reads its configuration file again */
 };
 
 struct order {
     uint64_t token;
     enum order_verb verb;
-    bool force; /* also when it is the last server that is up */
+    bool force;                    /* also when it is the last server that is up */
+    char text[ORDER_TEXT_MAX + 1]; /* of CHANGE; "" in all others */
 };
 
 /* How the node stands. */
@@ -35,7 +39,8 @@ struct ordered {
     bool draining, maint;
     bool drained; /* it leaves, and no record is left that others should have */
     uint32_t users;
-    uint64_t records; /* to be handed over */
+    uint64_t records;              /* to be handed over */
+    char text[ORDER_TEXT_MAX + 1]; /* of CHANGE and RELOAD: what became of it, or what is wrong */
 };
 
 /* No user, and no record that only this node has. */
@@ -55,6 +60,8 @@ enum order_message order_decode(const uint8_t *bytes, size_t len, struct order *
 /* Would a service have no server left without this node? The service's name then; NULL: none. A
  * service whose server here takes no clients anyway does not count. */
 const char *order_last(const struct roster *r);
+/* The same of one service. */
+bool order_last_of(const struct roster *r, const char *service);
 
 /* Orders that wait. Zeroed = empty. */
 struct orders {

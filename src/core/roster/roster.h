@@ -14,8 +14,8 @@
 struct roster_node {
     struct entry *entry; /* shared; each node of a snapshot has a reference */
     enum status status;
-    uint64_t heard_ms; /* ms since it was last heard when the snapshot was made; 0 for this node, and
-                          while others vouch for one that sends this node no heartbeats */
+    uint64_t heard_ms; /* ms since it was last heard when the snapshot was made; 0 for this node,
+                          and while others vouch for one that sends this node no heartbeats */
     bool self;
 };
 

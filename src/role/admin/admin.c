@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,25 @@ static void answer_roster(struct door *d, struct http_request *r)
     roster_unref(roster);
 }
 
+/* Every node, those that only direct as well. */
+static void answer_nodes(struct door *d, struct http_request *r)
+{
+    struct roster *roster = d->admin->source.roster(d->admin->source.context);
+    json_t *list = json_array();
+    for (size_t i = 0; roster && i < roster->count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "name", roster->nodes[i].entry->name,
+                                              "status", status_name(roster->nodes[i].status)));
+    json_t *j = json_pack("{s:o}", "nodes", list);
+    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    if (text)
+        http_reply(r, 200, "application/json", NO_STORE, text, strlen(text));
+    else
+        no_memory(r);
+    free(text);
+    json_decref(j);
+    roster_unref(roster);
+}
+
 static void give_order(struct door *d, struct http_request *r, enum order_verb verb)
 {
     if (d->local || verb == ORDER_TELL)
@@ -186,6 +206,31 @@ static void answer_decision(struct door *d, struct http_request *r)
     free(text);
 }
 
+static void answer_change(struct door *d, struct http_request *r)
+{
+    give_order(d, r, ORDER_CHANGE);
+}
+
+static void answer_reload(struct door *d, struct http_request *r)
+{
+    give_order(d, r, ORDER_RELOAD);
+}
+
+/* Addresses and paths of the host stand in it: not for everybody who reaches the TCP port. */
+static void answer_config(struct door *d, struct http_request *r)
+{
+    if (!d->local || !d->admin->source.config) {
+        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+        return;
+    }
+    char *text = d->admin->source.config(d->admin->source.context);
+    if (text)
+        http_reply(r, 200, "application/json", NO_STORE, text, strlen(text));
+    else
+        no_memory(r);
+    free(text);
+}
+
 static const struct {
     const char *path, *method;
     void (*answer)(struct door *d, struct http_request *r);
@@ -195,6 +240,8 @@ static const struct {
     {"/v1/roster", "GET", answer_roster},     {"/v1/drain", "POST", answer_drain},
     {"/v1/undrain", "POST", answer_undrain},  {"/v1/maint", "POST", answer_maint},
     {"/v1/unmaint", "POST", answer_unmaint},  {"/v1/progress", "GET", answer_progress},
+    {"/v1/change", "POST", answer_change},    {"/v1/reload", "POST", answer_reload},
+    {"/v1/config", "GET", answer_config},     {"/v1/nodes", "GET", answer_nodes},
     {"/v1/decision", "GET", answer_decision},
 };
 
@@ -228,6 +275,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     }
     http_reply_error(r, 404, "NOT_FOUND",
                      "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
+                     "/v1/nodes, /v1/config, /v1/change, /v1/reload, "
                      "/v1/decision, /v1/drain, /v1/undrain, /v1/maint and /v1/unmaint");
     return HTTP_ANSWERED;
 }

@@ -140,12 +140,14 @@ struct admin_source {
     void (*collect)(void *context, struct admin_snapshot *out); /* zeroed before */
     struct roster *(*roster)(void *context); /* a reference; NULL before there is one */
     /* Asks a node of the farm ("" = this one); an id, 0 when too many wait. Its answer is fetched
-     * later, once: true when it has come, which it does in bounded time. */
-    uint64_t (*order)(void *context, const char *server, enum order_verb verb, bool force);
+     * later, once: true when it has come, which it does in bounded time. text: of ORDER_CHANGE. */
+    uint64_t (*order)(void *context, const char *server, enum order_verb verb, bool force,
+                      const char *text);
     bool (*ordered)(void *context, uint64_t id, struct ordered *out);
     /* What is known of the request of that id, as JSON, freed with free(); NULL: nothing. */
     char *(*decision)(void *context, const char *id);
-    const char *node; /* its name */
+    char *(*config)(void *context); /* the configuration in effect as JSON: free(); may be NULL */
+    const char *node;               /* its name */
 };
 
 struct admin_config {

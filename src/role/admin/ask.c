@@ -10,9 +10,16 @@
 
 #define LOOK_MS 10
 
+/* What the node said of a change, if anything. */
+static void refuse_change(struct http_request *r, int error, const char *text)
+{
+    int status = error == STEAD_E_NOT_FOUND ? 404 : error == STEAD_E_EXISTS ? 409 : 422;
+    http_reply_error(r, status, stead_error_name(error), text);
+}
+
 static void refuse(struct http_request *r, const struct ask *k, int error)
 {
-    char text[256];
+    char text[256 + URL_MAX_BYTES];
     const char *server = k->server;
     switch (error) {
     case STEAD_E_NO_SERVER:
@@ -21,7 +28,8 @@ static void refuse(struct http_request *r, const struct ask *k, int error)
         http_reply_error(r, 409, "NO_SERVER", text);
         return;
     case STEAD_E_NOT_FOUND:
-        snprintf(text, sizeof text, "the farm has no node %s", server);
+        snprintf(text, sizeof text, "the farm has no %s %s",
+                 strchr(server, '/') ? "server with the URL" : "node", server);
         http_reply_error(r, 404, "NOT_FOUND", text);
         return;
     case STEAD_E_UNREACHABLE:
@@ -42,21 +50,38 @@ static void refuse(struct http_request *r, const struct ask *k, int error)
     }
 }
 
-/* A valid name has no character that JSON escapes. */
+/* Backslashes and quotes; all else is printable. */
+static void quote(const char *from, char *to, size_t cap)
+{
+    size_t len = 0;
+    for (; *from && len + 3 < cap; from++) {
+        if (*from == '"' || *from == '\\')
+            to[len++] = '\\';
+        to[len++] = *from;
+    }
+    to[len] = '\0';
+}
+
+/* A valid name has no character that JSON escapes, nor has a valid URL. */
 static void reply(const struct ask *k, const struct ordered *a)
 {
-    char text[256 + NAME_MAX_BYTES];
+    char text[512 + URL_MAX_BYTES + 2 * ORDER_TEXT_MAX], said[2 * ORDER_TEXT_MAX + 4];
+    if (a->error && *a->text) {
+        refuse_change(k->request, a->error, a->text);
+        return;
+    }
     if (a->error) {
         refuse(k->request, k, a->error);
         return;
     }
+    quote(a->text, said, sizeof said);
     int n = snprintf(text, sizeof text,
                      "{\"server\": \"%s\", \"status\": \"%s\", \"draining\": %s, \"maint\": %s, "
                      "\"users\": %" PRIu32 ", \"records\": %" PRIu64 ", \"drained\": %s, "
-                     "\"safe\": %s}\n",
+                     "\"safe\": %s, \"said\": \"%s\"}\n",
                      k->server, status_name(a->status), a->draining ? "true" : "false",
                      a->maint ? "true" : "false", a->users, a->records,
-                     a->drained ? "true" : "false", ordered_safe(a) ? "true" : "false");
+                     a->drained ? "true" : "false", ordered_safe(a) ? "true" : "false", said);
     http_reply(k->request, 200, "application/json", "Cache-Control: no-store\r\n", text, (size_t)n);
 }
 
@@ -105,15 +130,22 @@ void asks_take(struct asks *a, struct http_request *r, enum order_verb verb)
         snprintf(k.server, sizeof k.server, "%s", a->source->node);
     int forced = http_query_find(h->query, "force", force, sizeof force);
     bool forces = forced == 1 && strcmp(force, "1") == 0;
-    if (named < 0 || !entry_name_valid(k.server, strlen(k.server), false) ||
-        (forced != 0 && !forces && strcmp(force, "0") != 0)) {
+    char text[ORDER_TEXT_MAX + 1];
+    int told = http_query_find(h->query, "change", text, sizeof text);
+    if ((told == 1) != (verb == ORDER_CHANGE)) {
+        http_reply_error(r, 400, "INVAL", "change=TEXT");
+        return;
+    }
+    bool valid = entry_name_valid(k.server, strlen(k.server), false) ||
+                 entry_url_valid(k.server, strlen(k.server));
+    if (named < 0 || !valid || (forced != 0 && !forces && strcmp(force, "0") != 0)) {
         http_reply_error(r, 400, "INVAL", "server=NAME, force=1");
         return;
     }
     size_t i = 0;
     while (i < ASKS_MAX && a->asks[i].request)
         i++;
-    k.id = i < ASKS_MAX ? a->source->order(a->source->context, k.server, verb, forces) : 0;
+    k.id = i < ASKS_MAX ? a->source->order(a->source->context, k.server, verb, forces, text) : 0;
     if (k.id == 0) {
         refuse(r, &k, STEAD_E_BUSY);
         return;

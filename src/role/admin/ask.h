@@ -1,5 +1,6 @@
 /* ask.h - orders to nodes, asked by HTTP: /v1/drain, /v1/undrain, /v1/maint, /v1/unmaint and
- * /v1/progress, each with server=NAME (this node without it) and force=1. The answer comes when the
+ * /v1/progress, /v1/change and /v1/reload, each with server=NAME or a URL of one of its servers
+ * (this node without it) and force=1; change=TEXT as in node/change.h. The answer comes when the
  * node that is meant has answered; it is looked for every few ms while somebody waits. On admin's
  * thread only. */
 #ifndef ROLE_ADMIN_ASK_H
@@ -12,7 +13,7 @@
 struct ask {
     struct http_request *request; /* NULL: free */
     uint64_t id;
-    char server[NAME_MAX_BYTES + 1];
+    char server[URL_MAX_BYTES + 1];
 };
 
 struct asks {

@@ -19,6 +19,7 @@
 #define ROLE_DIRECTOR_DECIDE_H
 
 #include "base/buzhash.h"
+#include "base/held.h"
 #include "core/http/http.h"
 #include "core/roster/pick.h"
 #include "role/director/handoff.h"
@@ -28,6 +29,7 @@
 
 #define DECIDE_LOCATION_MAX (HTTP_TARGET_MAX + URL_MAX_BYTES + TOKEN_TEXT_MAX + 32)
 #define DECIDE_RETRY_AFTER_S 2
+#define DECIDE_SERVICES_MAX 16
 
 struct decide_service {
     const char *name;
@@ -62,6 +64,7 @@ struct decide_config {
     size_t server_count;        /* at most ENTRY_SERVERS_MAX */
     uint16_t port;              /* of the listener: a Host may name it even when no URL does */
     bool tls;                   /* the listener's scheme: redirects stay within it where they can */
+    struct held *held;          /* for who keeps a string of it beyond a request; NULL: it stays */
     const uint8_t *secret;      /* TOKEN_KEY_BYTES of the farm; NULL when no service needs it */
     const struct buzhash *keys; /* seeded from the farm's key; likewise */
     int unknown_status;         /* for a Host that no service has; 0: 421 */

@@ -18,7 +18,9 @@
 #define WARM_KEYS_MAX 8
 
 struct director {
-    struct director_config config;
+    struct director_config config; /* its tables are the two below */
+    struct decide_config decide;
+    struct secondary_server servers[ENTRY_SERVERS_MAX];
     struct rng rng;
     struct roster *roster; /* the newest that was asked for */
     struct roster_answers *rosters;
@@ -315,6 +317,26 @@ static int open_door(struct director *d, struct http_server_config *h)
     return e;
 }
 
+static void take_tables(struct director *d, const struct decide_config *decide,
+                        const struct secondary_server *servers)
+{
+    d->decide = *decide;
+    if (decide->server_count > 0)
+        memcpy(d->servers, servers, decide->server_count * sizeof(*servers));
+}
+
+void director_set(struct director *d, const struct decide_config *decide,
+                  const struct secondary_server *servers)
+{
+    uint16_t port = d->decide.port;
+    bool tls = d->decide.tls;
+    take_tables(d, decide, servers);
+    d->decide.port = port;
+    d->decide.tls = tls;
+    roster_answers_forget(d->rosters);
+    secondary_renew(d->secondary);
+}
+
 int director_open(const struct director_config *c, struct director **out)
 {
     uint64_t seed;
@@ -322,6 +344,9 @@ int director_open(const struct director_config *c, struct director **out)
     if (!d)
         return STEAD_E_NOMEM;
     d->config = *c;
+    take_tables(d, c->decide, c->servers);
+    d->config.decide = &d->decide;
+    d->config.servers = d->servers;
     io_random(&seed, sizeof(seed));
     rng_init(&d->rng, seed);
     struct http_server_config h = {.loop = c->loop,
@@ -335,7 +360,7 @@ int director_open(const struct director_config *c, struct director **out)
                                    .context = d};
     const struct roster_answers_config rosters = {.loop = c->loop,
                                                   .store = c->store,
-                                                  .decide = c->decide,
+                                                  .decide = &d->decide,
                                                   .self_name = c->self_name,
                                                   .rules = c->rosters,
                                                   .counters = &c->counters->roster};

@@ -43,9 +43,9 @@ struct director_config {
     struct store *store;
     const char *self_name;
     const struct decide_config
-        *decide;                   /* with all it points to: stays until director_close is done */
+        *decide; /* copied; all it points to stays until director_set or director_close is done */
     struct handoff_once *handoffs; /* which tokens were taken: the node's; NULL: none are made */
-    const struct secondary_server *servers; /* the real ones, as many as decide->servers */
+    const struct secondary_server *servers; /* copied: as many as decide->servers */
     struct journal *journal;                /* this worker's */
     struct roster_rules rosters;
     size_t
@@ -66,6 +66,11 @@ int director_open(const struct director_config *c, struct director **out);
  * or NULL) are the director's, also when it has no room and closes them. */
 void director_adopt(struct director *d, struct stream client, char *bytes, size_t len,
                     const struct addr *peer);
+/* Other tables from the next request on, on the loop; port and scheme of the listener stay. What
+ * the old ones pointed to may go when this returns, for all but what holds it (decide_config.held).
+ * Servers keep their numbers. */
+void director_set(struct director *d, const struct decide_config *decide,
+                  const struct secondary_server *servers);
 /* No new connections; requests under way and tunnels go on. */
 void director_stop_accepting(struct director *d);
 /* Clients that are being forwarded. */

@@ -451,6 +451,15 @@ size_t exchanger_clients(const struct exchanger *e)
 
 /* -- the exchanger -- */
 
+static void take_server(struct exchanger *e, size_t slot)
+{
+    const struct exchange_server *s = &e->config.servers[slot];
+    e->of_server[slot][WAIT_CONNECT].limit_ms = s->connect_ms;
+    e->of_server[slot][WAIT_ANSWER].limit_ms = s->answer_ms;
+    e->of_server[slot][WAIT_STREAM].limit_ms = s->stream_ms;
+    e->upstreams.rules[slot] = s->upstream;
+}
+
 static void lists_init(struct exchanger *e)
 {
     const struct exchanger_config *l = &e->config;
@@ -462,12 +471,15 @@ static void lists_init(struct exchanger *e)
     e->own[WAIT_IDLE].limit_ms = l->limits.idle_ms;
     e->own[WAIT_LINGER].limit_ms = l->limits.linger_ms;
     e->own[WAIT_REQUEST].limit_ms = e->own[WAIT_TAKE].limit_ms = l->limits.body_ms;
-    for (size_t s = 0; s < UPSTREAM_SLOTS; s++) {
-        e->of_server[s][WAIT_CONNECT].limit_ms = l->servers[s].connect_ms;
-        e->of_server[s][WAIT_ANSWER].limit_ms = l->servers[s].answer_ms;
-        e->of_server[s][WAIT_STREAM].limit_ms = l->servers[s].stream_ms;
-        e->upstreams.rules[s] = l->servers[s].upstream;
-    }
+    for (size_t s = 0; s < UPSTREAM_SLOTS; s++)
+        take_server(e, s);
+}
+
+void exchanger_set(struct exchanger *e, size_t slot, const struct exchange_server *server)
+{
+    e->config.servers[slot] = *server;
+    take_server(e, slot);
+    upstreams_renew(&e->upstreams, slot);
 }
 
 int exchanger_open(const struct exchanger_config *config, struct exchanger **out)

@@ -130,6 +130,8 @@ int exchanger_open(const struct exchanger_config *c, struct exchanger **out);
  * STEAD_E_BUSY (clients_max), NOMEM. */
 int exchange_start(struct exchanger *e, const struct exchange_client *client);
 size_t exchanger_clients(const struct exchanger *e);
+/* Another rule for a server, from the next request on, on the loop. */
+void exchanger_set(struct exchanger *e, size_t slot, const struct exchange_server *server);
 /* Idle clients are closed, the others after their present request. */
 void exchanger_stop(struct exchanger *e);
 /* Ends all; `closed` is called on the loop when nothing is left, then the exchanger is freed. */

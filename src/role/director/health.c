@@ -21,6 +21,7 @@ struct watched {
     unsigned server;
     uv_timer_t timer;
     struct probe *probe; /* under way */
+    bool outdated;       /* the probe under way is of a check that is no more */
 };
 
 struct health {
@@ -29,7 +30,7 @@ struct health {
     void (*closed)(void *context);
     void *closed_context;
     bool closing;
-    struct watched watched[];
+    struct watched watched[ENTRY_SERVERS_MAX]; /* places without a server are gone ones */
 };
 
 /* -- the state -- */
@@ -97,6 +98,10 @@ static void on_probed(void *context, bool good, const char *why)
         maybe_free(h);
         return;
     }
+    if (w->check.gone || w->outdated) {
+        w->outdated = false;
+        return;
+    }
     heed_forwards(w);
     if (!health_state_result(&w->state, good))
         return;
@@ -110,6 +115,8 @@ static void on_probed(void *context, bool good, const char *why)
 static void on_due(uv_timer_t *t)
 {
     struct watched *w = t->data;
+    if (w->check.gone)
+        return;
     heed_forwards(w);
     if (w->probe || (w->check.type == CHECK_NONE && w->state.healthy))
         return;
@@ -124,29 +131,70 @@ static void on_due(uv_timer_t *t)
     w->health->handles += w->probe != NULL;
 }
 
+/* A server begins with this check: unhealthy until one is good, unless there is none to make. */
+static void begin(struct watched *w, const struct health_check *c)
+{
+    uint32_t interval = c->type == CHECK_NONE || !c->interval_ms ? INTERVAL_MS : c->interval_ms;
+    w->check = *c;
+    w->outdated = w->probe != NULL;
+    if (w->probe)
+        probe_cancel(w->probe);
+    health_state_init(&w->state, c);
+    if (c->gone)
+        w->state.healthy = false;
+    store_set_healthy(w->health->store, w->server, w->state.healthy);
+    uv_timer_stop(&w->timer);
+    if (!c->gone)
+        uv_timer_start(&w->timer, on_due, 0, interval);
+}
+
+/* Other limits, the same server: it stays as it was found. */
+static void go_on(struct watched *w, const struct health_check *c)
+{
+    struct health_state fresh;
+    uint32_t interval = c->type == CHECK_NONE || !c->interval_ms ? INTERVAL_MS : c->interval_ms;
+    health_state_init(&fresh, c);
+    w->state.rise = fresh.rise;
+    w->state.fall = fresh.fall;
+    if (interval != uv_timer_get_repeat(&w->timer))
+        uv_timer_start(&w->timer, on_due, interval, interval);
+    w->check = *c;
+}
+
+void health_set(struct health *h, const struct health_check *checks, size_t count)
+{
+    static const struct health_check nobody = {.gone = true, .service = "-"};
+    assert(count <= ENTRY_SERVERS_MAX);
+    for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++) {
+        struct watched *w = &h->watched[i];
+        const struct health_check *c = i < count ? &checks[i] : &nobody;
+        if (!w->check.gone && !c->gone && w->check.type == c->type &&
+            addr_equal(&w->check.to, &c->to))
+            go_on(w, c);
+        else if (!(w->check.gone && c->gone))
+            begin(w, c);
+        else
+            w->check = *c;
+    }
+    h->count = count;
+}
+
 int health_open(const struct health_config *c, struct health **out)
 {
-    assert(c->count <= ENTRY_SERVERS_MAX);
-    struct health *h = mem_alloc(sizeof(*h) + c->count * sizeof(struct watched));
+    struct health *h = mem_alloc(sizeof(*h));
     if (!h)
         return STEAD_E_NOMEM;
     h->store = c->store;
-    h->count = c->count;
-    for (size_t i = 0; i < c->count; i++) {
+    for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++) {
         struct watched *w = &h->watched[i];
         w->health = h;
-        w->check = c->checks[i];
         w->server = (unsigned)i;
-        health_state_init(&w->state, &w->check);
-        store_set_healthy(h->store, w->server, w->state.healthy);
-        uint32_t interval = w->check.interval_ms ? w->check.interval_ms : INTERVAL_MS;
-        if (w->check.type == CHECK_NONE)
-            interval = INTERVAL_MS;
+        w->check.gone = true;
         uv_timer_init(c->loop, &w->timer);
         w->timer.data = w;
-        uv_timer_start(&w->timer, on_due, 0, interval);
         h->handles++;
     }
+    health_set(h, c->checks, c->count);
     *out = h;
     return STEAD_OK;
 }
@@ -163,7 +211,7 @@ void health_close(struct health *h, void (*closed)(void *context), void *context
     h->closing = true;
     h->closed = closed;
     h->closed_context = context;
-    for (size_t i = 0; i < h->count; i++) {
+    for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++) {
         struct watched *w = &h->watched[i];
         uv_close((uv_handle_t *)&w->timer, on_timer_closed);
         if (w->probe)

@@ -22,6 +22,7 @@ enum check_type {
 
 struct health_check {
     enum check_type type;
+    bool gone; /* there is no server in this place: it is not healthy */
     struct addr to;
     const char *service;  /* for the log */
     const char *path;     /* HTTP: of origin-form */
@@ -42,6 +43,9 @@ struct health;
 
 /* Sets the first state of every server, and checks at once. STEAD_E_NOMEM. */
 int health_open(const struct health_config *c, struct health **out);
+/* Other checks from now on, on the loop; strings must stay until the next set. A server whose check
+ * and address are as before keeps its state. */
+void health_set(struct health *h, const struct health_check *checks, size_t count);
 void health_close(struct health *h, void (*closed)(void *context), void *context);
 
 /* Is a check's connection to the server open now? */

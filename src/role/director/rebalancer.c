@@ -7,6 +7,7 @@
 #include "stead/error.h"
 
 #include <assert.h>
+#include <string.h>
 
 struct rebalancer {
     struct rebalancer_config config;
@@ -82,6 +83,18 @@ int rebalancer_open(const struct rebalancer_config *c, struct rebalancer **out)
     uv_timer_start(&r->timer, on_timer, REBALANCER_STEP_MS, REBALANCER_STEP_MS);
     *out = r;
     return STEAD_OK;
+}
+
+void rebalancer_set(struct rebalancer *r, const struct rebalancer_service *services, size_t count)
+{
+    assert(count <= REBALANCER_SERVICES_MAX);
+    for (size_t i = 0; i < REBALANCER_SERVICES_MAX; i++) {
+        const char *was = i < r->config.service_count ? r->config.services[i].name : "";
+        if (i >= count || strcmp(was, services[i].name) != 0)
+            r->states[i] = (struct rebalance){0};
+    }
+    r->config.services = services;
+    r->config.service_count = count;
 }
 
 static void on_closed(uv_handle_t *handle)

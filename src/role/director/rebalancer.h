@@ -40,6 +40,8 @@ struct rebalancer;
 
 /* STEAD_E_NOMEM. */
 int rebalancer_open(const struct rebalancer_config *c, struct rebalancer **out);
+/* Other services from now on, on the loop; strings and table stay the caller's. */
+void rebalancer_set(struct rebalancer *r, const struct rebalancer_service *services, size_t count);
 /* Asks nobody any more; `closed` is called on the loop, and it is freed then. */
 void rebalancer_close(struct rebalancer *r, void (*closed)(void *context), void *context);
 

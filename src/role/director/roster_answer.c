@@ -33,14 +33,15 @@ struct roster_answers {
     void (*closed)(void *context);
     void *closed_context;
     uint64_t revision;                    /* that is kept */
-    struct kept kept[][NETWORKS * FORMS]; /* the configured services, then the whole */
+    struct kept kept[][NETWORKS * FORMS]; /* the configured services, then the whole: room for
+                                             DECIDE_SERVICES_MAX + 1 */
 };
 
 /* -- texts that are kept -- */
 
 static void forget(struct roster_answers *a)
 {
-    for (size_t i = 0; i <= a->config->service_count; i++)
+    for (size_t i = 0; i <= DECIDE_SERVICES_MAX; i++)
         for (size_t j = 0; j < NETWORKS * FORMS; j++) {
             mem_free(a->kept[i][j].text);
             a->kept[i][j] = (struct kept){NULL, 0};
@@ -280,8 +281,7 @@ static struct roster *newest(void *context)
 int roster_answers_open(const struct roster_answers_config *c, struct roster_answers **out)
 {
     uint64_t seed;
-    struct roster_answers *a =
-        mem_alloc(sizeof *a + (c->decide->service_count + 1) * sizeof a->kept[0]);
+    struct roster_answers *a = mem_alloc(sizeof *a + (DECIDE_SERVICES_MAX + 1) * sizeof a->kept[0]);
     if (a == NULL)
         return STEAD_E_NOMEM;
     a->config = c->decide;
@@ -306,6 +306,11 @@ int roster_answers_open(const struct roster_answers_config *c, struct roster_ans
     }
     *out = a;
     return STEAD_OK;
+}
+
+void roster_answers_forget(struct roster_answers *a)
+{
+    forget(a);
 }
 
 struct watch *roster_answers_watch(struct roster_answers *a)

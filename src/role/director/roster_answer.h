@@ -58,6 +58,8 @@ struct roster_answers_config {
 int roster_answers_open(const struct roster_answers_config *c, struct roster_answers **out);
 /* Replies to a request for the roster: GET, HEAD or OPTIONS. */
 void roster_answer(struct roster_answers *a, struct http_request *r, const struct roster *roster);
+/* The configuration has changed: what is kept for its services is made anew. */
+void roster_answers_forget(struct roster_answers *a);
 struct watch *roster_answers_watch(struct roster_answers *a);
 /* `closed` is called on the loop when nothing is left; a is freed then. */
 void roster_answers_close(struct roster_answers *a, void (*closed)(void *context), void *context);

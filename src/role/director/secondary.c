@@ -367,6 +367,12 @@ static void fill_exchanger(const struct secondary *s, struct exchanger_config *e
     e->limits.clients_max = (uint32_t)s->clients_max;
 }
 
+void secondary_renew(struct secondary *s)
+{
+    for (size_t i = 0; i < s->config.decide->server_count; i++)
+        exchanger_set(s->exchanger, i, &s->config.servers[i].exchange);
+}
+
 int secondary_open(const struct secondary_config *c, struct secondary **out)
 {
     struct secondary *s = mem_alloc(sizeof(*s));

@@ -55,6 +55,8 @@ int secondary_open(const struct secondary_config *c, struct secondary **out);
 /* n: FORWARD or RELAY. The request is answered, or its connection taken. */
 void secondary_forward(struct secondary *s, struct http_request *r, const struct decision *n,
                        const struct mark *mark);
+/* The tables that the configuration points to have changed in their places, on the loop. */
+void secondary_renew(struct secondary *s);
 /* Idle clients are closed, others after their present request; tunnels go on. */
 void secondary_stop(struct secondary *s);
 /* Clients. */

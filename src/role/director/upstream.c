@@ -76,6 +76,17 @@ void upstreams_sweep(struct upstreams *p, uint64_t now_ms)
     }
 }
 
+void upstreams_renew(struct upstreams *p, size_t slot)
+{
+    struct list *next;
+    for (struct list *at = p->kept[slot].next; at != &p->kept[slot]; at = next) {
+        struct upstream *u = list_entry(at, struct upstream, link);
+        next = at->next;
+        if (!addr_equal(&u->to, &p->rules[slot].to))
+            upstream_close(u, false);
+    }
+}
+
 /* Of whatever server: somebody needs its place. */
 static bool close_one_kept(struct upstreams *p)
 {
@@ -108,7 +119,8 @@ void upstream_keep(struct upstream *u)
 {
     struct upstreams *p = u->pool;
     const struct upstream_rule *rule = &p->rules[u->slot];
-    if (p->kept_count[u->slot] >= rule->kept_max || !upstream_watch(u, true, false)) {
+    bool elsewhere = u->slot != UPSTREAM_OTHER && !addr_equal(&u->to, &rule->to);
+    if (elsewhere || p->kept_count[u->slot] >= rule->kept_max || !upstream_watch(u, true, false)) {
         upstream_close(u, false);
         return;
     }

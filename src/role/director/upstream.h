@@ -64,6 +64,9 @@ void upstreams_deinit(struct upstreams *p);
 /* Closes what was kept too long. */
 void upstreams_sweep(struct upstreams *p, uint64_t now_ms);
 
+/* The rule of a slot has changed: those kept that lead elsewhere are closed. */
+void upstreams_renew(struct upstreams *p, size_t slot);
+
 /* One that was kept, watched for reading; NULL when there is none. to: of UPSTREAM_OTHER. sure: it
  * is looked at first, for requests that must not be repeated. */
 struct upstream *upstream_reuse(struct upstreams *p, size_t slot, const struct addr *to,

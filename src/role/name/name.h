@@ -11,6 +11,7 @@
 #ifndef ROLE_NAME_H
 #define ROLE_NAME_H
 
+#include "base/held.h"
 #include "base/prefix.h"
 #include "core/dns/dns_cookie.h"
 #include "core/roster/roster.h"
@@ -70,6 +71,7 @@ struct name_site {
 
 /* Strings stay the caller's. */
 struct name_config {
+    struct held *held; /* views of the roster hold it; NULL: it stays */
     size_t zone_count;
     const char *zones[NAME_ZONES_MAX]; /* without a final dot */
     size_t service_count;
@@ -131,6 +133,8 @@ struct store;
  * and store outlive it. */
 struct name_book *name_book_new(const struct name_config *config, struct store *store)
     __attribute__((warn_unused_result));
+/* Answers are made by this configuration from now on, but for its rate; any thread. */
+void name_book_set(struct name_book *b, const struct name_config *config);
 void name_book_free(struct name_book *b); /* takes NULL; when no name server uses it any more */
 /* Reads the records of `path` and answers from them from now on; any thread, not a worker's (it may
  * take long). False: *error (of `cap` bytes) says what and where, and the records are those from

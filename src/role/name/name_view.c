@@ -34,6 +34,7 @@ struct name_view *name_view_new(const struct name_config *c, const struct roster
     }
     atomic_init(&v->refs, 1);
     v->config = c;
+    held_ref(c->held);
     v->records = records ? name_records_ref(records) : NULL;
     v->file = file;
     v->revision = r->revision;
@@ -52,6 +53,7 @@ void name_view_unref(struct name_view *v)
         return;
     name_table_free(v->farm);
     name_records_unref(v->records);
+    held_unref(v->config->held);
     mem_free(v);
 }
 
@@ -61,6 +63,7 @@ struct name_book *name_book_new(const struct name_config *config, struct store *
     if (!b)
         return NULL;
     b->config = config;
+    held_ref(config->held);
     b->store = store;
     pthread_mutex_init(&b->lock, NULL);
     return b;
@@ -72,13 +75,36 @@ void name_book_free(struct name_book *b)
         return;
     name_view_unref(b->view);
     name_records_unref(b->records);
+    held_unref(b->config->held);
     pthread_mutex_destroy(&b->lock);
     mem_free(b);
 }
 
+void name_book_set(struct name_book *b, const struct name_config *config)
+{
+    held_ref(config->held);
+    pthread_mutex_lock(&b->lock);
+    const struct name_config *old = b->config;
+    b->config = config;
+    pthread_mutex_unlock(&b->lock);
+    held_unref(old->held);
+}
+
+/* With a reference. */
+static const struct name_config *config_of(struct name_book *b)
+{
+    pthread_mutex_lock(&b->lock);
+    const struct name_config *c = b->config;
+    held_ref(c->held);
+    pthread_mutex_unlock(&b->lock);
+    return c;
+}
+
 bool name_book_load(struct name_book *b, const char *path, char *error, size_t cap)
 {
-    struct name_records *fresh = name_records_read(path, b->config, error, cap);
+    const struct name_config *c = config_of(b);
+    struct name_records *fresh = name_records_read(path, c, error, cap);
+    held_unref(c->held);
     if (!fresh)
         return false;
     pthread_mutex_lock(&b->lock);
@@ -94,7 +120,8 @@ bool name_book_load(struct name_book *b, const char *path, char *error, size_t c
 static bool is_turn(struct name_book *b, const struct roster *r, uint64_t now_ns,
                     struct name_records **records)
 {
-    bool current = b->view && b->view->revision == r->revision && b->view->records == b->records;
+    bool current = b->view && b->view->revision == r->revision && b->view->records == b->records &&
+                   b->view->config == b->config;
     if (b->making || current || (b->view && now_ns < b->next_ns))
         return false;
     b->making = true;
@@ -105,9 +132,11 @@ static bool is_turn(struct name_book *b, const struct roster *r, uint64_t now_ns
 static void make(struct name_book *b, const struct roster *r, struct name_records *records,
                  uint64_t began_ns, struct name_stats *stats)
 {
-    struct name_view *fresh = name_view_new(b->config, r, records);
+    const struct name_config *c = config_of(b);
+    struct name_view *fresh = name_view_new(c, r, records);
     uint64_t now_ns = io_now_ns();
     name_records_unref(records);
+    held_unref(c->held);
     name_count(fresh ? &stats->views : &stats->views_failed);
     pthread_mutex_lock(&b->lock);
     struct name_view *old = fresh ? b->view : NULL;

@@ -126,15 +126,15 @@ static void an_order_waits_for_the_mesh_thread(void **state)
     uv_loop_init(&loop);
     uv_async_init(&loop, &p->mesh.wake, woken);
     p->mesh.wake.data = &woke;
-    uint64_t id = source.order(source.context, "s2", ORDER_DRAIN, true);
+    uint64_t id = source.order(source.context, "s2", ORDER_DRAIN, true, "");
     assert_int_not_equal(id, 0);
     assert_false(source.ordered(source.context, id, &o));
     uv_run(&loop, UV_RUN_NOWAIT);
     assert_true(woke);
     assert_string_equal(p->mesh.commands.commands[0].server, "s2");
     for (int i = 1; i < COMMANDS_MAX; i++)
-        assert_int_not_equal(source.order(source.context, "", ORDER_TELL, false), 0);
-    assert_int_equal(source.order(source.context, "", ORDER_TELL, false), 0);
+        assert_int_not_equal(source.order(source.context, "", ORDER_TELL, false, ""), 0);
+    assert_int_equal(source.order(source.context, "", ORDER_TELL, false, ""), 0);
     assert_null(source.roster(source.context));
     uv_close((uv_handle_t *)&p->mesh.wake, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
@@ -165,8 +165,13 @@ static int set_up(void **state)
     sc.session.memory_bytes = 4u << 20;
     snprintf(p->config.node.name, sizeof(p->config.node.name), "s1");
     snprintf(p->config.top.farm, sizeof(p->config.top.farm), "shop");
-    p->entry.server_count = 2;
     p->shared.tls = &p->tls;
+    p->config.server_count = 2;
+    static const struct shared_keys keys;
+    struct live *first = live_new(&p->config, &p->config, 1, &keys, 1);
+    if (!first)
+        return -1;
+    live_now_init(&p->shared.now, first);
     pthread_mutex_init(&p->mesh.stats_lock, NULL);
     p->feed = (struct admin_feed){.config = &p->config,
                                   .entry = &p->entry,
@@ -181,6 +186,7 @@ static int tear_down(void **state)
 {
     struct parts *p = *state;
     store_free(p->feed.store);
+    live_now_deinit(&p->shared.now);
     mem_free(p);
     return 0;
 }

@@ -103,7 +103,7 @@ static int tear_down(void **state)
 static struct ordered tell(struct bench *b, const char *server, enum order_verb verb, bool force)
 {
     struct ordered out = {.error = STEAD_PENDING};
-    uint64_t id = commands_ask(&b->commands, server, verb, force);
+    uint64_t id = commands_ask(&b->commands, server, verb, force, "");
     assert_int_not_equal(id, 0);
     commands_turn(&b->commands, STATUS_UP, false, b->now_ns);
     uv_run(&b->loop, UV_RUN_DEFAULT);
@@ -162,9 +162,9 @@ static void orders_that_cross_a_save_end_as_the_last_one(void **state)
 {
     struct bench *b = *state;
     struct ordered a;
-    uint64_t on = commands_ask(&b->commands, "", ORDER_MAINT, false);
+    uint64_t on = commands_ask(&b->commands, "", ORDER_MAINT, false, "");
     commands_turn(&b->commands, STATUS_UP, false, b->now_ns);
-    uint64_t off = commands_ask(&b->commands, "", ORDER_UNMAINT, false);
+    uint64_t off = commands_ask(&b->commands, "", ORDER_UNMAINT, false, "");
     commands_turn(&b->commands, STATUS_UP, false, b->now_ns);
     assert_false(commands_fetch(&b->commands, on, &a));
     assert_false(commands_fetch(&b->commands, off, &a));
@@ -196,7 +196,7 @@ static void patience_ends(void **state)
 {
     struct bench *b = *state;
     struct ordered a;
-    uint64_t id = commands_ask(&b->commands, "s2", ORDER_DRAIN, false);
+    uint64_t id = commands_ask(&b->commands, "s2", ORDER_DRAIN, false, "");
     commands_turn(&b->commands, STATUS_UP, false, b->now_ns);
     assert_false(commands_fetch(&b->commands, id, &a));
     commands_turn(&b->commands, STATUS_UP, false, b->now_ns + ORDER_PATIENCE_MS * NS_PER_MS);
@@ -221,7 +221,7 @@ static void a_peers_order_and_answer_are_taken(void **state)
 {
     struct bench *b = *state;
     struct ordered a = {.token = 1, .status = STATUS_DRAINING, .draining = true, .users = 4};
-    uint64_t id = commands_ask(&b->commands, "s2", ORDER_DRAIN, false);
+    uint64_t id = commands_ask(&b->commands, "s2", ORDER_DRAIN, false, "");
     commands_turn(&b->commands, STATUS_UP, false, b->now_ns);
     struct msg *m = message(PEER + 1, NULL, &a); /* not from whom it was asked */
     commands_message(&b->commands, m, b->now_ns);

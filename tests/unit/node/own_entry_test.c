@@ -38,6 +38,7 @@ static int set_up(void **state)
     store_set_healthy(store, 0, true);
     store_set_healthy(store, 1, true);
     memset(&own, 0, sizeof own);
+    own.place[1] = 1;
     memset(&entry, 0, sizeof entry);
     entry.server_count = 2;
     entry.group_count = 2;

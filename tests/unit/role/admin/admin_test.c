@@ -278,8 +278,10 @@ static struct roster *get_roster(void *context)
     return b->roster ? roster_ref(b->roster) : NULL;
 }
 
-static uint64_t order(void *context, const char *server, enum order_verb verb, bool force)
+static uint64_t order(void *context, const char *server, enum order_verb verb, bool force,
+                      const char *text)
 {
+    (void)text;
     struct bench *b = context;
     b->ordered = (int)verb;
     b->forced = force;
@@ -305,7 +307,13 @@ static void open_bench(struct bench *b)
 {
     memset(b, 0, sizeof *b);
     b->ordered = -1;
-    struct admin_config c = {.source = {b, collect, get_roster, order, ordered, decision, "web1"}};
+    struct admin_config c = {.source = {.context = b,
+                                        .collect = collect,
+                                        .roster = get_roster,
+                                        .order = order,
+                                        .ordered = ordered,
+                                        .decision = decision,
+                                        .node = "web1"}};
     snprintf(b->dir, sizeof b->dir, "/tmp/stead-admin-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
     snprintf(b->path, sizeof b->path, "%s/s", b->dir);
