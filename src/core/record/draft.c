@@ -154,12 +154,11 @@ void draft_commit(struct draft *d)
 {
     struct record *r = d->record;
     draft_free_missing(r->fields, r->field_count, d->fields, d->count, r->mark);
-    mem_free(r->fields);
+    if (r->fields != r->loan)
+        mem_free(r->fields);
     give_back_spare(d);
 
-    size_t memory = heap_bytes(sizeof *r);
-    if (d->fields)
-        memory += heap_bytes(d->cap * sizeof *d->fields);
+    size_t memory = RECORD_REST_BYTES + (size_t)r->key.len;
     for (uint32_t i = 0; i < d->count; i++)
         memory += field_memory(d->fields[i]);
     r->fields = d->fields;

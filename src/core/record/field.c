@@ -16,10 +16,12 @@ static struct field *new_field(const void *name, size_t name_len, const void *va
     f->stamp = *stamp;
     f->name_len = (uint8_t)name_len;
     f->value_len = (uint32_t)value_len;
+    uint8_t *bytes = (uint8_t *)(f + 1);
+    f->bytes = bytes;
     if (name_len)
-        memcpy(f->bytes, name, name_len);
+        memcpy(bytes, name, name_len);
     if (value_len)
-        memcpy(f->bytes + name_len, value, value_len);
+        memcpy(bytes + name_len, value, value_len);
     return f;
 }
 
@@ -49,7 +51,8 @@ struct field *field_clone(const struct field *f, uint32_t born_s)
 
 void field_free(struct field *f)
 {
-    mem_free(f);
+    if (f && !f->lent)
+        mem_free(f);
 }
 
 int field_compare_name(const struct field *f, const void *name, size_t name_len)
@@ -75,14 +78,7 @@ uint32_t field_live_bytes(const struct field *f)
     return f->removed ? 0 : f->name_len + f->value_len;
 }
 
-uint32_t heap_bytes(size_t bytes)
-{
-    enum { OVERHEAD = 8, GRAIN = 16, LEAST = 32 };
-    size_t rounded = (bytes + OVERHEAD + GRAIN - 1) / GRAIN * GRAIN;
-    return (uint32_t)(rounded < LEAST ? LEAST : rounded);
-}
-
 uint32_t field_memory(const struct field *f)
 {
-    return heap_bytes(sizeof *f + f->name_len + f->value_len);
+    return FIELD_REST_BYTES + f->name_len + f->value_len;
 }

@@ -4,6 +4,10 @@
 
 #include "core/record/record.h"
 
+#define FIELD_REST_BYTES 8u /* beside name and value: lengths and a stamp like the record's */
+#define RECORD_REST_BYTES                                                                          \
+    56u /* beside key and fields: what the table keeps about it, and its head */
+
 /* A live field of that stamp; NULL without memory. Lengths are within the limits. */
 struct field *field_new(const void *name, size_t name_len, const void *value, size_t value_len,
                         const struct stamp *stamp) __attribute__((warn_unused_result));
@@ -23,9 +27,7 @@ int field_compare_name(const struct field *f, const void *name, size_t name_len)
 int field_compare_content(const struct field *a, const struct field *b);
 /* What counts towards RECORD_BYTES_MAX: name and value, nothing for a tombstone. */
 uint32_t field_live_bytes(const struct field *f);
-/* What it takes from the heap. */
+/* What it takes at rest (record_pack.h). */
 uint32_t field_memory(const struct field *f);
-/* What a block of that size takes from the heap, the allocator's own share included. */
-uint32_t heap_bytes(size_t bytes);
 
 #endif

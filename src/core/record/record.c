@@ -66,7 +66,7 @@ struct record *record_new(const struct key *key)
     if (!r)
         return NULL;
     r->key = *key;
-    r->memory_bytes = heap_bytes(sizeof *r);
+    r->memory_bytes = RECORD_REST_BYTES + key->len;
     return r;
 }
 
@@ -77,8 +77,10 @@ void record_free(struct record *r)
     record_settle(r);
     for (uint32_t i = 0; i < r->field_count; i++)
         field_free(r->fields[i]);
-    mem_free(r->fields);
-    mem_free(r);
+    if (r->fields != r->loan)
+        mem_free(r->fields);
+    if (!r->lent)
+        mem_free(r);
 }
 
 struct record *record_clone(const struct record *r)
@@ -87,8 +89,9 @@ struct record *record_clone(const struct record *r)
     if (!copy)
         return NULL;
     copy->field_count = copy->field_cap = 0;
-    copy->fields = NULL;
+    copy->fields = copy->loan = NULL;
     copy->mark = NULL;
+    copy->lent = false;
     struct draft d;
     if (!draft_init(&d, copy, r->field_count))
         goto no_draft;

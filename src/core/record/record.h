@@ -71,7 +71,8 @@ struct field {
     uint32_t born_s; /* tombstone: when it came here, local seconds; not on the wire */
     uint8_t name_len;
     bool removed;
-    uint8_t bytes[]; /* name, then value */
+    bool lent;            /* it and its bytes lie in memory that is not the record's to free */
+    const uint8_t *bytes; /* name, then value */
 };
 
 struct record_mark;
@@ -87,8 +88,10 @@ struct record {
     uint64_t holders[RECORD_HOLDERS_MAX];
     uint32_t field_count, field_cap;
     uint32_t live_bytes;      /* names and values of live fields */
-    uint32_t memory_bytes;    /* all that this record takes from the heap, itself included */
+    uint32_t memory_bytes;    /* what it takes at rest in a table, key included; about */
     struct field **fields;    /* sorted by name */
+    struct field **loan;      /* an array of fields that is not the record's to free, or NULL */
+    bool lent;                /* the record itself lies in memory that is not to be freed */
     struct record_mark *mark; /* record_mark(); NULL: none */
 };
 

@@ -8,7 +8,8 @@
 
 static void forget(struct record *r)
 {
-    mem_free(r->mark->fields);
+    if (r->mark->fields != r->loan)
+        mem_free(r->mark->fields);
     mem_free(r->mark);
     r->mark = NULL;
 }
