@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #define MEMORY_BYTES (256u << 20)
-#define MEMORY_TIGHT_MIN (24u << 10) /* a dozen records, and ten times as many */
-#define MEMORY_TIGHT_MAX (200u << 10)
+#define MEMORY_TIGHT_MIN (4u << 10) /* a few records, and ten times as many */
+#define MEMORY_TIGHT_MAX (60u << 10)
 #define HARM_PAST_NS SEC(3) /* longer than a count-out: what a fault broke is seen by then */
 
 /* The first two nodes are everybody's contacts, and each other's. */

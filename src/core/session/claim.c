@@ -223,11 +223,7 @@ void claim_check(struct session *s, struct work *w)
     next.term += MUTANT(TERM_NOT_RAISED) ? 0 : 1;
     next.version++;
     next.inc = s->self_inc;
-    if (!item_own(s, item)) {
-        work_begin(s, w, WORK_IDLE);
-        work_fail(s, w, STEAD_E_NOMEM, true);
-        return;
-    }
+    item_own(s, item);
     item->state->base = base;
     item->record->stamp = next;
     for (size_t i = 0; i < item->state->count; i++)

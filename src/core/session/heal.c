@@ -23,7 +23,7 @@ static void announce(struct session *s, struct item *item, uint64_t to, bool ask
     session_send(s, &m, NULL, to);
 }
 
-/* Returns how many items were looked at; 0: the end. */
+/* Returns how much it was. */
 static size_t announce_batch(struct session *s, struct peer *p)
 {
     struct item *items[ANNOUNCE_BATCH], *last = NULL;
@@ -39,9 +39,9 @@ static size_t announce_batch(struct session *s, struct peer *p)
         announce(s, last, p->view.inc, true);
         p->unheard++;
     }
-    if (n == 0 || p->cursor == 0)
+    if (p->cursor == 0)
         p->announcing = false;
-    return n;
+    return n + 1;
 }
 
 static void announce_to(struct session *s, struct peer *p)

@@ -1,8 +1,6 @@
 /* A record at rest: whose it is, who keeps copies of it, and the room it takes. */
 #include "core/session/session_internal.h"
 
-#include "base/mem.h"
-
 #define GUESTS_MAX 1 /* copies of a record that were pushed to a node beyond those of its kind */
 
 /* -- items -- */
@@ -51,22 +49,19 @@ void item_unqueue(struct session *s, struct item *item)
         s->orphan_count--;
 }
 
-bool item_own(struct session *s, struct item *item)
+void item_own(struct session *s, struct item *item)
 {
     if (item->role == ROLE_OWNER)
-        return true;
-    struct session_state *state = mem_alloc(sizeof(*state));
-    if (!state)
-        return false;
+        return;
     item_unqueue(s, item);
     item->role = ROLE_OWNER;
-    item->state = state;
+    item->state = &item->own_state;
+    *item->state = (struct session_state){0};
     /* Those that have a copy stay holders where they can. */
     for (size_t i = 0; i < item->record->holder_count; i++)
         if (item->record->holders[i] != s->self_inc)
             add_copy(item, item->record->holders[i]);
     s->stats.owned++;
-    return true;
 }
 
 void item_disown(struct session *s, struct item *item)
@@ -74,7 +69,6 @@ void item_disown(struct session *s, struct item *item)
     if (item->role != ROLE_OWNER)
         return;
     item_unqueue(s, item);
-    mem_free(item->state);
     item->state = NULL;
     item->role = ROLE_HOLDER;
     item->generation = 0;

@@ -1,6 +1,6 @@
 /* item.h - a record at rest (table.h) in the eyes of the engine: whose it is, who keeps copies.
  *
- * Trap: item_remove() and item_room_make(), which evicts, free items; item_disown() frees the
+ * Trap: item_remove() and item_room_make(), which evicts, free items; item_disown() ends the
  * state.
  */
 #ifndef CORE_SESSION_ITEM_H
@@ -20,26 +20,8 @@ enum item_role { ROLE_NONE, ROLE_OWNER, ROLE_HOLDER };
     (UINT64_MAX - 1) /* it knows: there is no room here for what is newer                          \
                       */
 
-/* What an owner knows of one holder's copy. Confirmed: the holder had `version` of this term while
- * it granted `granted`. */
-struct copy {
-    uint64_t inc;
-    bool going;       /* no holder by the list to come: it is to hear so, then to drop it */
-    uint64_t version; /* 0: nothing confirmed yet */
-    uint64_t granted, counted; /* of the contact in which it was confirmed */
-};
-
-/* An owned record's copies; hangs on the item while this shard owns it. */
-struct session_state {
-    size_t count;
-    struct copy copies[RECORD_HOLDERS_MAX];
-    struct stamp base; /* all up to it that others had is merged: what they wrote since is lost if
-                          it is replaced */
-    bool doubtful;     /* a holder had counted us out: claim again before serving */
-};
-
 struct item *item_insert(struct session *s, struct record *r, enum item_role role);
-bool item_own(struct session *s, struct item *item); /* becomes owner; false without memory */
+void item_own(struct session *s, struct item *item); /* becomes owner */
 void item_disown(struct session *s, struct item *item);
 /* As item_disown, and its holders are told: another node owns it. */
 void item_step_down(struct session *s, struct item *item);

@@ -177,7 +177,9 @@ static struct item *inherit(struct session *s, struct record *r, bool *used)
         item = item_insert(s, r, ROLE_HOLDER);
         *used = item != NULL;
     }
-    return item && item_own(s, item) ? item : NULL;
+    if (item)
+        item_own(s, item);
+    return item;
 }
 
 void leave_handed(struct session *s, uint64_t from, const struct message *m)

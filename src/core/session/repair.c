@@ -2,7 +2,7 @@
  * them, paced. */
 #include "core/session/session_internal.h"
 
-#define SCAN_BATCH 4096
+#define SCAN_LOOKS 4096 /* a tick */
 #define MEND_LOOKS 512
 #define RANK_DELAY_NS                                                                              \
     (500 * NS_PER_MS) /* each further holder waits so much longer before it claims */
@@ -60,7 +60,7 @@ static void scan_item(struct session *s, struct item *item)
 
 void repair_scan(struct session *s)
 {
-    struct item *items[SCAN_BATCH];
+    struct item *items[TABLE_WALK_MAX];
     if (s->scan_again && !s->scanning) {
         s->scan_again = false;
         s->scanning = true;
@@ -68,11 +68,13 @@ void repair_scan(struct session *s)
     }
     if (!s->scanning)
         return;
-    size_t n = table_walk(s->table, &s->scan_cursor, items, SCAN_BATCH);
-    for (size_t i = 0; i < n; i++)
-        scan_item(s, items[i]);
-    if (n == 0 || s->scan_cursor == 0)
-        s->scanning = false;
+    for (size_t looks = 0, n = 1; n > 0 && looks < SCAN_LOOKS; looks += n) {
+        n = table_walk(s->table, &s->scan_cursor, items, TABLE_WALK_MAX);
+        for (size_t i = 0; i < n; i++)
+            scan_item(s, items[i]);
+        session_rest(s);
+    }
+    s->scanning = s->scan_cursor != 0;
 }
 
 bool repair_idle(const struct session *s)
@@ -143,9 +145,11 @@ static void mend(struct session *s, struct list *line, size_t count)
     size_t looks = count < MEND_LOOKS ? count : MEND_LOOKS;
     while (looks-- > 0 && !list_empty(line) && pace_room(s)) {
         struct item *item = list_entry(line->next, struct item, queue);
-        struct work *w = work_find(s, &item->record->key);
         list_remove(&item->queue);
         list_append(line, &item->queue);
+        if (!table_wake_item(s->table, item))
+            continue;
+        struct work *w = work_find(s, &item->record->key);
         if (w && (w->phase != WORK_IDLE || w->again_ns > s->now_ns))
             continue;
         if (item->role == ROLE_OWNER)

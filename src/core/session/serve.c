@@ -257,17 +257,15 @@ static void create(struct session *s, struct work *w, struct waiter *next)
         err = record_apply(r, next->op.ops, next->op.op_count, &first, now_s(s));
         r->ttl_ms = next->op.ttl_ms ? next->op.ttl_ms : kind_of(s, &w->key)->ttl_ms;
     }
-    if (!err && (!(item = item_insert(s, r, ROLE_HOLDER)) || !item_own(s, item)))
+    if (!err && !(item = item_insert(s, r, ROLE_HOLDER)))
         err = STEAD_E_NOMEM;
     if (err) {
-        if (item)
-            item_remove(s, item);
-        else
-            record_free(r);
+        record_free(r);
         waiter_fail(s, next, err);
         w->again = true;
         return;
     }
+    item_own(s, item);
     expiry_set(s, item, r->ttl_ms);
     list_append(&w->round, &next->link);
     w->made = true;

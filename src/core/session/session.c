@@ -75,15 +75,15 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     return s;
 }
 
-/* Items' states and queues are let go of before the table frees the items. */
-static void drop_all(struct session *s)
+static bool is_busy(void *context, const struct item *item)
 {
-    uint64_t cursor = 0;
-    struct item *items[64];
-    size_t n;
-    while (table_count(s->table) > 0 && (n = table_walk(s->table, &cursor, items, 64)) > 0)
-        for (size_t i = 0; i < n; i++)
-            item_remove(s, items[i]);
+    struct session *s = context;
+    return s->work_count > 0 && work_find(s, &item->record->key);
+}
+
+void session_rest(struct session *s)
+{
+    table_rest(s->table, is_busy, s);
 }
 
 static void free_lists(struct session *s)
@@ -104,8 +104,6 @@ void session_free(struct session *s)
 {
     if (!s)
         return;
-    while (table_count(s->table) > 0)
-        drop_all(s);
     free_lists(s);
     table_free(s->table);
     mem_free(s->peers);
@@ -114,8 +112,12 @@ void session_free(struct session *s)
 
 void session_wipe(struct session *s)
 {
-    while (table_count(s->table) > 0)
-        drop_all(s);
+    uint64_t cursor = 0;
+    struct item *items[TABLE_WALK_MAX];
+    size_t n;
+    while ((n = table_walk(s->table, &cursor, items, TABLE_WALK_MAX)) > 0)
+        for (size_t i = 0; i < n; i++)
+            item_remove(s, items[i]);
     works_review(s);
 }
 
@@ -263,7 +265,7 @@ static void on_message(struct session *s, uint64_t from, const uint8_t *bytes, s
         return;
     if (err || (keyed && m.key.kind >= s->kinds.count))
         count_malformed(s, from);
-    else
+    else if (!keyed || table_wake(s->table, &m.key)) /* else it is as good as lost */
         hand(s, from, &m);
     if (!err)
         message_op_free(&m);
@@ -318,6 +320,7 @@ void session_step(struct session *s, const struct session_event *ev, uint64_t no
     }
     if (s->next_tick_ns == TIME_NEVER && busy(s))
         s->next_tick_ns = s->now_ns + TICK_NS;
+    session_rest(s);
     uint64_t expiry = table_next_expiry(s->table);
     out->deadline_ns = expiry < s->next_tick_ns ? expiry : s->next_tick_ns;
     s->out = NULL;
@@ -328,12 +331,13 @@ int session_read(struct session *s, const struct session_op *op, uint64_t now_ns
 {
     struct item *item;
     assert(op->type == SESSION_READ && op->key->kind < s->kinds.count);
+    session_rest(s); /* what was read before */
     s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
     s->out = out;
     int status = serve_read(s, op, &item);
     if (status == STEAD_OK) {
         *reading = (struct session_reading){item->record, item_left_ms(s, item)};
-        out->deadline_ns = item->expiry.at_ns; /* nothing else has got another time */
+        out->deadline_ns = item->expires_ns; /* nothing else has got another time */
     }
     s->out = NULL;
     return status;
@@ -344,12 +348,13 @@ int session_write(struct session *s, const struct session_op *op, uint64_t now_n
 {
     struct item *item;
     assert(op->type == SESSION_CHANGE && op->key->kind < s->kinds.count);
+    session_rest(s);
     s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
     s->out = out;
     int status = serve_write(s, op, &item);
     if (status == STEAD_OK) {
         *reading = (struct session_reading){item->record, item_left_ms(s, item)};
-        out->deadline_ns = item->expiry.at_ns;
+        out->deadline_ns = item->expires_ns;
     }
     s->out = NULL;
     return status;
@@ -375,8 +380,9 @@ void session_stats(const struct session *s, struct session_stats *out)
     out->orphans = s->orphan_count;
     for (struct list *l = s->repair.next; l != &s->repair; l = l->next) {
         const struct item *item = list_entry(l, struct item, queue);
-        out->doubtful += item->state->doubtful;
-        out->below_copies += !item->state->doubtful;
+        bool doubtful = item->state ? item->state->doubtful : item->doubtful;
+        out->doubtful += doubtful;
+        out->below_copies += !doubtful;
     }
     out->handover_left = s->self_state == PEER_LEAVING ? out->records : 0;
     for (size_t i = 0; i < s->peer_count; i++) {

@@ -112,6 +112,8 @@ struct record *session_record(struct session *s, uint64_t from, const struct mes
  * so by what was told. */
 void session_drop_false(struct session *s, const struct key *key, const struct stamp *told);
 void session_wipe(struct session *s);
+/* Items that nothing is going on about are put to rest: no pointer to any is good any more. */
+void session_rest(struct session *s);
 void session_tell(struct session *s, enum notice_type type, const struct key *key, uint64_t peer,
                   uint32_t lost);
 

@@ -1,12 +1,19 @@
 /* table.h - the hash table of one shard: key -> struct item, hashed by BUZhash with a secret of
  * this process.
  *
- * Buckets are cache lines holding short tags and pointers, so a lookup of an absent key touches one
- * line. Growth is in steps (linear hashing): each insert or remove splits or joins at most two
- * buckets, no call waits for a whole rehash. Expiry is a timing wheel (Varghese and Lauck, 1987) of
- * three levels: O(1) to set, move and cancel. Single-threaded: the store locks a shard. The table
- * owns its items' records; it counts memory by kind and knows the least recently used item of each
- * kind, and leaves policy to its caller.
+ * A record *at rest* is one cell of packed bytes (table_internal.h). What the table hands out is
+ * *awake*: a struct item with a struct record, made from the cell, which the engine reads and
+ * changes as it likes. It stays where it is until table_rest() puts it back, packed anew if it
+ * changed. An item in a queue of the engine's stays too, without record and state while it rests.
+ *
+ * Buckets are cache lines of short tags and 32-bit numbers, so a lookup of an absent key touches
+ * one line, and one that hits two or three more. Growth is in steps (linear hashing). Expiry is a
+ * timing wheel (dial.h). Single-threaded: the store locks a shard. The table owns its items'
+ * records; it counts memory by kind and knows the least recently used item of each kind, and leaves
+ * policy to its caller.
+ *
+ * Trap: waking takes memory, and a call that hands out an item has NULL both for none and for no
+ * memory. Who must not take one for the other calls table_wake() first.
  */
 #ifndef CORE_SESSION_TABLE_H
 #define CORE_SESSION_TABLE_H
@@ -15,26 +22,54 @@
 #include "base/list.h"
 #include "core/record/record.h"
 #include "core/session/kind.h"
-#include "core/session/wheel.h"
 
-/* What a shard keeps for a key. `record` is never NULL while the item is in the table. The fields
- * from `role` on belong to the session engine and are zero in a new item. */
+#define TABLE_WALK_MAX 64 /* items of one call of table_walk() */
+
+/* What an owner knows of one holder's copy. Confirmed: the holder had `version` of this term while
+ * it granted `granted`. */
+struct copy {
+    uint64_t inc;
+    bool going;       /* no holder by the list to come: it is to hear so, then to drop it */
+    uint64_t version; /* 0: nothing confirmed yet; below 2^63 */
+    uint64_t granted, counted; /* of the contact in which it was confirmed */
+};
+
+/* An owned record's copies. */
+struct session_state {
+    size_t count;
+    struct copy copies[RECORD_HOLDERS_MAX];
+    struct stamp base; /* all up to it that others had is merged: what they wrote since is lost if
+                          it is replaced */
+    bool doubtful;     /* a holder had counted us out: claim again before serving */
+};
+
+/* What a shard keeps for a key, awake. The fields from `state` on belong to the session engine and
+ * are zero in a new item. Times at rest are in steps of 10 us, rounded up. */
 struct item {
-    uint64_t hash;
-    struct record *record;
-    struct timer expiry;         /* table's */
-    struct list lru;             /* table's */
-    uint32_t counted_bytes;      /* table's: memory counted for this item */
-    struct session_state *state; /* engine's; NULL when the record is at rest */
+    struct record *record; /* NULL only in a queue */
+    struct list awake;     /* table's */
+    uint64_t expires_ns;   /* table's: TIME_NEVER: it does not */
+    uint64_t word;         /* table's: of its cell, while that has the address of this */
+    struct stamp read;     /* table's: the stamp in the cell */
+    const uint8_t *packed; /* table's: the packed bytes that the fields lie in, or NULL */
+    void *loan;            /* table's: fields beyond those that lie behind the item */
+    uint32_t ref;          /* table's: its cell */
+    uint32_t counted_bytes;
+    uint32_t head_bytes;         /* table's: of the cell that are before the fields; 0: none yet */
+    uint32_t fields_read;        /* table's: how many lie in the cell */
+    uint8_t kind;                /* table's */
+    struct session_state *state; /* engine's: `own_state`, or NULL */
     uint64_t generation;         /* copy: the owner's count-out generation when it was confirmed */
     uint64_t life_ns;            /* engine's: its life ends then, as far as is known here */
     uint64_t offered;    /* engine's: token of the offer of what is here; 0: changed since */
     uint64_t offered_ns; /* engine's: when */
     uint64_t mend_ns;    /* engine's: no claim in the background before */
     uint64_t touched_ns; /* when a touch was last replicated or sent on */
-    uint8_t role;        /* engine's */
+    uint8_t role;        /* engine's, below 4 */
     bool tombstone;      /* engine's: counted as one */
+    bool doubtful;       /* table's: the state's, while it rests in a queue */
     struct list queue;   /* engine's */
+    struct session_state own_state;
 };
 
 struct table;
@@ -48,26 +83,41 @@ struct item *table_find(struct table *t, const struct key *key);
 struct item *table_insert(struct table *t, struct record *record);
 /* Removes and frees the item and its record. item->state must be NULL and queue unlinked. */
 void table_remove(struct table *t, struct item *item);
+
+/* False: the key is there, and there is no memory to wake it. */
+bool table_wake(struct table *t, const struct key *key);
+/* The same for an item in a queue. */
+bool table_wake_item(struct table *t, struct item *item);
+/* What has been handed out since is put to rest, except the items that `busy` (or NULL) says are
+ * needed: those stay awake until table_stir(). One that there is no memory for stays until the next
+ * call. */
+void table_rest(struct table *t, bool (*busy)(void *context, const struct item *item),
+                void *context);
+/* An item that was busy may rest. */
+void table_stir(struct table *t, const struct key *key);
+
 /* After item->record was replaced or changed: brings the memory count up to date. */
 void table_recount(struct table *t, struct item *item);
 /* Most recently used now. */
 void table_touch(struct table *t, struct item *item);
 void table_expire_at(struct table *t, struct item *item, uint64_t expires_ns);
 /* The next item that expires at now_ns or before, or NULL. It stays in the table; its timer is
- * cancelled. */
+ * cancelled. Without memory it expires a second later. */
 struct item *table_expired(struct table *t, uint64_t now_ns);
 /* No later than the first expiry that is set, 0 when one is overdue; TIME_NEVER if none. An early
  * answer means only that table_expired has nothing then and the next answer is closer. */
 uint64_t table_next_expiry(const struct table *t);
 
 uint64_t table_count(const struct table *t);
-uint64_t table_memory(const struct table *t); /* items, records and buckets */
+/* Items and records at rest as their heads and fields say, and buckets. */
+uint64_t table_memory(const struct table *t);
 uint64_t table_kind_memory(const struct table *t, uint8_t kind);
 uint64_t table_kind_count(const struct table *t, uint8_t kind);
 struct item *table_lru(struct table *t, uint8_t kind); /* least recently used; NULL if none */
 /* Walks all items in steps that survive inserts and removals between calls: begin with *cursor = 0;
- * returns up to `max` items (max > 0) and moves *cursor. 0 items is the end, and *cursor is 0
- * again. An item present throughout is returned at least once. */
+ * returns up to `max` items (above 0; TABLE_WALK_MAX at most) and moves *cursor. 0 items with
+ * *cursor 0 again is the end; with another *cursor memory is short, and a later call goes on. An
+ * item present throughout is returned at least once. */
 size_t table_walk(struct table *t, uint64_t *cursor, struct item **out, size_t max);
 
 #endif

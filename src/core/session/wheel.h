@@ -1,19 +1,12 @@
-/* wheel.h - a timing wheel of three levels (Varghese and Lauck, 1987).
+/* wheel.h - timers in a timing wheel (dial.h).
  *
- * Ticks are 2^23 ns (8.4 ms). The first level has a slot a tick, the next ones a slot for 128 and
- * for 8,192 ticks (69 s); a timer comes down a level when the time of its slot begins. What lies
- * beyond the wheel's 39 hours waits in its last slot and is put in again. Within the present tick
- * times are exact: nothing is early, nothing late. Setting and cancelling are O(1); the longest
- * step is that of a slot of 69 s whose timers come down together. */
+ * Within the present tick times are exact: nothing is early, nothing late. Setting and cancelling
+ * are O(1); the longest step is that of a slot of 69 s whose timers come down together. */
 #ifndef CORE_SESSION_WHEEL_H
 #define CORE_SESSION_WHEEL_H
 
 #include "base/list.h"
-
-#include <stdint.h>
-
-#define WHEEL_TICK_SHIFT 23
-#define WHEEL_SLOTS (128 + 64 + 2048)
+#include "core/session/dial.h"
 
 /* Part of what it is to wake. A zeroed one is in no wheel. */
 struct timer {
@@ -22,10 +15,8 @@ struct timer {
 };
 
 struct wheel {
-    uint64_t tick;                     /* the present one */
-    uint64_t filled[WHEEL_SLOTS / 64]; /* a bit for each slot that is not empty */
-    struct list slots[WHEEL_SLOTS];
-    struct list due; /* of ticks that are over */
+    struct dial dial;
+    struct list slots[DIAL_SLOTS + 1]; /* the last: DIAL_OVER */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_ns);

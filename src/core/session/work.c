@@ -32,6 +32,9 @@ struct work *work_get(struct session *s, const struct key *key)
     struct work *w = work_find(s, key);
     if (w)
         return w;
+    /* While there is a work its item stays awake, so that it is found for sure. */
+    if (!table_wake(s->table, key))
+        return NULL;
     w = mem_alloc(sizeof(*w));
     if (!w)
         return NULL;
@@ -192,6 +195,7 @@ void work_release(struct session *s, struct work *w)
     list_remove(&w->link);
     list_remove(&w->all);
     s->work_count--;
+    table_stir(s->table, &w->key);
     mem_free(w->targets);
     mem_free(w);
 }

@@ -13,6 +13,7 @@
 #include "core/session/item.h"
 #include "core/session/message.h"
 #include "core/session/session.h"
+#include "core/session/wheel.h"
 
 #define HOPS_MAX 4
 #define BATCH_MAX 64 /* writes of one key that go into one round */

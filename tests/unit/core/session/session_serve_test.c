@@ -366,7 +366,7 @@ static void what_a_full_holder_refuses_is_not_made(void **state)
     bus_init(&b);
     bus_begin(&b, 2);
     bus_kill(&b, 1);
-    bus_kind(&b, "auth")->memory_bytes = 400; /* of the node that starts now */
+    bus_kind(&b, "auth")->memory_bytes = 40; /* of the node that starts now */
     bus_start(&b, 1, 77, 1, PEER_UP);
     bus_run(&b, 3000);
     struct key k = bus_key(&b, "auth", "k");
@@ -389,7 +389,7 @@ static void a_full_holder_is_passed_over(void **state)
     bus_init(&b);
     bus_begin(&b, 3);
     bus_kill(&b, 1);
-    bus_kind(&b, "auth")->memory_bytes = 400;
+    bus_kind(&b, "auth")->memory_bytes = 40;
     bus_start(&b, 1, 77, 1, PEER_UP);
     bus_run(&b, 3000);
     for (int i = 0; i < 20; i++) {
