@@ -1,25 +1,27 @@
 /* table_bench.c - the session table alone, in this process: time of an insert, of a find that hits
- * (random order), of one that misses and of a find with removal, and bytes a record, at COUNT
- * records with a value of 200 bytes under 32-byte keys. Beside it uthash with the same keys and
- * values, and as the limit a plain array of pointers that is told where to look: the cache misses
- * without the search. Each find waits for the one before. A subject a process: a heap that another
- * one used before would be warm.
+ * (random order, the record read and put back), of one that misses, of a change and of an expiry,
+ * the longest insert, and resident bytes a record, at COUNT records with a value of 200 bytes under
+ * 32-byte keys, each owned, with a life and a copy elsewhere. Beside it uthash and GLib's table
+ * with the same keys and values and nothing else, and as the limit a plain array of pointers that
+ * is told where to look: the cache misses without the search. Each find waits for the one before.
+ * A subject a process: a heap that another one used before would be warm.
  *
- * usage: table_bench stead|uthash|limit COUNT
- *        table_bench hash                      BUZhash beside XXH3
- * Prints lines "subject/load metric value"; heap_bytes is what the heap grew by, per record. */
+ * usage: table_bench stead|uthash|glib|limit COUNT
+ * Prints lines "subject/load metric value"; rss_bytes is what the process grew by, per record. */
 #include "base/buzhash.h"
+#include "base/clock.h"
 #include "base/rng.h"
 #include "core/record/record.h"
-#include "core/session/table.h"
+#include "core/session/item.h"
 #include "util.h"
 
-#include <malloc.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 /* The macros of uthash do not care for this warning. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
+#include <glib.h>
 #include <uthash.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -27,6 +29,7 @@
 #define KEY_BYTES 32
 #define VALUE_BYTES 200
 #define FINDS 400000u
+#define TTL_MS 1800000u
 
 struct pair {
     UT_hash_handle hh;
@@ -84,27 +87,6 @@ static const char *key_at(const char *keys, uint64_t n)
     return keys + n * KEY_BYTES;
 }
 
-struct meter {
-    uint64_t start_ns;
-    size_t heap;
-};
-
-static size_t heap_now(void)
-{
-    struct mallinfo2 m = mallinfo2();
-    return m.uordblks + m.hblkhd;
-}
-
-static struct meter meter_start(void)
-{
-    return (struct meter){.heap = heap_now(), .start_ns = now_ns()};
-}
-
-static double meter_ns(const struct meter *m, uint64_t count)
-{
-    return (double)(now_ns() - m->start_ns) / (double)count;
-}
-
 static void check(bool right)
 {
     if (right)
@@ -113,15 +95,45 @@ static void check(bool right)
     exit(1);
 }
 
+/* Of this thread: what others do meanwhile is no pause of the table's. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
+}
+
+struct meter {
+    uint64_t start_ns;
+    size_t rss;
+};
+
+/* Of this process. */
+static size_t rss_now(void)
+{
+    unsigned long size, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%lu %lu", &size, &pages) != 2)
+        check(false);
+    fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static struct meter meter_start(void)
+{
+    return (struct meter){.rss = rss_now(), .start_ns = now_ns()};
+}
+
+static double meter_ns(const struct meter *m, uint64_t count)
+{
+    return (double)(now_ns() - m->start_ns) / (double)count;
+}
+
 static struct record *record_make(const char *key, const uint8_t *value)
 {
     struct key k;
     struct stamp stamp = {1, 1, 1};
-    struct field_op op = {.type = FIELD_SET,
-                          .name = (const uint8_t *)"v",
-                          .name_len = 1,
-                          .value = value,
-                          .value_len = VALUE_BYTES};
+    struct field_op op = {.type = FIELD_SET, .value = value, .value_len = VALUE_BYTES};
     check(key_set(&k, 1, key, KEY_BYTES));
     struct record *r = record_new(&k);
     check(r && record_apply(r, &op, 1, &stamp, 0) == 0);
@@ -132,34 +144,97 @@ static uint64_t table_finds(struct table *t, const char *keys, unsigned count, u
 {
     struct rng r;
     uint64_t found = 0, wait = 0; /* always 0, but only known when the find is over */
+    struct key k;
     rng_init(&r, 7);
     for (unsigned i = 0; i < FINDS; i++) {
-        struct key k;
         check(key_set(&k, 1, key_at(keys, from + wait + rng_below(&r, count)), KEY_BYTES));
         struct item *item = table_find(t, &k);
         wait = item ? (unsigned)item->record->key.len - KEY_BYTES : 0;
         found += item != NULL;
+        table_rest(t, NULL, NULL);
     }
     return found;
 }
 
+/* As an owner has it, when one holder has confirmed its copy. */
+static void own(struct table *t, struct item *item)
+{
+    item->role = ROLE_OWNER;
+    item->state = &item->own_state;
+    item->state->count = 1;
+    item->state->copies[0] = (struct copy){.inc = 77, .version = 1, .granted = 3, .counted = 2};
+    item->record->holder_count = 1;
+    item->record->holders[0] = 77;
+    item->record->ttl_ms = TTL_MS;
+    item->life_ns = now_ns() + TTL_MS * NS_PER_MS;
+    table_expire_at(t, item, item->life_ns);
+}
+
+/* Inserts all; the longest that one took, its rest included. */
+static uint64_t table_fill(struct table *t, const char *keys, unsigned count)
+{
+    uint8_t value[VALUE_BYTES] = {2};
+    uint64_t longest = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct record *record = record_make(key_at(keys, i), value);
+        uint64_t start = cpu_ns();
+        struct item *item = table_insert(t, record);
+        check(item != NULL);
+        own(t, item);
+        table_rest(t, NULL, NULL);
+        uint64_t took = cpu_ns() - start;
+        longest = took > longest ? took : longest;
+    }
+    return longest;
+}
+
+static void table_changes(struct table *t, const char *keys, unsigned count)
+{
+    struct rng r;
+    struct key k;
+    uint8_t value[VALUE_BYTES] = {3};
+    struct field_op op = {.type = FIELD_SET, .value = value, .value_len = VALUE_BYTES};
+    rng_init(&r, 9);
+    for (unsigned i = 0; i < FINDS; i++) {
+        check(key_set(&k, 1, key_at(keys, rng_below(&r, count)), KEY_BYTES));
+        struct item *item = table_find(t, &k);
+        check(item != NULL);
+        struct stamp next = {1, item->record->stamp.version + 1, 1};
+        check(record_apply(item->record, &op, 1, &next, 0) == 0);
+        table_recount(t, item);
+        table_rest(t, NULL, NULL);
+    }
+}
+
+static void table_expiries(struct table *t, unsigned count)
+{
+    uint64_t at = now_ns() + 2 * TTL_MS * NS_PER_MS, longest = 0;
+    struct meter m = meter_start();
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t start = cpu_ns();
+        struct item *item = table_expired(t, at);
+        check(item != NULL);
+        item->state = NULL;
+        table_remove(t, item);
+        uint64_t took = cpu_ns() - start;
+        longest = i > 0 && took > longest ? took : longest;
+    }
+    result("stead", "expire_ns", count, meter_ns(&m, count));
+    result("stead", "shrink_pause_us", count, (double)longest / 1e3);
+}
+
 static void bench_table(const char *keys, unsigned count)
 {
-    uint8_t secret[32] = {1}, value[VALUE_BYTES] = {2};
+    uint8_t secret[32] = {1};
     static struct buzhash hash;
     buzhash_init(&hash, secret);
-    struct record **records = must_alloc(count, sizeof *records);
-    struct meter all = meter_start();
-    for (unsigned i = 0; i < count; i++)
-        records[i] = record_make(key_at(keys, i), value);
-    result("stead", "make_ns", count, meter_ns(&all, count));
-    struct table *t = table_new(&hash, 0);
-    check(t != NULL);
     struct meter m = meter_start();
-    for (unsigned i = 0; i < count; i++)
-        check(table_insert(t, records[i]) != NULL);
+    struct table *t = table_new(&hash, now_ns());
+    check(t != NULL);
+    uint64_t longest = table_fill(t, keys, count);
     result("stead", "insert_ns", count, meter_ns(&m, count));
-    result("stead", "heap_bytes", count, (double)(heap_now() - all.heap) / count);
+    result("stead", "grow_pause_us", count, (double)longest / 1e3);
+    result("stead", "rss_bytes", count, (double)(rss_now() - m.rss) / count);
     result("stead", "counted_bytes", count, (double)table_memory(t) / count);
     m = meter_start();
     check(table_finds(t, keys, count, 0) == FINDS);
@@ -168,17 +243,11 @@ static void bench_table(const char *keys, unsigned count)
     check(table_finds(t, keys, count, count) == 0);
     result("stead", "miss_ns", count, meter_ns(&m, FINDS));
     m = meter_start();
-    for (unsigned i = 0; i < count; i++) {
-        struct key k;
-        check(key_set(&k, 1, key_at(keys, i), KEY_BYTES));
-        struct item *item = table_find(t, &k);
-        check(item != NULL);
-        table_remove(t, item);
-    }
-    result("stead", "remove_ns", count, meter_ns(&m, count));
+    table_changes(t, keys, count);
+    result("stead", "change_ns", count, meter_ns(&m, FINDS));
+    table_expiries(t, count);
     check(table_count(t) == 0);
     table_free(t);
-    free(records);
 }
 
 static uint64_t pairs_finds(struct pair *head, const char *keys, unsigned count, unsigned from)
@@ -196,19 +265,21 @@ static uint64_t pairs_finds(struct pair *head, const char *keys, unsigned count,
 
 static void bench_uthash(const char *keys, unsigned count)
 {
-    struct pair *head = NULL, **all = must_alloc(count, sizeof *all);
-    struct meter whole = meter_start();
-    for (unsigned i = 0; i < count; i++) {
-        all[i] = must_alloc(1, sizeof **all);
-        memcpy(all[i]->key, key_at(keys, i), KEY_BYTES);
-        memset(all[i]->value, 2, VALUE_BYTES);
-    }
-    result("uthash", "make_ns", count, meter_ns(&whole, count));
+    struct pair *head = NULL;
+    uint64_t longest = 0;
     struct meter m = meter_start();
-    for (unsigned i = 0; i < count; i++)
-        head = pairs_add(head, all[i]);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t start = cpu_ns();
+        struct pair *p = must_alloc(1, sizeof *p);
+        memcpy(p->key, key_at(keys, i), KEY_BYTES);
+        memset(p->value, 2, VALUE_BYTES);
+        head = pairs_add(head, p);
+        uint64_t took = cpu_ns() - start;
+        longest = took > longest ? took : longest;
+    }
     result("uthash", "insert_ns", count, meter_ns(&m, count));
-    result("uthash", "heap_bytes", count, (double)(heap_now() - whole.heap) / count);
+    result("uthash", "grow_pause_us", count, (double)longest / 1e3);
+    result("uthash", "rss_bytes", count, (double)(rss_now() - m.rss) / count);
     m = meter_start();
     check(pairs_finds(head, keys, count, 0) == FINDS);
     result("uthash", "hit_ns", count, meter_ns(&m, FINDS));
@@ -222,7 +293,6 @@ static void bench_uthash(const char *keys, unsigned count)
         head = pairs_remove(head, p);
     }
     result("uthash", "remove_ns", count, meter_ns(&m, count));
-    free(all);
 }
 
 struct plain {
@@ -242,9 +312,8 @@ static void bench_limit(const char *keys, unsigned count)
         memcpy(all[i]->key, key_at(keys, i), KEY_BYTES);
         memset(all[i]->value, 2, VALUE_BYTES);
     }
-    result("limit", "make_ns", count, meter_ns(&m, count));
-    result("limit", "heap_bytes", count,
-           (double)(heap_now() - m.heap + count * sizeof *all) / count);
+    result("limit", "insert_ns", count, meter_ns(&m, count));
+    result("limit", "rss_bytes", count, (double)(rss_now() - m.rss) / count);
     m = meter_start();
     for (unsigned i = 0; i < FINDS; i++) {
         uint64_t n = wait + rng_below(&r, count);
@@ -257,45 +326,63 @@ static void bench_limit(const char *keys, unsigned count)
     free(all);
 }
 
-/* Each hash starts from the one before, so that the latency is measured as in a lookup. */
-static void bench_hash(size_t bytes)
+static guint glib_hash(gconstpointer key)
 {
-    enum { TURNS = 2000000 };
-    uint8_t secret[32] = {1}, key[64] = {3};
-    static struct buzhash hash;
-    uint64_t h = 0;
-    buzhash_init(&hash, secret);
+    return (guint)XXH3_64bits(key, KEY_BYTES);
+}
+
+static gboolean glib_equal(gconstpointer a, gconstpointer b)
+{
+    return memcmp(a, b, KEY_BYTES) == 0;
+}
+
+static void bench_glib(const char *keys, unsigned count)
+{
+    GHashTable *t = g_hash_table_new_full(glib_hash, glib_equal, free, NULL);
+    struct rng r;
+    uint64_t longest = 0, wait = 0;
     struct meter m = meter_start();
-    for (int i = 0; i < TURNS; i++) {
-        memcpy(key, &h, sizeof h);
-        h = buzhash(&hash, key, bytes);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t start = cpu_ns();
+        struct plain *p = must_alloc(1, sizeof *p);
+        memcpy(p->key, key_at(keys, i), KEY_BYTES);
+        memset(p->value, 2, VALUE_BYTES);
+        g_hash_table_add(t, p);
+        uint64_t took = cpu_ns() - start;
+        longest = took > longest ? took : longest;
     }
-    result("stead", "hash_ns", (unsigned)bytes, meter_ns(&m, TURNS));
+    result("glib", "insert_ns", count, meter_ns(&m, count));
+    result("glib", "grow_pause_us", count, (double)longest / 1e3);
+    result("glib", "rss_bytes", count, (double)(rss_now() - m.rss) / count);
+    for (unsigned from = 0; from <= count; from += count) {
+        rng_init(&r, 7);
+        m = meter_start();
+        for (unsigned i = 0; i < FINDS; i++) {
+            const struct plain *p =
+                g_hash_table_lookup(t, key_at(keys, from + wait + rng_below(&r, count)));
+            wait = p ? (uint64_t)p->value[0] - 2 : 0;
+        }
+        result("glib", from == 0 ? "hit_ns" : "miss_ns", count, meter_ns(&m, FINDS));
+    }
     m = meter_start();
-    for (int i = 0; i < TURNS; i++) {
-        memcpy(key, &h, sizeof h);
-        h = XXH3_64bits_withSeed(key, bytes, 5);
-    }
-    result("xxh3", "hash_ns", (unsigned)bytes, meter_ns(&m, TURNS));
-    if (h == 0)
-        fprintf(stderr, "zero\n"); /* so that the hashes are not optimised away */
+    for (unsigned i = 0; i < count; i++)
+        g_hash_table_remove(t, key_at(keys, i));
+    result("glib", "remove_ns", count, meter_ns(&m, count));
+    g_hash_table_destroy(t);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "hash") == 0) {
-        for (size_t bytes = 16; bytes <= 64; bytes += 16)
-            bench_hash(bytes);
-        return 0;
-    }
     if (argc != 3)
-        usage("table_bench stead|uthash|limit COUNT, or table_bench hash");
+        usage("table_bench stead|uthash|glib|limit COUNT");
     unsigned count = (unsigned)number_parse(argv[2], 1, 1e8);
     char *keys = keys_make(count);
     if (strcmp(argv[1], "stead") == 0)
         bench_table(keys, count);
     else if (strcmp(argv[1], "uthash") == 0)
         bench_uthash(keys, count);
+    else if (strcmp(argv[1], "glib") == 0)
+        bench_glib(keys, count);
     else
         bench_limit(keys, count);
     free(keys);
