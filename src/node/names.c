@@ -1,6 +1,9 @@
 /* names.c - zones, services, networks and limits for the name server. */
 #include "node/names.h"
 
+#include "role/director/tcp_stick.h"
+#include "role/name/name_failback.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +51,14 @@ static void init_networks(struct name_config *n, const struct config *c)
     }
 }
 
+/* Redirects lead to servers' own names, so these must be their own as soon as they are up. */
+static uint32_t failback_ms(const struct service_section *s)
+{
+    if (!entry_url_is_tcp(s->url) || s->failback == FAILBACK_AT_ONCE)
+        return 0;
+    return s->failback == FAILBACK_NEVER ? NAME_FAILBACK_NEVER : s->affinity_life_ms;
+}
+
 static void init_services(struct name_config *n, const struct config *c)
 {
     static const enum name_mode modes[] = {[ANSWER_SERVERS] = NAME_SERVERS,
@@ -60,7 +71,8 @@ static void init_services(struct name_config *n, const struct config *c)
                                                .name = from->name,
                                                .mode = modes[from->name_answers],
                                                .url = from->url,
-                                               .group = from->name_group};
+                                               .group = from->name_group,
+                                               .failback_ms = failback_ms(from)};
     }
 }
 

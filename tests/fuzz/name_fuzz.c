@@ -66,7 +66,7 @@ static struct name_view *make_view(void)
     CHECK(file);
     CHECK(unlink(path) == 0 && close(fd) == 0);
     struct roster *r = make_roster();
-    struct name_view *v = name_view_new(&config, r, file);
+    struct name_view *v = name_view_new(&config, r, file, NULL);
     CHECK(v);
     name_records_unref(file);
     roster_unref(r);

@@ -56,6 +56,8 @@ struct name_service {
     enum name_mode mode;
     const char *url;   /* the common URL, for SRV and HTTPS records; NULL = none */
     const char *group; /* servers of this group only; NULL or "" = all */
+    /* For so long after it came back a server's own name leads to its backup: name_failback.h. */
+    uint32_t failback_ms;
 };
 
 struct name_prefixes {

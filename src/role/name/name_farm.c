@@ -341,11 +341,13 @@ static void deinit(struct name_farm *f)
 }
 
 struct name_table *name_farm_table(const struct name_config *c, const struct roster *r,
-                                   const struct name_table *file)
+                                   const struct name_table *file,
+                                   const struct name_failback *failback)
 {
     struct name_farm f;
     struct name_table *out = NULL;
     if (init(&f, c, r, file)) {
+        f.failback = failback;
         for (size_t i = 0; i < c->zone_count; i++)
             add_zone(&f, c->zones[i]);
         for (size_t i = 0; i < c->service_count; i++)

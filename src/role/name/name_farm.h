@@ -4,6 +4,7 @@
 #define ROLE_NAME_FARM_H
 
 #include "role/name/name_builder.h"
+#include "role/name/name_failback.h"
 #include "role/name/name_target.h"
 
 /* What is shared while a table is made. */
@@ -11,7 +12,8 @@ struct name_farm {
     struct name_builder builder;
     const struct name_config *config;
     const struct roster *roster;
-    const struct name_table *file; /* NULL = none */
+    const struct name_failback *failback; /* NULL = nothing is held */
+    const struct name_table *file;        /* NULL = none */
     struct name_targets targets, near;
     unsigned places; /* 1, 2 or (sites + 1) * 2 */
     /* Addresses of the targets at hand, of both families, each once; and those of one family. */
@@ -26,9 +28,11 @@ struct name_farm {
     struct name_load *loads;
 };
 
-/* NULL: no memory. `file` lends SOA and NS of a zone when it has them. */
+/* NULL: no memory. `file` and `failback` may be NULL. `file` lends SOA and NS of a zone when it has
+ * them. */
 struct name_table *name_farm_table(const struct name_config *c, const struct roster *r,
-                                   const struct name_table *file);
+                                   const struct name_table *file,
+                                   const struct name_failback *failback);
 
 /* -- for the parts of it -- */
 

@@ -54,13 +54,15 @@ static const struct name_service *find_service(const struct name_config *c, cons
     return NULL;
 }
 
-/* Who answers for a host: its node, its backup, whoever serves, or in the end its node all the
- * same. */
+/* Who answers for a host: its node, its backup (also when it is held there), whoever serves, or in
+ * the end its node all the same. */
 static void find_targets(struct name_farm *f, const struct host *h)
 {
     const struct name_config *c = f->config;
     const struct roster_node *backup;
-    if (name_node_serves(h->node)) {
+    bool held =
+        f->failback && name_failback_held(f->failback, h->node->entry->name, h->server->service);
+    if (name_node_serves(h->node) && !held) {
         name_targets_one(&f->targets, h->node, h->server);
         return;
     }

@@ -16,18 +16,20 @@ struct name_book {
     pthread_mutex_t lock;
     struct name_view *view;
     struct name_records *records;
-    bool making;      /* a worker does */
-    uint64_t next_ns; /* no view is made before */
+    bool making;                   /* a worker does */
+    uint64_t next_ns;              /* no view is made before */
+    uint64_t held_ns;              /* what is held in the view ends then */
+    struct name_failback failback; /* of the worker that makes */
 };
 
 struct name_view *name_view_new(const struct name_config *c, const struct roster *r,
-                                struct name_records *records)
+                                struct name_records *records, const struct name_failback *failback)
 {
     struct name_view *v = mem_alloc(sizeof *v);
     if (!v)
         return NULL;
     const struct name_table *file = records ? name_records_table(records) : NULL;
-    v->farm = name_farm_table(c, r, file);
+    v->farm = name_farm_table(c, r, file, failback);
     if (!v->farm) {
         mem_free(v);
         return NULL;
@@ -65,6 +67,7 @@ struct name_book *name_book_new(const struct name_config *config, struct store *
     b->config = config;
     held_ref(config->held);
     b->store = store;
+    b->held_ns = UINT64_MAX;
     pthread_mutex_init(&b->lock, NULL);
     return b;
 }
@@ -120,8 +123,8 @@ bool name_book_load(struct name_book *b, const char *path, char *error, size_t c
 static bool is_turn(struct name_book *b, const struct roster *r, uint64_t now_ns,
                     struct name_records **records)
 {
-    bool current = b->view && b->view->revision == r->revision && b->view->records == b->records &&
-                   b->view->config == b->config;
+    bool current = b->view && now_ns < b->held_ns && b->view->revision == r->revision &&
+                   b->view->records == b->records && b->view->config == b->config;
     if (b->making || current || (b->view && now_ns < b->next_ns))
         return false;
     b->making = true;
@@ -133,7 +136,8 @@ static void make(struct name_book *b, const struct roster *r, struct name_record
                  uint64_t began_ns, struct name_stats *stats)
 {
     const struct name_config *c = config_of(b);
-    struct name_view *fresh = name_view_new(c, r, records);
+    name_failback_see(&b->failback, c, r, began_ns);
+    struct name_view *fresh = name_view_new(c, r, records, &b->failback);
     uint64_t now_ns = io_now_ns();
     name_records_unref(records);
     held_unref(c->held);
@@ -143,6 +147,7 @@ static void make(struct name_book *b, const struct roster *r, struct name_record
     if (fresh)
         b->view = fresh;
     b->next_ns = now_ns + NAME_REST * (now_ns - began_ns);
+    b->held_ns = name_failback_next(&b->failback);
     b->making = false;
     pthread_mutex_unlock(&b->lock);
     name_view_unref(old);

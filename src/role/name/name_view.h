@@ -4,6 +4,7 @@
 #ifndef ROLE_NAME_VIEW_H
 #define ROLE_NAME_VIEW_H
 
+#include "role/name/name_failback.h"
 #include "role/name/name_records.h"
 #include "role/name/name_table.h"
 
@@ -21,9 +22,10 @@ struct name_view {
     uint64_t revision;
 };
 
-/* Takes a reference of the records. NULL: no memory. */
+/* Takes a reference of the records. failback: what of it is held, or NULL. NULL: no memory. */
 struct name_view *name_view_new(const struct name_config *c, const struct roster *r,
-                                struct name_records *records) __attribute__((warn_unused_result));
+                                struct name_records *records, const struct name_failback *failback)
+    __attribute__((warn_unused_result));
 struct name_view *name_view_ref(struct name_view *v);
 void name_view_unref(struct name_view *v); /* takes NULL */
 

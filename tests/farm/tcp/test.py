@@ -238,6 +238,20 @@ def backup(farm):
     check(farm.metric("s1", 'stead_tcp_connections_total{to="backup"}') >= 3, "counted")
 
 
+def host_gone(farm):
+    """Its own name leads to its backup, and for as long as a session may last after it is back."""
+    def own_name():
+        return farm.dns("s1.db.test", "s2")
+    check(own_name() == (0, [farm.ip("s1")]), f"its own: {own_name()}")
+    farm.kill("s1")
+    eventually(lambda: own_name() == (0, [farm.ip("s2")]), "its name leads to its backup")
+    farm.start("s1")
+    farm.wait_ready("s1")
+    eventually(lambda: farm.status_of_db("s1") == "up", "it is back")
+    check(own_name() == (0, [farm.ip("s2")]), f"sessions end at the backup: {own_name()}")
+    eventually(lambda: own_name() == (0, [farm.ip("s1")]), "then the name is its own again")
+
+
 def nobody(farm):
     for name in ("s1", "s2", "s3"):
         farm.real[name, "db"].end()
@@ -257,7 +271,7 @@ def main():
         farm.start()
         farm.wait_ready()
         farm.wait_up("s1", "s2", "s3")
-        for step in (secondary, primary, names, proxied, proxied_http, backup, nobody):
+        for step in (secondary, primary, names, proxied, proxied_http, backup, host_gone, nobody):
             print(step.__name__, flush=True)
             step(farm)
 

@@ -22,7 +22,7 @@ static struct shares count_shares(struct fixture *f)
     struct shares s = {0};
     struct addr found[NAME_ADDRESSES_MAX];
     size_t count;
-    struct name_view *v = name_view_new(&f->config, f->roster, NULL);
+    struct name_view *v = name_view_new(&f->config, f->roster, NULL, NULL);
     assert_non_null(v);
     for (int i = 0; i < DRAWS; i++) {
         f->len = dns_build_query(f->message, sizeof f->message, 7, "www.shop.test", DNS_A);
@@ -389,7 +389,7 @@ static void test_no_memory(void **state)
     unsigned failures = 0;
     for (;; failures++) {
         mem_fail_after(failures + 1);
-        struct name_view *v = name_view_new(&f->config, f->roster, f->records);
+        struct name_view *v = name_view_new(&f->config, f->roster, f->records, NULL);
         mem_fail_after(0);
         name_view_unref(v);
         if (v)

@@ -135,7 +135,7 @@ static inline void read_answer(struct fixture *f)
 /* The message of f->len bytes, answered over itself; false when there is no answer. */
 static inline bool send_message(struct fixture *f)
 {
-    struct name_view *v = name_view_new(&f->config, f->roster, f->records);
+    struct name_view *v = name_view_new(&f->config, f->roster, f->records, NULL);
     assert_non_null(v);
     f->len = name_answer(v, &f->by, f->message, f->len,
                          f->by.tcp ? DNS_TCP_MAX : (size_t)DNS_UDP_MAX, &f->stats);

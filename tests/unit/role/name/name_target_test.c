@@ -93,7 +93,7 @@ static unsigned be16(size_t at)
 static void answer(const struct roster *r, size_t len, uint64_t chance)
 {
     struct name_asker by = {.chance = chance};
-    struct name_view *v = name_view_new(&config, r, NULL);
+    struct name_view *v = name_view_new(&config, r, NULL, NULL);
     assert_non_null(v);
     assert_true(addr_parse("198.51.100.1:53", 0, &by.from));
     out_len = name_answer(v, &by, out, len, sizeof out, &stats);
