@@ -127,7 +127,7 @@ struct public_section {
     bool http2;
     uint32_t http2_streams, http2_resets;
     uint32_t watchers;
-    uint32_t retry_min_ms, retry_max_ms, retry_joins;
+    uint32_t retry_min_ms, retry_max_ms, retry_joins, reserve_ms;
     uint32_t head_ms, body_ms, idle_ms;
 };
 

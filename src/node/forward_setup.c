@@ -37,6 +37,7 @@ void forward_setup(struct secondary_server servers[ENTRY_SERVERS_MAX], const str
 void forward_setup_limits(const struct config *c, struct director_config *out)
 {
     const struct public_section *p = &c->public;
+    out->reserve_ms = p->reserve_ms;
     out->http.head_ms = p->head_ms;
     out->http.body_ms = out->exchange.body_ms = p->body_ms;
     out->http.idle_ms = out->exchange.idle_ms = p->idle_ms;

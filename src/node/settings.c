@@ -280,6 +280,9 @@ const struct setting settings[] = {
         "is ended."),
     ROW("public", "watchers", SETTING_NUMBER, "10000", 0, 1000000, NULL, public_section, watchers,
         "Clients that may watch the roster at once; one more gets 503."),
+    ROW("public", "reserve", SETTING_DURATION, "2s", 0, 60000, NULL, public_section, reserve_ms,
+        "A client that is redirected counts as a user of its server at once, until the server's own "
+        "count shows it, and no longer than this; 0s = it does not."),
     ROW("public", "retry-min", SETTING_DURATION, "200ms", 0, DAY_MS, NULL, public_section,
         retry_min_ms,
         "Clients that lose their server spread their first retry over at least this time."),

@@ -132,15 +132,48 @@ static bool draw(struct walk w, bool by_weight, const struct server *without, st
     return true;
 }
 
+static int compare_told(const struct server *a, const struct server *b)
+{
+    if (a->load == LOAD_UNKNOWN || b->load == LOAD_UNKNOWN)
+        return 0;
+    return (a->load > b->load) - (a->load < b->load);
+}
+
 /* Users by weight, then load by its own report, which is all that is told of some farms: <0 when a
  * has less load than b. */
 int pick_compare_load(const struct server *a, const struct server *b)
 {
     uint64_t left = (uint64_t)a->users * b->weight, right = (uint64_t)b->users * a->weight;
     int order = (left > right) - (left < right);
-    if (order != 0 || a->load == LOAD_UNKNOWN || b->load == LOAD_UNKNOWN)
-        return order;
-    return (a->load > b->load) - (a->load < b->load);
+    return order != 0 ? order : compare_told(a, b);
+}
+
+/* -- who is on his way -- */
+
+static uint32_t users_of(const struct pick_filter *f, const struct pick_choice *c)
+{
+    return f->reserve ? reserve_users(f->reserve, c->node->entry->node, c->server)
+                      : c->server->users;
+}
+
+/* A server that is full by those who are on their way is left to others. own: what other directors
+ * may have sent is not thought of. */
+static bool has_room(const struct pick_filter *f, const struct pick_choice *c, bool own)
+{
+    if (f->reserve == NULL || c->server->capacity == 0)
+        return true;
+    uint32_t users =
+        own ? reserve_users_own(f->reserve, c->node->entry->node, c->server) : users_of(f, c);
+    return users < c->server->capacity;
+}
+
+/* pick_compare_load() of two with other numbers of users. */
+static int compare_users(const struct pick_filter *f, const struct pick_choice *a,
+                         const struct pick_choice *b)
+{
+    uint64_t left = (uint64_t)users_of(f, a) * b->server->weight;
+    uint64_t right = (uint64_t)users_of(f, b) * a->server->weight;
+    return (left > right) - (left < right);
 }
 
 /* -- from what is prepared -- */
@@ -281,9 +314,12 @@ static size_t draw_two(const struct walk *w, struct rng *rng, struct pick_choice
 
 /* By more than counts may be behind: of two servers that are as good as level, all that choose by
  * the same counts would else go to the same one. */
-static bool clearly_less(const struct server *a, const struct server *b)
+static bool clearly_less(const struct pick_filter *f, const struct pick_choice *x,
+                         const struct pick_choice *y)
 {
-    uint64_t left = (uint64_t)a->users * b->weight, right = (uint64_t)b->users * a->weight;
+    const struct server *a = x->server, *b = y->server;
+    uint64_t left = (uint64_t)users_of(f, x) * b->weight;
+    uint64_t right = (uint64_t)users_of(f, y) * a->weight;
     if (left == right)
         return pick_compare_load(a, b) < 0;
     return left < right && right - left > right / LEVEL_PART;
@@ -295,8 +331,56 @@ static bool two_choices(const struct walk *w, struct rng *rng, struct pick_choic
     size_t count = draw_two(w, rng, two);
     if (count == 0)
         return false;
-    *out = two[count == 2 && clearly_less(two[1].server, two[0].server)];
+    bool second = count == 2 && clearly_less(w->filter, &two[1], &two[0]);
+    *out = two[second];
     return true;
+}
+
+/* Keeps the less loaded of c and *out; of equals each with the same chance. */
+static void keep_less(const struct pick_filter *f, const struct pick_choice *c, uint64_t *ties,
+                      struct rng *rng, struct pick_choice *out)
+{
+    int order = *ties == 0 ? -1 : compare_users(f, c, out);
+    if (order == 0)
+        order = compare_told(c->server, out->server);
+    if (order > 0)
+        return;
+    *ties = order < 0 ? 1 : *ties + 1;
+    if (rng_below(rng, *ties) == 0)
+        *out = *c;
+}
+
+/* Of those with room, who are on their way counted. False: none has any. */
+static bool least_with_room(struct walk w, bool own, struct rng *rng, struct pick_choice *out)
+{
+    struct pick_choice c;
+    uint64_t ties = 0;
+    while (walk_next(&w, &c))
+        if (has_room(w.filter, &c, own))
+            keep_less(w.filter, &c, &ties, rng, out);
+    return ties > 0;
+}
+
+#define LEAST_WALK_MAX 32 /* servers that are all looked at for a choice */
+#define LEAST_SAMPLES 8   /* of more: so many of those with the least load, and of all */
+
+/* Every choice changes who has the least, so in a large farm only some are looked at. */
+static bool least_with_reserve(struct walk w, struct rng *rng, struct pick_choice *out)
+{
+    struct lot l;
+    uint64_t ties = 0;
+    if (!lot_prepare(&w, &l) || l.from->count <= LEAST_WALK_MAX)
+        return least_with_room(w, false, rng, out);
+    for (int i = 0; i < 2 * LEAST_SAMPLES; i++) {
+        size_t drawn = l.from->count;
+        if (i % 2 == 0 || !lot_least(&l, rng, &drawn))
+            drawn = lot_draw(&l, true, rng);
+        if (drawn == l.from->count)
+            break;
+        struct pick_choice c = {l.from->at[drawn].node, l.from->at[drawn].server};
+        keep_less(w.filter, &c, &ties, rng, out);
+    }
+    return ties > 0;
 }
 
 /* The least loaded; of equals each with the same chance. */
@@ -304,6 +388,8 @@ static bool least_users(struct walk w, struct rng *rng, struct pick_choice *out)
 {
     struct lot l;
     size_t drawn;
+    if (w.filter->reserve)
+        return least_with_reserve(w, rng, out);
     if (lot_prepare(&w, &l) && lot_least(&l, rng, &drawn)) {
         *out = (struct pick_choice){l.from->at[drawn].node, l.from->at[drawn].server};
         return true;
@@ -343,8 +429,12 @@ bool pick(const struct roster *r, const struct pick_filter *f, enum policy p, bo
           uint64_t chance, struct pick_choice *out)
 {
     struct walk w;
+    struct rng rng;
     walk_start(&w, r, f, STATUS_UP);
-    if (pick_among(&w, p, chance, out))
+    if (pick_among(&w, p, chance, out) && has_room(f, out, false))
+        return true;
+    rng_init(&rng, chance);
+    if (f->reserve && (least_with_room(w, false, &rng, out) || least_with_room(w, true, &rng, out)))
         return true;
     if (!last_resort)
         return false;

@@ -3,6 +3,7 @@
 #ifndef CORE_ROSTER_PICK_H
 #define CORE_ROSTER_PICK_H
 
+#include "core/roster/reserve.h"
 #include "core/roster/roster.h"
 
 enum policy {
@@ -22,6 +23,7 @@ struct pick_filter {
     const char *zone;           /* NULL = any */
     const char *const *exclude; /* names of nodes not to pick */
     size_t exclude_count;
+    struct reserve *reserve; /* who is on his way counts as a user; NULL = nobody is */
 };
 
 struct pick_choice {

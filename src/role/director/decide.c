@@ -167,8 +167,10 @@ static void filter_for(const struct decide_config *c, const struct decide_view *
 {
     size_t own;
     bool out_of_it = own_server(c, service, &own) && (v->draining || !v->healthy[own]);
-    *f = (struct pick_filter){
-        .service = service, .exclude = &v->self_name, .exclude_count = out_of_it ? 1 : 0};
+    *f = (struct pick_filter){.service = service,
+                              .exclude = &v->self_name,
+                              .exclude_count = out_of_it ? 1 : 0,
+                              .reserve = v->reserve};
 }
 
 static bool choose(const struct decide_config *c, const struct decide_view *v, const char *service,

@@ -77,6 +77,7 @@ struct decide_view {
     bool healthy[ENTRY_SERVERS_MAX]; /* own servers, by the store: newer than the roster */
     bool draining;                   /* this node takes no new clients */
     uint64_t chance;                 /* random */
+    struct reserve *reserve;         /* clients on their way; NULL: nobody is */
     int64_t now_s;                   /* wall clock */
     const uint8_t *salt;             /* TOKEN_SALT_BYTES, never the same again */
 };

@@ -22,7 +22,8 @@ struct director {
     struct decide_config decide;
     struct secondary_server servers[ENTRY_SERVERS_MAX];
     struct rng rng;
-    struct roster *roster; /* the newest that was asked for */
+    struct reserve *reserve; /* NULL: redirects are not counted in advance */
+    struct roster *roster;   /* the newest that was asked for */
     struct roster_answers *rosters;
     struct http_server *server;
     struct secondary *secondary;
@@ -41,7 +42,8 @@ static void decide_only(struct director *d, const struct roster *roster, const s
     struct decide_view v = {.roster = roster,
                             .self_name = d->config.self_name,
                             .draining = store_draining(d->config.store),
-                            .chance = rng_u64(&d->rng)};
+                            .chance = rng_u64(&d->rng),
+                            .reserve = d->reserve};
     uint64_t salt[TOKEN_SALT_BYTES / sizeof(uint64_t)];
     if (d->config.decide->secret) {
         for (size_t i = 0; i < sizeof(salt) / sizeof(salt[0]); i++)
@@ -58,7 +60,14 @@ static void decide_only(struct director *d, const struct roster *roster, const s
 static void decide_now(struct director *d, const struct roster *roster, const struct http_head *h,
                        size_t failed, struct decision *out)
 {
+    if (d->reserve)
+        reserve_turn(d->reserve, uv_now(d->config.loop));
     decide_only(d, roster, h, failed, out);
+    /* Who comes back is a user already, or was one a moment ago. */
+    bool sent =
+        out->verdict == DECIDE_REDIRECT && out->chosen.server && strcmp(out->why, "returned") != 0;
+    if (sent && d->reserve)
+        reserve_add(d->reserve, out->chosen.node->entry->node, out->chosen.server);
     d->config.counters->verdicts[out->verdict]++;
     if (out->verdict == DECIDE_REDIRECT && strcmp(out->why, "returned") == 0)
         d->config.counters->returned++;
@@ -236,6 +245,7 @@ static void on_rosters_closed(void *context)
     void (*closed)(void *) = d->closed;
     void *closed_context = d->closed_context;
     roster_unref(d->roster);
+    reserve_free(d->reserve);
     mem_free(d);
     if (closed)
         closed(closed_context);
@@ -349,6 +359,10 @@ int director_open(const struct director_config *c, struct director **out)
     d->config.servers = d->servers;
     io_random(&seed, sizeof(seed));
     rng_init(&d->rng, seed);
+    if (c->reserve_ms && !(d->reserve = reserve_new(c->reserve_ms))) {
+        mem_free(d);
+        return STEAD_E_NOMEM;
+    }
     struct http_server_config h = {.loop = c->loop,
                                    .fd = c->fd,
                                    .tls = c->tls,

@@ -47,6 +47,7 @@ struct director_config {
     struct handoff_once *handoffs; /* which tokens were taken: the node's; NULL: none are made */
     const struct secondary_server *servers; /* copied: as many as decide->servers */
     struct journal *journal;                /* this worker's */
+    uint32_t reserve_ms; /* how long a redirect counts as a user at most (reserve.h); 0 = not */
     struct roster_rules rosters;
     size_t
         proxy_count; /* 0: clients come themselves; else all come by these, with a PROXY header */
