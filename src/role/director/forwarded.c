@@ -6,7 +6,6 @@
 #include "stead/error.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -55,6 +54,16 @@ static void put(struct text *t, const char *bytes, size_t len)
 static void put_slice(struct text *t, struct slice s)
 {
     put(t, s.at, s.len);
+}
+
+static void put_decimal(struct text *t, unsigned value)
+{
+    char digits[12];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    put(t, digits + at, sizeof(digits) - at);
 }
 
 /* -- fields -- */
@@ -149,9 +158,24 @@ static void plan_host(struct plan *p)
         put_slice(&t, h->host);
     if (v6)
         PUT(&t, "]");
-    if (h->port)
-        t.len += (size_t)snprintf(t.at + t.len, t.cap - t.len, ":%u", h->port);
+    if (h->port) {
+        PUT(&t, ":");
+        put_decimal(&t, h->port);
+    }
     p->host_len = t.len;
+}
+
+/* For every request: without the library's formatter. */
+static void plan_ip(struct plan *p)
+{
+    const struct addr *a = p->f->client;
+    struct text t = {.at = p->ip, .cap = sizeof(p->ip)};
+    for (int i = 0; a->family == 4 && i < 4; i++) {
+        if (i)
+            PUT(&t, ".");
+        put_decimal(&t, a->ip[i]);
+    }
+    p->ip_len = a->family == 6 ? strlen(addr_format_ip(a, p->ip)) : t.len;
 }
 
 static void put_request_line(struct text *t, const struct plan *p)
@@ -360,7 +384,7 @@ static void plan_init(struct plan *p, const struct http_head *h, const struct fo
     p->upgrades = p->wants_trailers = p->has_request_id = p->trace_valid = false;
     p->ids = p->traces = 0;
     plan_host(p);
-    p->ip_len = f->client->family ? strlen(addr_format_ip(f->client, p->ip)) : 0;
+    plan_ip(p);
 }
 
 static void put_head(struct text *t, const struct plan *p)
