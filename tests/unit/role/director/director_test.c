@@ -113,7 +113,7 @@ static void spin(struct rig *r)
     } while (0)
 
 /* This node is a; b is another that is up, c one that is gone. */
-static void set_roster(struct rig *r, uint64_t revision, enum status b_status)
+static struct roster *make_roster(uint64_t revision, enum status b_status)
 {
     static const char *const names[] = {"a", "b", "c"};
     struct roster *roster = roster_blank(3, ENTRY_SERVERS_MAX);
@@ -135,7 +135,12 @@ static void set_roster(struct rig *r, uint64_t revision, enum status b_status)
         s->users = i * 10;
         s->healthy = true;
     }
-    store_set_roster(r->store, roster);
+    return roster;
+}
+
+static void set_roster(struct rig *r, uint64_t revision, enum status b_status)
+{
+    store_set_roster(r->store, make_roster(revision, b_status));
 }
 
 static struct store *make_store(void)
@@ -366,6 +371,45 @@ static void test_secondary_forwards_each_request(void **state)
     assert_int_equal(r->counters.exchange.answers[2], 3);
     assert_int_equal(r->counters.verdicts[DECIDE_FORWARD], 3);
     assert_int_equal(r->counters.verdicts[DECIDE_REDIRECT], 2);
+}
+
+/* Clients that do not follow redirects: the primary forwards them, to the other node's listener. */
+static void test_the_primary_forwards_to_another_node(void **state)
+{
+    static const struct match_rule all = {.by = MATCH_ALL};
+    struct rig *r = *state;
+    struct decide_service service = services[0];
+    service.forward = &all;
+    service.forward_count = 1;
+    struct decide_config decide = r->decide;
+    decide.services = &service;
+    director_set(r->director, &decide, &r->server);
+    struct roster *roster = make_roster(8, STATUS_UP);
+    struct entry *b = roster->nodes[1].entry;
+    b->public = r->forward; /* the test's server stands for that node */
+    b->public.port = 1;
+    snprintf(b->servers[0].urls[0], sizeof(b->servers[0].urls[0]), "http://b.example:%u",
+             r->forward.port);
+    store_set_roster(r->store, roster);
+    store_set_healthy(r->store, 0, false);
+    int fd = dial(r);
+    for (int i = 0; i < 2; i++) {
+        char host[64];
+        assert_int_equal(request(r, fd, GET("/p", "shop.example")), 200);
+        snprintf(host, sizeof(host), "\r\nHost: b.example:%u\r\n", r->forward.port);
+        assert_answer_has(r, host);
+        assert_answer_has(r, "\r\nX-Forwarded-Host: shop.example\r\n");
+    }
+    assert_int_equal(store_users(r->store, 0), 0); /* that node counts them */
+    assert_int_equal(r->counters.verdicts[DECIDE_RELAY], 2);
+    assert_int_equal(r->counters.exchange.upstream.connects, 1);
+    /* A node that is not there. */
+    stop_backend(r);
+    close(r->backend.conns[0]);
+    r->backend.conns[0] = -1;
+    assert_int_equal(request(r, fd, GET("/", "shop.example")), 503);
+    close(fd);
+    director_set(r->director, &r->decide, &r->server);
 }
 
 static void test_what_follows_the_head_goes_along(void **state)
@@ -614,6 +658,7 @@ int main(void)
         T(test_primary_redirects),
         T(test_secondary_forwards_each_request),
         T(test_a_tunnel_is_the_whole_connection),
+        T(test_the_primary_forwards_to_another_node),
         T(test_what_follows_the_head_goes_along),
         T(test_server_down_redirects_and_marks_the_pair_first),
         T(test_server_down_with_a_request_body_and_head),
