@@ -31,6 +31,8 @@ static const struct warning warnings[] = {
      "copies here wait to be claimed: their owner is down"},
     {"sessions", "doubtful", "record must be settled with other nodes before it is served",
      "records must be settled with other nodes before they are served"},
+    {"sessions", "divergent", "copy differs from another that should be equal: see 'stead verify'",
+     "copies differ from others that should be equal: see 'stead verify'"},
     {"sessions", "values_lost", "value was lost in a merge after a split of the farm",
      "values were lost in merges after a split of the farm"},
     {"sessions", "full", "write was refused for lack of memory",

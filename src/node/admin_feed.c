@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "io/io.h"
+#include "node/admin_verify.h"
 #include "node/config_diff.h"
 
 #include <stdio.h>
@@ -354,6 +355,12 @@ static char *config_text(void *context)
     return text;
 }
 
+static char *verify(void *context, bool begin, bool repair)
+{
+    struct admin_feed *f = context;
+    return admin_verify(f->store, begin, repair);
+}
+
 struct admin_source admin_feed_source(struct admin_feed *f)
 {
     return (struct admin_source){.context = f,
@@ -363,5 +370,6 @@ struct admin_source admin_feed_source(struct admin_feed *f)
                                  .ordered = ordered,
                                  .config = config_text,
                                  .decision = decision,
+                                 .verify = verify,
                                  .node = f->config->node.name};
 }

@@ -70,11 +70,10 @@ static void log_member(const struct farm_notice *n)
 
 static void log_sessions(struct store *s)
 {
-    static const char *const names[] = {[NOTICE_CLAIMED] = "claimed",
-                                        [NOTICE_FENCED] = "fenced",
-                                        [NOTICE_SPLIT_MERGED] = "split-merged",
-                                        [NOTICE_WIPED] = "wiped",
-                                        [NOTICE_MALFORMED] = "malformed"};
+    static const char *const names[] = {
+        [NOTICE_CLAIMED] = "claimed",           [NOTICE_FENCED] = "fenced",
+        [NOTICE_SPLIT_MERGED] = "split-merged", [NOTICE_WIPED] = "wiped",
+        [NOTICE_MALFORMED] = "malformed",       [NOTICE_DIVERGED] = "diverged"};
     struct session_notice notices[NOTICES_MAX];
     size_t n = store_take_notices(s, notices, NOTICES_MAX);
     for (size_t i = 0; i < n; i++)

@@ -258,6 +258,26 @@ int store_push(struct store *s, const struct key *keys, size_t count, const char
     return STEAD_OK;
 }
 
+bool store_verify(struct store *s, bool begin, bool mends, struct divergence *out, size_t *count)
+{
+    size_t found = 0;
+    bool running = false;
+    for (unsigned i = 0; i < s->shard_count; i++) {
+        struct shard *shard = &s->shards[i];
+        size_t n = *count - found;
+        pthread_mutex_lock(&shard->lock);
+        running |= session_verify(shard->session, begin, mends, out + found, &n);
+        if (begin)
+            atomic_store_explicit(&shard->deadline_ns, 0, memory_order_relaxed);
+        pthread_mutex_unlock(&shard->lock);
+        found += n;
+    }
+    *count = found;
+    if (begin)
+        store_wake_mesh(s);
+    return running;
+}
+
 struct session_result *store_collect(struct store *s, unsigned mailbox)
 {
     assert(mailbox < s->mailbox_count);

@@ -13,6 +13,7 @@
 
 #include "core/roster/roster.h"
 #include "core/session/session.h"
+#include "core/session/verify.h"
 
 #include <stdatomic.h>
 
@@ -64,6 +65,8 @@ int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, s
  * STORE_PUSH_MAX; STEAD_E_BUSY: nothing was done. */
 int store_push(struct store *s, const struct key *keys, size_t count, const char *node_name,
                uint64_t now_ns);
+/* session_verify() of all shards; *count is the room in `out`, and then how many were found. */
+bool store_verify(struct store *s, bool begin, bool mends, struct divergence *out, size_t *count);
 /* The next result that waits in a mailbox; NULL: none. The caller frees it. */
 struct session_result *store_collect(struct store *s, unsigned mailbox);
 

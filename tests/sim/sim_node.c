@@ -86,8 +86,8 @@ static void node_notices(struct sim *s, struct sim_node *n, const struct session
 {
     for (uint32_t i = 0; i < a->notice_count; i++) {
         const struct session_notice *notice = &a->notices[i];
-        static const char *const names[] = {"claimed", "fenced",    "split merged",
-                                            "wiped",   "malformed", "full"};
+        static const char *const names[] = {"claimed",   "fenced", "split merged", "wiped",
+                                            "malformed", "full",   "diverged"};
         sim_trace(s, "%s %s key=%016llx peer=%016llx lost=%u", n->name, names[notice->type],
                   (unsigned long long)notice->key_digest, (unsigned long long)notice->peer,
                   notice->lost);

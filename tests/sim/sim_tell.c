@@ -27,7 +27,8 @@ void sim_tell_message(struct sim *s, const struct sim_node *n, const struct msg 
     static const char *const names[] = {"?",        "FORWARD", "RESULT",    "LOCATE",     "LOCATED",
                                         "CLAIM",    "CLAIMED", "REPLICATE", "REPLICATED", "DROP",
                                         "ANNOUNCE", "OFFER",   "TAKEN",     "HANDOVER",   "EXPIRED",
-                                        "TOUCH",    "DISOWN",  "SYNC",      "SYNCED",     "HEARD"};
+                                        "TOUCH",    "DISOWN",  "SYNC",      "SYNCED",     "HEARD",
+                                        "VERIFY",   "VERIFIED"};
     struct key key;
     struct message d;
     if (!s->opt.trace || !session_message_key(m->bytes, m->len, &key))

@@ -90,6 +90,8 @@ void item_step_down(struct session *s, struct item *item)
 
 void item_remove(struct session *s, struct item *item)
 {
+    if (s->verify.count > 0)
+        verify_forget(s, &item->record->key);
     s->stats.tombstones -= item->tombstone;
     item_disown(s, item);
     item_unqueue(s, item);

@@ -48,6 +48,9 @@ static const unsigned parts_of[] = {
     [MESSAGE_SYNC] = PART_TOKEN,
     [MESSAGE_SYNCED] = PART_TOKEN | PART_SHARD,
     [MESSAGE_HEARD] = 0,
+    /* token 1: what differs is mended; index 1: the asker owns it, and you hold a copy */
+    [MESSAGE_VERIFY] = PART_TOKEN | PART_STAMP | PART_DIGEST | PART_SHARD,
+    [MESSAGE_VERIFIED] = PART_TOKEN | PART_STATUS | PART_STAMP,
 };
 #define TYPE_COUNT (sizeof(parts_of) / sizeof(parts_of[0]))
 

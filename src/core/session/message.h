@@ -26,7 +26,9 @@ enum message_type {
     MESSAGE_DISOWN, /* I own it no more; ask around if nobody tells you who does */
     MESSAGE_SYNC,   /* are your copies complete? */
     MESSAGE_SYNCED,
-    MESSAGE_HEARD /* your announcements up to this one's key, about: go on */
+    MESSAGE_HEARD,  /* your announcements up to this one's key, about: go on */
+    MESSAGE_VERIFY, /* this is what I have: do you have the same? */
+    MESSAGE_VERIFIED
 };
 
 /* Only the parts of its type mean anything. */

@@ -149,6 +149,8 @@ static void complete(struct session *s, struct work *w, struct item *item)
             session_tell(s, NOTICE_CLAIMED, &w->key, 0, 0);
     }
     st->doubtful = false;
+    if (s->verify.count > 0)
+        verify_forget(s, &w->key);
     record_settle(item->record);
     let_go(w, item);
     answer_round(s, w, item, (uint8_t)(1 + st->count), origin);

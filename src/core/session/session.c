@@ -52,6 +52,8 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     s->kinds = *c->kinds;
     s->start_ns = s->now_ns = now_ns;
     s->next_tick_ns = TIME_NEVER;
+    s->verify.mends = true;
+    s->verify.next_ns = now_ns + NS_PER_S;
     buzhash_init(&s->bucket_hash, c->bucket_secret);
     buzhash_init(&s->place_hash, c->farm_secret);
     rng_init(&s->rng, c->seed);
@@ -243,7 +245,8 @@ static message_handler *const handlers[] = {
     [MESSAGE_HANDOVER] = leave_handed,      [MESSAGE_EXPIRED] = expiry_expired,
     [MESSAGE_TOUCH] = expiry_touched,       [MESSAGE_SYNC] = sync_asked,
     [MESSAGE_DISOWN] = holder_disowned,     [MESSAGE_SYNCED] = sync_answered,
-    [MESSAGE_HEARD] = heal_heard,
+    [MESSAGE_HEARD] = heal_heard,           [MESSAGE_VERIFY] = verify_asked,
+    [MESSAGE_VERIFIED] = verify_answered,
 };
 
 static void hand(struct session *s, uint64_t from, const struct message *m)
@@ -287,6 +290,7 @@ static bool busy(const struct session *s)
 static void tick(struct session *s)
 {
     expiry_tick(s);
+    verify_tick(s);
     if (s->now_ns < s->next_tick_ns)
         return;
     s->next_tick_ns = TIME_NEVER;
@@ -323,6 +327,8 @@ void session_step(struct session *s, const struct session_event *ev, uint64_t no
     session_rest(s);
     uint64_t expiry = table_next_expiry(s->table);
     out->deadline_ns = expiry < s->next_tick_ns ? expiry : s->next_tick_ns;
+    if (s->verify.next_ns < out->deadline_ns)
+        out->deadline_ns = s->verify.next_ns;
     s->out = NULL;
 }
 
@@ -377,6 +383,7 @@ void session_stats(const struct session *s, struct session_stats *out)
     *out = s->stats;
     count_records(mine, out);
     out->waiting = s->waiter_count;
+    out->divergent = s->verify.count;
     out->orphans = s->orphan_count;
     for (struct list *l = s->repair.next; l != &s->repair; l = l->next) {
         const struct item *item = list_entry(l, struct item, queue);

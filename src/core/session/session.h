@@ -106,7 +106,8 @@ enum notice_type {
     NOTICE_SPLIT_MERGED, /* two owners met; lost = values that were replaced */
     NOTICE_WIPED,        /* away longer than split_max: all records dropped */
     NOTICE_MALFORMED,    /* a message that no correct node sends */
-    NOTICE_FULL
+    NOTICE_FULL,
+    NOTICE_DIVERGED /* two copies that should be equal differ */
 };
 
 struct session_notice {
@@ -168,6 +169,9 @@ struct session_stats {
     uint64_t handover_left; /* records still to be handed over while leaving */
     uint64_t claims, claims_failed, fenced, refused, splits_merged, values_lost, expired, evicted;
     uint64_t reads_local, reads_owner, reads_missed, full, malformed, busy;
+    uint64_t verified, diverged;    /* records compared with others; copies found to differ */
+    uint64_t sweep_verified;        /* records compared since session_verify began */
+    uint64_t divergent;             /* of them not mended yet, as far as they are remembered */
     uint64_t pushes, pushes_failed; /* of those asked for on this node: kept, and not */
     uint64_t sync_peers, sync_done; /* joining: peers asked and peers that answered: done */
 };

@@ -17,6 +17,7 @@
 #include "core/session/peer.h"
 #include "core/session/session.h"
 #include "core/session/table.h"
+#include "core/session/verify.h"
 #include "core/session/work.h"
 
 #define PEERS_MAX 1024
@@ -69,6 +70,7 @@ struct session {
     unsigned offer_budget; /* copies that may still be offered by mending, until the next tick */
 
     uint64_t handover_cursor;
+    struct verify verify;
     uint64_t sync_nonce;
     struct session_stats stats;
 };

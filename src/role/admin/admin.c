@@ -231,6 +231,29 @@ static void answer_config(struct door *d, struct http_request *r)
     free(text);
 }
 
+/* Keys of sessions are for the node's own users only. */
+static void verify(struct door *d, struct http_request *r, bool begin)
+{
+    char repair[8] = "";
+    const struct admin_source *source = &d->admin->source;
+    if (!d->local) {
+        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+        return;
+    }
+    http_query_find(http_request_head(r)->query, "repair", repair, sizeof repair);
+    char *text = source->verify(source->context, begin, *repair == '1');
+    if (text)
+        http_reply(r, 200, "application/json", NO_STORE, text, strlen(text));
+    else
+        no_memory(r);
+    free(text);
+}
+
+static void answer_verify(struct door *d, struct http_request *r)
+{
+    verify(d, r, slice_is(http_request_head(r)->method, "POST"));
+}
+
 static const struct {
     const char *path, *method;
     void (*answer)(struct door *d, struct http_request *r);
@@ -243,14 +266,17 @@ static const struct {
     {"/v1/change", "POST", answer_change},    {"/v1/reload", "POST", answer_reload},
     {"/v1/config", "GET", answer_config},     {"/v1/nodes", "GET", answer_nodes},
     {"/v1/decision", "GET", answer_decision},
+    {"/v1/verify", "*", answer_verify},
 };
 
 static void refuse_method(struct http_request *r, const char *method)
 {
     static const char body[] = "{\"error\": \"UNSUPPORTED\", \"message\": \"another method\"}\n";
     http_reply(r, 405, "application/json",
-               method[0] == 'G' ? "Allow: GET, HEAD\r\n" : "Allow: POST\r\n", body,
-               sizeof body - 1);
+               method[0] == 'G'   ? "Allow: GET, HEAD\r\n"
+               : method[0] == '*' ? "Allow: GET, HEAD, POST\r\n"
+                                  : "Allow: POST\r\n",
+               body, sizeof body - 1);
 }
 
 static enum http_verdict handle(void *context, struct http_request *r, const char *body, size_t len)
@@ -266,8 +292,10 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (!slice_is(h->path, pages[i].path))
             continue;
-        bool get = pages[i].method[0] == 'G';
-        if (slice_is(h->method, pages[i].method) || (get && slice_is(h->method, "HEAD")))
+        bool get = pages[i].method[0] != 'P';
+        bool post = pages[i].method[0] == '*' && slice_is(h->method, "POST");
+        if (post || slice_is(h->method, get ? "GET" : "POST") ||
+            (get && slice_is(h->method, "HEAD")))
             pages[i].answer(d, r);
         else
             refuse_method(r, pages[i].method);
@@ -275,7 +303,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     }
     http_reply_error(r, 404, "NOT_FOUND",
                      "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
-                     "/v1/nodes, /v1/config, /v1/change, /v1/reload, "
+                     "/v1/nodes, /v1/config, /v1/change, /v1/reload, /v1/verify, "
                      "/v1/decision, /v1/drain, /v1/undrain, /v1/maint and /v1/unmaint");
     return HTTP_ANSWERED;
 }

@@ -146,6 +146,9 @@ struct admin_source {
     bool (*ordered)(void *context, uint64_t id, struct ordered *out);
     /* What is known of the request of that id, as JSON, freed with free(); NULL: nothing. */
     char *(*decision)(void *context, const char *id);
+    /* How the comparison of copies stands, as JSON; begin: one is begun first. NULL without memory,
+     * else freed with free(). */
+    char *(*verify)(void *context, bool begin, bool repair);
     char *(*config)(void *context); /* the configuration in effect as JSON: free(); may be NULL */
     const char *node;               /* its name */
 };

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What the farm does on a good day: names, redirects, roster, pick, a cart that is the same at every server."""
+import json
 import pathlib
 import subprocess
 import sys
@@ -120,6 +121,18 @@ def shopping(farm):
     eventually(lambda: sum(farm.status(n)["sessions"]["below_copies"] for n in farm.servers) == 0, "all copies are made")
 
 
+def verify(farm):
+    """All that is kept is equal wherever it is."""
+    for name in farm.servers:
+        done = farm.cli("verify", "--json", "-c", farm.conf(name))
+        check(done.returncode == 0, f"stead verify at {name}: {done.stderr}")
+        found = json.loads(done.stdout)
+        check(found["running"] is False and found["differing"] == [] and found["compared"] > 0, f"{name}: {done.stdout}")
+        check(farm.status(name)["sessions"]["divergent"] == 0, f"the status of {name}")
+    done = farm.cli("verify", "--repair", "-c", farm.conf("s1"))
+    check("that were compared are equal" in done.stdout, done.stdout)
+
+
 def main():
     args = options()
     with scenario(args.build, 21) as farm:
@@ -130,6 +143,7 @@ def main():
         command_line(farm)
         shopping_by_curl(farm)
         shopping(farm)
+        verify(farm)
         for name in farm.names:
             farm.term(name)
 

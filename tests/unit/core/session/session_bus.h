@@ -51,7 +51,7 @@ struct bus_node {
     struct session *shards[BUS_SHARDS];
     uint64_t deadline_ns[BUS_SHARDS];
     struct bus_contact contacts[BUS_NODES];
-    unsigned notices[NOTICE_FULL + 1];
+    unsigned notices[NOTICE_DIVERGED + 1];
 };
 
 struct bus_result {

@@ -303,6 +303,12 @@ static char *decision(void *context, const char *id)
     return strcmp(id, "abc@web1") == 0 ? strdup("{\"id\": \"abc@web1\"}") : NULL;
 }
 
+static char *verify(void *context, bool begin, bool repair)
+{
+    (void)context;
+    return strdup(repair ? "{\"repair\": 1}" : begin ? "{\"begin\": 1}" : "{}");
+}
+
 static void open_bench(struct bench *b)
 {
     memset(b, 0, sizeof *b);
@@ -313,6 +319,7 @@ static void open_bench(struct bench *b)
                                         .order = order,
                                         .ordered = ordered,
                                         .decision = decision,
+                                        .verify = verify,
                                         .node = "web1"}};
     snprintf(b->dir, sizeof b->dir, "/tmp/stead-admin-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
@@ -423,6 +430,12 @@ static void only_the_unix_socket_drains(void **state)
     assert_int_equal(ask(&b, false, "GET /v1/decision?id=abc%40web1"), 200);
     assert_int_equal(ask(&b, false, "GET /v1/decision?id=abd%40web1"), 404);
     assert_int_equal(ask(&b, false, "GET /v1/decision"), 400);
+    assert_int_equal(ask(&b, false, "GET /v1/verify"), 403); /* it names keys */
+    assert_int_equal(ask(&b, false, "POST /v1/verify"), 403);
+    assert_int_equal(ask(&b, true, "GET /v1/verify"), 200);
+    assert_int_equal(ask(&b, true, "POST /v1/verify?repair=1"), 200);
+    assert_non_null(strstr(answer, "repair"));
+    assert_int_equal(ask(&b, true, "PUT /v1/verify"), 405);
     assert_int_equal(ask(&b, true, "POST /v1/drain"), 200);
     assert_int_equal(b.ordered, ORDER_DRAIN);
     assert_string_equal(b.server, "web1");
