@@ -16,6 +16,7 @@ void session_config_default(struct session_config *c)
                                  .grace_ms = 60 * 1000,
                                  .waiting_max = 16384,
                                  .flight_max = 512,
+                                 .compare_s = 600,
                                  .shard_count = 1};
 }
 

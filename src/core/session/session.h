@@ -28,6 +28,7 @@ struct session_config {
     uint64_t grace_ms;         /* holders keep a record so long beyond its ttl */
     uint32_t waiting_max;      /* operations that may wait at once */
     uint32_t flight_max;       /* claims, copies and handovers that no client waits for, at once */
+    uint32_t compare_s;        /* all records are compared with others in so long; 0: never */
     uint64_t seed;             /* for jitter */
     uint8_t shard_index, shard_count; /* of this node's shards; default 0 of 1 */
 };

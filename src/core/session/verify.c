@@ -3,7 +3,6 @@
  * rest is counted, named, and mended by another round, whose merge loses nothing. */
 #include "core/session/session_internal.h"
 
-#define SWEEP_S 600 /* the whole table is looked at in so many seconds */
 #define STEP_NS NS_PER_S
 #define HASTE_STEP_NS (10 * NS_PER_MS)
 #define HASTE_BATCH 64
@@ -174,14 +173,18 @@ void verify_tick(struct session *s)
     v->next_ns = s->now_ns + (v->haste ? HASTE_STEP_NS : STEP_NS);
     if (v->open > 0 && s->now_ns >= v->open_ns + OPEN_LOST_NS)
         v->open = 0;
-    size_t left = v->haste ? HASTE_BATCH : (size_t)(table_count(s->table) / SWEEP_S + 1);
+    size_t left = v->haste ? HASTE_BATCH : 0;
+    if (!v->haste && s->config.compare_s > 0)
+        left = (size_t)(table_count(s->table) / s->config.compare_s + 1);
     bool over = v->over || s->peer_count == 0;
     while (left > 0 && !over && v->open < OPEN_MAX) {
         size_t n = table_walk(s->table, &v->cursor, items, left < HASTE_BATCH ? left : HASTE_BATCH);
         for (size_t i = 0; i < n; i++)
             compare(s, items[i]);
         left -= n < left ? n : left;
-        over = n == 0 || v->cursor == 0;
+        over = v->cursor == 0;
+        if (n == 0)
+            break;
     }
     v->over = over && v->open > 0;
     if (over && v->open == 0)

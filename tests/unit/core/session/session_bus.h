@@ -374,6 +374,7 @@ static inline void bus_init(struct bus *b)
     session_config_default(&b->config);
     kinds_default(&b->kinds);
     b->config.memory_bytes = 64u << 20;
+    b->config.compare_s = 0; /* what is told is told by what happens */
     memset(b->config.bucket_secret, 7, sizeof(b->config.bucket_secret));
     for (size_t i = 0; i < sizeof(b->config.farm_secret); i++)
         b->config.farm_secret[i] = (uint8_t)(i * 37 + 11);

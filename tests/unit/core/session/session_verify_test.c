@@ -113,6 +113,7 @@ static void it_is_found_by_and_by(void **state)
     struct bus b;
     bus_init(&b);
     bus_kind(&b, "purchase")->ttl_ms = 0;
+    b.config.compare_s = 600;
     bus_begin(&b, 3);
     make(&b, 30);
     struct key k = bus_key(&b, "purchase", "k7");
@@ -131,6 +132,7 @@ static void a_copy_too_many_is_found(void **state)
     struct bus b;
     bool owned;
     bus_init(&b);
+    b.config.compare_s = 600;
     bus_begin(&b, 3);
     make(&b, 10);
     struct key k = bus_key(&b, "purchase", "k3");
