@@ -91,7 +91,7 @@ void neighbour_close(struct neighbour *n)
 
 /* -- ARP -- */
 
-static void send_arp(struct neighbour *n, const uint8_t sender[4])
+static void send_arp(struct neighbour *n, const uint8_t mac[6], const uint8_t sender[4])
 {
     struct ether_arp a = {.ea_hdr = {.ar_hrd = htons(ARPHRD_ETHER),
                                      .ar_pro = htons(ETH_P_IP),
@@ -103,21 +103,24 @@ static void send_arp(struct neighbour *n, const uint8_t sender[4])
                              .sll_ifindex = n->index,
                              .sll_halen = 6};
     memset(to.sll_addr, 0xff, 6);
-    memcpy(a.arp_sha, n->mac, 6);
+    memcpy(a.arp_sha, mac, 6);
     memcpy(a.arp_spa, sender, 4);
     memcpy(a.arp_tpa, n->addr.ip, 4);
     (void)!sendto(n->fd, &a, sizeof(a), 0, (struct sockaddr *)&to, sizeof(to));
 }
 
-static bool arp_heard(const struct neighbour *n, const uint8_t *frame, size_t len)
+static bool arp_heard(struct neighbour *n, const uint8_t *frame, size_t len)
 {
     struct ether_arp a;
     if (len < sizeof(a))
         return false;
     memcpy(&a, frame, sizeof(a));
-    return a.ea_hdr.ar_hrd == htons(ARPHRD_ETHER) && a.ea_hdr.ar_pro == htons(ETH_P_IP) &&
-           a.ea_hdr.ar_hln == 6 && a.ea_hdr.ar_pln == 4 && memcmp(a.arp_spa, n->addr.ip, 4) == 0 &&
-           memcmp(a.arp_sha, n->mac, 6) != 0;
+    bool other = a.ea_hdr.ar_hrd == htons(ARPHRD_ETHER) && a.ea_hdr.ar_pro == htons(ETH_P_IP) &&
+                 a.ea_hdr.ar_hln == 6 && a.ea_hdr.ar_pln == 4 &&
+                 memcmp(a.arp_spa, n->addr.ip, 4) == 0 && memcmp(a.arp_sha, n->mac, 6) != 0;
+    if (other)
+        memcpy(n->other, a.arp_sha, 6);
+    return other;
 }
 
 /* -- neighbour discovery -- */
@@ -130,7 +133,7 @@ struct discovery {
     uint8_t option, option_length, mac[6];
 };
 
-static void send_discovery(struct neighbour *n, bool advert)
+static void send_discovery(struct neighbour *n, const uint8_t mac[6], bool advert)
 {
     struct discovery d = {.type = advert ? ND_NEIGHBOR_ADVERT : ND_NEIGHBOR_SOLICIT,
                           .flags = advert ? ND_NA_FLAG_OVERRIDE : 0,
@@ -142,19 +145,22 @@ static void send_discovery(struct neighbour *n, bool advert)
     if (advert)
         memcpy(&to.sin6_addr, "\xff\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
     memcpy(d.target, n->addr.ip, 16);
-    memcpy(d.mac, n->mac, 6);
+    memcpy(d.mac, mac, 6);
     (void)!sendto(n->fd, &d, sizeof(d), 0, (struct sockaddr *)&to, sizeof(to));
 }
 
-static bool discovery_heard(const struct neighbour *n, const uint8_t *frame, size_t len)
+static bool discovery_heard(struct neighbour *n, const uint8_t *frame, size_t len)
 {
     struct discovery d;
     if (len < sizeof(d))
         return false;
     memcpy(&d, frame, sizeof(d));
-    return d.type == ND_NEIGHBOR_ADVERT && memcmp(d.target, n->addr.ip, 16) == 0 &&
-           d.option == ND_OPT_TARGET_LINKADDR && d.option_length == 1 &&
-           memcmp(d.mac, n->mac, 6) != 0;
+    bool other = d.type == ND_NEIGHBOR_ADVERT && memcmp(d.target, n->addr.ip, 16) == 0 &&
+                 d.option == ND_OPT_TARGET_LINKADDR && d.option_length == 1 &&
+                 memcmp(d.mac, n->mac, 6) != 0;
+    if (other)
+        memcpy(n->other, d.mac, 6);
+    return other;
 }
 
 /* -- both -- */
@@ -163,17 +169,29 @@ void neighbour_ask(struct neighbour *n)
 {
     static const uint8_t nobody[4] = {0};
     if (n->addr.family == 6)
-        send_discovery(n, false);
+        send_discovery(n, n->mac, false);
     else
-        send_arp(n, nobody); /* a probe: no neighbour learns anything by it */
+        send_arp(n, n->mac, nobody); /* a probe: no neighbour learns anything by it */
+}
+
+static void tell(struct neighbour *n, const uint8_t mac[6])
+{
+    if (n->addr.family == 6)
+        send_discovery(n, mac, true);
+    else
+        send_arp(n, mac, n->addr.ip);
 }
 
 void neighbour_tell(struct neighbour *n)
 {
-    if (n->addr.family == 6)
-        send_discovery(n, true);
-    else
-        send_arp(n, n->addr.ip);
+    tell(n, n->mac);
+}
+
+void neighbour_tell_other(struct neighbour *n)
+{
+    static const uint8_t none[6] = {0};
+    if (memcmp(n->other, none, sizeof(none)) != 0)
+        tell(n, n->other);
 }
 
 static bool hops_are_255(struct msghdr *m)

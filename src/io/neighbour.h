@@ -14,6 +14,7 @@ struct neighbour {
     int fd;
     int index; /* of the interface */
     uint8_t mac[6];
+    uint8_t other[6]; /* of the host that was heard last; zero: none was */
     struct addr addr;
 };
 
@@ -24,6 +25,8 @@ void neighbour_close(struct neighbour *n); /* takes one that is not open */
 void neighbour_ask(struct neighbour *n);
 /* Tells all neighbours that this host has it. */
 void neighbour_tell(struct neighbour *n);
+/* Tells them that the host that was heard last has it; nothing when none was. */
+void neighbour_tell_other(struct neighbour *n);
 /* Has another host answered, or told of itself, since the last call? */
 bool neighbour_heard(struct neighbour *n);
 /* Gives the interface the address, or takes it away. As it is already: STEAD_OK. DENIED, IO. */

@@ -137,11 +137,14 @@ static struct admin_director copy_director(const struct director_counters *d)
                                    .down_bytes = f->down_bytes};
 }
 
-static struct admin_tcp copy_tcp(const struct tcp_counters *t)
+static struct admin_tcp copy_tcp(const struct tcp_counters *t, const struct takeover_counters *a)
 {
     const struct forward_counters *f = &t->forward;
     const struct tcp_door_counters *d = &t->door;
     return (struct admin_tcp){.own = t->own,
+                              .addresses_held = a->held,
+                              .addresses_taken = a->taken,
+                              .addresses_failed = a->failed,
                               .backup = t->backup,
                               .balanced = t->balanced,
                               .handed = t->handed,
@@ -309,7 +312,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->director = copy_director(&f->shared->director);
     out->exchange = copy_exchange(&f->shared->director.exchange);
     tell_tls(f->shared->tls, &out->tls);
-    out->tcp = copy_tcp(&f->shared->tcp_counters);
+    out->tcp = copy_tcp(&f->shared->tcp_counters, &f->shared->takeover_counters);
     out->loop_turn_max_ns = atomic_exchange(&f->mesh->turn_max_ns, 0);
 }
 

@@ -43,19 +43,38 @@ static const char *ip(uint8_t family)
     return family == 6 ? "ip -6" : "ip";
 }
 
-static void add_server(struct inline_rules *r, const struct config *c, const struct addr *a)
+static void add_tproxy(struct inline_rules *r, const struct config *c, const struct addr *a,
+                       const char *interface)
 {
     char text[ADDR_TEXT_MAX];
-    const char *t = tables(a->family);
-    unsigned port = c->in_line.port, mark = c->in_line.mark;
     addr_format_ip(a, text);
-    for (size_t i = 0; i < c->in_line.interfaces.count; i++)
-        add(r,
-            "%s -A " CHAIN " -i %s -p tcp -d %s --dport %u -j TPROXY --on-port %u --tproxy-mark %u",
-            t, c->in_line.interfaces.text[i], text, a->port, port, mark);
-    if (c->in_line.interfaces.count == 0)
-        add(r, "%s -A " CHAIN " -p tcp -d %s --dport %u -j TPROXY --on-port %u --tproxy-mark %u", t,
-            text, a->port, port, mark);
+    add(r, "%s -A " CHAIN " %s%s%s-p tcp -d %s --dport %u -j TPROXY --on-port %u --tproxy-mark %u",
+        tables(a->family), *interface ? "-i " : "", interface, *interface ? " " : "", text, a->port,
+        c->in_line.port, c->in_line.mark);
+}
+
+/* The takeover interface of any server of that address: its neighbours come there. */
+static const char *takeover_of(const struct config *c, const struct addr *a)
+{
+    for (size_t i = 0; i < c->server_count; i++)
+        if (*c->servers[i].tcp.takeover && addr_same_ip(&c->servers[i].tcp.address, a))
+            return c->servers[i].tcp.takeover;
+    return "";
+}
+
+static void add_server(struct inline_rules *r, const struct config *c, const struct addr *a)
+{
+    const struct strings *from = &c->in_line.interfaces;
+    const char *takeover = takeover_of(c, a);
+    bool listed = from->count == 0 || !*takeover;
+    for (size_t i = 0; i < from->count; i++) {
+        add_tproxy(r, c, a, from->text[i]);
+        listed |= strcmp(from->text[i], takeover) == 0;
+    }
+    if (from->count == 0)
+        add_tproxy(r, c, a, "");
+    if (!listed)
+        add_tproxy(r, c, a, takeover);
 }
 
 /* Packets of connections that end on this host though their addresses are others': both those of

@@ -107,15 +107,31 @@ static const char *section_mistake(const struct config *c, const struct tcp_sect
     return NULL;
 }
 
+static const char *takeover_mistake(const struct config *c, size_t server)
+{
+    static const struct addr any4 = {.family = 4}, any6 = {.family = 6};
+    const struct addr *p = &c->public.listen, *a = &c->servers[server].tcp.address;
+    /* Its own listener would pass for the server's as soon as the address is here. */
+    if (p->family && (addr_same_ip(p, &any4) || addr_same_ip(p, &any6)) && p->port == a->port)
+        return "takeover: public { listen } must be one address, not all of them";
+    for (size_t j = 0; j < server; j++)
+        if (*c->servers[j].tcp.takeover && addr_same_ip(&c->servers[j].tcp.address, a))
+            return "takeover: of servers with the same address one has it";
+    return NULL;
+}
+
 static const char *inline_mistake(const struct config *c)
 {
     size_t servers = 0;
     for (size_t i = 0; i < c->server_count; i++) {
         const struct addr *a = &c->servers[i].tcp.address;
         servers += a->family != 0;
+        const char *wrong = *c->servers[i].tcp.takeover ? takeover_mistake(c, i) : NULL;
         for (size_t j = 0; a->family && j < i; j++)
             if (addr_equal(a, &c->servers[j].tcp.address))
-                return "two servers have the same address";
+                wrong = "two servers have the same address";
+        if (wrong)
+            return wrong;
     }
     return servers ? NULL : "no server has an address: before whom does it stand?";
 }
@@ -188,6 +204,33 @@ static struct tcp_listener *listener_at(struct tcp_setup *s, const struct addr *
     return l;
 }
 
+/* Servers of one host share what is known of its address. */
+static struct takeover_mark *mark_of(struct tcp_setup *s, const struct addr *address)
+{
+    for (size_t i = 0; i < s->takeover_count; i++)
+        if (addr_same_ip(&s->takeovers[i].address, address))
+            return s->takeovers[i].mark;
+    return NULL;
+}
+
+static void add_takeovers(struct tcp_setup *s, const struct config *c)
+{
+    s->takeover_count = 0;
+    for (size_t i = 0; i < c->server_count; i++) {
+        const struct server_section *v = &c->servers[i];
+        const struct service_section *service = service_of(c, v->service);
+        if (!*v->tcp.takeover || !service)
+            continue;
+        size_t n = s->takeover_count++;
+        s->takeovers[n] = (struct takeover_server){.service = v->service,
+                                                   .server = (unsigned)i,
+                                                   .address = v->tcp.address,
+                                                   .interface = v->tcp.takeover,
+                                                   .failback = (enum failback)service->failback,
+                                                   .mark = &s->marks[n]};
+    }
+}
+
 static void add_inline(struct tcp_setup *s, const struct config *c, uint8_t family)
 {
     struct addr any = {.family = family, .port = (uint16_t)c->in_line.port};
@@ -201,6 +244,8 @@ static void add_inline(struct tcp_setup *s, const struct config *c, uint8_t fami
     }
     if (!l)
         return;
+    for (size_t i = 0; i < l->service_count; i++)
+        l->services[i].mark = mark_of(s, &l->services[i].to);
     l->what = "inline: port";
     l->transparent = true;
     l->idle_ms = c->in_line.idle_ms;
@@ -221,6 +266,7 @@ void tcp_setup(struct tcp_setup *s, const struct config *c)
         if (c->servers[i].tcp.listen.family)
             add_service(listener_at(s, &c->servers[i].tcp.listen), c, c->servers[i].service);
     if (c->in_line.present) {
+        add_takeovers(s, c);
         add_inline(s, c, 4);
         add_inline(s, c, 6);
     }

@@ -21,6 +21,9 @@ struct tcp_listener {
 };
 
 struct tcp_setup {
+    size_t takeover_count;
+    struct takeover_server takeovers[ENTRY_SERVERS_MAX];
+    struct takeover_mark marks[ENTRY_SERVERS_MAX];
     size_t count;
     struct tcp_listener listeners[TCP_LISTENERS_MAX];
 };

@@ -36,6 +36,7 @@ struct shared {
     const struct tcp_setup *tcp; /* of the setup */
     struct tcp_stick *tcp_stick;
     struct tcp_counters tcp_counters;
+    struct takeover_counters takeover_counters;
     struct name_stats name[WORKERS_MAX][NAME_STATS];
     struct gate_counters gate;
     struct http_counters gate_http;
@@ -52,6 +53,7 @@ struct worker {
     struct live *live;                  /* what its parts go by */
     struct director *director, *secure; /* of the plain listener, and of the TLS one */
     struct tcp *tcp[TCP_LISTENERS_MAX];
+    struct takeover *takeover; /* the first worker's */
     struct rebalancer *rebalancer, *secure_rebalancer;
     struct name *name;
     struct gate *gate;

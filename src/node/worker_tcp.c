@@ -1,6 +1,8 @@
 /* worker_tcp.c - a worker's listeners for services that are not HTTP, and the one in line. */
 #include "node/worker.h"
 
+#include <stdio.h>
+
 /* They share with the public listener what a worker may have of connections. */
 static uint32_t part_of(uint32_t all, size_t listeners)
 {
@@ -45,17 +47,39 @@ static int open_one(struct worker *w, const struct tcp_listener *l, int *fd, str
     return err;
 }
 
+static int open_takeover(struct worker *w)
+{
+    struct shared *s = w->shared;
+    if (w->index != 0 || s->tcp->takeover_count == 0)
+        return STEAD_OK;
+    const struct takeover_config c = {.loop = &w->loop,
+                                      .store = s->store,
+                                      .servers = s->tcp->takeovers,
+                                      .count = s->tcp->takeover_count,
+                                      .counters = &s->takeover_counters};
+    int err = takeover_open(&c, &w->takeover);
+    w->open_parts += err == STEAD_OK;
+    if (err)
+        fprintf(stderr,
+                "stead: server: takeover: %s; the interface must be there, and the node needs "
+                "CAP_NET_ADMIN and CAP_NET_RAW\n",
+                stead_error_text(err));
+    return err;
+}
+
 int worker_tcp_open(struct worker *w, struct worker_sockets *sockets)
 {
     const struct tcp_setup *t = w->shared->tcp;
     int err = STEAD_OK;
     for (size_t i = 0; !err && i < t->count; i++)
         err = open_one(w, &t->listeners[i], &sockets->tcp[i], &w->tcp[i]);
-    return err;
+    return err ? err : open_takeover(w);
 }
 
 void worker_tcp_close(struct worker *w, void (*closed)(void *context))
 {
+    if (w->takeover)
+        takeover_close(w->takeover, closed, w);
     for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
         if (w->tcp[i])
             tcp_close(w->tcp[i], closed, w);

@@ -93,7 +93,8 @@ struct admin_exchange {
 /* Services that are not HTTP. */
 struct admin_tcp {
     uint64_t own, backup, balanced, handed, open, nobody, unnamed, busy, untrusted, malformed, slow,
-        full, refused, resets, timeouts, failed, proxied, starved, up_bytes, down_bytes;
+        addresses_held, addresses_taken, addresses_failed, full, refused, resets, timeouts, failed,
+        proxied, starved, up_bytes, down_bytes;
 };
 
 /* The node at one moment. Every number is a uint64_t, so that the table of metrics can name it by

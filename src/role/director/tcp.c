@@ -147,7 +147,8 @@ static void choose(struct guest *g, struct tcp_target *out)
     for (size_t n = 0; g->tries > 0 && n < t->roster->count; n++)
         if (was_tried(g, t->roster->nodes[n].entry->node))
             v.tried[v.tried_count++] = t->roster->nodes[n].entry->name;
-    v.own_good = s->own != TCP_NOT_OWN && !g->own_tried && !store_maint(t->config.store) &&
+    bool held = s->mark && atomic_load_explicit(&s->mark->held, memory_order_relaxed);
+    v.own_good = s->own != TCP_NOT_OWN && !held && !g->own_tried && !store_maint(t->config.store) &&
                  store_healthy(t->config.store, (unsigned)s->own);
     if (s->own != TCP_NOT_OWN && tcp_stick_find(t->config.stick, g->key, now_ms(t), stuck))
         v.stuck = stuck;
@@ -270,6 +271,8 @@ static void given(struct guest *g, const struct tcp_target *n)
     struct tcp_counters *c = g->tcp->config.counters;
     count(n->verdict == TCP_OWN ? &c->own : n->backup ? &c->backup : &c->balanced);
     g->led = n->backup;
+    if (n->backup && g->service->mark)
+        atomic_fetch_add(&g->service->mark->guests, 1);
     if (n->backup)
         remember(g, n->chosen.node->entry->name);
 }
@@ -319,12 +322,15 @@ static void on_tunnel_ended(void *context, const struct forward_result *e)
     char text[ADDR_TEXT_MAX], node[NAME_MAX_BYTES + 1];
     bool own = g->counted;
     set_counted(g, false);
+    if (g->led && g->service->mark)
+        atomic_fetch_sub(&g->service->mark->guests, 1);
     if (e->end == FORWARD_REFUSED) {
         struct forward_request q = {.client = e->client,
                                     .bytes = e->bytes,
                                     .len = e->len,
                                     .ended = on_tunnel_ended,
                                     .context = g};
+        g->led = false;
         not_reached(g, own);
         lead(g, &q);
         return;

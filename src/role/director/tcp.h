@@ -15,6 +15,7 @@
 #include "core/tcp/proxy_protocol.h"
 #include "io/stream.h"
 #include "role/director/forward.h"
+#include "role/director/takeover.h"
 #include "role/director/tcp_door.h"
 #include "role/director/tcp_target.h"
 #include "store/store.h"
@@ -27,12 +28,13 @@ struct tcp_service {
     struct tcp_target_rule rule;
     const char *host; /* of the service's URL */
     enum tcp_affinity affinity;
-    uint32_t life_ms;        /* of a session between connections */
-    bool between;            /* nodes tell each other the client by a PROXY header */
-    size_t own;              /* number in the store; TCP_NOT_OWN */
-    struct addr to;          /* own: the real server */
-    enum proxy_protocol out; /* own: the header that the real server wants */
-    size_t url_count;        /* own */
+    uint32_t life_ms;           /* of a session between connections */
+    bool between;               /* nodes tell each other the client by a PROXY header */
+    size_t own;                 /* number in the store; TCP_NOT_OWN */
+    struct addr to;             /* own: the real server */
+    struct takeover_mark *mark; /* own: of its address; NULL: it is never taken over */
+    enum proxy_protocol out;    /* own: the header that the real server wants */
+    size_t url_count;           /* own */
     const char *urls[SERVER_URLS_MAX];
     /* In line, of a service of HTTP: a client that cannot be served is handed to the HTTP listener,
      * which answers it with a redirect. */

@@ -25,7 +25,8 @@ from farm import Farm, Process, check, eventually, options, scenario
 from net import enter, run, skip
 
 CLIENT, OTHER = "10.78.1.7", "10.78.1.8"
-SERVERS = {"web": ("nginx", "10.78.2.2", 80), "shop": ("apache", "10.78.3.2", 80), "db": ("nginx", "10.78.2.2", 5432)}
+SERVERS = {"web": ("nginx", "10.78.2.2", 80), "shop": ("apache", "10.78.3.2", 80), "db": ("nginx", "10.78.2.2", 5432),
+           "db6": ("nginx", "fd78:2::2", 5432)}
 NODE_CONF = """farm     = "line"
 key-file = "run/farm.key"
 state    = "run/{name}"
@@ -35,6 +36,7 @@ node "{name}" {{ address = "{ip}" join = {{{join}}} }}
 SERVICES = """service "web"  { name = "www.line.test"  url = "http://www.line.test" }
 service "shop" { name = "shop.line.test" url = "http://shop.line.test" }
 service "db"   { name = "db.line.test"   url = "tcp://db.line.test:5432" affinity-life = "2s" between = yes }
+service "db6"  { name = "db6.line.test"  url = "tcp://db6.line.test:5432" }
 """
 LINE = """
 server "web" {
@@ -50,6 +52,13 @@ server "shop" {
 server "db" {
     urls    = {"tcp://10.78.2.2:5432"}
     address = "10.78.2.2:5432"
+    takeover = "web"
+    check { interval = "200ms" }
+}
+server "db6" {
+    urls    = {"tcp://[fd78:2::2]:5432"}
+    address = "[fd78:2::2]:5432"
+    takeover = "web"
     check { interval = "200ms" }
 }
 inline { interfaces = {"clients"} apply = yes }
@@ -93,10 +102,10 @@ def within(name):
 
 
 def make_network():
-    for name in ("client", "node", "nginx", "apache", "beside"):
+    for name in ("client", "node", "nginx", "apache", "beside", "segment", "near"):
         run("ip", "netns", "add", host(name))
         run("ip", "-n", host(name), "link", "set", "lo", "up")
-    for number, (name, device) in enumerate((("client", "clients"), ("nginx", "web"), ("apache", "shop"), ("beside", "beside")), 1):
+    for number, name, device in ((1, "client", "clients"), (3, "apache", "shop"), (4, "beside", "beside")):
         run("ip", "-n", host("node"), "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", host(name))
         own = {"client": 7}.get(name, 2)
         run("ip", "-n", host("node"), "address", "add", f"10.78.{number}.1/24", "dev", device)
@@ -104,6 +113,22 @@ def make_network():
         run("ip", "-n", host("node"), "link", "set", device, "up")
         run("ip", "-n", host(name), "link", "set", "eth0", "up")
         run("ip", "-n", host(name), "route", "add", "default", "via", f"10.78.{number}.1")
+    # A third host stands on the link between the node and nginx.
+    run("ip", "-n", host("segment"), "link", "add", "switch", "up", "type", "bridge")
+    for name, device in (("node", "web"), ("nginx", "eth0"), ("near", "eth0")):
+        run("ip", "-n", host("segment"), "link", "add", f"to-{name}", "type", "veth", "peer", "name", device, "netns", host(name))
+        run("ip", "-n", host("segment"), "link", "set", f"to-{name}", "master", "switch", "up")
+        run("ip", "-n", host(name), "link", "set", device, "up")
+    for name, device, own in (("node", "web", 1), ("nginx", "eth0", 2), ("near", "eth0", 9)):
+        run("ip", "-n", host(name), "address", "add", f"10.78.2.{own}/24", "dev", device)
+        run("ip", "-n", host(name), "address", "add", f"fd78:2::{own}/64", "dev", device, "nodad")
+    run("ip", "-n", host("nginx"), "route", "add", "default", "via", "10.78.2.1")
+    for name, own in (("node", "1"), ("client", "7")):
+        device = {"node": "clients", "client": "eth0"}[name]
+        run("ip", "-n", host(name), "address", "add", f"fd78:1::{own}/64", "dev", device, "nodad")
+    run("ip", "-n", host("client"), "-6", "route", "add", "default", "via", "fd78:1::1")
+    run(*inside("node"), "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    run("ip", "-n", host("nginx"), "-6", "route", "add", "default", "via", "fd78:2::1")
     run("ip", "-n", host("client"), "address", "add", f"{OTHER}/24", "dev", "eth0")
     run(*inside("node"), "sysctl", "-qw", "net.ipv4.ip_forward=1")
 
@@ -114,7 +139,8 @@ class Echo:
     def __init__(self, name, where, at, header=False):
         self.name, self.header = name, header
         with within(where):
-            self.listener = socket.create_server(at)
+            family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
+            self.listener = socket.create_server(at, family=family)
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -124,7 +150,7 @@ class Echo:
 
     def serve(self, s, peer):
         with contextlib.suppress(OSError), s:
-            seen = "{}:{}".format(*peer)
+            seen = "{}:{}".format(*peer[:2])
             if self.header:
                 text = b""
                 while not text.endswith(b"\r\n"):
@@ -209,10 +235,10 @@ CustomLog {folder}/access.log seen
         super().stop()
 
 
-def connect(at, source=CLIENT, port=0):
-    with within("client"):
-        s = socket.create_connection(at, timeout=15, source_address=(source, port))
-    return s, "{}:{}".format(*s.getsockname())
+def connect(at, source=CLIENT, port=0, where="client"):
+    with within(where):
+        s = socket.create_connection(at, timeout=3, source_address=(source, port) if source else None)
+    return s, "{}:{}".format(*s.getsockname()[:2])
 
 
 def get(address, path="/", name=None, source=CLIENT):
@@ -260,6 +286,9 @@ def tcp(farm):
         while piece := s.recv(65536):
             got += piece
         check(got == data, "all of it came there and back")
+    s, own = connect(SERVERS["db6"][1:], None)
+    with s:
+        check(line(s) == ["db6", own] and own.startswith("fd78:1::7:"), "by IPv6 too")
     for _ in range(3):  # one port of the client's again and again, as some do
         s, own = connect(at, port=45454)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -297,12 +326,65 @@ def backup(farm):
     eventually(lambda: get("10.78.2.2")[0] == 200, "nginx too")
 
 
+def said(at, where="near"):
+    """What the server says first, and who asked."""
+    s, own = connect(at, None, where=where)
+    with s:
+        return [*line(s), own]
+
+
+def takeover(farm):
+    """The server's host is gone: its address goes to the node, and its neighbours' connections with it."""
+    at = SERVERS["db"][1:]
+    name, seen, own = said(at)
+    check((name, seen) == ("db", own), "a neighbour reaches the server without the node")
+    addresses = ["ip", "-n", host("node"), "-o", "address", "show", "dev", "web"]
+    farm.web["nginx"].end()
+    farm.db.end()
+    eventually(lambda: farm.status_of_server("node", "db") == "suspect", "its server fails")
+    time.sleep(2)  # what is tested is that nothing happens
+    check("10.78.2.2/32" not in run(*addresses), "the host is there, so its address is its own")
+    check("fd78:2::2/128" not in run(*addresses), "and by IPv6")
+    farm.db6.end()
+    run("ip", "-n", host("nginx"), "link", "set", "eth0", "down")
+    eventually(lambda: "fd78:2::2/128" in run(*addresses), "its IPv6 address is taken over")
+    eventually(lambda: "10.78.2.2/32" in run(*addresses), "its address is taken over")
+    eventually(lambda: said(at)[0] == "db-beside", "its neighbour reaches the backup")
+    check(farm.metric("node", "stead_takeover_held") == 2, "and the metrics say so")
+    s, _ = connect(at, None, where="near")
+    with s:
+        line(s)
+        run("ip", "-n", host("nginx"), "link", "set", "eth0", "up")
+        run("ip", "-n", host("nginx"), "route", "replace", "default", "via", "10.78.2.1")
+        run("ip", "-n", host("nginx"), "address", "replace", "fd78:2::2/64", "dev", "eth0", "nodad")
+        run("ip", "-n", host("nginx"), "-6", "route", "replace", "default", "via", "fd78:2::1")
+        farm.db6 = Echo("db6", "nginx", SERVERS["db6"][1:])
+        farm.start_nginx()
+        farm.db = Echo("db", "nginx", at)
+        time.sleep(2.5)  # likewise
+        s.sendall(b"still\n")
+        check(line(s) == ["still"], "who is with the backup stays")
+        check("10.78.2.2/32" in run(*addresses), "until its session ends")
+    eventually(lambda: "10.78.2.2/32" not in run(*addresses), "then it is given back")
+
+    eventually(lambda: "fd78:2::2/128" not in run(*addresses), "by IPv6 too")
+
+    def direct():
+        name, seen, own = said(at)
+        return (name, seen) == ("db", own)
+    eventually(direct, "and the neighbour is with the server again")
+    eventually(lambda: farm.status_of_server("node", "db") == "up", "which is up")
+    eventually(lambda: get("10.78.2.2")[0] == 200, "for clients too")
+    eventually(lambda: said(SERVERS["db6"][1:], "client")[0] == "db6", "and by IPv6")
+
+
 def rules(farm):
     """What an operator would run is what the node ran, and goes with it."""
     printed = run(farm.build / "stead", "inline", "rules", "-c", farm.conf("node")).splitlines()
     check(any("TPROXY" in p and "-i clients" in p for p in printed), f"{printed}")
     there = run(*inside("node"), "iptables-legacy", "-t", "mangle", "-S")
-    check(there.count("TPROXY") == 3, there)
+    check(there.count("TPROXY") == 5, there)
+    check(run(*inside("node"), "ip6tables-legacy", "-t", "mangle", "-S").count("TPROXY") == 2, "IPv6")
     check(farm.nodes["node"].end() == 0, "it ends in order")
     check("STEAD" not in run(*inside("node"), "iptables-legacy", "-t", "mangle", "-S"), "its rules are gone")
     check("7390" not in run(*inside("node"), "ip", "rule"), "all of them")
@@ -329,12 +411,13 @@ def main():
         farm.start_nginx()
         farm.start_apache()
         farm.db = Echo("db", "nginx", SERVERS["db"][1:])
+        farm.db6 = Echo("db6", "nginx", SERVERS["db6"][1:])
         farm.beside = Echo("db-beside", "beside", ("127.0.0.1", 5432), header=True)
         farm.start_node("node")
         farm.start_node("beside")
         farm.wait_ready("node", "beside")
         eventually(lambda: all(farm.status_of_server("node", s) == "up" for s in SERVERS), "all are up")
-        for step in (http, tcp, backup, rules):
+        for step in (http, tcp, backup, takeover, rules):
             print(step.__name__, flush=True)
             step(farm)
 
