@@ -156,15 +156,10 @@ static uint32_t users_of(const struct pick_filter *f, const struct pick_choice *
                       : c->server->users;
 }
 
-/* A server that is full by those who are on their way is left to others. own: what other directors
- * may have sent is not thought of. */
-static bool has_room(const struct pick_filter *f, const struct pick_choice *c, bool own)
+/* A server that is full by those who are on their way is left to others. */
+static bool has_room(const struct pick_filter *f, const struct pick_choice *c)
 {
-    if (f->reserve == NULL || c->server->capacity == 0)
-        return true;
-    uint32_t users =
-        own ? reserve_users_own(f->reserve, c->node->entry->node, c->server) : users_of(f, c);
-    return users < c->server->capacity;
+    return f->reserve == NULL || c->server->capacity == 0 || users_of(f, c) < c->server->capacity;
 }
 
 /* pick_compare_load() of two with other numbers of users. */
@@ -351,12 +346,12 @@ static void keep_less(const struct pick_filter *f, const struct pick_choice *c, 
 }
 
 /* Of those with room, who are on their way counted. False: none has any. */
-static bool least_with_room(struct walk w, bool own, struct rng *rng, struct pick_choice *out)
+static bool least_with_room(struct walk w, struct rng *rng, struct pick_choice *out)
 {
     struct pick_choice c;
     uint64_t ties = 0;
     while (walk_next(&w, &c))
-        if (has_room(w.filter, &c, own))
+        if (has_room(w.filter, &c))
             keep_less(w.filter, &c, &ties, rng, out);
     return ties > 0;
 }
@@ -370,7 +365,7 @@ static bool least_with_reserve(struct walk w, struct rng *rng, struct pick_choic
     struct lot l;
     uint64_t ties = 0;
     if (!lot_prepare(&w, &l) || l.from->count <= LEAST_WALK_MAX)
-        return least_with_room(w, false, rng, out);
+        return least_with_room(w, rng, out);
     for (int i = 0; i < 2 * LEAST_SAMPLES; i++) {
         size_t drawn = l.from->count;
         if (i % 2 == 0 || !lot_least(&l, rng, &drawn))
@@ -431,10 +426,10 @@ bool pick(const struct roster *r, const struct pick_filter *f, enum policy p, bo
     struct walk w;
     struct rng rng;
     walk_start(&w, r, f, STATUS_UP);
-    if (pick_among(&w, p, chance, out) && has_room(f, out, false))
+    if (pick_among(&w, p, chance, out) && has_room(f, out))
         return true;
     rng_init(&rng, chance);
-    if (f->reserve && (least_with_room(w, false, &rng, out) || least_with_room(w, true, &rng, out)))
+    if (f->reserve && least_with_room(w, &rng, out))
         return true;
     if (!last_resort)
         return false;

@@ -162,23 +162,12 @@ void reserve_add(struct reserve *r, uint64_t node, const struct server *server)
     }
 }
 
-static uint32_t users_by(struct reserve *r, uint64_t node, const struct server *server,
-                         double factor)
+uint32_t reserve_users(struct reserve *r, uint64_t node, const struct server *server)
 {
     struct slot *s = find(r, key_of(node, server->service), false);
     if (s == NULL)
         return server->users;
     expire(r, s);
     heed_users(r, s, server->users);
-    return server->users + (uint32_t)((double)s->sum * factor);
-}
-
-uint32_t reserve_users(struct reserve *r, uint64_t node, const struct server *server)
-{
-    return users_by(r, node, server, r->factor);
-}
-
-uint32_t reserve_users_own(struct reserve *r, uint64_t node, const struct server *server)
-{
-    return users_by(r, node, server, 1);
+    return server->users + (uint32_t)((double)s->sum * r->factor);
 }

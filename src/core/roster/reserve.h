@@ -27,8 +27,6 @@ void reserve_turn(struct reserve *r, uint64_t now_ms);
 void reserve_add(struct reserve *r, uint64_t node, const struct server *s);
 /* The users that the server has as far as can be known: those counted and those on their way. */
 uint32_t reserve_users(struct reserve *r, uint64_t node, const struct server *s);
-/* The same, with those alone that were sent from here. */
-uint32_t reserve_users_own(struct reserve *r, uint64_t node, const struct server *s);
 double reserve_factor(const struct reserve *r);
 
 #endif
