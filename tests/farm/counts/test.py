@@ -79,10 +79,8 @@ class Server(threading.Thread):
 
     def keep(self, client):
         with client, contextlib.suppress(OSError):
-            client.recv(4096)
-            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             while client.recv(4096):
-                pass
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
 class Watch:
