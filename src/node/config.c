@@ -466,6 +466,23 @@ static void extract_tcp(cfg_t *cfg, struct config *c)
     extract(sec, "inline", &c->in_line);
 }
 
+static void extract_externals(cfg_t *cfg, struct config *c)
+{
+    for (unsigned i = 0; i < cfg_size(cfg, "external"); i++) {
+        cfg_t *sec = cfg_getnsec(cfg, "external", i);
+        if (c->external_count == EXTERNALS_MAX) {
+            mistake(sec, "there are more than %d sections 'external'", EXTERNALS_MAX);
+            return;
+        }
+        struct external_section *x = &c->externals[c->external_count++];
+        char why[2 * CONFIG_TEXT_MAX];
+        set_title(sec, "external", x->name, sizeof(x->name));
+        extract(sec, "external", x);
+        if (config_external_mistake(c, x, why, sizeof(why)))
+            mistake(sec, "external \"%s\": %s", x->name, why);
+    }
+}
+
 static void extract_all(cfg_t *cfg, struct config *c)
 {
     extract(cfg, "", &c->top);
@@ -497,6 +514,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
         if (config_service_mistake(c, s, why, sizeof(why)))
             mistake(sec, "%s", why);
     }
+    extract_externals(cfg, c);
     for (unsigned i = 0; i < cfg_size(cfg, "agent"); i++) {
         sec = cfg_getnsec(cfg, "agent", i);
         if (c->agent_count == ENTRY_SERVERS_MAX)

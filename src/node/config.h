@@ -5,7 +5,7 @@
 
 #include "core/roster/entry.h"
 #include "core/roster/pick.h"
-#include "core/session/kind.h"
+#include "node/config_sessions.h"
 #include "node/config_tcp.h"
 #include "node/tls_section.h"
 #include "role/director/health.h"
@@ -35,6 +35,18 @@ struct agent_check_section {
     char send[CONFIG_TEXT_MAX]; /* a line's end is added */
 };
 
+/* A server without a node beside it. */
+struct external_section {
+    char name[NAME_MAX_BYTES + 1];
+    char service[NAME_MAX_BYTES + 1];
+    struct strings urls;
+    struct addr address;
+    uint32_t weight, capacity;
+    char zone[NAME_MAX_BYTES + 1];
+    struct strings groups;
+    struct check_section check;
+};
+
 /* Answers agent checks. */
 struct agent_section {
     struct addr listen;
@@ -60,34 +72,6 @@ struct server_section {
     uint32_t client_headers; /* enum client_headers */
     uint32_t traceparent;    /* 1: make */
     bool gone; /* it was removed while the node runs: its place is kept for who is still there */
-};
-
-/* Only what the file sets overrules the kind's default (core/session/kind.h). */
-struct kind_section {
-    uint32_t copies, ack, short_refuse, when_alone, when_full, deletion, ttl_ms;
-    bool losable, sliding;
-    uint64_t memory_bytes;
-    struct strings private; /* names of fields, with * for any text */
-};
-
-struct sessions_section {
-    bool present;
-    char listen[CONFIG_TEXT_MAX];
-    char token_file[CONFIG_TEXT_MAX];
-    char auth_cookie[CONFIG_TEXT_MAX], auth_login[CONFIG_TEXT_MAX];
-    uint64_t memory_bytes;
-    uint32_t split_max_ms;
-    struct kinds kinds;
-    struct strings private[KINDS_MAX]; /* by kind */
-};
-
-/* A door for clients of another protocol. */
-struct cache_section {
-    char listen[CONFIG_TEXT_MAX]; /* "" = no such section */
-    char kind[NAME_MAX_BYTES + 1];
-    struct strings prefixes; /* each PREFIX=KIND */
-    char password_file[CONFIG_TEXT_MAX];
-    uint32_t idle_ms;
 };
 
 enum name_answers { ANSWER_SERVERS, ANSWER_DIRECTORS, ANSWER_BOTH };
@@ -181,6 +165,8 @@ struct config {
     struct admin_section admin;
     size_t agent_count;
     struct agent_section agents[ENTRY_SERVERS_MAX];
+    size_t external_count;
+    struct external_section externals[EXTERNALS_MAX];
     size_t tcp_count;
     struct tcp_section tcp[TCP_SECTIONS_MAX];
     struct inline_section in_line;

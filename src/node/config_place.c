@@ -3,6 +3,7 @@
 #include "node/config_place.h"
 #include "core/roster/tally.h"
 #include "node/decide_setup.h"
+#include "node/external.h"
 #include "node/tcp_setup.h"
 
 #include <assert.h>
@@ -40,6 +41,8 @@ size_t config_places(const struct config *c, struct config_place out[CONFIG_PLAC
     add(out, &n, "", "", &c->top);
     add(out, &n, "node", c->node.name, &c->node);
     add_servers(c, out, &n);
+    for (size_t i = 0; i < c->external_count; i++)
+        add(out, &n, "external", c->externals[i].name, &c->externals[i]);
     if (c->sessions.present)
         add(out, &n, "sessions", "", &c->sessions);
     if (*c->memcached.listen)
@@ -133,6 +136,28 @@ bool config_server_mistake(const struct config *c, const struct server_section *
     for (size_t u = 0; u < s->urls.count; u++)
         if (taken_url(c, s, s->urls.text[u]))
             return say(why, cap, "urls: %s is another server's", s->urls.text[u]);
+    return false;
+}
+
+bool config_external_mistake(const struct config *c, const struct external_section *x, char *why,
+                             size_t cap)
+{
+    struct entry entry;
+    if (!known_service(c, x->service))
+        return say(why, cap, "there is no service \"%s\"", x->service);
+    if (strcmp(x->name, c->node.name) == 0)
+        return say(why, cap, "it has the name of this node");
+    for (const struct external_section *o = c->externals; o != x; o++)
+        if (strcmp(o->name, x->name) == 0)
+            return say(why, cap, "there is another one of that name");
+    for (size_t i = 0; i < x->urls.count; i++)
+        if (taken_url(c, NULL, x->urls.text[i]))
+            return say(why, cap, "urls: %s is another server's", x->urls.text[i]);
+    if (*x->check.path != '/' || strpbrk(x->check.path, " \t\r\n"))
+        return say(why, cap, "check-path = \"%s\": it must begin with '/' and have no spaces",
+                   x->check.path);
+    if (!external_entry(x, true, &entry))
+        return say(why, cap, "it has too much or too little for a server of the roster");
     return false;
 }
 

@@ -8,6 +8,8 @@
 /* What is wrong with a server or service among the others, in `why`; false: nothing. */
 bool config_server_mistake(const struct config *c, const struct server_section *s, char *why,
                            size_t cap);
+bool config_external_mistake(const struct config *c, const struct external_section *x, char *why,
+                             size_t cap);
 bool config_service_mistake(const struct config *c, const struct service_section *s, char *why,
                             size_t cap);
 
@@ -17,7 +19,7 @@ struct config_place {
     const char *title;   /* "" when it has none; of the outer one when it is nested */
     const void *at;      /* the section's struct */
 };
-#define CONFIG_PLACES_MAX 128
+#define CONFIG_PLACES_MAX 160
 
 /* Every section that is there but sessions.kind, in the table's order. Returns how many. */
 size_t config_places(const struct config *c, struct config_place out[CONFIG_PLACES_MAX]);

@@ -14,17 +14,29 @@ static const char *const fixed[] = {"listen", "address", "takeover", "proxy-prot
 static const struct {
     const char *section, *setting;
 } taken[] = {
-    {"", "log-level"},         {"node", "groups"},
-    {"node", "zone"},          {"server", NULL},
-    {"server.check", NULL},    {"server.agent-check", NULL},
-    {"service", NULL},         {"dns", "ttl"},
-    {"dns", "name-servers"},   {"dns", "addresses"},
-    {"dns", "order"},          {"dns", "when-none"},
-    {"dns", "client-subnet"},  {"dns", "cookies"},
-    {"dns", "rate-exempt"},    {"dns.site", NULL},
-    {"tls.certificate", NULL}, {"tls", "minimum"},
-    {"tls", "ciphers"},        {"tls", "groups"},
-    {"tls", "client"},         {"tls", "client-ca"},
+    {"", "log-level"},
+    {"node", "groups"},
+    {"node", "zone"},
+    {"server", NULL},
+    {"external", NULL},
+    {"server.check", NULL},
+    {"server.agent-check", NULL},
+    {"service", NULL},
+    {"dns", "ttl"},
+    {"dns", "name-servers"},
+    {"dns", "addresses"},
+    {"dns", "order"},
+    {"dns", "when-none"},
+    {"dns", "client-subnet"},
+    {"dns", "cookies"},
+    {"dns", "rate-exempt"},
+    {"dns.site", NULL},
+    {"tls.certificate", NULL},
+    {"tls", "minimum"},
+    {"tls", "ciphers"},
+    {"tls", "groups"},
+    {"tls", "client"},
+    {"tls", "client-ca"},
 };
 
 bool live_applies(const char *section, const char *setting)
@@ -123,6 +135,8 @@ bool live_take(const struct config *file, struct config *now, unsigned busy)
         now->tls.certificate_count = file->tls.certificate_count;
         memcpy(now->tls.certificates, file->tls.certificates, sizeof(now->tls.certificates));
     }
+    now->external_count = file->external_count;
+    memcpy(now->externals, file->externals, sizeof(now->externals));
     now->service_count = file->service_count;
     memcpy(now->services, file->services, sizeof(now->services));
     return take_servers(file, now, busy);

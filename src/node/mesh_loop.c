@@ -111,7 +111,7 @@ static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
         msg_free(order);
     }
     if (a->roster) {
-        store_set_roster(m->store, a->roster);
+        externals_roster(m->externals, a->roster);
         a->roster = NULL;
     }
     for (uint32_t i = 0; i < a->notice_count; i++)
@@ -134,6 +134,7 @@ void mesh_loop_renew(struct mesh_loop *m, const struct config *c)
 {
     live_entry(c, &m->shape, &m->own);
     m->own.begun = false; /* other servers may stand in their places: nothing to compare with */
+    externals_set(m->externals, c);
     mesh_loop_wake(m);
 }
 
@@ -380,8 +381,13 @@ static void wake_mesh(void *context)
     mesh_loop_wake(context);
 }
 
+static void show_roster(void *context, struct roster *r)
+{
+    store_set_roster(context, r);
+}
+
 int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *farm,
-                   struct store *store, const struct state *state, uint64_t leave_wait_ms)
+                   struct store *store, const struct state *state, const struct config *c)
 {
     m->loop = loop;
     m->fd = fd;
@@ -389,7 +395,7 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
     m->farm = farm;
     m->store = store;
     m->state = state;
-    m->leave_wait_ms = leave_wait_ms;
+    m->leave_wait_ms = c->node.leave_wait_ms;
     m->self = *farm_self(farm);
     m->shape = m->self;
     for (uint8_t i = 0; i < ENTRY_SERVERS_MAX; i++)
@@ -400,6 +406,11 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
     if (uv_poll_init(loop, &m->socket, fd) || uv_async_init(loop, &m->wake, on_wake) ||
         uv_timer_init(loop, &m->timer) || uv_poll_start(&m->socket, UV_READABLE, on_socket))
         return STEAD_E_IO;
+    const struct externals_config x = {.loop = loop, .show = show_roster, .context = store};
+    int err = externals_open(&x, &m->externals);
+    if (err)
+        return err;
+    externals_set(m->externals, c);
     store_set_mesh_wake(store, (struct store_wake){.call = wake_mesh, .context = m});
     uint64_t now = io_now_ns();
     store_set_view(store, farm_view(farm), now);
@@ -419,6 +430,7 @@ int mesh_loop_open_group(struct mesh_loop *m, int fd)
 void mesh_loop_close(struct mesh_loop *m)
 {
     store_set_mesh_wake(m->store, (struct store_wake){0});
+    externals_close(m->externals, NULL, NULL);
     uv_close((uv_handle_t *)&m->socket, NULL);
     if (m->group_fd >= 0)
         uv_close((uv_handle_t *)&m->group, NULL);

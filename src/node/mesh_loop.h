@@ -6,6 +6,7 @@
 #include "core/farm/farm.h"
 #include "node/command.h"
 #include "node/config.h"
+#include "node/external.h"
 #include "node/own_entry.h"
 #include "node/state.h"
 #include "store/store.h"
@@ -35,6 +36,7 @@ struct mesh_loop {
     struct entry self;
     struct entry shape; /* servers, groups and zone as the configuration has them */
     struct own_entry own;
+    struct externals *externals;
     enum mesh_phase phase;
     bool stop_asked, refused;
     uint64_t leave_wait_ms, leave_by_ns, left_ns;
@@ -62,7 +64,7 @@ struct mesh_loop {
 
 /* Takes fd (bound UDP, non-blocking). farm and store outlive it. */
 int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *farm,
-                   struct store *store, const struct state *state, uint64_t leave_wait_ms);
+                   struct store *store, const struct state *state, const struct config *c);
 /* After it: reads fd too, by which what is said to the multicast group comes in. */
 int mesh_loop_open_group(struct mesh_loop *m, int fd);
 /* The configuration has changed: the node says so of itself. On the loop's thread. */

@@ -234,7 +234,7 @@ static int run(struct node *n)
     n->mesh.context = n;
     if (!err)
         err = mesh_loop_open(&n->mesh, &n->loop, n->setup.mesh_fd, n->farm, n->store,
-                             &n->setup.state, n->config->node.leave_wait_ms);
+                             &n->setup.state, n->config);
     if (!err && n->setup.group_fd >= 0)
         err = mesh_loop_open_group(&n->mesh, n->setup.group_fd);
     if (err)

@@ -14,7 +14,7 @@ struct sum {
 static bool takes_part(const struct roster_node *n, const struct server *s)
 {
     enum status status = roster_server_status(n, s);
-    return s->weight > 0 && (status == STATUS_UP || status == STATUS_FULL);
+    return s->weight > 0 && !n->external && (status == STATUS_UP || status == STATUS_FULL);
 }
 
 /* A server that is checked as bad is out, and its node is there to say so. */

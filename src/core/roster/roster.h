@@ -17,6 +17,7 @@ struct roster_node {
     uint64_t heard_ms; /* ms since it was last heard when the snapshot was made; 0 for this node,
                           and while others vouch for one that sends this node no heartbeats */
     bool self;
+    bool external; /* no node: a server that the configuration tells (roster_join.h) */
 };
 
 struct roster_index;

@@ -10,9 +10,10 @@ static int compare_names(const void *a, const void *b)
     return strcmp(x->entry->name, y->entry->name);
 }
 
-struct roster *roster_join(struct roster *r, const struct roster_node *more, size_t count)
+struct roster *roster_join(struct roster *r, const struct roster_node *more, size_t count,
+                           uint64_t later)
 {
-    if (count == 0)
+    if (count == 0 && later == 0)
         return r;
     struct roster *joined = roster_new(r->count + count);
     if (joined == NULL)
@@ -26,7 +27,7 @@ struct roster *roster_join(struct roster *r, const struct roster_node *more, siz
     for (size_t i = 0; i < n; i++)
         entry_ref(joined->nodes[i].entry);
     joined->count = n;
-    joined->revision = r->revision;
+    joined->revision = r->revision + later;
     memcpy(joined->farm, r->farm, sizeof joined->farm);
     qsort(joined->nodes, n, sizeof joined->nodes[0], compare_names);
     roster_settle(joined);

@@ -64,7 +64,7 @@ static void take_snapshot(struct admin *a, struct admin_snapshot *s)
         return;
     s->roster_revision = r->revision;
     for (size_t i = 0; i < r->count; i++)
-        s->nodes[r->nodes[i].status]++;
+        s->nodes[r->nodes[i].status] += !r->nodes[i].external;
     roster_unref(r);
 }
 

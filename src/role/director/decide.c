@@ -398,6 +398,13 @@ static void decide_other(const struct decide_config *c, const struct decide_view
     case STATUS_DRAINING:
         break;
     }
+    if (n->external && n->entry->public.family) {
+        /* It has no node to answer for it: whoever is asked does. */
+        out->chosen = (struct pick_choice){n, s};
+        out->url = server_url(s, c->tls);
+        settle(out, DECIDE_RELAY, "external");
+        return;
+    }
     settle(out, DECIDE_MISDIRECTED, "other-server");
 }
 

@@ -77,7 +77,8 @@ static bool relay_route(const struct decision *n, struct exchange_route *out)
     out->slot = UPSTREAM_OTHER;
     out->to = n->chosen.node->entry->public;
     out->host = authority(n->url, &port);
-    out->to.port = port;
+    if (!n->chosen.node->external)
+        out->to.port = port;
     return out->to.family != 0 && out->host.at != NULL;
 }
 

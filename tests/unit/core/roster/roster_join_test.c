@@ -36,9 +36,9 @@ static void test_they_stand_among_the_others_by_name(void **state)
     struct roster *r = farm_of((const char *const[]){"a", "c"}, 2);
     struct roster *fixed = farm_of((const char *const[]){"b", "c", "d"}, 3);
     fixed->nodes[1].status = STATUS_DOWN;
-    r = roster_join(r, fixed->nodes, 3);
+    r = roster_join(r, fixed->nodes, 3, 4);
     assert_int_equal(r->count, 4);
-    assert_int_equal(r->revision, 9);
+    assert_int_equal(r->revision, 13);
     assert_string_equal(r->farm, "farm");
     static const char *const names[] = {"a", "b", "c", "d"};
     for (size_t i = 0; i < 4; i++) {
@@ -57,10 +57,10 @@ static void test_without_memory_the_farm_stays(void **state)
     struct roster *r = farm_of((const char *const[]){"a"}, 1);
     struct roster *fixed = farm_of((const char *const[]){"b"}, 1);
     mem_fail_after(1);
-    struct roster *same = roster_join(r, fixed->nodes, 1);
+    struct roster *same = roster_join(r, fixed->nodes, 1, 1);
     mem_fail_after(0);
     assert_ptr_equal(same, r);
-    assert_ptr_equal(roster_join(r, NULL, 0), r);
+    assert_ptr_equal(roster_join(r, NULL, 0, 0), r);
     roster_unref(fixed);
     roster_unref(r);
 }

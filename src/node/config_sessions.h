@@ -1,0 +1,37 @@
+/* config_sessions.h - the sections about session state: its kinds, its API, and the doors for
+ * clients of other protocols. */
+#ifndef NODE_CONFIG_SESSIONS_H
+#define NODE_CONFIG_SESSIONS_H
+
+#include "core/session/kind.h"
+#include "node/config_lists.h"
+
+/* Only what the file sets overrules the kind's default (core/session/kind.h). */
+struct kind_section {
+    uint32_t copies, ack, short_refuse, when_alone, when_full, deletion, ttl_ms;
+    bool losable, sliding;
+    uint64_t memory_bytes;
+    struct strings private; /* names of fields, with * for any text */
+};
+
+struct sessions_section {
+    bool present;
+    char listen[CONFIG_TEXT_MAX];
+    char token_file[CONFIG_TEXT_MAX];
+    char auth_cookie[CONFIG_TEXT_MAX], auth_login[CONFIG_TEXT_MAX];
+    uint64_t memory_bytes;
+    uint32_t split_max_ms;
+    struct kinds kinds;
+    struct strings private[KINDS_MAX]; /* by kind */
+};
+
+/* A door for clients of another protocol. */
+struct cache_section {
+    char listen[CONFIG_TEXT_MAX]; /* "" = no such section */
+    char kind[NAME_MAX_BYTES + 1];
+    struct strings prefixes; /* each PREFIX=KIND */
+    char password_file[CONFIG_TEXT_MAX];
+    uint32_t idle_ms;
+};
+
+#endif
