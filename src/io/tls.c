@@ -42,6 +42,7 @@ static struct tls *tls_new(struct tls_context *c, int fd)
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl, bio, bio);
+    SSL_set_app_data(ssl, t);
     t->ssl = ssl;
     t->fd = fd;
     t->context = tls_context_ref(c);
@@ -82,9 +83,13 @@ void tls_free(struct tls *t)
     if (c->counters)
         atomic_fetch_sub_explicit(&c->counters->open, 1, memory_order_relaxed);
     /* That a connection broke is no fault of its session (RFC 5246, section 7.2.1). */
-    if (t->done && t->error != EPROTO)
+    if (t->ssl && t->done && t->error != EPROTO)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
+    tls_light_free(t->light);
+    if (t->secrets)
+        explicit_bzero(t->secrets, sizeof *t->secrets);
+    mem_free(t->secrets);
     mem_free(t->left);
     mem_free(t);
     tls_context_unref(c);
@@ -157,11 +162,12 @@ static void handshake_done(struct tls *t)
 {
     struct tls_counters *counters = t->context->counters;
     t->done = t->counted = true;
-    if (!counters)
-        return;
-    count(&counters->handshakes);
-    if (SSL_session_reused(t->ssl))
+    t->resumed = SSL_session_reused(t->ssl);
+    if (counters)
+        count(&counters->handshakes);
+    if (counters && t->resumed)
         count(&counters->resumed);
+    tls_light_begin(t);
 }
 
 enum tls_progress tls_handshake(struct tls *t)
@@ -203,6 +209,8 @@ const char *tls_protocol(const struct tls *t, char out[TLS_PROTOCOL_MAX])
 {
     const unsigned char *at = NULL;
     unsigned len = 0;
+    if (t->light)
+        return memcpy(out, t->light->protocol, TLS_PROTOCOL_MAX);
     SSL_get0_alpn_selected(t->ssl, &at, &len);
     len = len < TLS_PROTOCOL_MAX ? len : 0;
     if (len)
@@ -213,27 +221,33 @@ const char *tls_protocol(const struct tls *t, char out[TLS_PROTOCOL_MAX])
 
 const char *tls_version(const struct tls *t)
 {
-    return SSL_get_version(t->ssl);
+    return t->light ? t->light->version : SSL_get_version(t->ssl);
 }
 
 const char *tls_cipher(const struct tls *t)
 {
-    return SSL_get_cipher_name(t->ssl);
+    return t->light ? t->light->cipher : SSL_get_cipher_name(t->ssl);
 }
 
 const char *tls_server_name(const struct tls *t)
 {
-    const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+    const char *name =
+        t->light ? t->light->name : SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
     return name ? name : "";
 }
 
 bool tls_resumed(const struct tls *t)
 {
-    return SSL_session_reused(t->ssl);
+    return t->resumed;
 }
 
 bool tls_client_identity(const struct tls *t, struct tls_identity *out)
 {
+    if (t && t->light) {
+        if (t->light->identity)
+            *out = *t->light->identity;
+        return t->light->identity != NULL;
+    }
     X509 *x = t && t->done ? SSL_get0_peer_certificate(t->ssl) : NULL;
     if (!x || SSL_get_verify_result(t->ssl) != X509_V_OK)
         return false;
@@ -282,6 +296,8 @@ ssize_t tls_read(struct tls *t, void *out, size_t max)
         errno = t->error ? t->error : EINVAL;
         return -1;
     }
+    if (t->light)
+        return tls_light_read(t, out, max);
     if (!t->ended && !t->error && max) {
         ERR_clear_error();
         tls_raw_open(t, &raw);
@@ -302,6 +318,8 @@ ssize_t tls_write(struct tls *t, const void *bytes, size_t len)
         errno = t->error ? t->error : t->shutting ? EPIPE : EINVAL;
         return -1;
     }
+    if (t->light)
+        return tls_light_write(t, bytes, len);
     ERR_clear_error();
     while (sent < len) {
         size_t n = 0;
@@ -365,7 +383,11 @@ uint32_t tls_events(const struct tls *t, bool want_read, bool want_write)
 
 bool tls_pending(const struct tls *t)
 {
-    return t->done && !t->error && !t->ended && (t->left_len || SSL_pending(t->ssl) > 0);
+    if (!t->done || t->error)
+        return false;
+    if (t->light)
+        return tls_light_pending(t);
+    return !t->ended && (t->left_len || SSL_pending(t->ssl) > 0);
 }
 
 int tls_shutdown(struct tls *t)
@@ -373,7 +395,9 @@ int tls_shutdown(struct tls *t)
     if (t->done && !t->error && !t->shut) {
         t->shutting = true;
         ERR_clear_error();
-        int n = SSL_shutdown(t->ssl);
+        if (t->light && !tls_light_end(t) && errno == EAGAIN)
+            return -1;
+        int n = t->light ? 1 : SSL_shutdown(t->ssl);
         if (n < 0 && SSL_get_error(t->ssl, n) == SSL_ERROR_WANT_WRITE) {
             errno = EAGAIN;
             return -1;

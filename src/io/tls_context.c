@@ -163,6 +163,7 @@ static int set_rules(struct tls_shown *s, const struct tls_rules *r, char error[
     SSL_CTX_set_tlsext_servername_arg(s->ssl, c);
     SSL_CTX_set_tlsext_status_cb(s->ssl, on_status);
     SSL_CTX_set_tlsext_status_arg(s->ssl, s);
+    tls_light_prepare(s->ssl);
     if (c->protocols_len)
         SSL_CTX_set_alpn_select_cb(s->ssl, on_protocols, c);
     int e = set_clients(s->ssl, r, error);
@@ -184,7 +185,7 @@ static struct tls_context *context_alloc(const SSL_METHOD *method, size_t count)
         if (!(s->ssl = SSL_CTX_new(method)))
             break;
     }
-    if (c->bio && c->count == count)
+    if (c->bio && c->count == count && tls_suites_init(&c->suites))
         return c;
     tls_context_unref(c);
     return NULL;
@@ -256,6 +257,7 @@ void tls_context_unref(struct tls_context *c)
     }
     for (size_t i = 0; i < c->name_count; i++)
         mem_free(c->names[i].text);
+    tls_suites_deinit(&c->suites);
     BIO_meth_free(c->bio);
     mem_free(c);
 }

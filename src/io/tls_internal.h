@@ -3,6 +3,7 @@
 #define IO_TLS_INTERNAL_H
 
 #include "io/tls_context.h"
+#include "io/tls_record.h"
 
 #include <openssl/ssl.h>
 
@@ -24,6 +25,7 @@ struct tls_shown {
 struct tls_context {
     atomic_uint refs;
     BIO_METHOD *bio;
+    struct tls_suites suites;
     struct tls_counters *counters;
     bool client;                 /* of our connections to servers */
     bool checks;                 /* with client: the server's certificate is verified */
@@ -62,8 +64,30 @@ struct tls_raw {
     char bytes[TLS_RAW_BYTES];
 };
 
+/* What the handshake tells of the traffic to come. */
+struct tls_secrets {
+    uint8_t client[TLS_SECRET_MAX], server[TLS_SECRET_MAX];
+    size_t client_len, server_len;
+    uint64_t written; /* records under the server's */
+};
+
+/* A connection that goes on without OpenSSL's object. */
+struct tls_light {
+    struct tls_record record;
+    const char *version, *cipher;  /* static */
+    char *name;                    /* that the client asked for; NULL = none */
+    struct tls_identity *identity; /* of the client; NULL = none */
+    uint8_t *out;                  /* sealed and not sent yet: from out_at on */
+    uint32_t out_at, out_len;
+    uint32_t out_plain;  /* whose it is: told to the owner when it is sent */
+    uint32_t left_plain; /* bytes at the front of tls.left that are opened already */
+    char protocol[TLS_PROTOCOL_MAX];
+};
+
 struct tls {
-    SSL *ssl;
+    SSL *ssl; /* NULL: it has gone over to `light` */
+    struct tls_light *light;
+    struct tls_secrets *secrets; /* during a handshake that may lead there */
     struct tls_context *context;
     struct tls_raw *raw; /* NULL: no call runs */
     char *left;          /* of the last call's raw bytes */
@@ -76,8 +100,23 @@ struct tls {
     bool reading_writes; /* reading has to write first */
     bool handshake_writes;
     bool ended; /* the peer said so */
+    bool resumed;
+    bool end_said; /* by us; part of it may wait */
     bool shutting, shut;
 };
+
+/* -- tls_light.c -- */
+
+/* Has the contexts tell what is needed. */
+void tls_light_prepare(SSL_CTX *ssl);
+/* After the handshake: goes over, if it can be (TLS 1.3, server's side, memory). */
+void tls_light_begin(struct tls *t);
+void tls_light_free(struct tls_light *l); /* takes NULL */
+ssize_t tls_light_read(struct tls *t, void *out, size_t max);
+ssize_t tls_light_write(struct tls *t, const void *bytes, size_t len);
+bool tls_light_pending(const struct tls *t);
+/* Says that nothing more comes. False: errno, EAGAIN as in stream_shutdown(). */
+bool tls_light_end(struct tls *t);
 
 BIO_METHOD *tls_bio_new(void);
 /* Brings what was left into raw, and back after the call. False: no memory, the stream is broken.

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "io/stream.h"
 #include "io/tls_door.h"
+#include "io/tls_internal.h"
 #include "tls_kit.h"
 
 #include <errno.h>
@@ -124,6 +125,12 @@ static void expect_failure(struct rig *r, enum tls_failure why)
     assert_int_equal(stream_write(&r->s, "x", 1), -1);
 }
 
+static void expect_light(struct rig *r)
+{
+    assert_non_null(r->s.tls->light);
+    assert_null(r->s.tls->ssl);
+}
+
 static void tell(struct rig *r, const char *text)
 {
     char got[256];
@@ -163,6 +170,7 @@ static void a_handshake_leads_to_bytes_both_ways(void **state)
     assert_string_equal(tls_protocol(r.s.tls, protocol), "http/1.1");
     assert_string_equal(tls_version(r.s.tls), "TLSv1.3");
     assert_string_equal(tls_server_name(r.s.tls), "a.shop.test");
+    expect_light(&r);
     assert_false(tls_client_identity(r.s.tls, &id));
     assert_false(tls_client_identity(NULL, &id));
     tell(&r, "hello");
@@ -373,7 +381,7 @@ static uint8_t pattern(size_t at)
 
 /* From client to server in pieces, read into buffers of `room`. The rule of pending bytes is
  * followed to the letter: nothing is read without an event or pending bytes. */
-static void upload(size_t room, size_t total)
+static void upload(size_t room, size_t total, int version)
 {
     struct rig r;
     static uint8_t out[700000], in[65536 + 16384];
@@ -381,6 +389,7 @@ static void upload(size_t room, size_t total)
     open_rig(&r);
     load(&r);
     call_as(&r, "www.shop.test", NULL);
+    SSL_set_max_proto_version(r.client, version);
     assert_int_equal(shake(&r), TLS_DONE);
     for (size_t i = 0; i < sizeof out; i++)
         out[i] = pattern(i);
@@ -407,23 +416,25 @@ static void upload(size_t room, size_t total)
 static void uploads_arrive_whole_in_buffers_of_any_size(void **state)
 {
     (void)state;
-    upload(1, 90000);
-    upload(4096, 700000);
-    upload(16384, 700000);
-    upload(65536, 700000);
-    upload(65536 + 16384, 700000);
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        upload(1, 90000, version);
+        upload(4096, 700000, version);
+        upload(16384, 700000, version);
+        upload(65536, 700000, version);
+        upload(65536 + 16384, 700000, version);
+    }
 }
 
-static void downloads_arrive_whole_at_a_slow_reader(void **state)
+static void download(int version, bool changing_keys)
 {
     struct rig r;
     static uint8_t out[900000], in[5000];
     size_t sent = 0, got = 0;
     bool blocked = false;
-    (void)state;
     open_rig(&r);
     load(&r);
     call_as(&r, "www.shop.test", NULL);
+    SSL_set_max_proto_version(r.client, version);
     assert_int_equal(shake(&r), TLS_DONE);
     for (size_t i = 0; i < sizeof out; i++)
         out[i] = pattern(i);
@@ -440,10 +451,55 @@ static void downloads_arrive_whole_at_a_slow_reader(void **state)
         for (int i = 0; i < k; i++)
             assert_int_equal(in[i], pattern(got + (size_t)i));
         got += k > 0 ? (size_t)k : 0;
+        if (changing_keys && round % 7 == 0) {
+            SSL_key_update(r.client, SSL_KEY_UPDATE_REQUESTED);
+            SSL_write(r.client, "k", 1);
+            assert_true(stream_read(&r.s, in, sizeof in) != 0 && r.s.tls->error == 0);
+        }
     }
     assert_int_equal(got, sizeof out);
     assert_true(blocked);
     close_rig(&r);
+}
+
+static void downloads_arrive_whole_at_a_slow_reader(void **state)
+{
+    (void)state;
+    download(TLS1_2_VERSION, false);
+    download(TLS1_3_VERSION, false);
+    download(TLS1_3_VERSION, true);
+}
+
+/* After the handshake, too, what is no TLS breaks the connection, and the peer is told why. */
+static void garbage_in_the_stream_breaks_it(void **state)
+{
+    static const char *const texts[] = {"GET / HTTP/1.1\r\n\r\n", "\x17\x03\x03\x41\x01z",
+                                        "\x17\x03\x03\x01\x01", "\x15\x03\x03\x01\x02zz"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct rig r;
+        char got[64];
+        open_rig(&r);
+        load(&r);
+        call_as(&r, "www.shop.test", NULL);
+        assert_int_equal(shake(&r), TLS_DONE);
+        tell(&r, "before");
+        answer(&r, "good so far");
+        assert_true(send(r.fd, texts[i], strlen(texts[i]), 0) > 0);
+        if (i == 2) { /* a record that is long enough, and not sealed */
+            static const char body[0x101];
+            assert_int_equal(stream_read(&r.s, got, sizeof got), -1);
+            assert_int_equal(errno, EAGAIN);
+            assert_true(send(r.fd, body, sizeof body, 0) > 0);
+        }
+        assert_int_equal(stream_read(&r.s, got, sizeof got), -1);
+        assert_int_equal(errno, EPROTO);
+        assert_int_equal(stream_write(&r.s, "x", 1), -1);
+        assert_int_equal(errno, EPROTO);
+        assert_int_equal(SSL_read(r.client, got, sizeof got), -1);
+        assert_int_equal(SSL_get_error(r.client, -1), SSL_ERROR_SSL); /* an alert */
+        close_rig(&r);
+    }
 }
 
 static void an_end_waits_for_room_and_is_said_then(void **state)
@@ -729,6 +785,7 @@ int main(void)
         cmocka_unit_test(closing_says_goodbye_and_a_reset_does_not),
         cmocka_unit_test(uploads_arrive_whole_in_buffers_of_any_size),
         cmocka_unit_test(downloads_arrive_whole_at_a_slow_reader),
+        cmocka_unit_test(garbage_in_the_stream_breaks_it),
         cmocka_unit_test(an_end_waits_for_room_and_is_said_then),
         cmocka_unit_test(a_full_socket_makes_the_end_wait),
         cmocka_unit_test(renegotiation_is_refused_and_key_updates_are_not),
