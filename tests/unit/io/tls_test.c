@@ -496,8 +496,9 @@ static void garbage_in_the_stream_breaks_it(void **state)
         assert_int_equal(errno, EPROTO);
         assert_int_equal(stream_write(&r.s, "x", 1), -1);
         assert_int_equal(errno, EPROTO);
-        assert_int_equal(SSL_read(r.client, got, sizeof got), -1);
-        assert_int_equal(SSL_get_error(r.client, -1), SSL_ERROR_SSL); /* an alert */
+        int n = SSL_read(r.client, got, sizeof got);
+        assert_true(n <= 0);
+        assert_int_equal(SSL_get_error(r.client, n), SSL_ERROR_SSL); /* an alert */
         close_rig(&r);
     }
 }
