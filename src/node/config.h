@@ -149,6 +149,7 @@ struct top_section {
     uint32_t log_level; /* enum log_level */
     uint32_t workers;
     bool core_dumps;
+    char user[NAME_MAX_BYTES + 1];
 };
 
 struct config {

@@ -8,6 +8,7 @@
 #include "node/admin_feed.h"
 #include "node/changes.h"
 #include "node/mesh_loop.h"
+#include "node/privileges.h"
 #include "node/setup.h"
 #include "node/worker.h"
 
@@ -31,6 +32,7 @@ struct node {
     struct setup setup;
     uv_loop_t loop;
     uv_signal_t term, interrupt, hangup;
+    uv_timer_t watchdog;
     struct farm *farm;
     struct store *store;
     struct mesh_loop mesh;
@@ -65,6 +67,21 @@ static void on_phase(void *context, enum mesh_phase phase)
     n->said_ready |= first;
     sd_notifyf(0, "%sSTATUS=%s", first ? "READY=1\n" : "",
                admin_feed_ready(phase, &reason) ? "up" : reason);
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    (void)timer;
+    sd_notify(0, "WATCHDOG=1");
+}
+
+/* Twice in the time after which systemd would end the process. */
+static void start_watchdog(struct node *n)
+{
+    uint64_t limit_us = 0;
+    uv_timer_init(&n->loop, &n->watchdog);
+    if (sd_watchdog_enabled(0, &limit_us) > 0 && limit_us >= 2000)
+        uv_timer_start(&n->watchdog, on_watchdog, 0, limit_us / 2000);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -219,6 +236,7 @@ static void stop(struct node *n)
     uv_close((uv_handle_t *)&n->term, NULL);
     uv_close((uv_handle_t *)&n->interrupt, NULL);
     uv_close((uv_handle_t *)&n->hangup, NULL);
+    uv_close((uv_handle_t *)&n->watchdog, NULL);
     uv_run(&n->loop, UV_RUN_DEFAULT);
     shared_close(&n->shared); /* a reload under way has ended with the loop */
     changes_deinit(&n->changes);
@@ -239,6 +257,7 @@ static int run(struct node *n)
         err = mesh_loop_open_group(&n->mesh, n->setup.group_fd);
     if (err)
         return err;
+    start_watchdog(n);
     err = start_threads(n);
     if (!err) {
         log_info("started", "farm=%s address=%s version=%s", n->config->top.farm,
@@ -266,7 +285,9 @@ int node_run(const struct config *c)
     n->started_ns = io_now_ns();
     if (setup_open(c, &n->setup))
         goto allocated;
-    if (uv_loop_init(&n->loop))
+    /* Before there is a thread: the others get what this one has left. */
+    if (privileges_drop(c, n->setup.socket_files, n->setup.socket_file_count) ||
+        uv_loop_init(&n->loop))
         goto set_up;
     int err = make_core(n);
     if (!err)

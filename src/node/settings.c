@@ -74,6 +74,11 @@ const struct setting settings[] = {
     ROW("", "core-dumps", SETTING_BOOL, "no", 0, 0, NULL, top_section, core_dumps,
         "Whether a crash may write the process's memory, with the farm's key and all records, to "
         "disk, and a debugger of the same user may read it."),
+    ROW("", "user", SETTING_NAME, "", 0, 0, NULL, top_section, user,
+        "Started as root, the node becomes this user once its addresses are bound, and keeps only "
+        "the capabilities that it needs (none, unless it stands in line). The state folder is "
+        "given "
+        "to the user; the configuration and certificates must be readable for it to be reloaded."),
 
     ROW("node", "address", SETTING_ADDRESS, NULL, 0, 7300, NULL, node_section, address,
         "Where other nodes reach this one (UDP)."),
@@ -311,7 +316,8 @@ const struct setting settings[] = {
     ROW("public", "watchers", SETTING_NUMBER, "10000", 0, 1000000, NULL, public_section, watchers,
         "Clients that may watch the roster at once; one more gets 503."),
     ROW("public", "reserve", SETTING_DURATION, "2s", 0, 60000, NULL, public_section, reserve_ms,
-        "A client that is redirected counts as a user of its server at once, until the server's own "
+        "A client that is redirected counts as a user of its server at once, until the server's "
+        "own "
         "count shows it, and no longer than this; 0s = it does not."),
     ROW("public", "retry-min", SETTING_DURATION, "200ms", 0, DAY_MS, NULL, public_section,
         retry_min_ms,
