@@ -37,14 +37,13 @@ void http2_consume(struct http2_stream *t, size_t bytes)
 /* -- streams -- */
 
 /* All but its own memory. */
-static void stream_drop(struct http2_stream *t)
+static void stream_drop(struct http2_stream *t, bool whole)
 {
     struct http_request *r = t->request;
     t->request = NULL;
+    http2_pump_over(t, whole);
     http2_up_drop(t);
     http2_reply_drop(t);
-    http2_pump_free(t->pump);
-    t->pump = NULL;
     if (!r)
         return;
     r->h2 = NULL;
@@ -58,10 +57,9 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 {
     struct http2 *h = context;
     struct http2_stream *t = nghttp2_session_get_stream_user_data(session, id);
-    (void)error;
     if (!t)
         return 0;
-    stream_drop(t);
+    stream_drop(t, error == NGHTTP2_NO_ERROR);
     if (t->unconsumed)
         (void)nghttp2_session_consume_connection(session, t->unconsumed);
     if (h->heading == t)
@@ -165,7 +163,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 static void streams_drop(struct http2 *h)
 {
     for (struct list *at = h->streams.next; at != &h->streams; at = at->next)
-        stream_drop(list_entry(at, struct http2_stream, link));
+        stream_drop(list_entry(at, struct http2_stream, link), false);
+    http2_lanes_close(h);
 }
 
 /* All is said: closes so that the last frames are not lost to a reset. */
@@ -397,6 +396,7 @@ void http2_stop(struct http_conn *c)
 {
     struct http2 *h = c->h2;
     h->stopping = true;
+    http2_lanes_close(h);
     (void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
                                 nghttp2_session_get_last_proc_stream_id(h->session),
                                 NGHTTP2_NO_ERROR, NULL, 0);
@@ -472,6 +472,7 @@ int http2_start(struct http_conn *c)
         return STEAD_E_NOMEM;
     h->conn = c;
     list_init(&h->streams);
+    list_init(&h->lanes);
     if (session_open(h) != 0 || session_greet(h) != 0) {
         nghttp2_session_del(h->session);
         mem_free(h);

@@ -3,8 +3,8 @@
  *
  * Each stream becomes a struct http_request with a head in HTTP/1.1's form, made from the pseudo
  * fields and read by the same strict parser. http_reply() answers the stream. http_take() gives one
- * end of a socket pair that speaks HTTP/1.1 (one exchange, Connection: close); this side pumps the
- * other end, with flow control both ways: what the client may send is what the taker has read.
+ * end of a socket pair that speaks HTTP/1.1; this side pumps the other end, with flow control both
+ * ways: what the client may send is what the taker has read.
  * A stream that the client resets closes the pair; a pair that is closed before its answer is whole
  * resets the stream (INTERNAL_ERROR). Trailers and 1xx pass.
  *

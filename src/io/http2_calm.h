@@ -3,8 +3,9 @@
  *
  * Two sums: streams that are reset (by the client, or by us for its faults; CVE-2023-44487 and its
  * kin), and frames that only cost (SETTINGS, PING, PRIORITY, WINDOW_UPDATE, DATA without
- * data; nghttp2 bounds CONTINUATION, and skips unknown ones). Of the latter more is allowed to who asks and is sent more: a busy
- * connection has its share of window updates and pings. Pure: time comes in.
+ * data; nghttp2 bounds CONTINUATION, and skips unknown ones). Of the latter more is allowed to who
+ * asks and is sent more: a busy connection has its share of window updates and pings. Pure: time
+ * comes in.
  */
 #ifndef IO_HTTP2_CALM_H
 #define IO_HTTP2_CALM_H

@@ -19,7 +19,9 @@
 #define HTTP2_FRAME_MAX (16384u + 9u)
 #define HTTP2_FIELDS_BYTES_MAX (4u * HTTP_HEAD_MAX) /* decoded; beyond it the connection ends */
 #define HTTP2_FIELDS_MAX (4u * HTTP_HEADERS_MAX)
-#define HTTP2_INTERIM_MAX 16u /* 1xx answers passed on of one stream */
+#define HTTP2_LANES_MAX 4u        /* pairs kept between requests, of one connection */
+#define HTTP2_LANE_IDLE_MS 30000u /* less than what takers keep an idle client */
+#define HTTP2_INTERIM_MAX 16u     /* 1xx answers passed on of one stream */
 
 enum http2_phase {
     HTTP2_HEAD,  /* its fields come */
@@ -69,7 +71,8 @@ struct http2 {
     struct http_conn *conn;
     nghttp2_session *session;
     struct list streams;
-    uint32_t stream_count;
+    struct list lanes; /* pairs whose exchange is done, for the next ones */
+    uint32_t stream_count, lane_count;
     struct http2_fields fields;
     struct http2_stream *heading; /* whose field block is not whole */
     struct http2_calm calm;
@@ -116,6 +119,12 @@ void http2_reply_drop(struct http2_stream *t);
 void http2_pump_up(struct http2_stream *t, const char *bytes, size_t len);
 /* The client's end; trailers are in the session's fields. */
 void http2_pump_end(struct http2_stream *t);
-void http2_pump_free(struct http2_pump *p);
+/* The stream is over (`whole`: in order). Its pair is closed, or kept for the next. */
+void http2_pump_over(struct http2_stream *t, bool whole);
+/* Gives the request to a pair that is kept for its host. False: there is none, or it is not for
+ * one. True: the caller frees the request. */
+bool http2_lane_take(struct http2_stream *t, struct http_request *r);
+/* Closes those that are kept. */
+void http2_lanes_close(struct http2 *h);
 
 #endif

@@ -3,6 +3,11 @@
  * Up (the client's body) what the pair does not take is kept, and the client gets new window only
  * for what was taken. Down nothing is kept but a head that is not whole: nghttp2 reads from the
  * pair when the client has window and the connection takes more.
+ *
+ * A pair whose answer is whole, and whose taker keeps it open, is a lane: the next request for the
+ * same host goes to the same taker, as on a kept connection of HTTP/1.1. Only methods that may be
+ * repeated go there, since the taker may close it at the same time: then REFUSED_STREAM tells the
+ * client to ask again.
  */
 #include "io/http2_internal.h"
 
@@ -22,8 +27,15 @@ enum pump_phase { PUMP_HEAD, PUMP_LENGTH, PUMP_CHUNKED, PUMP_TO_END, PUMP_DONE }
 
 struct http2_pump {
     struct poller_item item;
-    struct http2_stream *stream;
+    struct http2 *h2;
+    struct http2_stream *stream; /* NULL: an idle lane */
+    struct list link;            /* of the idle lanes */
+    uint64_t idle_since_ms;
+    char *host; /* Host of its requests */
+    size_t host_len;
     uint8_t phase;
+    bool keep;       /* the answer leaves the pair open, and nothing is behind it */
+    bool again;      /* not its first request */
     bool chunked_up; /* the body goes up in chunks: it came without a length */
     bool up_broken;  /* the taker reads no more */
     bool head_only;  /* the answer has no body, whatever it says */
@@ -39,7 +51,7 @@ struct http2_pump {
 
 static struct http_server *server_of(const struct http2_pump *p)
 {
-    return p->stream->h2->conn->server;
+    return p->h2->conn->server;
 }
 
 static bool would_block(void)
@@ -49,9 +61,10 @@ static bool would_block(void)
 
 static void pump_fail(struct http2_pump *p)
 {
+    bool unheard = p->phase == PUMP_HEAD && p->again && !p->down.len && !p->interim;
     p->phase = PUMP_DONE;
-    p->want_in = false;
-    http2_reset(p->stream, NGHTTP2_INTERNAL_ERROR);
+    p->keep = p->want_in = false;
+    http2_reset(p->stream, unheard ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
 }
 
 static void pump_watch_for(struct http2_pump *p, uint32_t events)
@@ -160,6 +173,7 @@ static int decode_chunks(struct http2_pump *p, char *buf, size_t *n)
             return -1;
     } while (step == 1);
     *n = out;
+    p->keep = p->keep && !in.len;
     return step < 0 ? -1 : step == 2;
 }
 
@@ -176,6 +190,7 @@ static int decode(struct http2_pump *p, char *buf, size_t *n)
         return decode_chunks(p, buf, n);
     if (p->phase == PUMP_TO_END)
         return 0;
+    p->keep = p->keep && *n <= p->left;
     if (*n > p->left)
         *n = (size_t)p->left;
     p->left -= *n;
@@ -310,6 +325,7 @@ static bool send_head(struct http2_pump *p, const struct http_response_head *hea
         (p->phase == PUMP_LENGTH && !p->left))
         p->phase = PUMP_DONE;
     p->want_in = false;
+    p->keep = head->keep_alive;
     nghttp2_data_provider data = {{.ptr = t}, read_pair};
     return nghttp2_submit_response(session, t->id, nv, count,
                                    p->phase == PUMP_DONE ? NULL : &data) == 0;
@@ -339,12 +355,40 @@ static bool read_head(struct http2_pump *p)
     return true;
 }
 
+static void pump_free(struct http2_pump *p)
+{
+    struct http_server *s = server_of(p);
+    s->connections--;
+    poller_forget(s->poller, &p->item, true);
+    close(p->item.fd);
+    mem_free(p->host);
+    mem_free(p->down.at);
+    mem_free(p->trailers.at);
+    mem_free(p);
+}
+
+static void lane_leave(struct http2_pump *p)
+{
+    list_remove(&p->link);
+    p->h2->lane_count--;
+}
+
+static void lane_close(struct http2_pump *p)
+{
+    lane_leave(p);
+    pump_free(p);
+}
+
 static void pump_event(struct poller_item *item, uint32_t events)
 {
     struct http2_pump *p = list_entry(item, struct http2_pump, item);
     struct http2_stream *t = p->stream;
-    struct http2 *h = t->h2;
+    struct http2 *h = p->h2;
     struct http_server *s = h->conn->server;
+    if (!t) {
+        lane_close(p); /* whatever comes here now, nobody asked for it */
+        return;
+    }
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         up_write(p);
     if (p->phase == PUMP_HEAD && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
@@ -364,17 +408,33 @@ static void pump_event(struct poller_item *item, uint32_t events)
 
 /* -- taking -- */
 
-static struct http2_pump *pump_new(struct http2_stream *t, const struct http_head *head, int fd)
+static void pump_begin(struct http2_pump *p, struct http2_stream *t, const struct http_head *head)
 {
-    struct http2_pump *p = mem_alloc(sizeof *p);
-    if (!p)
-        return NULL;
-    p->item = (struct poller_item){.fd = fd, .ready = pump_event};
     p->stream = t;
+    p->phase = PUMP_HEAD;
     p->chunked_up = head->chunked;
     p->head_only = slice_is(head->method, "HEAD");
     p->want_in = true;
+    p->keep = p->deferred = p->up_broken = false;
+    p->interim = 0;
+    p->trailers.len = 0;
     http_chunked_init(&p->chunked);
+    t->pump = p;
+    t->phase = HTTP2_TAKEN;
+    t->request = NULL;
+}
+
+static struct http2_pump *pump_new(struct http2 *h, const struct http_head *head, int fd)
+{
+    struct slice host = head->headers[0].value;
+    struct http2_pump *p = mem_alloc(sizeof *p);
+    if (!p || !(p->host = mem_dup(host.at, host.len))) {
+        mem_free(p);
+        return NULL;
+    }
+    p->host_len = host.len;
+    p->item = (struct poller_item){.fd = fd, .ready = pump_event};
+    p->h2 = h;
     return p;
 }
 
@@ -407,11 +467,13 @@ int http2_take(struct http_request *r, struct stream *out, char **bytes, size_t 
         return STEAD_E_BUSY;
     }
     char *head = mem_dup(r->bytes, r->head_len);
-    struct http2_pump *p = head ? pump_new(t, &r->head, pair[0]) : NULL;
+    struct http2_pump *p = head ? pump_new(t->h2, &r->head, pair[0]) : NULL;
     if (!p || !poller_watch(s->poller, &p->item, EPOLLIN)) {
         close(pair[0]);
         close(pair[1]);
         mem_free(head);
+        if (p)
+            mem_free(p->host);
         mem_free(p);
         return STEAD_E_NOMEM;
     }
@@ -420,24 +482,77 @@ int http2_take(struct http_request *r, struct stream *out, char **bytes, size_t 
     *bytes = head;
     *len = r->head_len;
     r->h2 = NULL;
-    t->request = NULL;
-    t->pump = p;
-    t->phase = HTTP2_TAKEN;
+    pump_begin(p, t, &r->head);
     hand_over(t);
     http2_flush(t->h2);
     return STEAD_OK;
 }
 
-void http2_pump_free(struct http2_pump *p)
+/* -- lanes -- */
+
+/* Few of them, and none when the listener's connections grow short. */
+static bool lane_room(const struct http2 *h)
 {
-    struct http_server *s;
+    const struct http_server *s = h->conn->server;
+    return !h->stopping && h->conn->phase != CONN_CLOSED && h->lane_count < HTTP2_LANES_MAX &&
+           s->connections < s->config.limits.connections_max / 4 * 3;
+}
+
+void http2_pump_over(struct http2_stream *t, bool whole)
+{
+    struct http2_pump *p = t->pump;
+    t->pump = NULL;
     if (!p)
         return;
-    s = server_of(p);
-    s->connections--;
-    poller_forget(s->poller, &p->item, true);
-    close(p->item.fd);
-    mem_free(p->down.at);
-    mem_free(p->trailers.at);
-    mem_free(p);
+    bool done = whole && t->ended && p->keep && p->phase == PUMP_DONE && !p->up_broken &&
+                t->up.len == t->up_at && p->down.len == p->down_at;
+    if (!done || !lane_room(t->h2) || !poller_watch(server_of(p)->poller, &p->item, EPOLLIN)) {
+        pump_free(p);
+        return;
+    }
+    down_free(p);
+    p->stream = NULL;
+    p->idle_since_ms = http2_now_ms(p->h2);
+    list_prepend(&p->h2->lanes, &p->link);
+    p->h2->lane_count++;
+}
+
+static struct http2_pump *lane_for(struct http2 *h, struct slice host)
+{
+    uint64_t now = http2_now_ms(h);
+    struct list *next;
+    for (struct list *at = h->lanes.next; at != &h->lanes; at = next) {
+        struct http2_pump *p = list_entry(at, struct http2_pump, link);
+        next = at->next;
+        if (now - p->idle_since_ms >= HTTP2_LANE_IDLE_MS)
+            lane_close(p);
+        else if (p->host_len == host.len && memcmp(p->host, host.at, host.len) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+bool http2_lane_take(struct http2_stream *t, struct http_request *r)
+{
+    const struct http_head *head = &r->head;
+    bool again = slice_is(head->method, "GET") || slice_is(head->method, "HEAD") ||
+                 slice_is(head->method, "OPTIONS");
+    struct http2_pump *p = again && t->ended ? lane_for(t->h2, head->headers[0].value) : NULL;
+    if (!p)
+        return false;
+    lane_leave(p);
+    p->again = true;
+    pump_begin(p, t, head);
+    r->h2 = NULL;
+    if (up_put(p, r->bytes, r->head_len)) {
+        up_write(p);
+        pump_watch(p);
+    }
+    return true;
+}
+
+void http2_lanes_close(struct http2 *h)
+{
+    while (!list_empty(&h->lanes))
+        lane_close(list_entry(h->lanes.next, struct http2_pump, link));
 }

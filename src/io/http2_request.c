@@ -182,8 +182,8 @@ static bool put_slice(struct http2_text *t, struct slice s)
 
 #define PUT(t, literal) http2_text_put(t, literal, sizeof(literal) - 1)
 
-/* One exchange in HTTP/1.1: also when it is passed on as it is. A body without a length is chunked
- * there. */
+/* The head in HTTP/1.1, Host first: also when it is passed on as it is. A body without a length is
+ * chunked there. */
 static bool compose(const struct http2_fields *f, bool ended, struct http2_text *t)
 {
     bool connect = slice_is(PART(f, method), "CONNECT");
@@ -193,8 +193,7 @@ static bool compose(const struct http2_fields *f, bool ended, struct http2_text 
            put_slice(t, host) && PUT(t, "\r\n") && http2_text_put(t, f->lines.at, f->lines.len) &&
            (!f->cookie.len || (PUT(t, "cookie: ") &&
                                http2_text_put(t, f->cookie.at, f->cookie.len) && PUT(t, "\r\n"))) &&
-           (ended || f->has_length || PUT(t, "transfer-encoding: chunked\r\n")) &&
-           PUT(t, "connection: close\r\n\r\n");
+           (ended || f->has_length || PUT(t, "transfer-encoding: chunked\r\n")) && PUT(t, "\r\n");
 }
 
 /* 0, or the status that it is answered with. */
@@ -263,6 +262,11 @@ static void ask(struct http2_stream *t, struct http_request *r)
     t->phase = HTTP2_WAIT;
     t->due_ms = TIME_NEVER;
     http_count(&s->config.counters->h2_streams);
+    if (http2_lane_take(t, r)) {
+        http_count(&s->config.counters->requests);
+        request_free(r);
+        return;
+    }
     enum http_verdict v = s->config.handle(s->config.context, r, NULL, 0);
     if (v == HTTP_ANSWERED)
         http_count(&s->config.counters->requests);

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """HTTP/2 at the public listener, as curl and h2load speak it: redirects, a shop behind the secondary, bodies, the roster and
 its events; clients that flood are sent away, and the others do not notice."""
+import contextlib
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from farm import PUBLIC, WAIT_S, check, eventually, options, scenario
@@ -128,11 +131,54 @@ def floods(farm, curl):
     eventually(lambda: farm.metric("s1", "stead_director_tunnels") == 0, "no forwarded stream is left")
 
 
+class Silent:
+    """A real server that answers checks, and else only listens for the end of who asked."""
+
+    def __init__(self, ip, port):
+        self.ends = []
+        self.listener = socket.create_server((ip, port))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            threading.Thread(target=self.serve, args=(self.listener.accept()[0],), daemon=True).start()
+
+    def serve(self, client):
+        with client, contextlib.suppress(OSError):
+            asked = b""
+            while b"\r\n\r\n" not in asked:
+                asked += client.recv(65536)
+            if b" /health " in asked:
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                return
+            try:
+                if b" /stream " in asked:
+                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+                while client.recv(65536):
+                    pass
+            finally:
+                self.ends.append(asked.split()[1])
+
+
+def taken_back(farm, silent):
+    """A request that its client takes back is taken back from the real server."""
+    for path in ("/wait", "/stream"):
+        raw = Raw(farm.ip("s3"), PUBLIC)
+        before = farm.metric("s3", "stead_http2_streams_total")
+        raw.say(frame(HEADERS, END_STREAM | END_HEADERS, 1, head("GET", path, f"s3.shop.test:{PUBLIC}")))
+        eventually(lambda: farm.metric("s3", "stead_http2_streams_total") > before, "it has come")
+        raw.say(frame(RST_STREAM, 0, 1, CANCEL.to_bytes(4, "big")))
+        eventually(lambda: path.encode() in silent.ends, f"the real server hears of it: {path}")
+        raw.say(frame(HEADERS, END_STREAM | END_HEADERS, 3, head("GET", "/x", f"www.shop.test:{PUBLIC}")))
+        eventually(lambda: farm.metric("s3", "stead_http2_streams_total") > before + 1, "the connection goes on")
+        raw.close()
+
+
 def stopping(farm, curl):
     """A node that stops says so to who is connected, and ends."""
-    raw = Raw(farm.ip("s2"), PUBLIC)
+    raw, before = Raw(farm.ip("s2"), PUBLIC), farm.metric("s2", "stead_http2_streams_total")
     raw.say(frame(HEADERS, END_STREAM | END_HEADERS, 1, head("GET", "/whoami.json", f"s2.shop.test:{PUBLIC}")))
-    eventually(lambda: farm.metric("s2", "stead_http2_streams_total") == 1, "a request")
+    eventually(lambda: farm.metric("s2", "stead_http2_streams_total") > before, "a request")
     farm.term("s2", ["node"])
     check(raw.goaway() == 0, "GOAWAY without an error")
     raw.close()
@@ -141,6 +187,9 @@ def stopping(farm, curl):
 def main():
     args = options()
     with scenario(args.build, 20) as farm:
+        silent = Silent(farm.ip("s3"), 9100)
+        text = farm.conf("s3").read_text().replace(f'"{farm.ip("s3")}:9000"', f'"{farm.ip("s3")}:9100"')
+        farm.conf("s3").write_text(text.replace("weight   = ", "weight   = 0 #"))
         farm.started()
         curl = Curl(farm)
         redirects(farm, curl)
@@ -149,6 +198,7 @@ def main():
         load(farm, "s1.shop.test", "/whoami.json", 2)
         roster(farm, curl)
         floods(farm, curl)
+        taken_back(farm, silent)
         stopping(farm, curl)
 
 

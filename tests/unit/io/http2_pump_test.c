@@ -43,7 +43,7 @@ static void an_exchange_in_http_1(void **state)
     assert_int_equal(b.take_error, STEAD_OK);
     assert_int_equal(b.len, strlen(b.head));
     assert_string_equal(b.head, "GET /take HTTP/1.1\r\nhost: shop.test:8080\r\naccept: */*\r\n"
-                                "cookie: a=1; b=2\r\nconnection: close\r\n\r\n");
+                                "cookie: a=1; b=2\r\n\r\n");
     taker_says(p, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\n"
                   "Connection: close, x-hop\r\nX-Hop: y\r\nKeep-Alive: timeout=5\r\n"
                   "Transfer-Encoding: chunked\r\n\r\n3\r\nab");
@@ -278,6 +278,144 @@ static void a_request_may_be_taken_later(void **state)
     close_bench(&b);
 }
 
+/* -- lanes -- */
+
+#define FINE "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+/* One exchange, after which the pair stays open. */
+static void exchange(struct peer *p)
+{
+    int32_t id = ASK(p, NULL, "GET", "/take", "x-n", "1");
+    take(p);
+    taker_says(p, FINE);
+    UNTIL(p, got_of(p, id)->closed);
+    assert_string_equal(got_of(p, id)->text, "ok");
+    assert_false(taker_reads(p->bench));
+}
+
+static void a_kept_pair_gets_the_next_request(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    struct peer *p = peer_new(&b);
+    exchange(p);
+    int fd = b.taken.fd;
+    for (int i = 0; i < 3; i++) {
+        int32_t id = ASK(p, NULL, i == 1 ? "HEAD" : "GET", "/again", "x-n", "2");
+        read_len = 0;
+        UNTIL(p, (taker_reads(&b), read_len > 0 && strstr(read_back, "\r\n\r\n")));
+        assert_has(read_back, " /again HTTP/1.1\r\nhost: shop.test:8080\r\nx-n: 2\r\n\r\n");
+        memset(read_back, 0, sizeof read_back);
+        if (i == 1)
+            taker_says(p, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+        else
+            taker_says(p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+                          "X-T: 1\r\n\r\n");
+        UNTIL(p, got_of(p, id)->closed);
+        assert_string_equal(got_of(p, id)->text, i == 1 ? "" : "ok");
+    }
+    assert_int_equal(b.taken.fd, fd);
+    assert_int_equal(atomic_load(&b.counters.requests), 4);
+    assert_has(b.head, "x-n: 1\r\n"); /* the handler saw the first only */
+    peer_free(p);
+    close_bench(&b);
+}
+
+/* The pair is closed, and the handler asked. */
+static void assert_not_kept(struct peer *p, int32_t id)
+{
+    UNTIL(p, got_of(p, id)->closed);
+    assert_int_equal(got_of(p, id)->status, 200);
+    assert_int_equal(got_of(p, id)->body, 6);
+}
+
+static void other_requests_do_not_get_it(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    struct peer *p = peer_new(&b);
+    exchange(p);
+    assert_not_kept(
+        p, ask_fields(p, NULL,
+                      (const char *const[]){":method", "GET", ":scheme", "http", ":authority",
+                                            "other.test", ":path", "/other", NULL}));
+    assert_not_kept(p, ASK(p, NULL, "DELETE", "/other"));
+    assert_not_kept(p, ASK(p, "body", "GET", "/other"));
+    assert_false(taker_reads(&b)); /* it is still there */
+    assert_int_equal(read_len, 0);
+    peer_free(p);
+    close_bench(&b);
+}
+
+static void a_pair_that_is_not_clean_is_not_kept(void **state)
+{
+    static const char *const answers[] = {
+        FINE "more", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"};
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    struct peer *p = peer_new(&b);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        int32_t id = ASK(p, NULL, "GET", "/take");
+        take(p);
+        taker_says(p, answers[i]);
+        UNTIL(p, got_of(p, id)->closed);
+        assert_string_equal(got_of(p, id)->text, "ok");
+        UNTIL(p, taker_reads(&b));
+        give_back(&b);
+        assert_not_kept(p, ASK(p, NULL, "GET", "/other"));
+    }
+    /* Or is closed, or speaks, while nobody asks. */
+    exchange(p);
+    give_back(&b);
+    turn(p);
+    assert_not_kept(p, ASK(p, NULL, "GET", "/other"));
+    exchange(p);
+    taker_says(p, FINE);
+    UNTIL(p, taker_reads(&b));
+    give_back(&b);
+    assert_not_kept(p, ASK(p, NULL, "GET", "/other"));
+    peer_free(p);
+    close_bench(&b);
+}
+
+static void a_request_that_its_lane_did_not_hear_may_be_asked_again(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    struct peer *p = peer_new(&b);
+    exchange(p);
+    int32_t id = ASK(p, NULL, "GET", "/again");
+    UNTIL(p, (taker_reads(&b), read_len > 0));
+    give_back(&b);
+    UNTIL(p, got_of(p, id)->closed);
+    assert_int_equal(got_of(p, id)->error, NGHTTP2_REFUSED_STREAM);
+    peer_free(p);
+    close_bench(&b);
+}
+
+static void lanes_end_with_the_server(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, NULL);
+    struct peer *p = peer_new(&b);
+    exchange(p);
+    int32_t later = ASK(p, NULL, "POST", "/later");
+    UNTIL(p, b.held);
+    http_server_stop_accepting(b.server);
+    UNTIL(p, taker_reads(&b));
+    http_reply(b.held, 200, NULL, NULL, "done", 4);
+    UNTIL(p, p->ended && got_of(p, later)->closed);
+    peer_free(p);
+    close_bench(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +428,11 @@ int main(void)
         cmocka_unit_test(a_taker_may_answer_before_the_body_ends),
         cmocka_unit_test(taken_streams_count_as_connections),
         cmocka_unit_test(a_request_may_be_taken_later),
+        cmocka_unit_test(a_kept_pair_gets_the_next_request),
+        cmocka_unit_test(other_requests_do_not_get_it),
+        cmocka_unit_test(a_pair_that_is_not_clean_is_not_kept),
+        cmocka_unit_test(a_request_that_its_lane_did_not_hear_may_be_asked_again),
+        cmocka_unit_test(lanes_end_with_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
