@@ -210,14 +210,16 @@ static void table_expiries(struct table *t, unsigned count)
 {
     uint64_t at = now_ns() + 2 * TTL_MS * NS_PER_MS, longest = 0;
     struct meter m = meter_start();
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned gone = 0; gone < count;) {
         uint64_t start = cpu_ns();
         struct item *item = table_expired(t, at);
-        check(item != NULL);
-        item->state = NULL;
-        table_remove(t, item);
+        if (item) {
+            item->state = NULL;
+            table_remove(t, item);
+            gone++;
+        }
         uint64_t took = cpu_ns() - start;
-        longest = i > 0 && took > longest ? took : longest;
+        longest = took > longest ? took : longest;
     }
     result("stead", "expire_ns", count, meter_ns(&m, count));
     result("stead", "shrink_pause_us", count, (double)longest / 1e3);

@@ -102,7 +102,8 @@ void table_recount(struct table *t, struct item *item);
 void table_touch(struct table *t, struct item *item);
 void table_expire_at(struct table *t, struct item *item, uint64_t expires_ns);
 /* The next item that expires at now_ns or before, or NULL. It stays in the table; its timer is
- * cancelled. Without memory it expires a second later. */
+ * cancelled. NULL too when thousands expire together and it takes further calls to sort them
+ * (table_next_expiry() is 0 then), and without memory: that item expires a second later. */
 struct item *table_expired(struct table *t, uint64_t now_ns);
 /* No later than the first expiry that is set, 0 when one is overdue; TIME_NEVER if none. An early
  * answer means only that table_expired has nothing then and the next answer is closer. */

@@ -1,10 +1,16 @@
-/* table_due.c - cells in the slots of a dial, by the time at which they expire. */
+/* table_due.c - cells in the slots of a dial, by the time at which they expire.
+ *
+ * However many expire together, a call moves few of them: the dial waits meanwhile, and the rest
+ * is late by as long as it takes to call on. */
 #include "base/clock.h"
 #include "core/session/table_internal.h"
+
+#define DUE_MOVES_MAX 4096 /* between one call that finds none and the next */
 
 void due_init(struct table *t, uint64_t now_ns)
 {
     dial_init(&t->dial, now_ns);
+    t->due_moves = DUE_MOVES_MAX;
 }
 
 static uint64_t time_of(const struct cell *c)
@@ -62,31 +68,42 @@ void due_moved(struct table *t, uint32_t to)
         cell_at(t, c->due_next)->due_before = to;
 }
 
-/* Puts each cell of the slot where it belongs by now. */
-static void empty_slot(struct table *t, unsigned slot, bool over)
+/* Puts the cells of a slot where they belong by now. False: there are more than may be moved. */
+static bool empty_slot(struct table *t, unsigned slot, bool over)
 {
-    uint32_t ref = t->due[slot];
-    t->due[slot] = 0;
-    dial_mark(&t->dial, slot, false);
-    while (ref) {
-        const struct cell *c = cell_at(t, ref);
-        uint32_t next = c->due_next;
-        link_into(t, over ? DIAL_OVER : dial_slot(&t->dial, time_of(c)), ref);
-        ref = next;
+    for (uint32_t ref; (ref = t->due[slot]) != 0; t->due_moves--) {
+        if (t->due_moves == 0)
+            return false;
+        unlink_from(t, ref);
+        link_into(t, over ? DIAL_OVER : dial_slot(&t->dial, time_of(cell_at(t, ref))), ref);
     }
+    return true;
 }
 
-static void advance(struct table *t, uint64_t tick)
+/* What begins with the present tick comes down. The tick stays until it has: nothing else is put
+ * there meanwhile. */
+static bool come_down(struct table *t)
 {
-    while (t->dial.tick < tick) {
-        empty_slot(t, dial_present(&t->dial), true);
-        dial_turn(&t->dial, tick);
-        for (unsigned i = DIAL_LEVELS - 1; i > 0; i--) {
-            int slot = dial_begun(&t->dial, i);
-            if (slot >= 0)
-                empty_slot(t, (unsigned)slot, false);
-        }
+    for (unsigned i = DIAL_LEVELS - 1; i > 0; i--) {
+        int slot = dial_begun(&t->dial, i);
+        if (slot >= 0 && !empty_slot(t, (unsigned)slot, false))
+            return false;
     }
+    return true;
+}
+
+static bool advance(struct table *t, uint64_t tick)
+{
+    if (!come_down(t))
+        return false;
+    while (t->dial.tick < tick) {
+        if (!empty_slot(t, dial_present(&t->dial), true))
+            return false;
+        dial_turn(&t->dial, tick);
+        if (!come_down(t))
+            return false;
+    }
+    return true;
 }
 
 /* What is over of the present tick. */
@@ -106,12 +123,14 @@ static void gather(struct table *t, uint64_t now_ns)
 
 uint32_t due_expired(struct table *t, uint64_t now_ns)
 {
-    advance(t, now_ns >> DIAL_TICK_SHIFT);
-    if (!t->due[DIAL_OVER])
+    bool done = advance(t, now_ns >> DIAL_TICK_SHIFT);
+    if (done && !t->due[DIAL_OVER])
         gather(t, now_ns);
     uint32_t ref = t->due[DIAL_OVER];
     if (ref)
         unlink_from(t, ref);
+    else
+        t->due_moves = DUE_MOVES_MAX;
     return ref;
 }
 
@@ -119,6 +138,11 @@ uint64_t due_next(const struct table *t)
 {
     if (t->due[DIAL_OVER])
         return 0;
+    for (unsigned i = 1; i < DIAL_LEVELS; i++) {
+        int slot = dial_begun(&t->dial, i);
+        if (slot >= 0 && t->due[slot])
+            return 0;
+    }
     uint64_t first = dial_next(&t->dial);
     /* The start of the present tick is no help to a caller who sleeps until then: look for the
      * time. */

@@ -2,9 +2,9 @@
  *
  * There are `buckets` buckets; a hash belongs to the bucket of its low bits, of as many as there
  * are buckets for. Growing splits one bucket in two, shrinking joins two: a call does at most
- * STEPS_MAX of these. Buckets lie in segments that double, so they never move; a segment's memory
- * is used bucket by bucket. A bucket that is full goes on in further ones, and all but the last of
- * a chain are full. Hashes are not kept: a cell has its key. */
+ * STEPS_MAX of these. Buckets lie in segments, which double up to a size, so they never move; a
+ * segment's memory is used bucket by bucket. A bucket that is full goes on in further ones, and all
+ * but the last of a chain are full. Hashes are not kept: a cell has its key. */
 #include "base/mem.h"
 #include "core/session/table_internal.h"
 
@@ -13,6 +13,8 @@
 
 #define FIRST_SHIFT 5 /* log2 of the buckets of the first segment, which stays */
 #define FIRST_BUCKETS (1ull << FIRST_SHIFT)
+#define SEGMENT_SHIFT 16 /* of the largest: 4 MiB, so that none takes long to give back */
+#define SEGMENT_BUCKETS (1ull << SEGMENT_SHIFT)
 #define GROW_AT 7 /* items a bucket on average: then a tenth of the buckets has a chain at most */
 #define SHRINK_AT 3
 #define STEPS_MAX 2
@@ -25,13 +27,28 @@ static unsigned log2_floor(uint64_t v)
 
 static unsigned segment_of(uint64_t index)
 {
-    return index < FIRST_BUCKETS ? 0 : log2_floor(index) - FIRST_SHIFT + 1;
+    if (index < FIRST_BUCKETS)
+        return 0;
+    if (index < SEGMENT_BUCKETS)
+        return log2_floor(index) - FIRST_SHIFT + 1;
+    return SEGMENT_SHIFT - FIRST_SHIFT + (unsigned)(index >> SEGMENT_SHIFT);
+}
+
+/* The first bucket of a segment. */
+static uint64_t segment_begin(unsigned s)
+{
+    if (s == 0)
+        return 0;
+    if (s <= SEGMENT_SHIFT - FIRST_SHIFT)
+        return FIRST_BUCKETS << (s - 1);
+    return (uint64_t)(s - (SEGMENT_SHIFT - FIRST_SHIFT)) << SEGMENT_SHIFT;
 }
 
 static struct bucket *bucket_at(const struct table *t, uint64_t index)
 {
     unsigned s = segment_of(index);
-    return t->segments[s].first + (s == 0 ? index : index - (FIRST_BUCKETS << (s - 1)));
+    uintptr_t start = ((uintptr_t)t->segments[s] + LINE_BYTES - 1) & ~(uintptr_t)(LINE_BYTES - 1);
+    return (struct bucket *)start + (index - segment_begin(s));
 }
 
 /* How many low bits of a hash tell its bucket apart: one more for buckets that are split already.
@@ -55,21 +72,16 @@ static uint8_t tag_of(uint64_t hash)
 
 static bool add_segment(struct table *t, unsigned s)
 {
-    uint64_t buckets = s == 0 ? FIRST_BUCKETS : FIRST_BUCKETS << (s - 1);
-    /* Not zeroed: a bucket is made empty when it comes into use, so a large segment costs nothing
-     * now. */
-    void *memory = mem_realloc(NULL, (size_t)buckets * LINE_BYTES + LINE_BYTES - 1);
-    if (!memory)
-        return false;
-    uintptr_t start = ((uintptr_t)memory + LINE_BYTES - 1) & ~(uintptr_t)(LINE_BYTES - 1);
-    t->segments[s] = (struct segment){memory, (struct bucket *)start};
-    return true;
+    uint64_t buckets = segment_begin(s + 1) - segment_begin(s);
+    /* Not zeroed: a bucket is made empty when it comes into use, so a segment costs nothing now. */
+    t->segments[s] = mem_realloc(NULL, (size_t)buckets * LINE_BYTES + LINE_BYTES - 1);
+    return t->segments[s] != NULL;
 }
 
 static void drop_segment(struct table *t, unsigned s)
 {
-    mem_free(t->segments[s].memory);
-    t->segments[s] = (struct segment){0};
+    mem_free(t->segments[s]);
+    t->segments[s] = NULL;
 }
 
 bool index_init(struct table *t)
@@ -199,7 +211,7 @@ static void spread(struct table *t, struct bucket *from)
 static bool grow(struct table *t)
 {
     unsigned s = segment_of(t->buckets);
-    if (s == SEGMENTS_MAX || (!t->segments[s].first && !add_segment(t, s)))
+    if (s == SEGMENTS_MAX || (!t->segments[s] && !add_segment(t, s)))
         return false; /* chains get longer; tried again with the next insert */
     *bucket_at(t, t->buckets) = (struct bucket){0};
     uint64_t partner = t->buckets - (1ull << log2_floor(t->buckets));
@@ -252,7 +264,7 @@ static bool shrink(struct table *t)
     free_spares(t, spare);
     t->buckets--;
     unsigned s = segment_of(t->buckets);
-    if (t->buckets == FIRST_BUCKETS << (s - 1))
+    if (t->buckets == segment_begin(s))
         drop_segment(t, s);
     return true;
 }

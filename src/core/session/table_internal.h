@@ -15,10 +15,10 @@
 
 #define BUCKET_ITEMS 11
 #define LINE_BYTES 64u
-#define SEGMENTS_MAX 28
-#define POOL_MAX 64   /* items that are kept for the next to wake */
-#define LOAN_FIELDS 4 /* that lie behind an item */
-#define HEAD_MAX 768u /* bytes of a record at rest before its fields, at most */
+#define SEGMENTS_MAX 2048 /* of buckets */
+#define POOL_MAX 64       /* items that are kept for the next to wake */
+#define LOAN_FIELDS 4     /* that lie behind an item */
+#define HEAD_MAX 768u     /* bytes of a record at rest before its fields, at most */
 
 /* As `due_before` of the first of a slot: the slot. */
 #define DUE_HEAD 0xffff0000u
@@ -57,11 +57,6 @@ struct bucket {
 
 _Static_assert(sizeof(struct bucket) == LINE_BYTES, "a bucket is a cache line");
 
-struct segment {
-    void *memory;
-    struct bucket *first; /* in `memory`, at the start of a cache line */
-};
-
 struct kind_use {
     uint64_t count, memory;
     uint32_t lru_first, lru_last; /* least recently used first */
@@ -79,7 +74,7 @@ struct block {
 struct table {
     struct buzhash hash;
     uint64_t count, buckets, more_buckets, item_memory;
-    struct segment segments[SEGMENTS_MAX];
+    void *segments[SEGMENTS_MAX]; /* buckets, from the first start of a cache line on */
     struct kind_use kinds[KINDS_MAX];
     struct slab slab;
     struct incs incs;
@@ -88,6 +83,7 @@ struct table {
     struct block *pool;
     unsigned pool_count;
     struct dial dial;
+    unsigned due_moves;           /* cells that may yet be moved before an answer */
     uint32_t due[DIAL_SLOTS + 1]; /* the first cell of each slot */
 };
 

@@ -531,6 +531,40 @@ static void who_waits_in_a_queue_rests_there(void **state)
     table_free(m.table);
 }
 
+/* More than a call may sort: none is early, none is lost, and calls go on while there are any. */
+static void crowds_expire_bit_by_bit(void **state)
+{
+    (void)state;
+    enum { CROWD = 20000 };
+    struct table *t = new_table();
+    struct rng rng;
+    rng_init(&rng, 21);
+    for (unsigned n = 0; n < CROWD; n++) {
+        struct key key;
+        assert_true(key_set(&key, 1, &n, sizeof n));
+        struct item *item = table_insert(t, record_new(&key));
+        assert_non_null(item);
+        table_expire_at(t, item, 1000 * NS_PER_S + rng_below(&rng, 3000) * NS_PER_MS);
+        table_rest(t, NULL, NULL);
+    }
+    uint64_t now = 999 * NS_PER_S;
+    unsigned calls = 0, gone = 0;
+    while (gone < CROWD) {
+        struct item *item = table_expired(t, now);
+        assert_in_range(++calls, 1, 2 * CROWD);
+        if (item) {
+            assert_true(now >= 1000 * NS_PER_S);
+            table_remove(t, item);
+            gone++;
+        } else if (table_next_expiry(t) > now) {
+            now = table_next_expiry(t);
+        }
+    }
+    assert_true(now < 1003 * NS_PER_S && table_next_expiry(t) == TIME_NEVER);
+    assert_null(table_expired(t, now + NS_PER_S));
+    table_free(t);
+}
+
 static bool all_are_busy(void *context, const struct item *item)
 {
     (void)context, (void)item;
@@ -632,6 +666,7 @@ int main(void)
         cmocka_unit_test(records_of_many_fields_are_changed),
         cmocka_unit_test(who_waits_in_a_queue_rests_there),
         cmocka_unit_test(who_is_busy_stays_awake),
+        cmocka_unit_test(crowds_expire_bit_by_bit),
         cmocka_unit_test(without_memory_nobody_wakes),
         cmocka_unit_test(what_cannot_be_packed_is_not_lost),
     };
