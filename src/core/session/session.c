@@ -343,6 +343,8 @@ int session_read(struct session *s, const struct session_op *op, uint64_t now_ns
     s->out = out;
     int status = serve_read(s, op, &item);
     if (status == STEAD_OK) {
+        /* What else a read finds out, of broken contacts, the next one finds out too. */
+        item->only_read = !list_linked(&item->queue);
         *reading = (struct session_reading){item->record, item_left_ms(s, item)};
         out->deadline_ns = item->expires_ns; /* nothing else has got another time */
     }

@@ -137,7 +137,7 @@ void table_remove(struct table *t, struct item *item)
     assert(!item->state && !list_linked(&item->queue));
     struct kind_use *use = &t->kinds[item->kind];
     index_take(t, index_hash_cell(t, cell_at(t, item->ref)), item->ref);
-    due_set(t, item->ref, TIME_NEVER);
+    due_set(t, item->ref, item->expires_ns, TIME_NEVER);
     lru_remove(t, use, item->ref);
     use->count--;
     use->memory -= item->counted_bytes;
@@ -152,10 +152,10 @@ void table_remove(struct table *t, struct item *item)
 
 void table_expire_at(struct table *t, struct item *item, uint64_t expires_ns)
 {
-    uint64_t step = expires_ns % TIME_STEP_NS;
+    uint64_t step = expires_ns % TIME_STEP_NS, old_ns = item->expires_ns;
     bool never = expires_ns / TIME_STEP_NS + 1 >= WORD_TIME_MAX;
     item->expires_ns = never ? TIME_NEVER : step ? expires_ns - step + TIME_STEP_NS : expires_ns;
-    due_set(t, item->ref, item->expires_ns);
+    due_set(t, item->ref, old_ns, item->expires_ns);
 }
 
 struct item *table_expired(struct table *t, uint64_t now_ns)
@@ -167,7 +167,7 @@ struct item *table_expired(struct table *t, uint64_t now_ns)
     if (item)
         item->expires_ns = TIME_NEVER;
     else
-        due_set(t, ref, now_ns + WAKE_AGAIN_NS);
+        due_set(t, ref, TIME_NEVER, now_ns + WAKE_AGAIN_NS);
     return item;
 }
 

@@ -50,7 +50,9 @@ struct item {
     struct list awake;     /* table's */
     uint64_t expires_ns;   /* table's: TIME_NEVER: it does not */
     uint64_t word;         /* table's: of its cell, while that has the address of this */
-    struct stamp read;     /* table's: the stamp in the cell */
+    struct stamp read;     /* table's: the stamp in the cell; and the next two */
+    uint64_t read_gap, read_touched_ns;
+    bool only_read;        /* by the engine's word: none but times have been changed */
     const uint8_t *packed; /* table's: the packed bytes that the fields lie in, or NULL */
     void *loan;            /* table's: fields beyond those that lie behind the item */
     uint32_t ref;          /* table's: its cell */

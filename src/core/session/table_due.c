@@ -48,8 +48,14 @@ static void unlink_from(struct table *t, uint32_t ref)
     c->due_next = c->due_before = 0;
 }
 
-void due_set(struct table *t, uint32_t ref, uint64_t at_ns)
+/* A cell may lie in an earlier slot than its time's, never in a later one: so one whose time stays
+ * within a slot stays where it is, as most do whose life is renewed. */
+void due_set(struct table *t, uint32_t ref, uint64_t old_ns, uint64_t at_ns)
 {
+    unsigned slot = dial_slot(&t->dial, old_ns);
+    if (cell_at(t, ref)->due_before && old_ns != TIME_NEVER && at_ns != TIME_NEVER &&
+        slot != DIAL_OVER && slot == dial_slot(&t->dial, at_ns))
+        return;
     unlink_from(t, ref);
     if (at_ns != TIME_NEVER)
         link_into(t, dial_slot(&t->dial, at_ns), ref);

@@ -136,8 +136,9 @@ void rest_deinit(struct table *t);                 /* frees all cells and items 
 
 /* -- expiry (table_due.c) -- */
 void due_init(struct table *t, uint64_t now_ns);
-void due_set(struct table *t, uint32_t ref, uint64_t at_ns); /* TIME_NEVER: none */
-uint32_t due_expired(struct table *t, uint64_t now_ns);      /* 0: none */
+/* From one time to another; TIME_NEVER: none. */
+void due_set(struct table *t, uint32_t ref, uint64_t old_ns, uint64_t at_ns);
+uint32_t due_expired(struct table *t, uint64_t now_ns); /* 0: none */
 uint64_t due_next(const struct table *t);
 void due_moved(struct table *t, uint32_t to);
 

@@ -70,7 +70,7 @@ struct item *item_take(struct table *t)
     if (b) {
         t->pool = b->next;
         t->pool_count--;
-        b->item = (struct item){0};
+        memset(&b->item, 0, offsetof(struct item, own_state)); /* which is zeroed by who owns */
     } else if (!(b = mem_alloc(sizeof *b))) {
         return NULL;
     }
@@ -303,7 +303,11 @@ static bool read_cell(struct table *t, struct item *item)
     struct record *r = &block_of(item)->record;
     unsigned flags = (unsigned)(item->word >> WORD_FLAGS_SHIFT & WORD_FLAGS_MASK);
     const uint8_t *packed = packed_of(c), *at = packed;
-    *r = (struct record){.lent = true, .key = {.kind = item->kind, .len = c->body[0]}};
+    _Static_assert(offsetof(struct record, key) == 0, "zeroed is what follows the key");
+    memset((char *)r + sizeof r->key, 0, sizeof *r - sizeof r->key);
+    r->lent = true;
+    r->key.kind = item->kind;
+    r->key.len = c->body[0];
     memcpy(r->key.bytes, c->body + 1, r->key.len);
     item->record = r;
     unpack_head(t, item, flags, &at);
@@ -318,6 +322,9 @@ static bool read_cell(struct table *t, struct item *item)
     record_unpack_fields(r, &t->incs, &at, fields, loan);
     item->fields_read = r->field_count;
     item->read = r->stamp;
+    item->read_gap = steps(item->expires_ns) - steps(item->life_ns);
+    item->read_touched_ns = item->touched_ns;
+    item->only_read = false;
     item->counted_bytes = r->memory_bytes;
     return true;
 }
@@ -349,6 +356,7 @@ struct item *cell_wake(struct table *t, uint32_t ref)
 
 bool table_wake_item(struct table *t, struct item *item)
 {
+    item->only_read = false;
     if (item->record)
         return true;
     if (!read_cell(t, item))
@@ -411,9 +419,25 @@ static bool write_whole(struct table *t, struct item *item, const struct pen *he
     return true;
 }
 
+/* Is the time of expiry all that differs from the cell? */
+static bool is_as_read(const struct item *item)
+{
+    return item->only_read && item->packed && item->touched_ns == item->read_touched_ns &&
+           steps(item->expires_ns) - steps(item->life_ns) == item->read_gap;
+}
+
+static bool write_time(struct item *item)
+{
+    uint64_t low = (1ull << WORD_TIME_SHIFT) - 1;
+    item->word = (item->word & low) | steps(item->expires_ns) << WORD_TIME_SHIFT;
+    return true;
+}
+
 /* Brings the cell up to date. False without memory. */
 static bool write_cell(struct table *t, struct item *item)
 {
+    if (is_as_read(item))
+        return write_time(item);
     uint8_t buffer[HEAD_MAX];
     struct record *r = item->record;
     unsigned flags = flags_of(item);

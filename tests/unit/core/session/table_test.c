@@ -565,6 +565,32 @@ static void crowds_expire_bit_by_bit(void **state)
     table_free(t);
 }
 
+/* What was said to be read only holds until it is asked for again. */
+static void what_was_only_read_may_be_changed_after(void **state)
+{
+    (void)state;
+    static struct model m;
+    m = (struct model){.table = new_table()};
+    insert(&m, 1);
+    table_rest(m.table, NULL, NULL);
+    struct item *item = find(&m, 1);
+    item->life_ns = 5 * NS_PER_S;
+    table_expire_at(m.table, item, item->life_ns);
+    table_rest(m.table, NULL, NULL);
+    item = find(&m, 1);
+    item->only_read = true;
+    item->life_ns = 9 * NS_PER_S;
+    table_expire_at(m.table, item, item->life_ns);
+    table_rest(m.table, NULL, NULL);
+    item = find(&m, 1);
+    assert_true(item->life_ns == 9 * NS_PER_S && item->expires_ns == 9 * NS_PER_S);
+    item->only_read = true;
+    find(&m, 1)->generation = 4;
+    table_rest(m.table, NULL, NULL);
+    assert_int_equal(find(&m, 1)->generation, 4);
+    table_free(m.table);
+}
+
 static bool all_are_busy(void *context, const struct item *item)
 {
     (void)context, (void)item;
@@ -666,6 +692,7 @@ int main(void)
         cmocka_unit_test(records_of_many_fields_are_changed),
         cmocka_unit_test(who_waits_in_a_queue_rests_there),
         cmocka_unit_test(who_is_busy_stays_awake),
+        cmocka_unit_test(what_was_only_read_may_be_changed_after),
         cmocka_unit_test(crowds_expire_bit_by_bit),
         cmocka_unit_test(without_memory_nobody_wakes),
         cmocka_unit_test(what_cannot_be_packed_is_not_lost),
