@@ -30,6 +30,7 @@ int verb_pick(int argc, char **argv);
 int verb_connect(int argc, char **argv);
 int verb_why(int argc, char **argv);
 int verb_wait(int argc, char **argv);
+int verb_session(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_drain(int argc, char **argv);
 int verb_undrain(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct verb verbs[] = {
     {"connect", "HOST:PORT|URL", "standard input and output to the server that is picked",
      verb_connect},
     {"why", "pick URL", "why a client picks the server that it picks", verb_why},
+    {"session", "end --user NAME", "end all sessions of a user, at all nodes", verb_session},
     {"verify", "[--repair] [NODE]", "are the copies of sessions equal? names those that are not",
      verb_verify},
     {"drain", "[SERVER] [--wait]", "send it no new clients, and hand its sessions over",

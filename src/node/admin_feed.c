@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "io/io.h"
+#include "node/admin_cull.h"
 #include "node/admin_verify.h"
 #include "node/config_diff.h"
 
@@ -364,6 +365,14 @@ static char *verify(void *context, bool begin, bool repair)
     return admin_verify(f->store, begin, repair);
 }
 
+static char *cull(void *context, const char *kind, const char *field, const char *value, int *error)
+{
+    struct admin_feed *f = context;
+    char *text = admin_cull(f->store, &f->cull, kind, field, value, io_now_ns(), error);
+    mesh_loop_wake(f->mesh);
+    return text;
+}
+
 struct admin_source admin_feed_source(struct admin_feed *f)
 {
     return (struct admin_source){.context = f,
@@ -374,5 +383,6 @@ struct admin_source admin_feed_source(struct admin_feed *f)
                                  .config = config_text,
                                  .decision = decision,
                                  .verify = verify,
+                                 .cull = cull,
                                  .node = f->config->node.name};
 }

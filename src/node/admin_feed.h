@@ -14,6 +14,7 @@ struct admin_feed {
     struct mesh_loop *mesh;
     struct shared *shared;
     uint64_t started_ns;
+    struct store_cull cull; /* the last that was asked for */
 };
 
 struct admin_source admin_feed_source(struct admin_feed *f);

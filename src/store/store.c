@@ -8,6 +8,7 @@
 #include "store/store_internal.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* A local request's token carries its mailbox, so that a result that a later step brings finds its
  * way. */
@@ -276,6 +277,41 @@ bool store_verify(struct store *s, bool begin, bool mends, struct divergence *ou
     if (begin)
         store_wake_mesh(s);
     return running;
+}
+
+int store_cull(struct store *s, const struct cull_wish *w, uint64_t now_ns, struct store_cull *out)
+{
+    int status = STEAD_OK;
+    for (unsigned i = 0; i < s->shard_count; i++) {
+        struct shard *shard = &s->shards[i];
+        struct session_actions a;
+        session_actions_init(&a);
+        pthread_mutex_lock(&shard->lock);
+        out->numbers[i] = session_cull(shard->session, w, i == 0, now_ns, &a);
+        if (out->numbers[i] == 0)
+            status = STEAD_E_BUSY;
+        take_short(s, shard, &a);
+    }
+    return status;
+}
+
+void store_cull_state(struct store *s, const struct store_cull *c, struct cull_state *out)
+{
+    *out = (struct cull_state){0};
+    for (unsigned i = 0; i < s->shard_count; i++) {
+        struct cull_state one;
+        pthread_mutex_lock(&s->shards[i].lock);
+        session_cull_state(s->shards[i].session, c->numbers[i], &one);
+        pthread_mutex_unlock(&s->shards[i].lock);
+        one.running |= out->running;
+        one.ended += out->ended;
+        one.failed += out->failed;
+        if (i > 0) { /* only the first asks others */
+            one.silent_count = out->silent_count;
+            memcpy(one.silent, out->silent, sizeof(one.silent));
+        }
+        *out = one;
+    }
 }
 
 struct session_result *store_collect(struct store *s, unsigned mailbox)

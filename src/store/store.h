@@ -12,6 +12,7 @@
 #define STORE_H
 
 #include "core/roster/roster.h"
+#include "core/session/cull.h"
 #include "core/session/session.h"
 #include "core/session/verify.h"
 
@@ -67,6 +68,13 @@ int store_push(struct store *s, const struct key *keys, size_t count, const char
                uint64_t now_ns);
 /* session_verify() of all shards; *count is the room in `out`, and then how many were found. */
 bool store_verify(struct store *s, bool begin, bool mends, struct divergence *out, size_t *count);
+/* session_cull() of the whole farm: all sessions of a user end. STEAD_OK, or STEAD_E_BUSY: too many
+ * are under way; what was begun goes on. The one asked for before is no longer known. */
+struct store_cull {
+    uint64_t numbers[STORE_SHARDS_MAX];
+};
+int store_cull(struct store *s, const struct cull_wish *w, uint64_t now_ns, struct store_cull *out);
+void store_cull_state(struct store *s, const struct store_cull *c, struct cull_state *out);
 /* The next result that waits in a mailbox; NULL: none. The caller frees it. */
 struct session_result *store_collect(struct store *s, unsigned mailbox);
 

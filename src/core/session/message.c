@@ -50,13 +50,15 @@ static const unsigned parts_of[] = {
     [MESSAGE_HEARD] = 0,
     /* token 1: what differs is mended; index 1: the asker owns it, and you hold a copy */
     [MESSAGE_VERIFY] = PART_TOKEN | PART_STAMP | PART_DIGEST | PART_SHARD,
+    [MESSAGE_CULL] = PART_TOKEN | PART_SHARD | PART_OP,
+    [MESSAGE_CULLED] = PART_TOKEN | PART_CONTACT | PART_SHARD, /* contact: ended, failed */
     [MESSAGE_VERIFIED] = PART_TOKEN | PART_STATUS | PART_STAMP,
 };
 #define TYPE_COUNT (sizeof(parts_of) / sizeof(parts_of[0]))
 
 static bool has_key(enum message_type t)
 {
-    return t != MESSAGE_SYNC && t != MESSAGE_SYNCED;
+    return t != MESSAGE_SYNC && t != MESSAGE_SYNCED && t != MESSAGE_CULL && t != MESSAGE_CULLED;
 }
 
 static void put_stamp(struct wire_writer *w, const struct stamp *s)

@@ -28,7 +28,9 @@ enum message_type {
     MESSAGE_SYNCED,
     MESSAGE_HEARD,  /* your announcements up to this one's key, about: go on */
     MESSAGE_VERIFY, /* this is what I have: do you have the same? */
-    MESSAGE_VERIFIED
+    MESSAGE_VERIFIED,
+    MESSAGE_CULL, /* end all records of the kind `index` whose field has that value */
+    MESSAGE_CULLED
 };
 
 /* Only the parts of its type mean anything. */

@@ -52,7 +52,7 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     s->config = *c;
     s->kinds = *c->kinds;
     s->start_ns = s->now_ns = now_ns;
-    s->next_tick_ns = TIME_NEVER;
+    s->next_tick_ns = s->cull_ns = TIME_NEVER;
     s->verify.mends = true;
     s->verify.next_ns = now_ns + NS_PER_S;
     buzhash_init(&s->bucket_hash, c->bucket_secret);
@@ -108,6 +108,8 @@ void session_free(struct session *s)
     if (!s)
         return;
     free_lists(s);
+    for (size_t i = 0; i < CULLS_MAX; i++)
+        cull_free(&s->culls[i]);
     table_free(s->table);
     mem_free(s->peers);
     mem_free(s);
@@ -247,7 +249,8 @@ static message_handler *const handlers[] = {
     [MESSAGE_TOUCH] = expiry_touched,       [MESSAGE_SYNC] = sync_asked,
     [MESSAGE_DISOWN] = holder_disowned,     [MESSAGE_SYNCED] = sync_answered,
     [MESSAGE_HEARD] = heal_heard,           [MESSAGE_VERIFY] = verify_asked,
-    [MESSAGE_VERIFIED] = verify_answered,
+    [MESSAGE_VERIFIED] = verify_answered,   [MESSAGE_CULL] = cull_asked,
+    [MESSAGE_CULLED] = cull_answered,
 };
 
 static void hand(struct session *s, uint64_t from, const struct message *m)
@@ -292,6 +295,7 @@ static void tick(struct session *s)
 {
     expiry_tick(s);
     verify_tick(s);
+    cull_tick(s);
     if (s->now_ns < s->next_tick_ns)
         return;
     s->next_tick_ns = TIME_NEVER;
@@ -328,6 +332,8 @@ void session_step(struct session *s, const struct session_event *ev, uint64_t no
     session_rest(s);
     uint64_t expiry = table_next_expiry(s->table);
     out->deadline_ns = expiry < s->next_tick_ns ? expiry : s->next_tick_ns;
+    if (s->cull_ns < out->deadline_ns)
+        out->deadline_ns = s->cull_ns;
     if (s->verify.next_ns < out->deadline_ns)
         out->deadline_ns = s->verify.next_ns;
     s->out = NULL;

@@ -60,6 +60,7 @@ struct session_op {
     uint64_t peer;    /* PUSH: incarnation of who is to have a copy */
     bool bare;        /* the result needs no record: its stamp is enough */
     bool silent;      /* nobody waits for a result: there is none */
+    uint64_t cull;    /* END: of which cull (cull.h); 0: none */
 };
 
 enum session_origin { ORIGIN_LOCAL, ORIGIN_OWNER, ORIGIN_CLAIM };

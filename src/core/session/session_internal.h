@@ -9,8 +9,10 @@
 
 #include "base/buzhash.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/mutant.h"
 #include "base/rng.h"
+#include "core/session/cull.h"
 #include "core/session/item.h"
 #include "core/session/message.h"
 #include "core/session/pace.h"
@@ -71,6 +73,8 @@ struct session {
 
     uint64_t handover_cursor;
     struct verify verify;
+    struct cull culls[CULLS_MAX];
+    uint64_t cull_ns; /* when they are to go on; TIME_NEVER */
     uint64_t sync_nonce;
     struct session_stats stats;
 };

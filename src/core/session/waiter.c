@@ -85,6 +85,8 @@ static void answer_local(struct session *s, struct waiter *w, int status, struct
                          const struct outcome *o)
 {
     struct session_result *r = w->op.silent ? NULL : mem_alloc(sizeof(*r));
+    if (w->op.cull != 0)
+        cull_ended(s, w->op.cull, status);
     if (w->op.type == SESSION_PUSH) {
         s->stats.pushes += status == STEAD_OK;
         s->stats.pushes_failed += status != STEAD_OK;

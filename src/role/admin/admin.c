@@ -249,6 +249,39 @@ static void verify(struct door *d, struct http_request *r, bool begin)
     free(text);
 }
 
+static void answer_session_end(struct door *d, struct http_request *r)
+{
+    char user[1024], kind[NAME_MAX_BYTES + 1], field[512];
+    struct slice query = http_request_head(r)->query;
+    const struct admin_source *source = &d->admin->source;
+    bool begin = slice_is(http_request_head(r)->method, "POST");
+    int error = STEAD_OK;
+    if (!d->local) {
+        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+        return;
+    }
+    int by_kind = http_query_find(query, "kind", kind, sizeof kind);
+    int by_field = http_query_find(query, "field", field, sizeof field);
+    if (begin &&
+        (http_query_find(query, "user", user, sizeof user) != 1 || by_kind < 0 || by_field < 0)) {
+        http_reply_error(r, 400, "INVAL", "user=NAME, and perhaps kind=KIND and field=FIELD");
+        return;
+    }
+    char *text = source->cull(source->context, by_kind == 1 ? kind : "auth",
+                              by_field == 1 ? field : "user", begin ? user : NULL, &error);
+    if (text)
+        http_reply(r, 200, "application/json", NO_STORE, text, strlen(text));
+    else
+        http_reply_error(r,
+                         error == STEAD_E_NOT_FOUND ? 404
+                         : error == STEAD_E_INVAL   ? 400
+                                                    : 503,
+                         stead_error_name(error),
+                         error == STEAD_E_NOT_FOUND ? "there is no such kind"
+                                                    : stead_error_text(error));
+    free(text);
+}
+
 static void answer_verify(struct door *d, struct http_request *r)
 {
     verify(d, r, slice_is(http_request_head(r)->method, "POST"));
@@ -258,15 +291,23 @@ static const struct {
     const char *path, *method;
     void (*answer)(struct door *d, struct http_request *r);
 } pages[] = {
-    {"/livez", "GET", answer_livez},          {"/readyz", "GET", answer_readyz},
-    {"/metrics", "GET", answer_metrics},      {"/v1/status", "GET", answer_status},
-    {"/v1/roster", "GET", answer_roster},     {"/v1/drain", "POST", answer_drain},
-    {"/v1/undrain", "POST", answer_undrain},  {"/v1/maint", "POST", answer_maint},
-    {"/v1/unmaint", "POST", answer_unmaint},  {"/v1/progress", "GET", answer_progress},
-    {"/v1/change", "POST", answer_change},    {"/v1/reload", "POST", answer_reload},
-    {"/v1/config", "GET", answer_config},     {"/v1/nodes", "GET", answer_nodes},
+    {"/livez", "GET", answer_livez},
+    {"/readyz", "GET", answer_readyz},
+    {"/metrics", "GET", answer_metrics},
+    {"/v1/status", "GET", answer_status},
+    {"/v1/roster", "GET", answer_roster},
+    {"/v1/drain", "POST", answer_drain},
+    {"/v1/undrain", "POST", answer_undrain},
+    {"/v1/maint", "POST", answer_maint},
+    {"/v1/unmaint", "POST", answer_unmaint},
+    {"/v1/progress", "GET", answer_progress},
+    {"/v1/change", "POST", answer_change},
+    {"/v1/reload", "POST", answer_reload},
+    {"/v1/config", "GET", answer_config},
+    {"/v1/nodes", "GET", answer_nodes},
     {"/v1/decision", "GET", answer_decision},
     {"/v1/verify", "*", answer_verify},
+    {"/v1/session-end", "*", answer_session_end},
 };
 
 static void refuse_method(struct http_request *r, const char *method)
@@ -303,7 +344,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     }
     http_reply_error(r, 404, "NOT_FOUND",
                      "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
-                     "/v1/nodes, /v1/config, /v1/change, /v1/reload, /v1/verify, "
+                     "/v1/nodes, /v1/config, /v1/change, /v1/reload, /v1/verify, /v1/session-end, "
                      "/v1/decision, /v1/drain, /v1/undrain, /v1/maint and /v1/unmaint");
     return HTTP_ANSWERED;
 }

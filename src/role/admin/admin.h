@@ -147,6 +147,10 @@ struct admin_source {
     bool (*ordered)(void *context, uint64_t id, struct ordered *out);
     /* What is known of the request of that id, as JSON, freed with free(); NULL: nothing. */
     char *(*decision)(void *context, const char *id);
+    /* How the ending of a user's sessions stands, as JSON, freed with free(); value: it is begun
+     * first. NULL: *error says why. */
+    char *(*cull)(void *context, const char *kind, const char *field, const char *value,
+                  int *error);
     /* How the comparison of copies stands, as JSON; begin: one is begun first. NULL without memory,
      * else freed with free(). */
     char *(*verify)(void *context, bool begin, bool repair);

@@ -133,6 +133,22 @@ def verify(farm):
     check("that were compared are equal" in done.stdout, done.stdout)
 
 
+def log_out_everywhere(farm):
+    """All sessions of a user end at every node, and nobody else's."""
+    users = []
+    for name, user in (("s1", "bob"), ("s2", "bob"), ("s3", "ann")):
+        shopper = Shopper([farm.ip(name)])
+        check(shopper.ask("/login", {"user": user, "password": user}).status == 200, f"{user} logs in")
+        users.append((shopper, user))
+    done = farm.cli("session", "end", "--user", "bob", "--kind", "purchase", "-c", farm.conf("s3"))
+    check(done.returncode == 0 and "ended" in done.stdout, f"stead session end: {done.stdout} {done.stderr}")
+    for shopper, user in users:
+        found = shopper.ask("/whoami.json").json()["user"]
+        check(found == (None if user == "bob" else user), f"{user} is logged in as {found}")
+    check(farm.cli("session", "end", "-c", farm.conf("s3")).returncode == 2, "a user must be named")
+    check(farm.cli("session", "end", "--user", "bob", "--kind", "x", "-c", farm.conf("s3")).returncode == 1, "no such kind")
+
+
 def main():
     args = options()
     with scenario(args.build, 21) as farm:
@@ -144,6 +160,7 @@ def main():
         shopping_by_curl(farm)
         shopping(farm)
         verify(farm)
+        log_out_everywhere(farm)
         for name in farm.names:
             farm.term(name)
 

@@ -252,7 +252,7 @@ static void the_status_says_who_and_how(void **state)
 struct bench {
     struct admin *admin;
     struct addr address;
-    char dir[32], path[64];
+    char dir[32], path[64], culled[128];
     atomic_bool ready;
     atomic_int ordered; /* the last verb */
     atomic_bool forced;
@@ -309,6 +309,15 @@ static char *verify(void *context, bool begin, bool repair)
     return strdup(repair ? "{\"repair\": 1}" : begin ? "{\"begin\": 1}" : "{}");
 }
 
+static char *cull(void *context, const char *kind, const char *field, const char *value, int *error)
+{
+    struct bench *b = context;
+    *error = strcmp(kind, "none") == 0 ? STEAD_E_NOT_FOUND : STEAD_OK;
+    if (value)
+        snprintf(b->culled, sizeof b->culled, "%s %s=%s", kind, field, value);
+    return *error ? NULL : strdup("{}");
+}
+
 static void open_bench(struct bench *b)
 {
     memset(b, 0, sizeof *b);
@@ -320,6 +329,7 @@ static void open_bench(struct bench *b)
                                         .ordered = ordered,
                                         .decision = decision,
                                         .verify = verify,
+                                        .cull = cull,
                                         .node = "web1"}};
     snprintf(b->dir, sizeof b->dir, "/tmp/stead-admin-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
@@ -435,6 +445,12 @@ static void only_the_unix_socket_drains(void **state)
     assert_int_equal(ask(&b, true, "GET /v1/verify"), 200);
     assert_int_equal(ask(&b, true, "POST /v1/verify?repair=1"), 200);
     assert_non_null(strstr(answer, "repair"));
+    assert_int_equal(ask(&b, false, "POST /v1/session-end?user=ann"), 403);
+    assert_int_equal(ask(&b, true, "POST /v1/session-end"), 400);
+    assert_int_equal(ask(&b, true, "POST /v1/session-end?user=ann&kind=none"), 404);
+    assert_int_equal(ask(&b, true, "POST /v1/session-end?user=a%26n&field=who"), 200);
+    assert_string_equal(b.culled, "auth who=a&n");
+    assert_int_equal(ask(&b, true, "GET /v1/session-end"), 200);
     assert_int_equal(ask(&b, true, "PUT /v1/verify"), 405);
     assert_int_equal(ask(&b, true, "POST /v1/drain"), 200);
     assert_int_equal(b.ordered, ORDER_DRAIN);
