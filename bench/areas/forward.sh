@@ -2,8 +2,8 @@
 # forward.sh - the secondary virtual server before a real server (nullsrv, on the loader's core): a
 # small answer over kept connections, and 10 MiB objects. Beside it HAProxy and nginx as HTTP
 # proxies, each with one thread, no log and kept connections behind; and HAProxy as a TCP relay,
-# tuned for big transfers, since stead's secondary looks at the first request of a connection and
-# relays from then on. Limit: a bare relay (fwdmin) that copies.
+# tuned for big transfers, to which MODE=tunnel compares: then stead's secondary looks at the first
+# request of a connection and relays from then on. Limit: a bare relay (fwdmin) that copies.
 area forward
 cat >"$AREA/haproxy.cfg" <<C
 global
@@ -56,6 +56,7 @@ PID[haproxy-tcp]=$P
 start nginx "$SRV_CPU" nginx -p "$AREA" -c "$AREA/nginx.conf"
 PID[nginx]=$P
 stead_config s1 127.0.9.11 127.0.9.1:9000 ''
+sed -i "s/^service \"shop\" {/&\n    mode = \"${MODE:-http}\"/" "$AREA/s1.conf"
 start_stead s1 "$SRV_CPU"
 PID[stead]=$P
 for subject in limit haproxy haproxy-tcp nginx stead; do
