@@ -123,7 +123,8 @@ static bool final_head(struct exchange *x, const struct http_response_head *h, s
     x->unchunks = x->old_client && x->answered.kind == HTTP_BODY_CHUNKED;
     x->closes = !x->keep_alive || c->exchanger->stopping || !x->asked.done || x->unchunks ||
                 x->answered.kind == HTTP_BODY_CLOSE;
-    x->poisoned |= !h->keep_alive;
+    x->poisoned |=
+        !h->keep_alive || exchange_binds(h->headers, h->header_count, "www-authenticate");
     const struct exchange_way way = {
         .old_client = x->old_client, .closes = x->closes, .lines = {x->lines, x->lines_len}};
     size_t body_len = in->len - h->head_bytes, data = 0;

@@ -73,6 +73,7 @@ struct exchange {
     uint8_t interims;
     bool head_only, idempotent, bodiless, old_client, keep_alive, upgrades;
     bool retried;
+    bool binds;     /* its login may hold for the connection: see exchange_binds() */
     bool reused;    /* the connection, for the log */
     bool send_lost; /* the server takes no more of the request */
     bool poisoned;  /* its connection cannot serve another request */
@@ -125,6 +126,9 @@ bool request_first(struct client *c, const struct exchange_route *route);
 /* The client can be read. */
 bool request_readable(struct client *c);
 bool request_wants(const struct exchange *x);
+/* Does a field of that name log in by NTLM or Negotiate? Such a login may hold for the whole
+ * connection, which then must not serve anybody else. */
+bool exchange_binds(const struct http_header *headers, size_t count, const char *name);
 /* The connection to the server came about, or takes more. */
 bool request_writable(struct exchange *x);
 /* The server broke off before it answered: again, or 502. */

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 /* -- giving the client away -- */
 
@@ -97,6 +98,18 @@ static size_t make_head(struct client *c, const struct exchange_route *to)
     return forwarded_head(&e->head, &f, e->out);
 }
 
+bool exchange_binds(const struct http_header *headers, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct slice v = headers[i].value;
+        if (slice_is_nocase(headers[i].name, name) &&
+            ((v.len >= 4 && strncasecmp(v.at, "ntlm", 4) == 0) ||
+             (v.len >= 9 && strncasecmp(v.at, "negotiate", 9) == 0)))
+            return true;
+    }
+    return false;
+}
+
 static void describe(struct exchange *x, const struct http_head *h)
 {
     http_body_of_request(&x->asked, h);
@@ -106,6 +119,8 @@ static void describe(struct exchange *x, const struct http_head *h)
     x->old_client = h->minor == 0;
     x->keep_alive = h->keep_alive;
     x->upgrades = forwarded_upgrades(h);
+    x->binds = exchange_binds(h->headers, h->header_count, "authorization");
+    x->poisoned = x->binds;
     x->started_ns = io_now_ns();
 }
 
@@ -318,6 +333,7 @@ bool request_lost(struct exchange *x)
     }
     exchange_count(&n->retries, 1);
     x->retried = true;
-    x->send_lost = x->poisoned = false;
+    x->send_lost = false;
+    x->poisoned = x->binds;
     return request_send(x, (struct slice){NULL, 0});
 }

@@ -184,6 +184,36 @@ static void test_more_than_was_asked_for(void **state)
     rig_close(&r);
 }
 
+/* Who is logged in by connection must not lend it to others. */
+static void test_logins_of_a_connection_are_not_shared(void **state)
+{
+    static const char *const schemes[] = {"NTLM TlRMTVNTUAAB", "negotiate YII="};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct rig r;
+        char text[200];
+        rig_open(&r, test_config());
+        snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n" HOST "Authorization: %s\r\n\r\n",
+                 schemes[i]);
+        begin(&r, text);
+        put(r.server, OK2);
+        expect(&r, r.client, OK2);
+        SPIN_UNTIL(&r, r.done == 1);
+        assert_int_equal(r.counters.upstream.kept, 0);
+        put(r.client, GET("/2"));
+        accept_server(&r);
+        expect(&r, r.server, GOT("/2"));
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 401 No\r\nWWW-Authenticate: %s\r\nContent-Length: 0\r\n\r\n",
+                 schemes[i]);
+        put(r.server, text);
+        expect(&r, r.client, text);
+        SPIN_UNTIL(&r, r.done == 2);
+        assert_int_equal(r.counters.upstream.kept, 0);
+        rig_close(&r);
+    }
+}
+
 static void test_bodies_that_are_none(void **state)
 {
     struct rig r;
@@ -419,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_a_kept_connection_that_ends),
         cmocka_unit_test(test_a_kept_connection_that_has_ended),
         cmocka_unit_test(test_more_than_was_asked_for),
+        cmocka_unit_test(test_logins_of_a_connection_are_not_shared),
         cmocka_unit_test(test_bodies_that_are_none),
         cmocka_unit_test(test_a_client_that_breaks_off),
         cmocka_unit_test(test_nobody_there),
