@@ -21,11 +21,12 @@ struct world {
     struct http_server *server;
     struct http_counters counters;
     struct http_request *held;
+    struct stream lane; /* a taken stream that stays open, fd -1: none */
 };
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-static void take(struct http_request *r)
+static void take(struct world *w, struct http_request *r)
 {
     static const char answer[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n"
                                  "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nZ: 1\r\n\r\n";
@@ -42,7 +43,19 @@ static void take(struct http_request *r)
     mem_free(bytes);
     (void)!stream_read(&s, drop, sizeof drop);
     (void)!stream_write(&s, answer, sizeof answer - 1);
-    stream_close(&s, false);
+    if (w->lane.fd < 0)
+        w->lane = s;
+    else
+        stream_close(&s, false);
+}
+
+/* Whatever else comes on the kept one is answered too. */
+static void lane_answer(struct world *w)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+    char drop[4096];
+    if (w->lane.fd >= 0 && stream_read(&w->lane, drop, sizeof drop) > 0)
+        (void)!stream_write(&w->lane, answer, sizeof answer - 1);
 }
 
 static enum http_verdict handle(void *context, struct http_request *r, const char *body, size_t len)
@@ -54,7 +67,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     if (body) {
         http_reply(r, 200, "text/plain", "X-A: b\r\n", body, len);
     } else if (slice_is(h->path, "/take")) {
-        take(r);
+        take(w, r);
     } else if (slice_is(h->path, "/later") && !w->held) {
         w->held = r;
     } else {
@@ -65,7 +78,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
 
 static struct world *open_world(void)
 {
-    static struct world w;
+    static struct world w = {.lane.fd = -1};
     int pair[2];
     if (w.server)
         return &w;
@@ -86,6 +99,7 @@ static void turn(struct world *w, int fd)
     char drop[65536];
     for (int i = 0; i < TURNS; i++) {
         uv_run(&w->loop, UV_RUN_NOWAIT);
+        lane_answer(w);
         while (recv(fd, drop, sizeof drop, MSG_DONTWAIT) > 0) {
         }
     }
@@ -112,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         http_reply(w->held, 200, NULL, NULL, "late", 4);
     w->held = NULL;
     turn(w, pair[1]);
+    stream_close(&w->lane, false);
     close(pair[1]);
     for (int i = 0; i < 1000 && w->counters.open; i++)
         uv_run(&w->loop, UV_RUN_NOWAIT);
