@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define ABSENT_NS MS(300) /* so long a kind that may be lost remembers that there was nothing */
 #define SERVE_CALM_NS SEC(10)
 #define LINK_CALM_NS SEC(3)
 #define FULL_CALM_NS SEC(5) /* a node that stood still is heard again by then */
@@ -79,6 +80,8 @@ static void fresh_absent(struct sim *s, const struct model_op *op, unsigned fiel
 {
     const struct model_key *k = &s->model->keys[op->key];
     const struct model_op *why;
+    if (k->key.kind == KIND_TLS && op->start_ns < k->made_ns + ABSENT_NS)
+        return; /* it was asked for here before it was made */
     if (answer_relaxed(s, op) || (field == MODEL_PRESENCE && fresh_lacks_copies(s)) ||
         sim_model_may_be_absent(s, k, field, op->start_ns, op->end_ns, &why))
         return;

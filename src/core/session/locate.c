@@ -96,6 +96,8 @@ static void finish_absent(struct session *s, struct work *w, uint64_t asked_ns)
     bool lost = missing >= copies || (missing > 0 && missing >= s->holder_nodes);
     struct list again, *l;
     list_init(&again);
+    if (!lost)
+        hint_set_absent(s, &w->key);
     while ((l = list_pop(&w->queue))) {
         struct waiter *waiter = list_entry(l, struct waiter, link);
         if (waiter->queued_ns > asked_ns) {

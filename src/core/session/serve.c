@@ -313,6 +313,12 @@ static void serve_stranger(struct session *s, struct work *w)
             waiter_pass(s, next, hint);
             continue;
         }
+        if (is_read(next) && next->op.min_term == 0 && hint_is_absent(s, &w->key)) {
+            list_remove(&next->link);
+            s->stats.reads_missed_again++;
+            waiter_fail(s, next, STEAD_E_ABSENT);
+            continue;
+        }
         locate_start(s, w);
         return;
     }

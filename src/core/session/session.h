@@ -170,6 +170,7 @@ struct session_stats {
     uint64_t doubtful;      /* owned records that must be claimed again before they are served */
     uint64_t handover_left; /* records still to be handed over while leaving */
     uint64_t claims, claims_failed, fenced, refused, splits_merged, values_lost, expired, evicted;
+    uint64_t reads_missed_again; /* told absent by the last search's answer */
     uint64_t reads_local, reads_owner, reads_missed, full, malformed, busy;
     uint64_t verified, diverged;    /* records compared with others; copies found to differ */
     uint64_t sweep_verified;        /* records compared since session_verify began */

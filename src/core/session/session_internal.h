@@ -32,6 +32,11 @@ struct hint {
     uint64_t hash, inc;
 };
 
+#define ABSENTS 1024
+struct absent {
+    uint64_t hash, until_ns;
+};
+
 struct session {
     struct session_config config;
     struct kinds kinds;
@@ -59,6 +64,7 @@ struct session {
     size_t waiter_count;
     uint64_t next_token;
     struct hint hints[HINTS];
+    struct absent absents[ABSENTS];
 
     struct list repair;  /* owned items: short of copies, or doubtful */
     struct list orphans; /* copies whose owner is down */
@@ -154,6 +160,9 @@ void locate_answered(struct session *s, uint64_t from, const struct message *m);
 void locate_check(struct session *s, struct work *w);
 uint64_t hint_get(struct session *s, const struct key *key);
 void hint_set(struct session *s, const struct key *key, uint64_t inc);
+/* Of a kind that may be lost: nobody had it a moment ago. */
+void hint_set_absent(struct session *s, const struct key *key);
+bool hint_is_absent(struct session *s, const struct key *key);
 
 /* -- meeting again (heal.c), leaving (leave.c), joining (sync.c), background (repair.c), time
  * (expiry.c) -- */

@@ -59,6 +59,8 @@ static const struct metric metrics[] = {
         "Reads by where they were answered."),
     ROW(COUNTER, "stead_session_reads_total", "origin=\"owner\"", store.sessions.reads_owner, ""),
     ROW(COUNTER, "stead_session_reads_total", "origin=\"missed\"", store.sessions.reads_missed, ""),
+    ROW(COUNTER, "stead_session_reads_total", "origin=\"missed_again\"",
+        store.sessions.reads_missed_again, ""),
     ROW(COUNTER, "stead_session_claims_total", NULL, store.sessions.claims,
         "Records taken over from dead owners."),
     ROW(COUNTER, "stead_session_claims_failed_total", NULL, store.sessions.claims_failed,
