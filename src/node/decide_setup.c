@@ -129,7 +129,8 @@ void decide_setup(struct decide_setup *s, const struct config *c,
         if (entry_url_is_tcp(c->services[i].url))
             continue; /* role/director/tcp.h */
         set_service(s, n, &c->services[i], &c->sessions.kinds);
-        needed |= s->services[n++].visit != NULL;
+        needed |= s->services[n].visit != NULL || s->services[n].forward_count > 0;
+        n++;
     }
     for (size_t i = 0; i < c->server_count; i++)
         set_server(&s->servers[i], &c->servers[i]);

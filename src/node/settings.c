@@ -380,6 +380,9 @@ const struct setting settings[] = {
         client, "Whether clients are asked for a certificate; a bad one is refused in any case."),
     ROW("tls", "client-ca", SETTING_PATH, "", 0, 0, NULL, tls_section, client_ca,
         "Who signs clients' certificates (PEM)."),
+    ROW("tls", "servers-ca", SETTING_PATH, "", 0, 0, NULL, tls_section, servers_ca,
+        "Who signs the servers' own certificates (PEM), where the primary forwards to another "
+        "node's https URL; without it, whom the system trusts."),
     ROW("tls", "handshakes", SETTING_NUMBER, "1000", 1, 1000000, NULL, tls_section, handshakes,
         "Handshakes under way at once, of a worker; beyond it the one that has waited longest for "
         "its client gives way."),

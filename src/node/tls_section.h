@@ -21,7 +21,7 @@ struct tls_section {
     uint32_t minimum; /* enum tls_minimum */
     char ciphers[TLS_SETTING_MAX], groups[TLS_SETTING_MAX];
     uint32_t client; /* enum tls_clients of io/tls_context.h */
-    char client_ca[TLS_SETTING_MAX];
+    char client_ca[TLS_SETTING_MAX], servers_ca[TLS_SETTING_MAX];
     uint32_t handshakes, handshake_ms;
 };
 

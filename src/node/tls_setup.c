@@ -60,7 +60,9 @@ int tls_setup_open(struct tls_setup *s, const struct config *c)
     if (!s->door)
         return STEAD_E_NOMEM;
     make_rules(c, files, &rules);
-    if (tls_door_load(s->door, &rules, true, error) == TLS_LOADED) {
+    const char *ca = *c->tls.servers_ca ? c->tls.servers_ca : NULL;
+    if (tls_door_load(s->door, &rules, true, error) == TLS_LOADED &&
+        tls_context_client(ca, &s->relays, error) == STEAD_OK) {
         say_all(s->door);
         return STEAD_OK;
     }
@@ -73,6 +75,8 @@ void tls_setup_close(struct tls_setup *s)
 {
     tls_door_free(s->door);
     s->door = NULL;
+    tls_context_unref(s->relays);
+    s->relays = NULL;
 }
 
 void tls_setup_reload(struct tls_setup *s, const struct config *c, bool force)

@@ -8,7 +8,8 @@
 
 struct tls_setup {
     struct tls_counters counters;
-    struct tls_door *door; /* NULL: no TLS is configured */
+    struct tls_door *door;      /* NULL: no TLS is configured */
+    struct tls_context *relays; /* to other nodes' https URLs; NULL likewise */
     atomic_uint_fast64_t reloads, reloads_failed;
 };
 

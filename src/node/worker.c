@@ -192,6 +192,7 @@ static int open_director(struct worker *w, int *fd, bool tls, struct director **
     struct director_config c = {.loop = &w->loop,
                                 .fd = *fd,
                                 .tls = tls ? s->tls->door : NULL,
+                                .relay_tls = s->tls->relays,
                                 .store = s->store,
                                 .self_name = config->node.name,
                                 .decide = tls ? &w->live->decide.secure : &w->live->decide.config,

@@ -287,6 +287,7 @@ static int open_secondary(struct director *d)
                                        .self_name = c->self_name,
                                        .decide = c->decide,
                                        .servers = c->servers,
+                                       .tls = c->relay_tls,
                                        .forward = c->forward,
                                        .exchange = c->exchange,
                                        .forward_counters = &c->counters->forward,

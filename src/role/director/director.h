@@ -53,6 +53,7 @@ struct director_config {
         proxy_count; /* 0: clients come themselves; else all come by these, with a PROXY header */
     const struct prefix *proxies;
     struct http_limits http;
+    struct tls_context *relay_tls; /* to other nodes' https URLs; NULL: nothing is relayed there */
     struct forward_limits forward;
     struct exchange_limits exchange;
     struct director_counters *counters;

@@ -79,7 +79,8 @@ void exchange_over(struct exchange *x)
     x->upstream = NULL;
     mem_free(x->partial);
     mem_free(x->lines);
-    x->partial = x->lines = NULL;
+    mem_free(x->name);
+    x->partial = x->lines = x->name = NULL;
     c->exchange = NULL;
     if (e->spare_count == EXCHANGE_SPARES_MAX || x->head_cap > EXCHANGE_SPARE_BYTES) {
         mem_free(x->head);
@@ -502,6 +503,7 @@ int exchanger_open(const struct exchanger_config *config, struct exchanger **out
     e->upstreams.loop = config->loop;
     e->upstreams.poller = e->poller;
     e->upstreams.max = config->limits.clients_max;
+    e->upstreams.tls = config->tls;
     e->upstreams.counters = &config->counters->upstream;
     e->upstreams.ready = server_event;
     upstreams_init(&e->upstreams);

@@ -51,8 +51,11 @@ struct exchange_server {
 struct exchange_route {
     size_t slot; /* one of the servers, or UPSTREAM_OTHER: then to */
     struct addr to;
+    const char *name;   /* OTHER: under TLS, to a server of that name; NULL: plain */
     struct slice host;  /* the Host for the server; at NULL: as the client said */
     const char *id;     /* its X-Request-Id; NULL: the client's, or one is made */
+    const char *hop;    /* hop.h, for another node; NULL: none */
+    bool between;       /* the request came from one */
     struct slice lines; /* header lines, each with its CRLF, that its answer gets: at most
                          * EXCHANGE_LINES_MAX; at NULL: none */
 };
@@ -113,6 +116,7 @@ struct exchanger_config {
     struct exchange_limits limits;
     struct exchange_server servers[UPSTREAM_SLOTS];
     const char *name;                   /* of this node, for ids */
+    struct tls_context *tls;            /* for routes with a name; NULL: there are none */
     struct exchange_counters *counters; /* may be shared */
     /* False: the client is given back. */
     bool (*route)(void *context, const struct http_head *h, struct exchange_route *out);

@@ -67,6 +67,7 @@ struct exchange {
     uint32_t lines_len;
     uint8_t slot;
     struct addr to;
+    char *name; /* under TLS, to a server of that name; NULL: plain */
     struct list spare;
     uint64_t started_ns;
     uint16_t status; /* passed on; 0: none yet */

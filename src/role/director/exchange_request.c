@@ -89,6 +89,8 @@ static size_t make_head(struct client *c, const struct exchange_route *to)
     const struct exchange_server *s = &e->config.servers[to->slot];
     const struct forwarded f = {.client = &c->peer,
                                 .tls = c->tls,
+                                .between = to->between,
+                                .hop = to->hop,
                                 .omits = s->omits,
                                 .make_trace = s->make_trace,
                                 .host = to->host,
@@ -151,7 +153,8 @@ static bool request_send(struct exchange *x, struct slice piece)
     struct exchanger *e = c->exchanger;
     struct iovec iov[] = {{x->head, x->head_len}, {(void *)(uintptr_t)piece.at, piece.len}};
     bool sure = !x->idempotent || !x->bodiless;
-    while (!x->retried && (x->upstream = upstream_reuse(&e->upstreams, x->slot, &x->to, x, sure))) {
+    while (!x->retried &&
+           (x->upstream = upstream_reuse(&e->upstreams, x->slot, &x->to, x->name, x, sure))) {
         send_init(x);
         if (flow_give(&x->send, iov, piece.len ? 2 : 1)) {
             x->reused = true;
@@ -162,7 +165,7 @@ static bool request_send(struct exchange *x, struct slice piece)
         if (x->send.bytes) /* no memory for the rest */
             return client_fail(c, 502);
     }
-    int err = upstream_connect(&e->upstreams, x->slot, &x->to, x, &x->upstream);
+    int err = upstream_connect(&e->upstreams, x->slot, &x->to, x->name, x, &x->upstream);
     if (err == STEAD_E_IO)
         complain(e);
     if (err != STEAD_OK)
@@ -170,6 +173,12 @@ static bool request_send(struct exchange *x, struct slice piece)
     send_init(x);
     x->reused = false;
     return flow_hold(&x->send, iov, piece.len ? 2 : 1) || client_refer(c, EXCHANGE_FAILED);
+}
+
+static bool name_keep(struct exchange *x, const char *name)
+{
+    x->name = name ? mem_strdup(name) : NULL;
+    return x->name || !name;
 }
 
 static bool lines_keep(struct exchange *x, struct slice lines)
@@ -197,7 +206,7 @@ static bool request_start(struct client *c, const struct exchange_route *to)
     c->exchange = x;
     describe(x, h);
     size_t len = make_head(c, to);
-    if (!head_keep(x, e->out, len) || !lines_keep(x, to->lines))
+    if (!head_keep(x, e->out, len) || !lines_keep(x, to->lines) || !name_keep(x, to->name))
         return client_fail(c, 503);
     if (len == 0)
         return client_fail(c, 400);
@@ -309,8 +318,12 @@ bool request_readable(struct client *c)
 bool request_writable(struct exchange *x)
 {
     struct client *c = x->client;
-    if (!x->upstream->connected && !upstream_connected(x->upstream))
+    enum upstream_progress p =
+        x->upstream->connected ? UPSTREAM_IS : upstream_connected(x->upstream);
+    if (p == UPSTREAM_FAILED)
         return client_refer(c, EXCHANGE_UNREACHABLE);
+    if (p == UPSTREAM_WAITS)
+        return true;
     if (flow_flush(&x->send, &c->exchanger->means))
         return true;
     return send_lost(x);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "core/http/http_hop.h"
+#include "role/director/hop.h"
 #include "stead/error.h"
 
 #include <assert.h>
@@ -15,6 +16,7 @@
 enum fate {
     FATE_KEEP,
     FATE_DROP,
+    FATE_TOLD, /* said anew */
     FATE_LIST, /* its values are said again in a line of ours */
     FATE_HOST,
     FATE_REQUEST_ID,
@@ -82,7 +84,8 @@ static enum fate fate_of(struct slice name)
     case 6:
         return if_is(name, "expect", FATE_EXPECT);
     case 9:
-        return if_is(name, "forwarded", FATE_LIST);
+        return strncasecmp(name.at, HOP_HEADER, 9) == 0 ? FATE_DROP
+                                                        : if_is(name, "forwarded", FATE_LIST);
     case 10:
         return if_is(name, "tracestate", FATE_TRACESTATE);
     case 11:
@@ -92,9 +95,9 @@ static enum fate fate_of(struct slice name)
     case 15:
         return if_is(name, "x-forwarded-for", FATE_LIST);
     case 16:
-        return if_is(name, "x-forwarded-host", FATE_DROP);
+        return if_is(name, "x-forwarded-host", FATE_TOLD);
     case 17:
-        return if_is(name, "x-forwarded-proto", FATE_DROP);
+        return if_is(name, "x-forwarded-proto", FATE_TOLD);
     default:
         return FATE_KEEP;
     }
@@ -106,8 +109,11 @@ static bool stays(const struct plan *p, const struct http_header *x)
                                    (p->hops.count && http_hops_name(&p->hops, x->name)));
     switch (fate_of(x->name)) {
     case FATE_DROP:
-    case FATE_LIST:
         return false;
+    case FATE_LIST:
+    case FATE_TOLD:
+        return p->f->between &&
+               !(p->f->omits & (x->name.len == 9 ? FORWARDED_NO_RFC7239 : FORWARDED_NO_X));
     case FATE_HOST:
         return !p->f->host.at && (p->h->target.at[0] == '/' || p->h->target.at[0] == '*');
     case FATE_REQUEST_ID:
@@ -298,6 +304,11 @@ static void put_hop_lines(struct text *t, const struct plan *p)
 
 static void put_names(struct text *t, const struct plan *p)
 {
+    if (p->f->hop) {
+        PUT(t, HOP_HEADER ": ");
+        put(t, p->f->hop, strlen(p->f->hop));
+        PUT(t, "\r\n");
+    }
     if (p->h->minor)
         PUT(t, "Via: 1.1 stead\r\n");
     else
@@ -401,6 +412,8 @@ static void put_head(struct text *t, const struct plan *p)
         put(t, p->host, p->host_len);
         PUT(t, "\r\n");
     }
+    if (p->f->between)
+        return;
     if (!(p->f->omits & FORWARDED_NO_X))
         put_x_forwarded(t, p);
     if (!(p->f->omits & FORWARDED_NO_RFC7239))

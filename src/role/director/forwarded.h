@@ -2,8 +2,8 @@
  * asked and for what added (RFC 7239 and the X-Forwarded family).
  *
  * X-Forwarded-For and Forwarded are appended to, each as one line; X-Forwarded-Proto and
- * X-Forwarded-Host are said anew, so a client cannot claim them. What is not said is not passed on
- * either. An absolute-form target becomes origin-form, with its host as Host.
+ * X-Forwarded-Host are said anew, so a client cannot claim them; but another node can. What is not
+ * said is not passed on either. An absolute-form target becomes origin-form, with its host as Host.
  *
  * In front of a tunnel all else passes unchanged, Connection too: the two ends keep alive what they
  * like. As one request of an exchange the head is HTTP/1.1 whatever the client speaks, the fields
@@ -25,10 +25,12 @@ enum { FORWARDED_NO_X = 1, FORWARDED_NO_RFC7239 = 2 };
 struct forwarded {
     const struct addr *client; /* family 0: not known, then nothing is said of it */
     bool tls;
+    bool between;  /* it comes from another node: what that tells of the client is told on */
     uint8_t omits; /* FORWARDED_NO_... */
     /* Of an exchange: */
     bool make_trace;   /* a request without a traceparent gets one */
     struct slice host; /* instead of the client's Host; at NULL: as it is */
+    const char *hop;   /* for another node (hop.h); NULL: it goes to a real server */
     const char *id;    /* its X-Request-Id; NULL: the client's if it is one, else RANDOM@node */
     const char *node;
     uint64_t random[2];

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "role/director/forwarded.h"
+#include "role/director/hop.h"
 
 #include <string.h>
 #include <time.h>
@@ -14,7 +15,8 @@ struct secondary {
     struct forwarder *forwarder;
     struct exchanger *exchanger;
     size_t clients_max;
-    char lines[VISIT_COOKIE_MAX]; /* for the route that is being made */
+    char lines[VISIT_COOKIE_MAX], name[URL_MAX_BYTES + 1],
+        hop[HOP_TEXT_MAX]; /* for the route that is being made */
     void (*closed)(void *context);
     void *closed_context;
 };
@@ -60,38 +62,52 @@ static void visit_end(struct visit *v)
 
 /* -- where a request goes -- */
 
-/* host[:port] of an http URL; at NULL: it is none. */
-static struct slice authority(const char *url, uint16_t *port)
+/* The other node's public listener, at the port of the server's URL; under TLS, if that is https.
+ */
+static bool relay_route(struct secondary *s, const struct decision *n, struct exchange_route *out)
 {
     struct http_url u;
-    if (!http_url_parse(url, strlen(url), &u) || u.tls)
-        return (struct slice){NULL, 0};
-    *port = u.port;
-    return u.authority;
-}
-
-/* The other node's public listener, at the port of the server's URL. */
-static bool relay_route(const struct decision *n, struct exchange_route *out)
-{
-    uint16_t port = 0;
+    if (!http_url_parse(n->url, strlen(n->url), &u) || (u.tls && !s->config.tls) ||
+        u.host.len >= sizeof(s->name))
+        return false;
     out->slot = UPSTREAM_OTHER;
     out->to = n->chosen.node->entry->public;
-    out->host = authority(n->url, &port);
+    out->host = u.authority;
     if (!n->chosen.node->external)
-        out->to.port = port;
-    return out->to.family != 0 && out->host.at != NULL;
+        out->to.port = u.port;
+    if (u.tls) {
+        memcpy(s->name, u.host.at, u.host.len);
+        s->name[u.host.len] = '\0';
+        out->name = s->name;
+    }
+    return out->to.family != 0;
+}
+
+/* Who forwards for the farm is told so by the farm's key; real servers are not. */
+static void mark_hop(struct secondary *s, const struct http_head *h, const struct decision *n,
+                     struct exchange_route *out)
+{
+    const uint8_t *key = s->config.decide->secret;
+    if (!key)
+        return;
+    out->between = hop_valid(key, s->config.self_name, h, time(NULL));
+    if (n->verdict == DECIDE_RELAY && !n->chosen.node->external &&
+        hop_make(key, n->chosen.node->entry->name, time(NULL), s->hop) > 0)
+        out->hop = s->hop;
 }
 
 /* False: there is no way there. */
-static bool make_route(struct secondary *s, const struct decision *n, struct exchange_route *out)
+static bool make_route(struct secondary *s, const struct http_head *h, const struct decision *n,
+                       struct exchange_route *out)
 {
-    uint16_t port;
-    if (n->verdict == DECIDE_RELAY && !relay_route(n, out))
+    struct http_url u;
+    mark_hop(s, h, n, out);
+    if (n->verdict == DECIDE_RELAY && !relay_route(s, n, out))
         return false;
     if (n->verdict == DECIDE_FORWARD) {
         out->slot = n->server;
-        if (n->url)
-            out->host = authority(n->url, &port);
+        if (n->url && http_url_parse(n->url, strlen(n->url), &u))
+            out->host = u.authority;
     }
     if (n->visit && s->config.decide->secret && n->chosen.node) {
         size_t len = visit_cookie(n->visit, s->config.decide->secret, n->service,
@@ -115,7 +131,7 @@ static bool on_route(void *context, const struct http_head *h, struct exchange_r
         return false;
     if (n.verdict == DECIDE_FORWARD && s->config.servers[n.server].tunnel)
         return false;
-    if (!make_route(s, &n, out))
+    if (!make_route(s, h, &n, out))
         return false;
     visit_use(v, user_of(&n));
     return true;
@@ -309,7 +325,7 @@ void secondary_forward(struct secondary *s, struct http_request *r, const struct
     struct stream client;
     char *bytes;
     size_t len;
-    if (!make_route(s, n, &route)) {
+    if (!make_route(s, http_request_head(r), n, &route)) {
         http_reply_error(r, 503, "UNREACHABLE", "no http URL leads to the chosen server");
         return;
     }
@@ -357,6 +373,7 @@ static void fill_exchanger(const struct secondary *s, struct exchanger_config *e
     *e = (struct exchanger_config){.loop = c->loop,
                                    .limits = c->exchange,
                                    .name = c->self_name,
+                                   .tls = c->tls,
                                    .counters = c->exchange_counters,
                                    .route = on_route,
                                    .done = on_exchange_done,

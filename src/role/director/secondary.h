@@ -28,8 +28,9 @@ struct secondary_config {
     const char *self_name;
     const struct decide_config *decide;
     const struct secondary_server *servers; /* as many as decide->servers */
-    struct forward_limits forward;          /* tunnels_max: of tunnels and exchanges together */
-    struct exchange_limits exchange;        /* clients_max is not used */
+    struct tls_context *tls;       /* to other nodes' https URLs; NULL: nothing is relayed there */
+    struct forward_limits forward; /* tunnels_max: of tunnels and exchanges together */
+    struct exchange_limits exchange; /* clients_max is not used */
     struct forward_counters *forward_counters;
     struct exchange_counters *exchange_counters;
     /* Decides on a further request of a connection. False: it is for the HTTP server. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -42,6 +43,7 @@ struct stream upstream_release(struct upstream *u)
     if (!u->owner)
         unkeep(u);
     p->count--;
+    mem_free(u->name);
     mem_free(u);
     return s;
 }
@@ -54,6 +56,7 @@ void upstream_close(struct upstream *u, bool reset)
     if (!u->owner)
         unkeep(u);
     p->count--;
+    mem_free(u->name);
     mem_free(u);
 }
 
@@ -137,22 +140,28 @@ static bool still_silent(const struct upstream *u)
     return recv(u->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+static bool same_name(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 /* The newest that leads where it shall. */
-static struct upstream *find_kept(struct upstreams *p, size_t slot, const struct addr *to)
+static struct upstream *find_kept(struct upstreams *p, size_t slot, const struct addr *to,
+                                  const char *name)
 {
     for (struct list *at = p->kept[slot].next; at != &p->kept[slot]; at = at->next) {
         struct upstream *u = list_entry(at, struct upstream, link);
-        if (slot != UPSTREAM_OTHER || addr_equal(&u->to, to))
+        if (slot != UPSTREAM_OTHER || (addr_equal(&u->to, to) && same_name(u->name, name)))
             return u;
     }
     return NULL;
 }
 
 struct upstream *upstream_reuse(struct upstreams *p, size_t slot, const struct addr *to,
-                                void *owner, bool sure)
+                                const char *name, void *owner, bool sure)
 {
     struct upstream *u;
-    while ((u = find_kept(p, slot, to))) {
+    while ((u = find_kept(p, slot, to, name))) {
         if (sure && !still_silent(u)) {
             upstream_close(u, false);
             continue;
@@ -187,8 +196,8 @@ static int dial(const struct addr *to, int *fd)
                                                                    : STEAD_E_UNREACHABLE;
 }
 
-int upstream_connect(struct upstreams *p, size_t slot, const struct addr *to, void *owner,
-                     struct upstream **out)
+int upstream_connect(struct upstreams *p, size_t slot, const struct addr *to, const char *name,
+                     void *owner, struct upstream **out)
 {
     const struct addr *at = slot == UPSTREAM_OTHER ? to : &p->rules[slot].to;
     int fd;
@@ -197,9 +206,16 @@ int upstream_connect(struct upstreams *p, size_t slot, const struct addr *to, vo
     struct upstream *u = mem_alloc(sizeof(*u));
     if (!u)
         return STEAD_E_NOMEM;
+    u->name = name ? mem_strdup(name) : NULL;
+    if (name && (!u->name || !p->tls)) {
+        mem_free(u->name);
+        mem_free(u);
+        return p->tls ? STEAD_E_NOMEM : STEAD_E_IO;
+    }
     int e = dial(at, &fd);
     if (e != STEAD_OK) {
         count(e == STEAD_E_UNREACHABLE ? &p->counters->refused : &p->counters->failed, 1);
+        mem_free(u->name);
         mem_free(u);
         return e;
     }
@@ -211,6 +227,7 @@ int upstream_connect(struct upstreams *p, size_t slot, const struct addr *to, vo
     u->to = *at;
     if (!upstream_watch(u, false, true)) {
         close(fd);
+        mem_free(u->name);
         mem_free(u);
         count(&p->counters->failed, 1);
         return STEAD_E_IO;
@@ -220,13 +237,23 @@ int upstream_connect(struct upstreams *p, size_t slot, const struct addr *to, vo
     return STEAD_OK;
 }
 
-bool upstream_connected(struct upstream *u)
+static bool socket_connected(int fd)
 {
     int error = 0;
     socklen_t len = sizeof(error);
-    int fd = u->stream.fd;
-    u->connected = getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0 &&
-                   !self_connected(fd);
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0 &&
+           !self_connected(fd);
+}
+
+enum upstream_progress upstream_connected(struct upstream *u)
+{
+    bool good = u->stream.tls || socket_connected(u->stream.fd);
+    if (good && u->name && !u->stream.tls)
+        good = (u->stream.tls = tls_connect(u->pool->tls, u->stream.fd, u->name)) != NULL;
+    enum tls_progress t = good && u->name ? tls_handshake(u->stream.tls) : TLS_DONE;
+    if (good && t == TLS_WAITS)
+        return UPSTREAM_WAITS;
+    u->connected = good && t == TLS_DONE;
     count(u->connected ? &u->pool->counters->connects : &u->pool->counters->refused, 1);
-    return u->connected;
+    return u->connected ? UPSTREAM_IS : UPSTREAM_FAILED;
 }

@@ -13,6 +13,7 @@
 #include "core/roster/entry.h"
 #include "io/poller.h"
 #include "io/stream.h"
+#include "io/tls.h"
 
 #include <stdatomic.h>
 
@@ -41,6 +42,7 @@ struct upstream {
     void *owner; /* NULL: kept */
     uint64_t since_ms;
     struct addr to;
+    char *name; /* under TLS: of the server, which its certificate must have; NULL: plain */
     uint8_t slot;
     bool connected, reused;
 };
@@ -52,11 +54,12 @@ struct upstreams {
     struct upstream_rule rules[UPSTREAM_SLOTS];
     struct list kept[UPSTREAM_SLOTS]; /* the newest first */
     uint32_t kept_count[UPSTREAM_SLOTS];
+    struct tls_context *tls; /* for connections under TLS; NULL: there are none */
     struct upstream_counters *counters;
     void (*ready)(void *owner, uint32_t events);
 };
 
-/* Sets what is not configuration: the caller has set loop, poller, max, rules, counters
+/* Sets what is not configuration: the caller has set loop, poller, max, rules, tls, counters
  * and ready. */
 void upstreams_init(struct upstreams *p);
 /* Closes those kept; none may have an owner. */
@@ -67,16 +70,17 @@ void upstreams_sweep(struct upstreams *p, uint64_t now_ms);
 /* The rule of a slot has changed: those kept that lead elsewhere are closed. */
 void upstreams_renew(struct upstreams *p, size_t slot);
 
-/* One that was kept, watched for reading; NULL when there is none. to: of UPSTREAM_OTHER. sure: it
- * is looked at first, for requests that must not be repeated. */
+/* One that was kept, watched for reading; NULL when there is none. to, and name for TLS (else
+ * NULL): of UPSTREAM_OTHER. sure: it is looked at first, for requests that must not be repeated. */
 struct upstream *upstream_reuse(struct upstreams *p, size_t slot, const struct addr *to,
-                                void *owner, bool sure);
+                                const char *name, void *owner, bool sure);
 /* A new one, watched for writing until upstream_connected(). STEAD_E_UNREACHABLE (refused at once),
  * IO (no descriptors, ports or memory of the kernel), NOMEM, BUSY (max of them have owners). */
-int upstream_connect(struct upstreams *p, size_t slot, const struct addr *to, void *owner,
-                     struct upstream **out);
-/* Did it come about? Asked when it is writable first. */
-bool upstream_connected(struct upstream *u);
+int upstream_connect(struct upstreams *p, size_t slot, const struct addr *to, const char *name,
+                     void *owner, struct upstream **out);
+enum upstream_progress { UPSTREAM_IS, UPSTREAM_WAITS, UPSTREAM_FAILED };
+/* Did it come about? Asked at each event until it has; a handshake may take several. */
+enum upstream_progress upstream_connected(struct upstream *u);
 /* False: the kernel has no room. */
 bool upstream_watch(struct upstream *u, bool read, bool write);
 /* Nothing is under way on it: it may serve another request. */

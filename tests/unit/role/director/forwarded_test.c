@@ -242,6 +242,31 @@ static void test_what_is_not_said_is_not_believed(void **state)
     assert_non_null(strstr(out, "X-Forwarded-Proto: http\r\n"));
 }
 
+static void test_between_nodes_the_client_is_told_on(void **state)
+{
+    (void)state;
+    char out[HTTP_HEAD_MAX * 2];
+    static const char text[] = "GET / HTTP/1.1\r\nHost: s2.example\r\nStead-Hop: forged\r\n"
+                               "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: www.example\r\n"
+                               "X-Forwarded-Proto: https\r\nForwarded: for=192.0.2.7\r\n\r\n";
+    size_t len = exchange(text, (struct forwarded){.between = true, .id = "1"}, out);
+    out[len] = '\0';
+    assert_non_null(strstr(out,
+                           "\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: www.example\r\n"
+                           "X-Forwarded-Proto: https\r\nForwarded: for=192.0.2.7\r\n"));
+    assert_null(strstr(out, "Stead-Hop"));
+    len = exchange(text, (struct forwarded){.between = true, .id = "1", .omits = FORWARDED_NO_X},
+                   out);
+    out[len] = '\0';
+    assert_null(strstr(out, "X-Forwarded"));
+    assert_non_null(strstr(out, "\r\nForwarded: for=192.0.2.7\r\n"));
+    len = exchange(text, (struct forwarded){.id = "1", .hop = "made"}, out);
+    out[len] = '\0';
+    assert_non_null(strstr(out, "\r\nStead-Hop: made\r\n"));
+    assert_null(strstr(out, "forged"));
+    assert_non_null(strstr(out, "\r\nX-Forwarded-Host: s2.example\r\n"));
+}
+
 static void test_too_many_connection_options(void **state)
 {
     static char out[HTTP_HEAD_MAX * 2];
@@ -269,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_upgrades),
         cmocka_unit_test(test_names_of_a_request),
         cmocka_unit_test(test_what_is_not_said_is_not_believed),
+        cmocka_unit_test(test_between_nodes_the_client_is_told_on),
         cmocka_unit_test(test_too_many_connection_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
