@@ -288,16 +288,10 @@ static bool read_more(struct tls *t, char *out, size_t max, size_t *got)
     return false;
 }
 
-ssize_t tls_read(struct tls *t, void *out, size_t max)
+static ssize_t full_read(struct tls *t, void *out, size_t max)
 {
     struct tls_raw raw;
     size_t got = 0;
-    if (!t->done) {
-        errno = t->error ? t->error : EINVAL;
-        return -1;
-    }
-    if (t->light)
-        return tls_light_read(t, out, max);
     if (!t->ended && !t->error && max) {
         ERR_clear_error();
         tls_raw_open(t, &raw);
@@ -309,6 +303,19 @@ ssize_t tls_read(struct tls *t, void *out, size_t max)
         return (ssize_t)got;
     errno = t->error ? t->error : EAGAIN;
     return -1;
+}
+
+ssize_t tls_read(struct tls *t, void *out, size_t max)
+{
+    if (!t->done) {
+        errno = t->error ? t->error : EINVAL;
+        return -1;
+    }
+    ssize_t n = t->light ? tls_light_read(t, out, max) : full_read(t, out, max);
+    /* The end came with the last bytes, and the socket has nothing more to tell of: now it has. */
+    if (n > 0 && (t->ended || t->error))
+        (void)shutdown(t->fd, SHUT_RD);
+    return n;
 }
 
 ssize_t tls_write(struct tls *t, const void *bytes, size_t len)
