@@ -76,12 +76,25 @@ static bool fresh_lacks_copies(const struct sim *s)
                                             s->now_ns < s->faults->last_harm_ns + FULL_CALM_NS);
 }
 
+/* A kind that may be lost remembers for a moment that there was nothing. */
+static bool fresh_remembered(const struct sim *s, const struct model_op *read)
+{
+    const struct model_key *k = &s->model->keys[read->key];
+    for (size_t i = 0; i < k->op_count && k->key.kind == KIND_TLS; i++) {
+        const struct model_op *o = &s->model->ops[k->ops[i]];
+        if (o->type == SESSION_CREATE &&
+            (o->outcome == OUTCOME_RUNNING || read->start_ns < o->end_ns + ABSENT_NS))
+            return true;
+    }
+    return false;
+}
+
 static void fresh_absent(struct sim *s, const struct model_op *op, unsigned field)
 {
     const struct model_key *k = &s->model->keys[op->key];
     const struct model_op *why;
-    if (k->key.kind == KIND_TLS && op->start_ns < k->made_ns + ABSENT_NS)
-        return; /* it was asked for here before it was made */
+    if (fresh_remembered(s, op))
+        return;
     if (answer_relaxed(s, op) || (field == MODEL_PRESENCE && fresh_lacks_copies(s)) ||
         sim_model_may_be_absent(s, k, field, op->start_ns, op->end_ns, &why))
         return;

@@ -13,6 +13,7 @@
 #include "base/mutant.h"
 #include "base/rng.h"
 #include "core/session/cull.h"
+#include "core/session/hint.h"
 #include "core/session/item.h"
 #include "core/session/message.h"
 #include "core/session/pace.h"
@@ -23,19 +24,9 @@
 #include "core/session/work.h"
 
 #define PEERS_MAX 1024
-#define HINTS 4096
 #define WORK_BUCKETS 1024
 #define PASSED_BUCKETS 1024
 #define OFFER_BUDGET 64 /* a tick */
-
-struct hint {
-    uint64_t hash, inc;
-};
-
-#define ABSENTS 1024
-struct absent {
-    uint64_t hash, until_ns;
-};
 
 struct session {
     struct session_config config;
@@ -63,8 +54,7 @@ struct session {
     struct wheel deadlines;             /* of waiters */
     size_t waiter_count;
     uint64_t next_token;
-    struct hint hints[HINTS];
-    struct absent absents[ABSENTS];
+    struct hints hints;
 
     struct list repair;  /* owned items: short of copies, or doubtful */
     struct list orphans; /* copies whose owner is down */
@@ -147,7 +137,7 @@ void holder_disowned(struct session *s, uint64_t from, const struct message *m);
 void holder_drop(struct session *s, uint64_t from, const struct message *m);
 bool holder_may_serve(struct session *s, const struct item *item);
 
-/* -- claims and search (claim.c, locate.c, hint.c) -- */
+/* -- claims and search (claim.c, locate.c) -- */
 void claim_start(struct session *s, struct work *w, struct item *item);
 void claim_ask(struct session *s, struct work *w);
 void claim_asked(struct session *s, uint64_t from, const struct message *m);
@@ -158,11 +148,6 @@ void locate_ask(struct session *s, struct work *w);
 void locate_asked(struct session *s, uint64_t from, const struct message *m);
 void locate_answered(struct session *s, uint64_t from, const struct message *m);
 void locate_check(struct session *s, struct work *w);
-uint64_t hint_get(struct session *s, const struct key *key);
-void hint_set(struct session *s, const struct key *key, uint64_t inc);
-/* Of a kind that may be lost: nobody had it a moment ago. */
-void hint_set_absent(struct session *s, const struct key *key);
-bool hint_is_absent(struct session *s, const struct key *key);
 
 /* -- meeting again (heal.c), leaving (leave.c), joining (sync.c), background (repair.c), time
  * (expiry.c) -- */
