@@ -373,7 +373,7 @@ static void expire(struct client *c)
         client_give(c, &r);
         break;
     case WAIT_REQUEST:
-        client_fail(c, flow_waits(&x->send) ? 504 : 408);
+        client_fail(c, flow_waits(&x->send) || (x->expects && !x->interims) ? 504 : 408);
         break;
     case WAIT_ANSWER:
         client_fail(c, 504);

@@ -73,6 +73,7 @@ struct exchange {
     uint16_t status; /* passed on; 0: none yet */
     uint8_t interims;
     bool head_only, idempotent, bodiless, old_client, keep_alive, upgrades;
+    bool expects; /* the client waits for 100 Continue */
     bool retried;
     bool binds;     /* its login may hold for the connection: see exchange_binds() */
     bool reused;    /* the connection, for the log */

@@ -118,6 +118,7 @@ static void describe(struct exchange *x, const struct http_head *h)
     x->head_only = slice_is(h->method, "HEAD");
     x->idempotent = is_idempotent(h->method);
     x->bodiless = x->asked.done;
+    x->expects = h->expect_continue;
     x->old_client = h->minor == 0;
     x->keep_alive = h->keep_alive;
     x->upgrades = forwarded_upgrades(h);

@@ -305,6 +305,8 @@ static void test_silence(void **state)
     (void)state;
     c.limits.body_ms = 150;
     wait_status(c, "POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nsome", "408");
+    wait_status(c, "POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+                "504"); /* it is the server who is waited for */
     c = test_config();
     c.servers[0].answer_ms = 150;
     rig_open(&r, c);
