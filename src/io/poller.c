@@ -81,6 +81,12 @@ bool poller_watch(struct poller *p, struct poller_item *item, uint32_t events)
     return done || op == EPOLL_CTL_DEL;
 }
 
+bool poller_again(struct poller *p, struct poller_item *item)
+{
+    struct epoll_event e = {.events = item->events, .data.ptr = item};
+    return epoll_ctl(p->fd, EPOLL_CTL_MOD, item->fd, &e) == 0;
+}
+
 void poller_forget(struct poller *p, struct poller_item *item, bool closing)
 {
     if (!item->events)

@@ -27,6 +27,8 @@ struct poller_item {
 int poller_open(uv_loop_t *loop, struct poller **out);
 /* False: the kernel has no room for it (ENOSPC, ENOMEM); then nothing is watched. */
 bool poller_watch(struct poller *p, struct poller_item *item, uint32_t events);
+/* With EPOLLET among the events: what is ready is told again, once. False: as above. */
+bool poller_again(struct poller *p, struct poller_item *item);
 /* No more calls for it. When the descriptor is closed right after (`closing`), which ends the
  * watching too, nothing is said to the kernel. */
 void poller_forget(struct poller *p, struct poller_item *item, bool closing);

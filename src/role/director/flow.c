@@ -242,6 +242,7 @@ static enum flow_end carry(struct flow *w, struct flow_means *m, bool *more)
     w->left -= w->bounded ? (uint64_t)n : 0;
     *more = n >= BULK_BYTES_MIN;
     w->bulk = *more;
+    w->unread = !*more; /* a pipe may be full long before it has its bytes */
     return pipe_out(w, m) ? FLOW_OPEN : FLOW_TO_BROKE;
 }
 
@@ -249,14 +250,17 @@ enum flow_end flow_pump(struct flow *w, struct flow_means *m)
 {
     enum flow_end end = FLOW_OPEN;
     bool more = true;
+    w->unread = false;
     for (int round = 0; more && round < ROUNDS_MAX && end == FLOW_OPEN; round++) {
         if (flow_waits(w) || w->eof || (w->bounded && !w->left))
             break;
+        w->unread = false;
         if (w->bulk && !w->from->tls && !w->to->tls && pipe_get(m, &w->pipe))
             end = carry(w, m, &more);
         else
             end = copy(w, m, &more);
     }
+    w->unread |= more;
     return end;
 }
 

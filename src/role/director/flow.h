@@ -39,6 +39,7 @@ struct flow {
     bool eof;       /* `from` has ended its half */
     bool shut;      /* and `to` was told; set before: it is never told */
     bool bulk;      /* the sender fills buffers */
+    bool unread;    /* flow_pump() left something, or may have: an edge will not tell */
     bool bounded;   /* at most `left` bytes are read; both sides plain */
     uint64_t left;
     struct flow_pipe pipe; /* with piped > 0 */

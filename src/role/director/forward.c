@@ -134,8 +134,11 @@ static void on_ready(struct poller_item *item, uint32_t events);
 
 static bool watch(struct side *s, bool want_read, bool want_write)
 {
-    return poller_watch(s->tunnel->forwarder->poller, &s->item,
-                        stream_events(&s->stream, want_read, want_write));
+    uint32_t events = stream_events(&s->stream, want_read, want_write);
+    /* By edges the kernel does not look again at what was just emptied. */
+    if (events && !s->stream.tls)
+        events |= EPOLLET | (want_read ? EPOLLRDHUP : 0u);
+    return poller_watch(s->tunnel->forwarder->poller, &s->item, events);
 }
 
 static bool watch_both(struct tunnel *t)
@@ -217,10 +220,21 @@ static struct side *pass_on(struct tunnel *t, struct side *s, uint32_t events)
     struct flow_means *m = &t->forwarder->means;
     if (events & EPOLLERR || (events & EPOLLOUT && !flow_flush(in, m)))
         return s;
-    if (!(events & (EPOLLIN | EPOLLHUP)))
+    if (!(events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP)))
         return NULL;
     enum flow_end end = flow_pump(out, m);
     return end == FLOW_OPEN ? NULL : end == FLOW_FROM_BROKE ? s : other;
+}
+
+/* What an edge has told of and was not read is asked for again: bytes beyond a turn, and the end
+ * behind the last ones. */
+static bool look_again(struct side *s, uint32_t events)
+{
+    const struct flow *out = s == &s->tunnel->client ? &s->tunnel->up : &s->tunnel->down;
+    bool left = out->unread || events & (EPOLLRDHUP | EPOLLHUP);
+    if (!left || out->eof || flow_waits(out) || !(s->item.events & EPOLLET))
+        return true;
+    return poller_again(s->tunnel->forwarder->poller, &s->item);
 }
 
 static void on_ready(struct poller_item *item, uint32_t events)
@@ -242,7 +256,7 @@ static void on_ready(struct poller_item *item, uint32_t events)
         on_reset(t, broken);
     else if (t->up.shut && t->down.shut)
         tunnel_end(t, FORWARD_CLOSED);
-    else if (!watch_both(t))
+    else if (!watch_both(t) || !look_again(s, events))
         tunnel_end(t, FORWARD_RESET);
 }
 
