@@ -4,6 +4,7 @@
 #include "node/names.h"
 #include "node/settings.h"
 #include "node/state.h"
+#include "node/tls_setup.h"
 #include "stead/error.h"
 
 #include <stdio.h>
@@ -24,6 +25,11 @@ int verb_check(int argc, char **argv)
     char error[CONFIG_TEXT_MAX + 128];
     if (!names_check(&config, error, sizeof(error))) {
         fprintf(stderr, "%s\n", error);
+        return EXIT_USAGE;
+    }
+    char tls_error[TLS_ERROR_MAX];
+    if (!tls_setup_check(&config, tls_error)) {
+        fprintf(stderr, "tls: %s\n", tls_error);
         return EXIT_USAGE;
     }
     printf("%s: node %s of farm %s is well configured\n", o.config, config.node.name,

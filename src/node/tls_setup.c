@@ -49,6 +49,19 @@ static void say_all(struct tls_door *d)
     tls_context_unref(c);
 }
 
+bool tls_setup_check(const struct config *c, char error[TLS_ERROR_MAX])
+{
+    struct tls_files files[TLS_CERTIFICATES_MAX];
+    struct tls_rules rules;
+    struct tls_context *made = NULL;
+    if (c->public.listen_tls.family == 0)
+        return true;
+    make_rules(c, files, &rules);
+    bool good = tls_context_new(&rules, &made, error) == STEAD_OK;
+    tls_context_unref(made);
+    return good;
+}
+
 int tls_setup_open(struct tls_setup *s, const struct config *c)
 {
     struct tls_files files[TLS_CERTIFICATES_MAX];

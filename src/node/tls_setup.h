@@ -13,6 +13,8 @@ struct tls_setup {
     atomic_uint_fast64_t reloads, reloads_failed;
 };
 
+/* Whether the files could be used, for `stead check`. */
+bool tls_setup_check(const struct config *c, char error[TLS_ERROR_MAX]);
 /* Reads the files. Says on standard error what is wrong: STEAD_E_CONFIG, NOMEM. */
 int tls_setup_open(struct tls_setup *s, const struct config *c);
 void tls_setup_close(struct tls_setup *s);

@@ -266,6 +266,8 @@ def what_operators_see(farm):
 def bad_files_at_the_start(farm):
     farm.term("s3")
     (farm.run / "shop.key").chmod(0o644)
+    checked = farm.cli("check", "-c", farm.conf("s3"))
+    check(checked.returncode == 2 and "others may read the key" in checked.stderr, f"stead check: {checked.stderr}")
     done = farm.cli("run", "-c", farm.conf("s3"))
     (farm.run / "shop.key").chmod(0o600)
     check(done.returncode != 0 and "others may read the key" in done.stderr, f"a key for all to read: {done.stderr}")
