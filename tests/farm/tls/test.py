@@ -239,6 +239,18 @@ def certificates_change_under_load(farm, authority):
     check(loads[2].resumed == 0 and len(loads[2].serials) == 1, "one connection was kept all the time")
 
 
+def a_certificate_more(farm, authority):
+    """By its section in the file, while the node runs."""
+    authority.issue("more", "more", "more.test")
+    text = farm.conf("s1").read_text()
+    farm.conf("s1").write_text(text.replace('    certificate "other"', '    certificate "more" { chain = "run/more.pem" key = "run/more.key" }\n    certificate "other"'))
+    farm.nodes["s1"].send(signal.SIGHUP)
+    eventually(lambda: re.search(r"subject=CN ?= ?more\n", s_client(farm, "s1", "-servername", "more.test")), "one more is shown")
+    farm.conf("s1").write_text(text)
+    farm.nodes["s1"].send(signal.SIGHUP)
+    eventually(lambda: re.search(r"subject=CN ?= ?shop", s_client(farm, "s1", "-servername", "more.test")), "and no more")
+
+
 def half_handshakes(farm):
     silent = [socket.create_connection((farm.ip("s1"), TLS)) for _ in range(100)]
     for i, s in enumerate(silent):
@@ -285,6 +297,7 @@ def main():
         client_certificates(farm)
         half_handshakes(farm)
         certificates_change_under_load(farm, authority)
+        a_certificate_more(farm, authority)
         what_operators_see(farm)
         bad_files_at_the_start(farm)
 
