@@ -143,6 +143,16 @@ static bool blames(uint32_t error)
            error == NGHTTP2_REFUSED_STREAM;
 }
 
+/* The answer is whole: the rest of the request is not wanted, and gets no more window. Clients stop
+ * when they see the answer; a reset on its heels makes some of them forget it. */
+static void said(struct http2_stream *t)
+{
+    t->phase = HTTP2_SAID;
+    t->due_ms = http2_now_ms(t->h2) + HTTP2_SAID_MS;
+    http2_pump_over(t, false);
+    http2_up_drop(t);
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *h = context;
@@ -152,9 +162,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         http2_calm_useful(&h->calm, http2_now_ms(h));
     else if (frame->hd.type == NGHTTP2_RST_STREAM && blames(frame->rst_stream.error_code))
         (void)count_reset(h);
-    /* The answer is whole: the rest of the request is not wanted. */
     if (message && frame->hd.flags & NGHTTP2_FLAG_END_STREAM && t && !t->ended)
-        http2_reset(t, NGHTTP2_NO_ERROR);
+        said(t);
     return 0;
 }
 
@@ -362,6 +371,10 @@ static void stream_late(struct http2_stream *t)
     t->due_ms = TIME_NEVER;
     if (t->phase == HTTP2_BODY) {
         http2_fail(t, 408, "the request did not come in time");
+        return;
+    }
+    if (t->phase == HTTP2_SAID) {
+        http2_reset(t, NGHTTP2_NO_ERROR);
         return;
     }
     http_count(&h->conn->server->config.counters->timeouts);

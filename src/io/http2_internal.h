@@ -21,6 +21,7 @@
 #define HTTP2_FIELDS_MAX (4u * HTTP_HEADERS_MAX)
 #define HTTP2_LANES_MAX 4u        /* pairs kept between requests, of one connection */
 #define HTTP2_LANE_IDLE_MS 30000u /* less than what takers keep an idle client */
+#define HTTP2_SAID_MS 1000u       /* for a client to stop by itself when it has its answer */
 #define HTTP2_INTERIM_MAX 16u     /* 1xx answers passed on of one stream */
 
 enum http2_phase {
@@ -28,7 +29,8 @@ enum http2_phase {
     HTTP2_BODY,  /* the handler wants the body */
     HTTP2_WAIT,  /* the handler's turn; a body that comes is kept, it may be taken */
     HTTP2_REPLY, /* http_reply() has spoken */
-    HTTP2_TAKEN  /* http_take() has */
+    HTTP2_TAKEN, /* http_take() has */
+    HTTP2_SAID   /* the answer is whole, and the client has not said all */
 };
 
 /* A response body that http_reply() gave. */

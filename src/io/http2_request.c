@@ -358,6 +358,10 @@ int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uin
         (void)nghttp2_session_consume_connection(session, len);
         return 0;
     }
+    if (t->phase == HTTP2_SAID) {
+        (void)nghttp2_session_consume_connection(session, len);
+        return 0;
+    }
     t->unconsumed += len;
     if (t->phase == HTTP2_BODY)
         body_came(t, bytes, len);

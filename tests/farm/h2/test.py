@@ -70,6 +70,9 @@ def shop(farm, curl):
     items = json.loads(curl(url("s1.shop.test", "/cart.json"), *cookies)[3].split("\r\n\r\n")[-1])["items"]
     check([(i["sku"], i["qty"]) for i in items] == [(4, 2), (5, 3)], f"what was put into the cart: {items}")
     check(curl(url("s1.shop.test", "/"), "-I")[0] == 200, "HEAD")
+    big = farm.dir / "big"
+    big.write_bytes(bytes(20 << 20))
+    check(curl(url("s1.shop.test", "/cart"), "-T", str(big))[0] == 413, "an answer before the body's end is heard")
 
 
 def load(farm, host, path, status):

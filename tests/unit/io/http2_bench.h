@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_TURNS 5000
+#define WAIT_TURNS 30000
 #define STREAMS_MAX 1024
 #define TEXT_MAX 4096
 

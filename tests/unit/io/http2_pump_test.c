@@ -222,6 +222,9 @@ static void a_taker_may_answer_before_the_body_ends(void **state)
     int32_t id = ASK(p, "half", "POST", "/take");
     take(p);
     taker_says(p, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+    UNTIL(p, got_of(p, id)->body == 2);
+    assert_false(got_of(p, id)->closed); /* the client has a moment to stop by itself */
+    UNTIL(p, taker_reads(&b));
     UNTIL(p, got_of(p, id)->closed);
     assert_int_equal(got_of(p, id)->error, NGHTTP2_NO_ERROR);
     assert_string_equal(got_of(p, id)->text, "no");
