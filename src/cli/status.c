@@ -95,8 +95,9 @@ static void warn_server(const struct cli_options *o, const json_t *v)
     char text[256];
     bool never = !json_is_number(json_object_get(v, "users_age_seconds"));
     snprintf(text, sizeof(text),
-             "the real server of service %s does not answer, or says it is down: no clients",
-             text_of(v, "service"));
+             "the real server of service %s does not answer, or says it is down%s%s%s: no clients",
+             text_of(v, "service"), *text_of(v, "why") ? " (" : "", text_of(v, "why"),
+             *text_of(v, "why") ? ")" : "");
     if (!json_is_true(json_object_get(v, "healthy")))
         warn(o, text);
     snprintf(text, sizeof(text), "the number of users of service %s is %s: its %s is silent",

@@ -282,6 +282,11 @@ static void tell_servers(const struct admin_feed *f, struct admin_snapshot *out)
     out->server_count = e.server_count;
     memcpy(out->servers, e.servers, sizeof(out->servers));
     memcpy(out->own, o.last, sizeof(out->own));
+    for (size_t i = 0; i < e.server_count; i++)
+        out->why[i] = e.servers[i].healthy ? NULL
+                      : store_own_checked(f->store, o.place[i])
+                          ? "told"
+                          : store_own_reason(f->store, o.place[i]);
 }
 
 static void collect(void *context, struct admin_snapshot *out)

@@ -104,16 +104,6 @@ static bool split(struct words *w, const char *line)
 
 /* -- one setting -- */
 
-static void set_defaults(const char *section, void *out)
-{
-    const char *why;
-    for (size_t i = 0; i < settings_count; i++) {
-        const struct setting *s = &settings[i];
-        if (strcmp(s->section, section) == 0 && s->fallback && *s->fallback)
-            setting_parse(s, s->fallback, 0, "/", (char *)out + s->offset, &why);
-    }
-}
-
 /* The section's struct that KEY is of, and KEY without the section's name. */
 static void *find_section(const char *section, void *outer, const char **key, const char **found)
 {
@@ -130,7 +120,7 @@ static void *find_section(const char *section, void *outer, const char **key, co
         *key += 12;
         *found = "server.agent-check";
         if (s->agent_check.interval_ms == 0)
-            set_defaults("server.agent-check", &s->agent_check);
+            setting_defaults("server.agent-check", &s->agent_check);
         return &s->agent_check;
     }
     return outer;
@@ -243,8 +233,8 @@ static int new_server(struct changing *g, const char *service, struct server_sec
     if (strlen(service) > NAME_MAX_BYTES)
         return refuse(g, STEAD_E_INVAL, "service: it is too long");
     memset(s, 0, sizeof(*s));
-    set_defaults("server", s);
-    set_defaults("server.check", &s->check);
+    setting_defaults("server", s);
+    setting_defaults("server.check", &s->check);
     snprintf(s->service, sizeof(s->service), "%s", service);
     *out = s;
     return STEAD_OK;
@@ -392,7 +382,7 @@ static int service_add(struct changing *g)
         return refuse(g, STEAD_E_FULL, "there are %d services at most", CONFIG_SERVICES_MAX);
     struct service_section *s = &c->services[c->service_count++];
     memset(s, 0, sizeof(*s));
-    set_defaults("service", s);
+    setting_defaults("service", s);
     if (!setting_parse(&id, g->words.at[2], 0, NULL, s->id, &why))
         return refuse(g, STEAD_E_INVAL, "service: %s", why);
     int err = set_all(g, "service", s, 3);

@@ -95,16 +95,6 @@ static const struct service_section *service_in(const struct config *c, const ch
     return NULL;
 }
 
-static void defaults_of(const char *section, void *out)
-{
-    const char *why;
-    for (size_t i = 0; i < settings_count; i++) {
-        const struct setting *s = &settings[i];
-        if (strcmp(s->section, section) == 0 && s->fallback && *s->fallback)
-            setting_parse(s, s->fallback, 0, "/", (char *)out + s->offset, &why);
-    }
-}
-
 /* A line that turns out to say nothing is taken back. */
 static void begin(struct lines *l, const char *what, const char *name)
 {
@@ -132,7 +122,7 @@ static void changed_services(struct lines *l, const struct config *from, const s
         const struct service_section *is = &to->services[i], *was = service_in(from, is->id);
         struct service_section blank = {.id = ""};
         size_t start = l->len;
-        defaults_of("service", &blank);
+        setting_defaults("service", &blank);
         begin(l, was ? "service set " : "service add ", is->id);
         if (put_section(l, "service", "", was ? was : &blank, is) == 0 && !l->full)
             l->len = start;
@@ -151,8 +141,8 @@ static void changed_servers(struct lines *l, const struct config *from, const st
         size_t start = l->len;
         if (is->gone)
             continue;
-        defaults_of("server", &blank);
-        defaults_of("server.check", &blank.check);
+        setting_defaults("server", &blank);
+        setting_defaults("server.check", &blank.check);
         begin(l, was ? "server set " : "server add ", is->service);
         if (put_server(l, was ? was : &blank, is) == 0 && !l->full)
             l->len = start;

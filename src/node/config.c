@@ -316,12 +316,7 @@ static void extract_server(cfg_t *sec, struct server_section *s)
         extract(check, "server.check", &s->check);
         return;
     }
-    s->check = (struct check_section){.type = CHECK_TCP,
-                                      .path = "/",
-                                      .interval_ms = 1000,
-                                      .timeout_ms = 2000,
-                                      .rise = 1,
-                                      .fall = 2};
+    setting_defaults("server.check", &s->check);
 }
 
 static void extract_sessions(cfg_t *sec, struct sessions_section *s)

@@ -27,6 +27,10 @@ struct check_section {
     uint32_t type; /* enum check_type of role/director/health.h */
     char path[CONFIG_TEXT_MAX];
     uint32_t interval_ms, timeout_ms, rise, fall;
+    uint32_t method; /* enum check_method of role/director/health.h */
+    char host[CONFIG_TEXT_MAX], status[16], text[CONFIG_TEXT_MAX], ca_file[CONFIG_TEXT_MAX];
+    bool verify;
+    uint32_t interval_fast_ms, errors_max;
 };
 
 struct agent_check_section {
@@ -65,7 +69,7 @@ struct server_section {
     uint32_t users_from; /* enum users_from */
     uint32_t users_port; /* 0 = not said */
     struct addr users_address;
-    uint32_t users_interval_ms, users_max_age_ms;
+    uint32_t users_interval_ms, users_max_age_ms, slow_start_ms;
     struct agent_check_section agent_check;
     struct server_tcp tcp;
     uint32_t connect_ms, answer_ms, stream_ms, keep_connections, keep_ms;

@@ -131,6 +131,12 @@ bool config_server_mistake(const struct config *c, const struct server_section *
     if (*path != '/' || strpbrk(path, " \t\r\n"))
         return say(why, cap, "check: path = \"%s\": it must begin with '/' and have no spaces",
                    path);
+    int min, max;
+    if (!health_status_parse(s->check.status, &min, &max))
+        return say(why, cap, "check: status = \"%s\": it is no status, nor a range as 200-399",
+                   s->check.status);
+    if (strpbrk(s->check.host, " \t\r\n/"))
+        return say(why, cap, "check: host = \"%s\": it is no host", s->check.host);
     if (strcmp(s->backup, c->node.name) == 0)
         return say(why, cap, "backup = \"%s\": a server is no backup of its own", s->backup);
     for (size_t u = 0; u < s->urls.count; u++)

@@ -36,16 +36,27 @@ static void init_check(struct live *l, size_t i)
     const char *host = from->urls.count ? strstr(from->urls.text[0], "://") : NULL;
     host = host ? host + 3 : "localhost";
     snprintf(l->check_hosts[i], CONFIG_TEXT_MAX, "%.*s", (int)strcspn(host, "/"), host);
-    l->checks[i] = (struct health_check){.type = (enum check_type)from->check.type,
-                                         .gone = from->gone,
-                                         .to = from->forward,
-                                         .service = from->service,
-                                         .path = from->check.path,
-                                         .host = l->check_hosts[i],
-                                         .interval_ms = from->check.interval_ms,
-                                         .timeout_ms = from->check.timeout_ms,
-                                         .rise = from->check.rise,
-                                         .fall = from->check.fall};
+    int status_min = 0, status_max = 0;
+    (void)health_status_parse(from->check.status, &status_min, &status_max);
+    l->checks[i] =
+        (struct health_check){.type = (enum check_type)from->check.type,
+                              .gone = from->gone,
+                              .to = from->forward,
+                              .service = from->service,
+                              .path = from->check.path,
+                              .host = *from->check.host ? from->check.host : l->check_hosts[i],
+                              .method = (enum check_method)from->check.method,
+                              .status_min = status_min,
+                              .status_max = status_max,
+                              .text = from->check.text,
+                              .verify = from->check.verify,
+                              .ca_file = from->check.ca_file,
+                              .interval_fast_ms = from->check.interval_fast_ms,
+                              .errors_max = from->check.errors_max,
+                              .interval_ms = from->check.interval_ms,
+                              .timeout_ms = from->check.timeout_ms,
+                              .rise = from->check.rise,
+                              .fall = from->check.fall};
 }
 
 struct live *live_new(const struct config *config, const struct config *file, uint64_t serial,

@@ -15,6 +15,7 @@ void own_tell_store(const struct config *c, struct store *s)
         struct tally_config t = {.from = (enum users_from)v->users_from,
                                  .weight = v->weight,
                                  .capacity = v->capacity,
+                                 .slow_start_ns = v->slow_start_ms * NS_PER_MS,
                                  .max_age_ns = v->users_max_age_ms * NS_PER_MS};
         store_own_set(s, i, v->gone ? NULL : v->service, &t);
     }

@@ -10,8 +10,9 @@
 static void log_change(const struct tally_state *was, const struct tally_state *is,
                        const struct server *s)
 {
-    if (was->weight != is->weight || was->capacity != is->capacity || was->down != is->down ||
-        was->drain != is->drain || was->maint != is->maint)
+    bool grows = was->grown != is->grown;
+    if ((was->weight != is->weight && !grows) || was->capacity != is->capacity ||
+        was->down != is->down || was->drain != is->drain || was->maint != is->maint)
         log_info("server-told", "service=%s weight=%u percent=%u capacity=%u state=%s", s->service,
                  is->weight, is->percent, is->capacity,
                  is->maint   ? "maint"

@@ -266,3 +266,13 @@ bool setting_parse(const struct setting *s, const char *text, size_t index, cons
     }
     return false;
 }
+
+void setting_defaults(const char *section, void *out)
+{
+    const char *why;
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *s = &settings[i];
+        if (strcmp(s->section, section) == 0 && s->fallback && *s->fallback)
+            setting_parse(s, s->fallback, 0, NULL, (char *)out + s->offset, &why);
+    }
+}

@@ -142,6 +142,9 @@ const struct setting settings[] = {
         "Share of new clients against other servers; 0 = none. Of the pair, whatever its URL."),
     ROW("server", "capacity", SETTING_NUMBER, "0", 0, 1000000000, NULL, server_section, capacity,
         "Users; beyond it the server is full. 0 = no limit."),
+    ROW("server", "slow-start", SETTING_DURATION, "0s", 0, DAY_MS, NULL, server_section,
+        slow_start_ms,
+        "After it has come up, its weight grows from a twentieth to all of it within this time."),
     ROW("server", "backup", SETTING_NAME, "primary", 0, 0, NULL, server_section, backup,
         "Who serves when this server cannot: a node's name, or primary = a new choice."),
 
@@ -199,8 +202,30 @@ const struct setting settings[] = {
     ROW("server.agent-check", "send", SETTING_TEXT, "", 0, 0, NULL, agent_check_section, send,
         "A line that is sent to the agent; without it, nothing is."),
 
-    ROW("server.check", "type", SETTING_CHOICE, "tcp", 0, 0, "none|tcp|http", check_section, type,
-        "none: only failed forwards tell; tcp: connects; http: GET must give 2xx or 3xx."),
+    ROW("server.check", "type", SETTING_CHOICE, "tcp", 0, 0, "none|tcp|http|tls|https",
+        check_section, type,
+        "none: only failed forwards tell; tcp: connects; tls: and shakes hands; http, https: asks "
+        "for a path."),
+    ROW("server.check", "method", SETTING_CHOICE, "GET", 0, 0, "GET|HEAD|OPTIONS", check_section,
+        method, "Of an http check."),
+    ROW("server.check", "host", SETTING_TEXT, "", 0, 0, NULL, check_section, host,
+        "The Host that an http check asks for, and the name that a TLS handshake names (SNI); "
+        "without it, that of the server's first URL."),
+    ROW("server.check", "status", SETTING_TEXT, "200-399", 0, 0, NULL, check_section, status,
+        "The status, or the range of them, of a good answer."),
+    ROW("server.check", "text", SETTING_TEXT, "", 0, 0, NULL, check_section, text,
+        "What the first 16 KiB of a good answer have in them."),
+    ROW("server.check", "verify", SETTING_BOOL, "no", 0, 0, NULL, check_section, verify,
+        "Under TLS: the certificate must be valid, and of the host's name."),
+    ROW("server.check", "ca-file", SETTING_PATH, "", 0, 0, NULL, check_section, ca_file,
+        "With verify: whose certificates are believed (PEM); without it, those the system does."),
+    ROW("server.check", "interval-fast", SETTING_DURATION, "0s", 0, DAY_MS, NULL, check_section,
+        interval_fast_ms,
+        "Time between checks while the state may be changing: some are good and some are not, or "
+        "not enough in a row. 0s = interval."),
+    ROW("server.check", "errors-max", SETTING_NUMBER, "0", 0, 100, NULL, check_section, errors_max,
+        "Percent of forwarded requests answered with 5xx, within an interval and of 20 at least, "
+        "that make it suspect until a check is good. 0 = they do not."),
     ROW("server.check", "path", SETTING_TEXT, "/", 0, 0, NULL, check_section, path,
         "What an http check asks for."),
     ROW("server.check", "interval", SETTING_DURATION, "1s", 50, DAY_MS, NULL, check_section,

@@ -59,6 +59,8 @@ const char *setting_nearest(const char *section, const char *name);
  * the folder that relative paths are under. Lists are parsed element by element (index). */
 bool setting_parse(const struct setting *s, const char *text, size_t index, const char *base,
                    void *out, const char **why);
+/* Sets every setting of a section to its default; relative paths stay so. */
+void setting_defaults(const char *section, void *out);
 /* The reverse: how many values there are (0: none, as empty text or no address; 1 unless it is a
  * list), and value `index` as it would be written, in the largest unit that divides it. */
 size_t setting_values(const struct setting *s, const void *value);

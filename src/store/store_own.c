@@ -131,3 +131,39 @@ bool store_own_checked(const struct store *s, unsigned server)
     assert(server < ENTRY_SERVERS_MAX);
     return atomic_load(&s->healthy[server]);
 }
+
+void store_own_up(struct store *s, unsigned server, uint64_t now_ns)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    pthread_mutex_lock(&s->own_lock);
+    tally_up(&s->own[server].tally, now_ns);
+    pthread_mutex_unlock(&s->own_lock);
+}
+
+void store_own_why(struct store *s, unsigned server, const char *why)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    atomic_store(&s->why[server], why);
+}
+
+const char *store_own_reason(const struct store *s, unsigned server)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    const char *why = atomic_load(&s->why[server]);
+    return why && *why ? why : "forward";
+}
+
+void store_own_answered(struct store *s, unsigned server, bool error)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    atomic_fetch_add_explicit(&s->answers[server], 1, memory_order_relaxed);
+    if (error)
+        atomic_fetch_add_explicit(&s->errors[server], 1, memory_order_relaxed);
+}
+
+void store_own_answers(const struct store *s, unsigned server, uint64_t *answers, uint64_t *errors)
+{
+    assert(server < ENTRY_SERVERS_MAX);
+    *errors = atomic_load_explicit(&s->errors[server], memory_order_relaxed);
+    *answers = atomic_load_explicit(&s->answers[server], memory_order_relaxed);
+}

@@ -26,6 +26,14 @@ void store_own_forget(struct store *s, unsigned server, enum teller by, uint64_t
 bool store_own_told(struct store *s, unsigned server, enum teller by, uint64_t now_ns,
                     struct told *out, uint64_t *age_ns);
 void store_own_state(struct store *s, unsigned server, uint64_t now_ns, struct tally_state *out);
+/* It has come up: its weight grows from now on, if it is to. */
+void store_own_up(struct store *s, unsigned server, uint64_t now_ns);
+/* Why it is not healthy, as last found: a static word, "" = by a failed forward. */
+void store_own_why(struct store *s, unsigned server, const char *why);
+const char *store_own_reason(const struct store *s, unsigned server);
+/* A forwarded request was answered; how many there were, and how many with 5xx. */
+void store_own_answered(struct store *s, unsigned server, bool error);
+void store_own_answers(const struct store *s, unsigned server, uint64_t *answers, uint64_t *errors);
 /* By checks and forwarding alone; store_healthy() also heeds what the server says of itself. */
 bool store_own_checked(const struct store *s, unsigned server);
 

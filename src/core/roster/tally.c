@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define SLOW_START_STEPS 20
+
 const char *users_from_name(enum users_from f)
 {
     static const char *const names[] = {[USERS_FORWARD] = "forward",
@@ -136,6 +138,22 @@ static void state_words(const struct tally *t, uint64_t now_ns, struct tally_sta
     }
 }
 
+void tally_up(struct tally *t, uint64_t now_ns)
+{
+    t->up_ns = now_ns;
+}
+
+/* In steps, so that the farm is not told of each millisecond. */
+static uint32_t grown(const struct tally *t, uint64_t now_ns)
+{
+    uint64_t whole = t->config.slow_start_ns, up = age(t->up_ns, now_ns);
+    if (whole == 0 || up >= whole)
+        return 100;
+    uint64_t step = whole / SLOW_START_STEPS;
+    uint64_t done = step ? up / step + 1 : SLOW_START_STEPS;
+    return (uint32_t)(done < SLOW_START_STEPS ? done * 100 / SLOW_START_STEPS : 100);
+}
+
 void tally_state(const struct tally *t, uint32_t forwarded, uint64_t now_ns,
                  struct tally_state *out)
 {
@@ -145,5 +163,6 @@ void tally_state(const struct tally *t, uint32_t forwarded, uint64_t now_ns,
                                 .max_age_ns = t->config.max_age_ns};
     state_users(t, forwarded, now_ns, out);
     state_words(t, now_ns, out);
-    out->weight = part_of(t->config.weight, out->percent);
+    out->grown = grown(t, now_ns);
+    out->weight = part_of(part_of(t->config.weight, out->percent), out->grown);
 }

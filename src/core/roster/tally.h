@@ -49,18 +49,21 @@ struct tally_config {
     enum users_from from;
     uint32_t weight, capacity; /* as configured */
     uint64_t max_age_ns;       /* of reports, agents' words and kernel counts */
+    uint64_t slow_start_ns;    /* in which the weight of one that came up grows; 0 = at once */
 };
 
 struct tally {
     struct tally_config config;
     struct told told[TELLERS];
     uint64_t told_ns[TELLERS], users_ns[TELLERS]; /* 0 = never */
+    uint64_t up_ns;                               /* when it came up; 0 = it always was */
 };
 
 struct tally_state {
     enum users_from from;
     uint32_t users, weight, capacity, percent;
-    uint16_t load; /* or LOAD_UNKNOWN */
+    uint32_t grown; /* percent of the weight that is there by slow start */
+    uint16_t load;  /* or LOAD_UNKNOWN */
     bool down, drain, maint;
     bool stale;      /* the source of users is silent for too long, or was never heard */
     uint64_t age_ns; /* of the number of users; TIME_NEVER = none came */
@@ -74,6 +77,8 @@ struct tally_state {
 void tally_init(struct tally *t, const struct tally_config *c);
 /* A report replaces the one before; of an agent and the kernel, what they do not say stays. */
 void tally_tell(struct tally *t, enum teller by, const struct told *w, uint64_t now_ns);
+/* It has come up. */
+void tally_up(struct tally *t, uint64_t now_ns);
 /* What the teller said is as if it had never been said. */
 void tally_forget(struct tally *t, enum teller by);
 /* forwarded: open connections through the secondary. */

@@ -127,6 +127,7 @@ struct admin_snapshot {
     uint64_t server_count;
     struct server servers[ENTRY_SERVERS_MAX];  /* this node's own */
     struct tally_state own[ENTRY_SERVERS_MAX]; /* how they came about */
+    const char *why[ENTRY_SERVERS_MAX];        /* not healthy: a word; NULL */
     struct admin_own own_parts;
 
     /* Filled in by admin itself. */

@@ -65,6 +65,8 @@ static json_t *servers_json(const struct admin_snapshot *s)
                               (json_int_t)v->capacity, "weight", (json_int_t)v->weight, "healthy",
                               (int)v->healthy);
         json_object_update_missing_new(j, own_json(v, &s->own[i]));
+        json_object_set_new(j, "why", s->why[i] ? json_string(s->why[i]) : json_null());
+        json_object_set_new(j, "grown_percent", json_integer((json_int_t)s->own[i].grown));
         json_array_append_new(list, j);
     }
     return list;

@@ -4,15 +4,21 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/io.h"
 #include "role/director/probe.h"
 #include "stead/error.h"
 #include "store/store_own.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
 #define INTERVAL_MS 1000
 #define TIMEOUT_MS 2000
 #define FALL 2
+#define ANSWERS_MIN 20 /* before their errors are weighed */
+
+static void on_due(uv_timer_t *t);
 
 struct watched {
     struct health *health;
@@ -20,8 +26,10 @@ struct watched {
     struct health_state state;
     unsigned server;
     uv_timer_t timer;
-    struct probe *probe; /* under way */
-    bool outdated;       /* the probe under way is of a check that is no more */
+    struct probe *probe;            /* under way */
+    struct tls_client_rules *rules; /* NULL: no TLS, or they could not be made */
+    uint64_t answers, errors;       /* of the store, when last looked at */
+    bool outdated;                  /* the probe under way is of a check that is no more */
 };
 
 struct health {
@@ -63,6 +71,29 @@ bool health_state_result(struct health_state *s, bool good)
     return s->healthy != before;
 }
 
+bool health_state_changing(const struct health_state *s)
+{
+    return s->healthy ? s->failed > 0 : s->good > 0 && s->good < s->rise;
+}
+
+static bool parse_status(const char **at, int *out)
+{
+    int n = 0, digits = 0;
+    for (; **at >= '0' && **at <= '9' && digits < 3; (*at)++, digits++)
+        n = n * 10 + (**at - '0');
+    *out = n;
+    return digits == 3 && n >= 100 && n <= 599;
+}
+
+bool health_status_parse(const char *text, int *min, int *max)
+{
+    if (!parse_status(&text, min))
+        return false;
+    *max = *min;
+    return *text == '\0' ||
+           (*text++ == '-' && parse_status(&text, max) && *text == '\0' && *min <= *max);
+}
+
 bool health_checking(const struct health *h, unsigned server)
 {
     return server < h->count && h->watched[server].probe != NULL;
@@ -76,6 +107,8 @@ static void maybe_free(struct health *h)
         return;
     void (*closed)(void *) = h->closed;
     void *context = h->closed_context;
+    for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)
+        tls_client_rules_free(h->watched[i].rules);
     mem_free(h);
     if (closed)
         closed(context);
@@ -86,6 +119,39 @@ static void heed_forwards(struct watched *w)
 {
     if (w->state.healthy && !store_own_checked(w->health->store, w->server))
         health_state_doubt(&w->state);
+}
+
+static uint32_t interval_of(const struct health_check *c)
+{
+    return c->type == CHECK_NONE || !c->interval_ms ? INTERVAL_MS : c->interval_ms;
+}
+
+/* The next check comes sooner while the state may be changing. */
+static void pace(struct watched *w)
+{
+    uint32_t usual = interval_of(&w->check), fast = w->check.interval_fast_ms;
+    uint32_t wait = fast && fast < usual && health_state_changing(&w->state) ? fast : usual;
+    if (wait != uv_timer_get_repeat(&w->timer))
+        uv_timer_start(&w->timer, on_due, wait, wait);
+}
+
+/* What clients are answered tells more than a check does. */
+static void heed_answers(struct watched *w)
+{
+    uint64_t answers, errors;
+    store_own_answers(w->health->store, w->server, &answers, &errors);
+    uint64_t of = answers - w->answers, bad = errors - w->errors;
+    if (of < ANSWERS_MIN)
+        return;
+    w->answers = answers;
+    w->errors = errors;
+    if (!w->check.errors_max || !w->state.healthy || bad * 100 < of * w->check.errors_max)
+        return;
+    health_state_doubt(&w->state);
+    store_own_why(w->health->store, w->server, "errors");
+    store_set_healthy(w->health->store, w->server, false);
+    log_warn("server-unhealthy", "service=%s why=errors bad=%llu of=%llu", w->check.service,
+             (unsigned long long)bad, (unsigned long long)of);
 }
 
 static void on_probed(void *context, bool good, const char *why)
@@ -103,13 +169,38 @@ static void on_probed(void *context, bool good, const char *why)
         return;
     }
     heed_forwards(w);
-    if (!health_state_result(&w->state, good))
+    bool changed = health_state_result(&w->state, good);
+    pace(w);
+    if (!w->state.healthy)
+        store_own_why(h->store, w->server, why);
+    if (!changed)
         return;
+    if (w->state.healthy)
+        store_own_up(h->store, w->server, io_now_ns());
     store_set_healthy(h->store, w->server, w->state.healthy);
     if (w->state.healthy)
         log_info("server-healthy", "service=%s", w->check.service);
     else
         log_warn("server-unhealthy", "service=%s why=%s", w->check.service, why);
+}
+
+static bool uses_tls(const struct health_check *c)
+{
+    return c->type == CHECK_TLS || c->type == CHECK_HTTPS;
+}
+
+/* "host:port" or "[v6]:port" becomes the host alone. */
+static void cut_port(char *name)
+{
+    if (*name == '[') {
+        size_t len = strcspn(name + 1, "]");
+        memmove(name, name + 1, len);
+        name[len] = '\0';
+        return;
+    }
+    char *colon = strchr(name, ':');
+    if (colon && !strchr(colon + 1, ':'))
+        *colon = '\0';
 }
 
 static void on_due(uv_timer_t *t)
@@ -118,47 +209,81 @@ static void on_due(uv_timer_t *t)
     if (w->check.gone)
         return;
     heed_forwards(w);
+    heed_answers(w);
     if (w->probe || (w->check.type == CHECK_NONE && w->state.healthy))
         return;
+    static const char *const methods[] = {"GET", "HEAD", "OPTIONS"};
+    const struct health_check *k = &w->check;
+    bool http = k->type == CHECK_HTTP || k->type == CHECK_HTTPS;
+    char name[PROBE_HOST_MAX + 1];
+    snprintf(name, sizeof(name), "%s", k->host ? k->host : "");
+    cut_port(name);
     struct probe_config c = {.loop = t->loop,
-                             .to = w->check.to,
-                             .path = w->check.type == CHECK_HTTP ? w->check.path : NULL,
-                             .host = w->check.host,
-                             .timeout_ms = w->check.timeout_ms ? w->check.timeout_ms : TIMEOUT_MS,
+                             .to = k->to,
+                             .path = http ? k->path : NULL,
+                             .host = k->host,
+                             .method = methods[k->method],
+                             .status_min = k->status_min,
+                             .status_max = k->status_max,
+                             .text = k->text,
+                             .tls = w->rules,
+                             .name = name,
+                             .timeout_ms = k->timeout_ms ? k->timeout_ms : TIMEOUT_MS,
                              .done = on_probed,
                              .context = w};
+    if (uses_tls(k) && !w->rules) {
+        store_own_why(w->health->store, w->server, "ca-file");
+        return;
+    }
     w->probe = probe_start(&c); /* without memory: the next time */
     w->health->handles += w->probe != NULL;
+}
+
+/* A probe under way has its own hold on what it was started with. */
+static void make_rules(struct watched *w)
+{
+    const struct health_check *c = &w->check;
+    tls_client_rules_free(w->rules);
+    w->rules = uses_tls(c) ? tls_client_rules_new(c->verify, c->ca_file ? c->ca_file : "") : NULL;
+    if (uses_tls(c) && !w->rules)
+        log_error("check", "service=%s ca-file=%s why=\"it cannot be read\"", c->service,
+                  c->ca_file ? c->ca_file : "");
 }
 
 /* A server begins with this check: unhealthy until one is good, unless there is none to make. */
 static void begin(struct watched *w, const struct health_check *c)
 {
-    uint32_t interval = c->type == CHECK_NONE || !c->interval_ms ? INTERVAL_MS : c->interval_ms;
     w->check = *c;
+    make_rules(w);
     w->outdated = w->probe != NULL;
     if (w->probe)
         probe_cancel(w->probe);
     health_state_init(&w->state, c);
     if (c->gone)
         w->state.healthy = false;
+    store_own_why(w->health->store, w->server, "unchecked");
     store_set_healthy(w->health->store, w->server, w->state.healthy);
     uv_timer_stop(&w->timer);
     if (!c->gone)
-        uv_timer_start(&w->timer, on_due, 0, interval);
+        uv_timer_start(&w->timer, on_due, 0, interval_of(c));
 }
 
 /* Other limits, the same server: it stays as it was found. */
 static void go_on(struct watched *w, const struct health_check *c)
 {
     struct health_state fresh;
-    uint32_t interval = c->type == CHECK_NONE || !c->interval_ms ? INTERVAL_MS : c->interval_ms;
+    bool same = w->check.verify == c->verify;
+    /* It points to the texts of a check that is no more. */
+    w->outdated = w->probe != NULL;
+    if (w->probe)
+        probe_cancel(w->probe);
     health_state_init(&fresh, c);
     w->state.rise = fresh.rise;
     w->state.fall = fresh.fall;
-    if (interval != uv_timer_get_repeat(&w->timer))
-        uv_timer_start(&w->timer, on_due, interval, interval);
     w->check = *c;
+    if (!same || c->verify) /* the file may be another one by now */
+        make_rules(w);
+    pace(w);
 }
 
 void health_set(struct health *h, const struct health_check *checks, size_t count)

@@ -16,20 +16,31 @@
 
 enum check_type {
     CHECK_NONE,
-    CHECK_TCP, /* a connection comes about */
-    CHECK_HTTP /* GET is answered by 2xx or 3xx */
+    CHECK_TCP,  /* a connection comes about */
+    CHECK_HTTP, /* a request is answered as it shall be */
+    CHECK_TLS,  /* a handshake comes about */
+    CHECK_HTTPS
 };
+
+enum check_method { CHECK_GET, CHECK_HEAD, CHECK_OPTIONS };
 
 struct health_check {
     enum check_type type;
     bool gone; /* there is no server in this place: it is not healthy */
     struct addr to;
-    const char *service;  /* for the log */
-    const char *path;     /* HTTP: of origin-form */
-    const char *host;     /* HTTP: the Host header */
-    uint32_t interval_ms; /* 0 = 1 s */
-    uint32_t timeout_ms;  /* for one check; 0 = 2 s */
-    uint32_t rise, fall;  /* checks in a row that change the state; 0 = 1 and 2 */
+    const char *service; /* for the log */
+    const char *path;    /* HTTP: of origin-form */
+    const char *host;    /* HTTP: the Host header; TLS: the name, up to its port */
+    enum check_method method;
+    int status_min, status_max; /* 0: 200 to 399 */
+    const char *text;           /* that the answer has in it; NULL or "" */
+    bool verify;                /* under TLS; ca_file NULL or "": whom the system believes */
+    const char *ca_file;
+    uint32_t interval_fast_ms; /* while its state may be changing; 0 = interval */
+    uint32_t errors_max;       /* percent of answers of 5xx that make it suspect; 0 = none */
+    uint32_t interval_ms;      /* 0 = 1 s */
+    uint32_t timeout_ms;       /* for one check; 0 = 2 s */
+    uint32_t rise, fall;       /* checks in a row that change the state; 0 = 1 and 2 */
 };
 
 struct health_config {
@@ -48,6 +59,9 @@ int health_open(const struct health_config *c, struct health **out);
 void health_set(struct health *h, const struct health_check *checks, size_t count);
 void health_close(struct health *h, void (*closed)(void *context), void *context);
 
+/* "200", "200-399". False: it is neither. */
+bool health_status_parse(const char *text, int *min, int *max);
+
 /* Is a check's connection to the server open now? */
 bool health_checking(const struct health *h, unsigned server);
 
@@ -60,6 +74,8 @@ struct health_state {
 void health_state_init(struct health_state *s, const struct health_check *c);
 /* Somebody could not forward: unhealthy until one check is good. */
 void health_state_doubt(struct health_state *s);
+/* Is it between its two states: the last results would change it, but there were too few? */
+bool health_state_changing(const struct health_state *s);
 /* Returns whether the state changed. */
 bool health_state_result(struct health_state *s, bool good);
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "role/director/forwarded.h"
 #include "role/director/hop.h"
+#include "store/store_own.h"
 
 #include <string.h>
 #include <time.h>
@@ -257,6 +258,8 @@ static void on_exchange_done(void *context, const struct exchange_record *r)
     struct http_head h;
     const char *why;
     char ip[ADDR_TEXT_MAX], method[32], host[300], path[256], id[REQUEST_ID_CHARS_MAX + 16];
+    if (v->server != NOBODYS)
+        store_own_answered(s->config.store, (unsigned)v->server, r->status >= 500);
     if (!log_wants(LOG_INFO) || http_parse_request(r->head.at, r->head.len, &h, &why) <= 0)
         return;
     struct slice request_id = field(&h, "x-request-id");

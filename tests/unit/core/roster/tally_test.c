@@ -161,9 +161,37 @@ static void groups_come_with_the_source(void **state)
     assert_false(seen.groups_told);
 }
 
+static void the_weight_of_one_that_came_up_grows(void **state)
+{
+    struct tally t;
+    struct tally_state s;
+    struct tally_config c = {.weight = 200, .max_age_ns = NS_PER_S, .slow_start_ns = 10 * NS_PER_S};
+    uint32_t last = 0;
+    (void)state;
+    tally_init(&t, &c);
+    tally_state(&t, 0, 5 * NS_PER_S, &s);
+    assert_true(s.weight == 200 && s.grown == 100); /* it always was up */
+    tally_up(&t, 100 * NS_PER_S);
+    for (uint64_t ms = 0; ms <= 10000; ms += 100) {
+        tally_state(&t, 0, 100 * NS_PER_S + ms * NS_PER_MS, &s);
+        assert_true(s.weight >= last && s.weight >= 1);
+        assert_true(s.weight + 12 >= 200 * ms / 10000 && s.weight <= 200 * ms / 10000 + 12);
+        last = s.weight;
+    }
+    assert_true(s.weight == 200 && s.grown == 100);
+    tally_up(&t, 200 * NS_PER_S);
+    t.config.weight = 1; /* nobody is rounded down to nothing */
+    tally_state(&t, 0, 200 * NS_PER_S, &s);
+    assert_int_equal(s.weight, 1);
+    t.config.weight = 0;
+    tally_state(&t, 0, 200 * NS_PER_S, &s);
+    assert_int_equal(s.weight, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_weight_of_one_that_came_up_grows),
         cmocka_unit_test(users_have_one_source),
         cmocka_unit_test(a_silent_source_is_stale),
         cmocka_unit_test(a_report_replaces_an_agent_adds),

@@ -302,10 +302,44 @@ static void test_closing_during_a_check_and_lack_of_memory(void **state)
     assert_false(store_healthy(r->store, 0));
 }
 
+static void test_a_range_of_statuses(void **state)
+{
+    int min, max;
+    (void)state;
+    assert_true(health_status_parse("200-399", &min, &max) && min == 200 && max == 399);
+    assert_true(health_status_parse("204", &min, &max) && min == 204 && max == 204);
+    static const char *const wrong[] = {"",    "20",       "2000",    "200-",     "200-39",
+                                        "099", "600",      "399-200", "200-399x", "-200",
+                                        "two", "200 -300", "2x0-300"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (health_status_parse(wrong[i], &min, &max))
+            fail_msg("'%s' was taken", wrong[i]);
+}
+
+static void test_between_two_states(void **state)
+{
+    struct health_state s;
+    struct health_check c = {.type = CHECK_TCP, .rise = 3, .fall = 2};
+    (void)state;
+    health_state_init(&s, &c);
+    (void)health_state_result(&s, true); /* the first is enough */
+    assert_true(s.healthy && !health_state_changing(&s));
+    (void)health_state_result(&s, false);
+    assert_true(s.healthy && health_state_changing(&s));
+    (void)health_state_result(&s, false);
+    assert_true(!s.healthy && !health_state_changing(&s));
+    (void)health_state_result(&s, true);
+    assert_true(!s.healthy && health_state_changing(&s));
+    (void)health_state_result(&s, false);
+    assert_false(health_state_changing(&s));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_range_of_statuses),
+        cmocka_unit_test(test_between_two_states),
         cmocka_unit_test(test_state_starts_unhealthy_and_needs_one_good_check),
         cmocka_unit_test(test_state_falls_after_failures_in_a_row),
         cmocka_unit_test(test_state_doubted_needs_one_good_check),
