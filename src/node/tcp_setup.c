@@ -2,6 +2,7 @@
 #include "node/tcp_setup.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const struct service_section *service_of(const struct config *c, const char *id)
 {
@@ -186,7 +187,8 @@ static void add_service(struct tcp_listener *l, const struct config *c, const ch
                                .life_ms = from->affinity_life_ms,
                                .between = from->between,
                                .own = TCP_NOT_OWN,
-                               .http = !entry_url_is_tcp(from->url)};
+                               .http = !entry_url_is_tcp(from->url),
+                               .tls = strncasecmp(from->url, "https:", 6) == 0};
     (void)affinity_parse(from->affinity, &to->affinity);
     if (own != TCP_NOT_OWN)
         fill_own(to, &c->servers[own], own);

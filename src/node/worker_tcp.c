@@ -2,6 +2,7 @@
 #include "node/worker.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 /* They share with the public listener what a worker may have of connections. */
 static uint32_t part_of(uint32_t all, size_t listeners)
@@ -10,11 +11,14 @@ static uint32_t part_of(uint32_t all, size_t listeners)
     return part ? part : 1;
 }
 
-static void hand_to_director(void *context, struct stream client, char *bytes, size_t len,
-                             const struct addr *peer)
+static void hand_to_director(void *context, int fd, const struct addr *peer, bool tls)
 {
     struct worker *w = context;
-    director_adopt(w->director, client, bytes, len, peer);
+    struct director *d = tls ? w->secure : w->director;
+    if (d)
+        director_accepted(d, fd, peer);
+    else
+        close(fd);
 }
 
 static int open_one(struct worker *w, const struct tcp_listener *l, int *fd, struct tcp **out)
@@ -35,7 +39,7 @@ static int open_one(struct worker *w, const struct tcp_listener *l, int *fd, str
                            .transparent = l->transparent,
                            .waiting_max = part_of(s->descriptors.public, count),
                            .counters = &s->tcp_counters,
-                           .hand = w->director ? hand_to_director : NULL,
+                           .hand = hand_to_director,
                            .context = w};
     forward_limits_default(&c.forward);
     c.forward.tunnels_max = part_of(s->descriptors.tunnels, count);

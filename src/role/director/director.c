@@ -406,10 +406,9 @@ struct watch *director_watch(struct director *d)
     return roster_answers_watch(d->rosters);
 }
 
-void director_adopt(struct director *d, struct stream client, char *bytes, size_t len,
-                    const struct addr *peer)
+void director_accepted(struct director *d, int fd, const struct addr *peer)
 {
-    (void)http_server_adopt(d->server, client, bytes, len, peer);
+    http_server_accepted(d->server, fd, peer);
 }
 
 void director_stop_accepting(struct director *d)

@@ -64,10 +64,9 @@ struct director;
 /* STEAD_E_NOMEM, or what http_server_open says; then the descriptor is still the caller's,
  * unless there are proxies. */
 int director_open(const struct director_config *c, struct director **out);
-/* Gives the public listener a connection that came another way. Stream and bytes (from mem_alloc,
- * or NULL) are the director's, also when it has no room and closes them. */
-void director_adopt(struct director *d, struct stream client, char *bytes, size_t len,
-                    const struct addr *peer);
+/* A connection that was accepted elsewhere: like one of the listener. The descriptor is the
+ * director's, also when it has no room and closes it. */
+void director_accepted(struct director *d, int fd, const struct addr *peer);
 /* Other tables from the next request on, on the loop; port and scheme of the listener stay. What
  * the old ones pointed to may go when this returns, for all but what holds it (decide_config.held).
  * Servers keep their numbers. */

@@ -257,11 +257,11 @@ static int start(struct guest *g, const struct tcp_target *n, struct forward_req
 static bool hand_over(struct guest *g, struct forward_request *q, const struct tcp_target *n)
 {
     struct tcp *t = g->tcp;
-    if (!g->service->http || n->verdict == TCP_OWN || !t->config.hand ||
-        put_head(g, PROXY_NONE, &q->bytes, &q->len) != STEAD_OK)
+    if (!g->service->http || n->verdict == TCP_OWN || !t->config.hand || q->len > g->head_len)
         return false;
     count(&t->config.counters->handed);
-    t->config.hand(t->config.context, q->client, q->bytes, q->len, &g->client);
+    t->config.hand(t->config.context, q->client.fd, &g->client, g->service->tls);
+    mem_free(q->bytes);
     mem_free(g);
     return true;
 }

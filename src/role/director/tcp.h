@@ -39,6 +39,7 @@ struct tcp_service {
     /* In line, of a service of HTTP: a client that cannot be served is handed to the HTTP listener,
      * which answers it with a redirect. */
     bool http;
+    bool tls; /* and that listener is the one under TLS */
 };
 
 struct tcp_counters {
@@ -66,9 +67,8 @@ struct tcp_config {
     uint32_t waiting_max;
     struct forward_limits forward;
     struct tcp_counters *counters;
-    /* In line; takes stream and bytes. NULL: there is no HTTP listener. */
-    void (*hand)(void *context, struct stream client, char *bytes, size_t len,
-                 const struct addr *peer);
+    /* In line; takes the connection, of which nothing was read. NULL: there is no HTTP listener. */
+    void (*hand)(void *context, int fd, const struct addr *peer, bool tls);
     void *context;
 };
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -211,6 +212,24 @@ static void test_slow_ones_and_many(void **state)
     rig_close(&r);
 }
 
+static void test_out_of_descriptors(void **state)
+{
+    struct rig r;
+    struct rlimit before, none;
+    (void)state;
+    rig_open(&r, (struct tcp_door_config){0});
+    connect_with(&r, NULL, 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)r.client + 1; /* the client's end was made last */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    UNTIL(&r, r.counters.starved >= 2); /* it waits, and looks again */
+    assert_int_equal(r.arrived, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    UNTIL(&r, r.arrived == 1); /* nobody was lost */
+    rig_close(&r);
+}
+
 static void test_closing_while_some_wait(void **state)
 {
     struct rig r;
@@ -231,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_bogus_headers),
         cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_slow_ones_and_many),
+        cmocka_unit_test(test_out_of_descriptors),
         cmocka_unit_test(test_closing_while_some_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
