@@ -51,6 +51,34 @@ static void what_is_said_is_heard(void **state)
     assert_true(ordered_safe(&a2));
 }
 
+static void texts_go_both_ways(void **state)
+{
+    uint8_t bytes[ORDER_BYTES_MAX];
+    struct order o = {.token = 7, .verb = ORDER_CHANGE}, o2;
+    struct ordered a = {.token = 7, .error = STEAD_E_INVAL, .status = STATUS_UP}, a2;
+    (void)state;
+    memset(o.text, 'x', ORDER_TEXT_MAX);
+    memset(a.text, 'y', ORDER_TEXT_MAX);
+    size_t len = encoded(&o, NULL, bytes);
+    assert_int_equal(order_decode(bytes, len, &o2, &a2), ORDER_ASKED);
+    assert_string_equal(o2.text, o.text);
+    bytes[len - 1] = '\n'; /* it may be logged as it is */
+    assert_int_equal(order_decode(bytes, len, &o2, &a2), ORDER_MALFORMED);
+    assert_int_equal(order_decode(bytes, len - 1, &o2, &a2), ORDER_MALFORMED);
+    len = encoded(NULL, &a, bytes);
+    assert_int_equal(order_decode(bytes, len, &o2, &a2), ORDER_ANSWERED);
+    assert_string_equal(a2.text, a.text);
+    *o.text = '\0'; /* a change of nothing */
+    len = encoded(&o, NULL, bytes);
+    assert_int_equal(order_decode(bytes, len, &o2, &a2), ORDER_MALFORMED);
+    o = (struct order){.token = 7, .verb = ORDER_DRAIN, .text = "more"};
+    len = encoded(&o, NULL, bytes);
+    assert_int_equal(order_decode(bytes, len, &o2, &a2), ORDER_MALFORMED);
+    o = (struct order){.token = 7, .verb = ORDER_RELOAD};
+    len = encoded(&o, NULL, bytes);
+    assert_int_equal(order_decode(bytes, len, &o2, &a2), ORDER_ASKED);
+}
+
 static void what_is_malformed_is_nothing(void **state)
 {
     uint8_t bytes[ORDER_BYTES_MAX + 1] = {0};
@@ -149,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said_is_heard),
+        cmocka_unit_test(texts_go_both_ways),
         cmocka_unit_test(what_is_malformed_is_nothing),
         cmocka_unit_test(an_answer_is_taken_once_and_from_the_right_one),
         cmocka_unit_test(so_many_wait_and_no_more),
