@@ -353,6 +353,15 @@ static bool expects_header(void *context, const struct addr *peer)
     return t->between && from_node(t, peer);
 }
 
+/* A balancer may stand on a node's host; who it is for is told by its header. */
+static bool is_hop(const struct tcp *t, const struct addr *peer)
+{
+    for (size_t i = 0; !t->between && i < t->config.proxy_count; i++)
+        if (prefix_has(&t->config.proxies[i], peer))
+            return false;
+    return from_node(t, peer);
+}
+
 static void on_arrived(void *context, const struct tcp_arrival *a)
 {
     struct tcp *t = context;
@@ -371,7 +380,7 @@ static void on_arrived(void *context, const struct tcp_arrival *a)
                         .at = a->at,
                         .key = key_of(t, s, a),
                         .by_key = s->affinity != TCP_ANYWHERE,
-                        .hop = from_node(t, &a->peer)};
+                        .hop = is_hop(t, &a->peer)};
     q.context = g;
     lead(g, &q);
 }

@@ -102,11 +102,11 @@ def server_of(farm, node, **how):
 
 def refused(farm, node, **how):
     """The connection is closed without a byte."""
-    with client(farm, node, **how) as s:
-        try:
+    try:
+        with client(farm, node, **how) as s:
             return s.recv(1) == b""
-        except ConnectionResetError:
-            return True
+    except (ConnectionResetError, BrokenPipeError):
+        return True
 
 
 def users(farm, name):
@@ -140,6 +140,12 @@ def primary(farm):
     eventually(spread, "clients are spread over all")
     source = f"127.0.{farm.block}.99"
     check(len({server_of(farm, "front", source=source) for _ in range(6)}) == 1, "one client comes to one server")
+
+
+def hops(farm):
+    """Who comes from another node's address was forwarded, and is not forwarded again."""
+    check(server_of(farm, "s1", source=farm.ip("s2")) == "s1", "by its own server it is served")
+    check(refused(farm, "front", source=farm.ip("s2")), "the front node sends it nowhere")
 
 
 def hello(name):
@@ -271,7 +277,7 @@ def main():
         farm.start()
         farm.wait_ready()
         farm.wait_up("s1", "s2", "s3")
-        for step in (secondary, primary, names, proxied, proxied_http, backup, host_gone, nobody):
+        for step in (secondary, primary, hops, names, proxied, proxied_http, backup, host_gone, nobody):
             print(step.__name__, flush=True)
             step(farm)
 
