@@ -359,6 +359,17 @@ static bool least_with_room(struct walk w, struct rng *rng, struct pick_choice *
 #define LEAST_WALK_MAX 32 /* servers that are all looked at for a choice */
 #define LEAST_SAMPLES 8   /* of more: so many of those with the least load, and of all */
 
+/* One of those with the least load by the counts alone; from->count: it is left out. */
+static size_t sample_least(const struct lot *l, struct rng *rng)
+{
+    const struct roster_candidates *c = l->from;
+    size_t drawn = c->least[rng_below(rng, c->least_count)];
+    for (size_t i = 0; i < l->left_out_count; i++)
+        if (l->left_out[i] == drawn)
+            return c->count;
+    return drawn;
+}
+
 /* Every choice changes who has the least, so in a large farm only some are looked at. */
 static bool least_with_reserve(struct walk w, struct rng *rng, struct pick_choice *out)
 {
@@ -367,11 +378,9 @@ static bool least_with_reserve(struct walk w, struct rng *rng, struct pick_choic
     if (!lot_prepare(&w, &l) || l.from->count <= LEAST_WALK_MAX)
         return least_with_room(w, rng, out);
     for (int i = 0; i < 2 * LEAST_SAMPLES; i++) {
-        size_t drawn = l.from->count;
-        if (i % 2 == 0 || !lot_least(&l, rng, &drawn))
-            drawn = lot_draw(&l, true, rng);
+        size_t drawn = i % 2 == 0 ? sample_least(&l, rng) : lot_draw(&l, true, rng);
         if (drawn == l.from->count)
-            break;
+            continue;
         struct pick_choice c = {l.from->at[drawn].node, l.from->at[drawn].server};
         keep_less(w.filter, &c, &ties, rng, out);
     }
