@@ -34,6 +34,7 @@ int verb_session(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_drain(int argc, char **argv);
 int verb_undrain(int argc, char **argv);
+int verb_upgrade(int argc, char **argv);
 int verb_maint(int argc, char **argv);
 int verb_inline(int argc, char **argv);
 int verb_server(int argc, char **argv);

@@ -22,6 +22,8 @@ static const struct verb verbs[] = {
      verb_verify},
     {"drain", "[SERVER] [--wait]", "send it no new clients, and hand its sessions over",
      verb_drain},
+    {"upgrade", "[--binary PATH]", "hand the node over to a new process; clients go on",
+     verb_upgrade},
     {"undrain", "[SERVER]", "take clients again", verb_undrain},
     {"maint", "[SERVER] [--off]", "take a server out: its backup serves its clients", verb_maint},
     {"inline", "rules [--undo]", "the kernel's rules for a node in line before its servers",

@@ -359,7 +359,7 @@ static void pump_free(struct http2_pump *p)
 {
     struct http_server *s = server_of(p);
     s->connections--;
-    poller_forget(s->poller, &p->item, true);
+    poller_forget(s->poller, &p->item);
     close(p->item.fd);
     mem_free(p->host);
     mem_free(p->down.at);

@@ -216,7 +216,7 @@ int http_take(struct http_request *r, struct stream *out, char **bytes, size_t *
     *bytes = all;
     *len = r->head_len + c->pending_len;
     *out = c->stream;
-    poller_forget(c->server->poller, &c->item, false);
+    poller_forget(c->server->poller, &c->item);
     c->stream = (struct stream){.fd = -1};
     conn_close(c);
     request_free(r);

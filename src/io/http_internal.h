@@ -109,7 +109,7 @@ struct http_server {
     uint64_t held_bytes;
     uint32_t connections;
     uint32_t handles; /* not closed yet; the server is freed when none is left */
-    bool accepting, closing;
+    bool accepting, closing, retired;
     void (*closed)(void *context);
     void *closed_context;
     long start_s; /* the second of `start` */
@@ -137,6 +137,8 @@ void http_count(atomic_uint_fast64_t *counter);
 bool server_hold(struct http_server *s, uint64_t bytes);
 /* Frees what is closed; where no function of a connection is on the stack. */
 void server_bury(struct http_server *s);
+/* Accepts from now on. */
+void server_listen(struct http_server *s);
 /* One thing less that the server must outlive. */
 void server_release(struct http_server *s);
 

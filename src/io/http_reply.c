@@ -342,7 +342,8 @@ void http_reply(struct http_request *r, int status, const char *content_type, co
                            .head_only = slice_is(r->head.method, "HEAD"),
                            .old_client = r->head.minor == 0};
         bool whole = skip_body(c, r);
-        c->close_after = !r->head.keep_alive || !c->server->accepting || !whole;
+        c->close_after = !r->head.keep_alive || !c->server->accepting || !whole ||
+                         (c->server->retired && c->stream.tls);
         c->last = !r->head.keep_alive && whole && !c->pending_len;
         c->request = NULL;
         conn_answer(c, &a);

@@ -124,7 +124,7 @@ static void timer_fired(uv_timer_t *timer)
     struct http_server *s = timer->data;
     uint64_t now = uv_now(s->config.loop), next = TIME_NEVER;
     s->timer_due_ms = TIME_NEVER;
-    if (s->accept_at_ms && s->accepting && s->accept_at_ms <= now) {
+    if (s->accept_at_ms && s->accepting && !s->retired && s->accept_at_ms <= now) {
         s->accept_at_ms = 0;
         uv_poll_start(&s->listener, UV_READABLE, listener_event);
     }
@@ -185,7 +185,7 @@ void conn_close(struct http_conn *c)
     if (c->h2)
         http2_drop(c);
     list_append(&s->dead, &c->link);
-    poller_forget(s->poller, &c->item, true);
+    poller_forget(s->poller, &c->item);
     if (s->batch_of == c)
         s->batch_len = 0;
     stream_close(&c->stream, false);
@@ -365,7 +365,7 @@ static void listener_event(uv_poll_t *poll, int status, int events)
     struct http_server *s = poll->data;
     (void)status;
     (void)events;
-    for (int i = 0; i < ACCEPTS_A_TURN && s->accepting; i++) {
+    for (int i = 0; i < ACCEPTS_A_TURN && s->accepting && !s->retired; i++) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
         peer.ss_family = AF_UNSPEC;
@@ -389,6 +389,11 @@ static void listener_event(uv_poll_t *poll, int status, int events)
         if (errno != ECONNABORTED && errno != EINTR)
             return;
     }
+}
+
+void server_listen(struct http_server *s)
+{
+    uv_poll_start(&s->listener, UV_READABLE, listener_event);
 }
 
 /* -- the server -- */

@@ -79,6 +79,14 @@ int http_server_open(const struct http_server_config *c, struct http_server **ou
 void http_server_accepted(struct http_server *s, int fd, const struct addr *peer);
 /* Stops accepting; open connections finish their present request, then close. */
 void http_server_stop_accepting(struct http_server *s);
+/* Accepts no more, for another process does that on the same socket; until it is taken back
+ * (retired false). Plain HTTP/1 connections stay open, to be given away; of others the client is
+ * told to end them. http_retire.c */
+void http_server_retire(struct http_server *s, bool retired);
+/* Gives every connection that is between two requests, in turn, until `give` returns false; what it
+ * took is closed here. To be called again, as more come to rest. */
+typedef bool http_give(void *context, int fd, const struct addr *peer);
+void http_server_give(struct http_server *s, http_give *give, void *context);
 /* Closes everything; `closed` is called on the loop when nothing is left, then the server is freed.
  */
 void http_server_close(struct http_server *s, void (*closed)(void *context), void *context);

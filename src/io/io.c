@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "io/inherit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -255,6 +256,8 @@ int io_make_dirs(const char *path)
 
 int io_lock_file(const char *path, int *out)
 {
+    if ((*out = inherit_lock(path)) >= 0)
+        return STEAD_OK;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return io_error(errno);

@@ -1,6 +1,7 @@
 /* listen.c - sockets that listen or receive: TCP, UDP and unix. */
 #include "io/listen.h"
 
+#include "io/inherit.h"
 #include "io/io.h"
 
 #include <errno.h>
@@ -47,6 +48,8 @@ static int bind_socket(const struct addr *a, int type, bool reuseport, bool tran
 
 static int open_listener(const struct addr *a, bool reuseport, bool transparent, int *out)
 {
+    if ((*out = inherit_socket(a, SOCK_STREAM)) >= 0)
+        return STEAD_OK;
     int fd, err = bind_socket(a, SOCK_STREAM, reuseport, transparent, &fd);
     if (err)
         return err;
@@ -72,11 +75,14 @@ int listen_tcp_transparent(const struct addr *a, bool reuseport, int *out)
 
 int listen_udp(const struct addr *a, bool reuseport, int *out)
 {
-    return bind_socket(a, SOCK_DGRAM, reuseport, false, out);
+    *out = inherit_socket(a, SOCK_DGRAM);
+    return *out >= 0 ? STEAD_OK : bind_socket(a, SOCK_DGRAM, reuseport, false, out);
 }
 
 int listen_probe_tcp(const struct addr *a)
 {
+    if (inherit_has(a, SOCK_STREAM))
+        return STEAD_OK;
     int fd = -1, err = listen_tcp(a, false, &fd);
     if (!err)
         close(fd);
@@ -85,6 +91,8 @@ int listen_probe_tcp(const struct addr *a)
 
 int listen_probe_udp(const struct addr *a)
 {
+    if (inherit_has(a, SOCK_DGRAM))
+        return STEAD_OK;
     int fd = -1, err = listen_udp(a, false, &fd);
     if (!err)
         close(fd);
@@ -117,6 +125,8 @@ int listen_unix(const char *path, mode_t mode, int *out)
     if (len == 0 || len >= sizeof sa.sun_path)
         return len ? STEAD_E_TOO_LARGE : STEAD_E_INVAL;
     memcpy(sa.sun_path, path, len);
+    if ((*out = inherit_unix(path)) >= 0)
+        return STEAD_OK;
     int err = remove_stale(&sa);
     if (err)
         return err;

@@ -1,6 +1,7 @@
 /* listen.h - listening sockets. Every address is bound once without SO_REUSEPORT first, so that a
  * port that another process uses is an error and not a silent share; then the workers' sockets are
- * made with it. An IPv6 socket takes IPv6 only. errno is left as the system set it. */
+ * made with it. What a process has inherited (inherit.h) is taken and not made. An IPv6 socket
+ * takes IPv6 only. errno is left as the system set it. */
 #ifndef IO_LISTEN_H
 #define IO_LISTEN_H
 

@@ -87,16 +87,10 @@ bool poller_again(struct poller *p, struct poller_item *item)
     return epoll_ctl(p->fd, EPOLL_CTL_MOD, item->fd, &e) == 0;
 }
 
-void poller_forget(struct poller *p, struct poller_item *item, bool closing)
+void poller_forget(struct poller *p, struct poller_item *item)
 {
-    if (!item->events)
-        return;
-    if (!closing) {
+    if (item->events)
         poller_watch(p, item, 0);
-        return;
-    }
-    item->events = 0;
-    scrub(p, item);
 }
 
 static void on_closed(uv_handle_t *outer)

@@ -29,9 +29,9 @@ int poller_open(uv_loop_t *loop, struct poller **out);
 bool poller_watch(struct poller *p, struct poller_item *item, uint32_t events);
 /* With EPOLLET among the events: what is ready is told again, once. False: as above. */
 bool poller_again(struct poller *p, struct poller_item *item);
-/* No more calls for it. When the descriptor is closed right after (`closing`), which ends the
- * watching too, nothing is said to the kernel. */
-void poller_forget(struct poller *p, struct poller_item *item, bool closing);
+/* No more calls for it. To be said before the descriptor is closed, too: closing ends the watching
+ * only when no other process has it, as one has that is just being started. */
+void poller_forget(struct poller *p, struct poller_item *item);
 /* Items are not called any more; `closed` is called on the loop, then the poller is freed. */
 void poller_close(struct poller *p, void (*closed)(void *context), void *context);
 

@@ -378,6 +378,18 @@ static char *cull(void *context, const char *kind, const char *field, const char
     return text;
 }
 
+static int upgrade(void *context, const char *binary, const char *config)
+{
+    struct admin_feed *f = context;
+    return upgrade_ask(f->upgrade, binary, config);
+}
+
+static char *upgraded(void *context)
+{
+    struct admin_feed *f = context;
+    return upgrade_json(f->upgrade);
+}
+
 struct admin_source admin_feed_source(struct admin_feed *f)
 {
     return (struct admin_source){.context = f,
@@ -389,5 +401,7 @@ struct admin_source admin_feed_source(struct admin_feed *f)
                                  .decision = decision,
                                  .verify = verify,
                                  .cull = cull,
+                                 .upgrade = upgrade,
+                                 .upgraded = upgraded,
                                  .node = f->config->node.name};
 }

@@ -4,6 +4,7 @@
 #define NODE_ADMIN_FEED_H
 
 #include "node/mesh_loop.h"
+#include "node/upgrade.h"
 #include "node/worker.h"
 #include "role/admin/admin.h"
 
@@ -13,6 +14,7 @@ struct admin_feed {
     struct store *store;
     struct mesh_loop *mesh;
     struct shared *shared;
+    struct upgrade *upgrade;
     uint64_t started_ns;
     struct store_cull cull; /* the last that was asked for */
 };

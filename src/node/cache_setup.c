@@ -5,6 +5,7 @@
 #include "io/io.h"
 #include "io/listen.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,7 +39,7 @@ static int bind_unix(const char *path, struct cache_sockets *workers, size_t cou
     if (err)
         return err;
     for (size_t i = 0; !err && i < count; i++)
-        if ((workers[i].fd[p] = dup(fd)) < 0)
+        if ((workers[i].fd[p] = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
             err = STEAD_E_IO;
     close(fd);
     return err;

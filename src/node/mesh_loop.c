@@ -150,6 +150,7 @@ static void update_self(struct mesh_loop *m, uint64_t now)
                : draining               ? STATUS_DRAINING
                : maint                  ? STATUS_MAINT
                                         : STATUS_UP;
+    e.twin = m->twin;
     own_entry_fill(&m->own, m->store, now, &e);
     if (memcmp(&e, &m->self, sizeof(e)) == 0)
         return;
@@ -225,7 +226,9 @@ static void move_phase(struct mesh_loop *m, uint64_t now)
         m->leave_by_ns = now + m->leave_wait_ms * NS_PER_MS;
         set_phase(m, MESH_LEAVING);
     }
-    if (m->phase == MESH_JOINING && farm_found(m->farm, &alone) && store_synced(m->store)) {
+    if (m->phase == MESH_JOINING)
+        m->synced = farm_found(m->farm, &alone) && store_synced(m->store);
+    if (m->phase == MESH_JOINING && m->synced && !m->hold) {
         if (alone)
             log_warn("alone", "why=\"no other node was found\"");
         atomic_store(&m->alone_shown, alone);
@@ -234,7 +237,9 @@ static void move_phase(struct mesh_loop *m, uint64_t now)
         set_phase(m, MESH_DRAINING);
     } else if (m->phase == MESH_DRAINING && !store_draining(m->store)) {
         set_phase(m, MESH_UP);
-    } else if (m->phase == MESH_LEAVING && (drained(m) || now >= m->leave_by_ns)) {
+    } else if (m->phase == MESH_LEAVING && !m->stop_asked && !m->succeeded) {
+        set_phase(m, store_draining(m->store) ? MESH_DRAINING : MESH_UP);
+    } else if (m->phase == MESH_LEAVING && ((drained(m) && !m->stay) || now >= m->leave_by_ns)) {
         leave(m, now);
     } else if (m->phase == MESH_GONE && m->gone && now >= m->left_ns + LINGER_NS) {
         m->gone(m->context);
@@ -328,6 +333,27 @@ static void turn(struct mesh_loop *m, uint64_t began)
     arm(m, deadline, now);
 }
 
+static void take_datagram(struct mesh_loop *m, const struct addr *from, const uint8_t *bytes,
+                          size_t len)
+{
+    struct farm_actions a;
+    uint64_t now = io_now_ns();
+    farm_actions_init(&a);
+    farm_datagram_in(m->farm, from, bytes, len, now, &a);
+    take_farm(m, &a, now);
+}
+
+void mesh_loop_relayed(struct mesh_loop *m, const struct addr *from, const uint8_t *bytes,
+                       size_t len)
+{
+    take_datagram(m, from, bytes, len);
+}
+
+void mesh_loop_turn(struct mesh_loop *m)
+{
+    turn(m, io_now_ns());
+}
+
 static void receive(struct mesh_loop *m, int fd)
 {
     uint8_t bytes[DATAGRAM_BYTES];
@@ -341,11 +367,8 @@ static void receive(struct mesh_loop *m, int fd)
             break;
         if (!io_from_sockaddr((struct sockaddr *)&ss, &from))
             continue;
-        struct farm_actions a;
-        uint64_t now = io_now_ns();
-        farm_actions_init(&a);
-        farm_datagram_in(m->farm, &from, bytes, (size_t)got, now, &a);
-        take_farm(m, &a, now);
+        if (mesh_relay_mine(&m->relay, m->self.inc, &from, bytes, (size_t)got))
+            take_datagram(m, &from, bytes, (size_t)got);
     }
     turn(m, began);
 }
@@ -392,6 +415,7 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
     m->loop = loop;
     m->fd = fd;
     m->group_fd = -1;
+    m->relay.fd = -1;
     m->farm = farm;
     m->store = store;
     m->state = state;
@@ -427,8 +451,34 @@ int mesh_loop_open_group(struct mesh_loop *m, int fd)
     return uv_poll_start(&m->group, UV_READABLE, on_group) ? STEAD_E_IO : STEAD_OK;
 }
 
+void mesh_loop_read(struct mesh_loop *m, bool read)
+{
+    if (read)
+        uv_poll_start(&m->socket, UV_READABLE, on_socket);
+    else
+        uv_poll_stop(&m->socket);
+}
+
+void mesh_loop_name_twin(struct mesh_loop *m, uint64_t inc)
+{
+    m->twin = inc;
+    turn(m, io_now_ns());
+}
+
+void mesh_loop_succeeded(struct mesh_loop *m, bool is, uint64_t wait_ms)
+{
+    uint64_t now = io_now_ns();
+    m->succeeded = is;
+    if (is && m->phase < MESH_LEAVING) {
+        m->leave_by_ns = now + wait_ms * NS_PER_MS;
+        set_phase(m, MESH_LEAVING);
+    }
+    turn(m, now);
+}
+
 void mesh_loop_close(struct mesh_loop *m)
 {
+    mesh_relay_close(&m->relay);
     store_set_mesh_wake(m->store, (struct store_wake){0});
     externals_close(m->externals, NULL, NULL);
     uv_close((uv_handle_t *)&m->socket, NULL);

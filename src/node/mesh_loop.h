@@ -7,6 +7,7 @@
 #include "node/command.h"
 #include "node/config.h"
 #include "node/external.h"
+#include "node/mesh_relay.h"
 #include "node/own_entry.h"
 #include "node/state.h"
 #include "store/store.h"
@@ -39,6 +40,13 @@ struct mesh_loop {
     struct externals *externals;
     enum mesh_phase phase;
     bool stop_asked, refused;
+    /* In an upgrade (node/upgrade.h). */
+    struct mesh_relay relay;
+    uint64_t twin;
+    bool hold;      /* not up before it is told so */
+    bool synced;    /* it could be */
+    bool succeeded; /* another process is up in its place: it leaves */
+    bool stay;      /* not before it is told so */
     uint64_t leave_wait_ms, leave_by_ns, left_ns;
     uint64_t saved_ns; /* when the farm's addresses were last looked at */
     bool saving;       /* then the three below are another thread's */
@@ -73,6 +81,16 @@ void mesh_loop_close(struct mesh_loop *m); /* closes its handles; run the loop o
 /* Leave the farm: hand over, say so, then `gone`. Asked a second time, it no longer waits for the
  * handover. On the loop's thread. */
 void mesh_loop_stop(struct mesh_loop *m);
+/* For node/upgrade.c. Who lives beside this process: told at once. */
+void mesh_loop_name_twin(struct mesh_loop *m, uint64_t inc);
+/* Another process is up in its place: it leaves, within so long; or (false) that one is gone, and
+ * it goes on, if it has not left. */
+void mesh_loop_succeeded(struct mesh_loop *m, bool is, uint64_t wait_ms);
+void mesh_loop_read(struct mesh_loop *m, bool read); /* the socket of the nodes */
+/* A datagram that the other process has read; then turn, when there is no other. */
+void mesh_loop_relayed(struct mesh_loop *m, const struct addr *from, const uint8_t *bytes,
+                       size_t len);
+void mesh_loop_turn(struct mesh_loop *m);
 /* From any thread: there is a command (node/command.h). */
 void mesh_loop_wake(struct mesh_loop *m);
 /* From any thread: what was last counted. */

@@ -4,12 +4,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/inherit.h"
 #include "io/io.h"
 #include "node/admin_feed.h"
 #include "node/changes.h"
 #include "node/mesh_loop.h"
 #include "node/privileges.h"
 #include "node/setup.h"
+#include "node/upgrade.h"
 #include "node/worker.h"
 
 #include <inttypes.h>
@@ -36,6 +38,7 @@ struct node {
     struct farm *farm;
     struct store *store;
     struct mesh_loop mesh;
+    struct upgrade upgrade;
     struct shared shared;
     struct worker workers[WORKERS_MAX];
     size_t workers_running;
@@ -43,12 +46,16 @@ struct node {
     struct admin *admin;
     uint64_t started_ns;
     bool refused, started, said_ready;
+    int failed;     /* of a successor: what kept it from serving */
+    size_t adopted; /* connections, which go to the workers in turn */
 };
 
 static void on_gone(void *context)
 {
     struct node *n = context;
     n->refused = n->mesh.refused;
+    if (upgrade_left(&n->upgrade))
+        return;
     uv_stop(&n->loop);
 }
 
@@ -89,6 +96,7 @@ static void on_signal(uv_signal_t *signal, int number)
     struct node *n = signal->data;
     log_info("stop", "signal=%s", number == SIGTERM ? "TERM" : "INT");
     sd_notify(0, "STOPPING=1");
+    upgrade_stop(&n->upgrade);
     mesh_loop_stop(&n->mesh);
 }
 
@@ -156,6 +164,10 @@ static int make_core(struct node *n)
     swim_timing_pace(&fc.timing.swim, n->config->node.probe_interval_ms);
     fc.group = n->config->node.multicast;
     io_random(&fc.seed, sizeof(fc.seed));
+    if (n->upgrade.successor) {
+        n->setup.entry.twin = n->upgrade.hello.entry.inc;
+        fc.join[fc.join_count++] = n->config->node.address; /* where its elder is */
+    }
     fill_join(n, &fc);
     n->farm = farm_new(&fc, &n->setup.entry, now);
     explicit_bzero(fc.key, sizeof(fc.key));
@@ -174,6 +186,7 @@ static int start_admin(struct node *n)
                                   .store = n->store,
                                   .mesh = &n->mesh,
                                   .shared = &n->shared,
+                                  .upgrade = &n->upgrade,
                                   .started_ns = n->started_ns};
     struct admin_config c = {.unix_fd = s->admin_unix_fd,
                              .tcp_fd = s->admin_tcp_fd,
@@ -214,6 +227,89 @@ static int start_threads(struct node *n)
     return start_admin(n);
 }
 
+/* -- upgrades: what the two processes do at the other parts -- */
+
+static int serve(void *context)
+{
+    struct node *n = context;
+    int err = start_threads(n);
+    if (err) {
+        n->failed = err;
+        uv_stop(&n->loop);
+    }
+    return err;
+}
+
+static void retire(void *context, bool retired, int to)
+{
+    struct node *n = context;
+    for (size_t i = 0; i < n->workers_running; i++)
+        worker_retire(&n->workers[i], retired, to);
+    admin_retire(n->admin, retired);
+}
+
+static void quiet(void *context)
+{
+    struct node *n = context;
+    for (size_t i = 0; i < n->workers_running; i++)
+        worker_be_quiet(&n->workers[i]);
+}
+
+static uint64_t busy(void *context, bool of_store)
+{
+    struct node *n = context;
+    const struct shared *s = &n->shared;
+    uint64_t count = s->gate_http.open;
+    for (unsigned p = 0; p < CACHE_DOORS; p++)
+        count += s->caches[p].connections;
+    if (!of_store)
+        count += s->director.http.open + s->director.forward.open + s->director.exchange.clients +
+                 s->tcp_counters.forward.open;
+    return count;
+}
+
+static void adopt(void *context, const struct hand *h, int fd)
+{
+    struct node *n = context;
+    if (n->workers_running == 0)
+        close(fd);
+    else
+        worker_adopt(&n->workers[n->adopted++ % n->workers_running], h, fd);
+}
+
+static void end(void *context)
+{
+    struct node *n = context;
+    uv_stop(&n->loop);
+}
+
+static int open_upgrade(struct node *n)
+{
+    const struct upgrade_hooks hooks = {.context = n,
+                                        .serve = serve,
+                                        .retire = retire,
+                                        .quiet = quiet,
+                                        .busy = busy,
+                                        .adopt = adopt,
+                                        .end = end};
+    if (n->upgrade.successor)
+        mesh_loop_read(&n->mesh, false);
+    return upgrade_open(&n->upgrade, &n->loop, &n->mesh, &hooks);
+}
+
+/* What its elder knows, a successor need not find out. */
+static void take_word(struct node *n)
+{
+    const struct entry *was = &n->upgrade.hello.entry, *is = &n->setup.entry;
+    n->mesh.twin = was->inc;
+    n->mesh.hold = true;
+    store_set_draining(n->store, n->upgrade.hello.draining);
+    for (unsigned i = 0; i < is->server_count; i++)
+        for (size_t j = 0; j < was->server_count; j++)
+            if (strcmp(is->servers[i].service, was->servers[j].service) == 0)
+                store_set_healthy(n->store, i, was->servers[j].healthy);
+}
+
 static int watch_signals(struct node *n)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -233,6 +329,7 @@ static void stop(struct node *n)
     while (n->workers_running > 0)
         worker_stop(&n->workers[--n->workers_running]);
     mesh_loop_close(&n->mesh);
+    upgrade_close(&n->upgrade);
     uv_close((uv_handle_t *)&n->term, NULL);
     uv_close((uv_handle_t *)&n->interrupt, NULL);
     uv_close((uv_handle_t *)&n->hangup, NULL);
@@ -250,21 +347,27 @@ static int run(struct node *n)
     n->mesh.gone = on_gone;
     n->mesh.moved = on_phase;
     n->mesh.context = n;
+    if (n->upgrade.successor)
+        take_word(n);
     if (!err)
         err = mesh_loop_open(&n->mesh, &n->loop, n->setup.mesh_fd, n->farm, n->store,
                              &n->setup.state, n->config);
     if (!err && n->setup.group_fd >= 0)
         err = mesh_loop_open_group(&n->mesh, n->setup.group_fd);
+    if (!err)
+        err = open_upgrade(n);
     if (err)
         return err;
     start_watchdog(n);
-    err = start_threads(n);
+    if (!n->upgrade.successor)
+        err = start_threads(n);
     if (!err) {
         log_info("started", "farm=%s address=%s version=%s", n->config->top.farm,
                  addr_format(&n->config->node.address, where), STEAD_VERSION);
         n->started = true;
         on_phase(n, n->mesh.phase);
         uv_run(&n->loop, UV_RUN_DEFAULT);
+        err = n->failed;
     }
     stop(n);
     return err;
@@ -283,8 +386,9 @@ int node_run(const struct config *c)
     changes_restore(&n->file, &n->config_now);
     c = n->config = &n->config_now;
     n->started_ns = io_now_ns();
-    if (setup_open(c, &n->setup))
+    if (!upgrade_inherit(&n->upgrade, c) || setup_open(c, &n->setup))
         goto allocated;
+    inherit_end();
     /* Before there is a thread: the others get what this one has left. */
     if (privileges_drop(c, n->setup.socket_files, n->setup.socket_file_count) ||
         uv_loop_init(&n->loop))
@@ -305,6 +409,8 @@ int node_run(const struct config *c)
     if (exit_status == 0)
         log_info("stopped", "farm=%s", c->top.farm);
 set_up:
+    n->setup.borrowed = upgrade_handed(&n->upgrade) || n->upgrade.successor;
+    upgrade_deinit(&n->upgrade);
     setup_close(&n->setup);
 allocated:
     mem_free(n);

@@ -99,6 +99,11 @@ const struct setting settings[] = {
         "is down after some seven intervals, later in a farm of hundreds. The same on all nodes."),
     ROW("node", "leave-wait", SETTING_DURATION, "15s", 0, DAY_MS, NULL, node_section, leave_wait_ms,
         "A stopping node hands its records over for so long at most."),
+    ROW("node", "upgrade-wait", SETTING_DURATION, "1h", 0, DAY_MS, NULL, node_section,
+        upgrade_wait_ms,
+        "In an upgrade, connections that cannot pass to the new process may go on in the old one "
+        "for "
+        "so long at most."),
 
     ROW("server", "urls", SETTING_URLS, NULL, 0, 0, NULL, server_section, urls,
         "The server's own URLs: where redirects lead."),

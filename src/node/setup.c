@@ -4,12 +4,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/inherit.h"
 #include "io/io.h"
 #include "io/listen.h"
 #include "io/multicast.h"
 #include "node/inline_rules.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -178,7 +180,7 @@ static int bind_worker(const struct config *c, int gate_fd, struct worker_socket
         if (!err)
             err = bind_tcp(&c->dns.listen.addr[i], true, "dns: listen (TCP) on", &w->dns_tcp[i]);
     }
-    if (!err && gate_fd >= 0 && (w->gate = dup(gate_fd)) < 0)
+    if (!err && gate_fd >= 0 && (w->gate = fcntl(gate_fd, F_DUPFD_CLOEXEC, 0)) < 0)
         err = fail(STEAD_E_IO, "sessions:", "listen", "");
     return err;
 }
@@ -376,6 +378,7 @@ int setup_open(const struct config *c, struct setup *s)
     for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)
         s->agent_fds[i] = -1;
     s->worker_count = c->top.workers;
+    s->borrowed = inherit_any();
     tcp_setup(&s->tcp, c);
     if (!c->top.core_dumps && prctl(PR_SET_DUMPABLE, 0))
         log_warn("core-dumps", "error=%s", io_error_text(errno));
@@ -433,8 +436,9 @@ void setup_close(struct setup *s)
             close_fd(&s->caches[i].fd[p]);
     }
     /* Before the lock on the state is given up: the next process may make its own at once. */
-    while (s->socket_file_count > 0)
-        unlink(s->socket_files[--s->socket_file_count]);
+    while (s->socket_file_count-- > 0 && !s->borrowed)
+        unlink(s->socket_files[s->socket_file_count]);
+    s->socket_file_count = 0;
     state_close(&s->state);
     tls_setup_close(&s->tls);
     mem_free(s->token);

@@ -38,6 +38,7 @@ struct setup {
     struct cache_sockets caches[WORKERS_MAX];
     const char *socket_files[2 + CACHE_DOORS]; /* made by this process: they go with it */
     size_t socket_file_count;
+    bool borrowed;  /* the socket files are another process's */
     bool rules_set; /* in line: they are taken back at the end */
     char cache_passwords[CACHE_DOORS][CACHE_SECRET_MAX];
     char *token;        /* of the gate's TCP listener; NULL on a unix socket */

@@ -118,29 +118,40 @@ static void part_closed(void *context)
     w->open_parts--;
 }
 
-static void on_stop(uv_async_t *stop)
+/* What tells of the node, or is told of it, in a process that has left the farm. */
+void worker_quiet(struct worker *w)
 {
-    struct worker *w = stop->data;
     if (w->rebalancer)
         rebalancer_close(w->rebalancer, part_closed, w);
     if (w->secure_rebalancer)
         rebalancer_close(w->secure_rebalancer, part_closed, w);
+    if (w->name)
+        name_close(w->name, part_closed, w);
+    if (w->own)
+        own_close(w->own, part_closed, w);
+    if (w->health)
+        health_close(w->health, part_closed, w);
+    w->rebalancer = w->secure_rebalancer = NULL;
+    w->name = NULL;
+    w->health = NULL;
+    w->own = NULL;
+}
+
+static void on_stop(uv_async_t *stop)
+{
+    struct worker *w = stop->data;
+    worker_hand_close(w);
+    worker_quiet(w);
     worker_tcp_close(w, part_closed);
     if (w->director)
         director_close(w->director, part_closed, w);
     if (w->secure)
         director_close(w->secure, part_closed, w);
-    if (w->name)
-        name_close(w->name, part_closed, w);
     if (w->gate)
         gate_close(w->gate, part_closed, w);
     for (unsigned p = 0; p < CACHE_DOORS; p++)
         if (w->caches[p])
             cache_close(w->caches[p], part_closed, w);
-    if (w->health)
-        health_close(w->health, part_closed, w);
-    if (w->own)
-        own_close(w->own, part_closed, w);
     uv_close((uv_handle_t *)stop, NULL);
     uv_close((uv_handle_t *)&w->renew, NULL);
 }
@@ -366,7 +377,10 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
     if (uv_async_init(&w->loop, &w->stop, on_stop) || uv_async_init(&w->loop, &w->renew, on_renew))
         return STEAD_E_IO;
     w->live = live_now(&shared->now);
-    int err = open_public(w, sockets);
+    int err = worker_hand_open(w);
+    if (err)
+        return err;
+    err = open_public(w, sockets);
     if (!err)
         err = worker_tcp_open(w, sockets);
     if (!err)
@@ -384,6 +398,7 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
     if (err) {
         on_stop(&w->stop);
         uv_run(&w->loop, UV_RUN_DEFAULT);
+        worker_hand_deinit(w);
         uv_loop_close(&w->loop);
         live_unref(w->live);
         w->live = NULL;
@@ -400,6 +415,7 @@ void worker_stop(struct worker *w)
 {
     uv_async_send(&w->stop);
     uv_thread_join(&w->thread);
+    worker_hand_deinit(w);
     uv_loop_close(&w->loop);
     live_unref(w->live);
     w->live = NULL;

@@ -6,6 +6,7 @@
 #include "node/live.h"
 #include "node/own.h"
 #include "node/setup.h"
+#include "node/worker_hand.h"
 #include "role/director/health.h"
 #include "role/director/rebalancer.h"
 #include "role/gate/gate.h"
@@ -61,6 +62,7 @@ struct worker {
     struct health *health; /* the first worker's, as is the next */
     struct own *own;
     unsigned open_parts;
+    struct worker_hand hand;
 };
 
 /* Fills in the tables; file: the configuration without operators' changes. STEAD_E_NOMEM. */
@@ -79,6 +81,8 @@ int worker_tcp_open(struct worker *w, struct worker_sockets *sockets);
 void worker_tcp_close(struct worker *w, void (*closed)(void *context));
 /* From any thread: there is a newer shared->now, which it takes between two events. */
 void worker_renew(struct worker *w);
+/* On its loop: it closes what tells of the node, or is told of it, and no client waits for. */
+void worker_quiet(struct worker *w);
 /* Closes all its connections and ends the thread. */
 void worker_stop(struct worker *w);
 

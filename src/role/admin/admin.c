@@ -28,7 +28,8 @@ struct door {
 struct admin {
     struct admin_source source;
     uv_loop_t loop;
-    uv_async_t stop;
+    uv_async_t stop, retire;
+    atomic_bool retired;
     uv_thread_t thread;
     struct http_counters counters;
     /* Kept here until it is scraped: reading the node's number resets it, and probes read it too.
@@ -287,6 +288,40 @@ static void answer_verify(struct door *d, struct http_request *r)
     verify(d, r, slice_is(http_request_head(r)->method, "POST"));
 }
 
+static void tell_upgrade(struct door *d, struct http_request *r)
+{
+    const struct admin_source *source = &d->admin->source;
+    char *text = source->upgraded(source->context);
+    if (text)
+        http_reply(r, 200, "application/json", NO_STORE, text, strlen(text));
+    else
+        no_memory(r);
+    free(text);
+}
+
+static void answer_upgrade(struct door *d, struct http_request *r)
+{
+    char binary[ADMIN_PATH_MAX] = "", config[ADMIN_PATH_MAX] = "";
+    const struct admin_source *source = &d->admin->source;
+    const struct http_head *h = http_request_head(r);
+    int err = STEAD_OK;
+    if (!d->local) {
+        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+        return;
+    }
+    if (http_query_find(h->query, "binary", binary, sizeof binary) < 0 ||
+        http_query_find(h->query, "config", config, sizeof config) < 0) {
+        http_reply_error(r, 400, "INVAL", "binary=PATH and config=FILE, if any");
+        return;
+    }
+    if (slice_is(h->method, "POST"))
+        err = source->upgrade(source->context, binary, config);
+    if (err)
+        http_reply_error(r, 409, stead_error_name(err), "an upgrade is under way");
+    else
+        tell_upgrade(d, r);
+}
+
 static const struct {
     const char *path, *method;
     void (*answer)(struct door *d, struct http_request *r);
@@ -308,6 +343,7 @@ static const struct {
     {"/v1/decision", "GET", answer_decision},
     {"/v1/verify", "*", answer_verify},
     {"/v1/session-end", "*", answer_session_end},
+    {"/v1/upgrade", "*", answer_upgrade},
 };
 
 static void refuse_method(struct http_request *r, const char *method)
@@ -345,7 +381,8 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     http_reply_error(r, 404, "NOT_FOUND",
                      "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
                      "/v1/nodes, /v1/config, /v1/change, /v1/reload, /v1/verify, /v1/session-end, "
-                     "/v1/decision, /v1/drain, /v1/undrain, /v1/maint and /v1/unmaint");
+                     "/v1/decision, /v1/drain, /v1/undrain, /v1/maint, /v1/unmaint "
+                     "and /v1/upgrade");
     return HTTP_ANSWERED;
 }
 
@@ -359,6 +396,23 @@ static void stop_asked(uv_async_t *async)
         if (a->doors[i].server)
             http_server_close(a->doors[i].server, NULL, NULL);
     uv_close((uv_handle_t *)&a->stop, NULL);
+    uv_close((uv_handle_t *)&a->retire, NULL);
+}
+
+static void retire_asked(uv_async_t *async)
+{
+    struct admin *a = async->data;
+    for (size_t i = 0; i < 2; i++)
+        if (a->doors[i].server)
+            http_server_retire(a->doors[i].server, atomic_load(&a->retired));
+}
+
+void admin_retire(struct admin *a, bool retired)
+{
+    if (!a)
+        return;
+    atomic_store(&a->retired, retired);
+    uv_async_send(&a->retire);
 }
 
 static void run(void *context)
@@ -402,7 +456,8 @@ int admin_start(const struct admin_config *c, struct admin **out)
     }
     a->source = c->source;
     uv_async_init(&a->loop, &a->stop, stop_asked);
-    a->stop.data = a;
+    uv_async_init(&a->loop, &a->retire, retire_asked);
+    a->stop.data = a->retire.data = a;
     asks_open(&a->asks, &a->loop, &a->source);
     err = open_door(a, &a->doors[0], c->unix_fd, true);
     int other = open_door(a, &a->doors[1], c->tcp_fd, false);

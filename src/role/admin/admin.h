@@ -19,6 +19,7 @@
 #include "store/store.h"
 
 #define ADMIN_REASON_MAX 64
+#define ADMIN_PATH_MAX 512
 #define ADMIN_CONNECTIONS_MAX 64
 
 struct admin_http {
@@ -155,6 +156,10 @@ struct admin_source {
     /* How the comparison of copies stands, as JSON; begin: one is begun first. NULL without memory,
      * else freed with free(). */
     char *(*verify)(void *context, bool begin, bool repair);
+    /* Starts handing over to a new process: BUSY when one is under way. "" = as this one. */
+    int (*upgrade)(void *context, const char *binary, const char *config);
+    /* How far that is, as JSON, freed with free(). */
+    char *(*upgraded)(void *context);
     char *(*config)(void *context); /* the configuration in effect as JSON: free(); may be NULL */
     const char *node;               /* its name */
 };
@@ -168,6 +173,9 @@ struct admin;
 
 /* Starts the thread. STEAD_E_NOMEM, or what the system said. */
 int admin_start(const struct admin_config *c, struct admin **out);
+/* From any thread: accepts no more, for another process does on the same sockets; until it is taken
+ * back. */
+void admin_retire(struct admin *a, bool retired);
 /* Closes all and waits for the thread. */
 void admin_stop(struct admin *a); /* takes NULL */
 

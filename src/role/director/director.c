@@ -419,6 +419,16 @@ void director_stop_accepting(struct director *d)
     secondary_stop(d->secondary);
 }
 
+void director_return(struct director *d)
+{
+    secondary_return(d->secondary);
+}
+
+struct http_server *director_server(struct director *d)
+{
+    return d->server;
+}
+
 size_t director_tunnels(const struct director *d)
 {
     return secondary_clients(d->secondary);

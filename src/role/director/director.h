@@ -67,6 +67,10 @@ int director_open(const struct director_config *c, struct director **out);
 /* A connection that was accepted elsewhere: like one of the listener. The descriptor is the
  * director's, also when it has no room and closes it. */
 void director_accepted(struct director *d, int fd, const struct addr *peer);
+/* Clients that are forwarded and between two requests go back to its door. */
+void director_return(struct director *d);
+/* Its door, to be retired, or to adopt connections. */
+struct http_server *director_server(struct director *d);
 /* Other tables from the next request on, on the loop; port and scheme of the listener stay. What
  * the old ones pointed to may go when this returns, for all but what holds it (decide_config.held).
  * Servers keep their numbers. */

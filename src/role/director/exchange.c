@@ -125,7 +125,7 @@ static void client_out(struct client *c, struct exchange_result *r)
     if (c->exchange)
         exchange_over(c->exchange);
     list_remove(&c->link);
-    poller_forget(e->poller, &c->item, r->client.fd < 0);
+    poller_forget(e->poller, &c->item);
     if (r->client.fd < 0)
         stream_close(&c->stream, r->end == EXCHANGE_RESET || r->end == EXCHANGE_STOPPED);
     if (!c->borrowed)
@@ -512,6 +512,20 @@ int exchanger_open(const struct exchanger_config *config, struct exchanger **out
     e->parts = 2;
     *out = e;
     return STEAD_OK;
+}
+
+void exchanger_return(struct exchanger *e)
+{
+    struct list *next, *idle = &e->own[WAIT_IDLE].clients;
+    for (struct list *at = idle->next; at != idle; at = next) {
+        struct client *c = list_entry(at, struct client, link);
+        next = at->next;
+        if (c->exchange || c->in_len || c->stream.tls)
+            continue;
+        struct exchange_result r = {.end = EXCHANGE_RETURNED, .server.fd = -1};
+        exchange_count(&e->config.counters->returned, 1);
+        client_give(c, &r);
+    }
 }
 
 void exchanger_stop(struct exchanger *e)

@@ -136,6 +136,8 @@ int exchange_start(struct exchanger *e, const struct exchange_client *client);
 size_t exchanger_clients(const struct exchanger *e);
 /* Another rule for a server, from the next request on, on the loop. */
 void exchanger_set(struct exchanger *e, size_t slot, const struct exchange_server *server);
+/* Plain clients that are idle go back to the HTTP server (EXCHANGE_RETURNED, without bytes). */
+void exchanger_return(struct exchanger *e);
 /* Idle clients are closed, the others after their present request. */
 void exchanger_stop(struct exchanger *e);
 /* Ends all; `closed` is called on the loop when nothing is left, then the exchanger is freed. */

@@ -92,7 +92,7 @@ static void close_side(struct side *s, bool reset)
 {
     if (s->stream.fd < 0)
         return;
-    poller_forget(s->tunnel->forwarder->poller, &s->item, true);
+    poller_forget(s->tunnel->forwarder->poller, &s->item);
     stream_close(&s->stream, reset);
 }
 
@@ -102,7 +102,7 @@ static void tunnel_end(struct tunnel *t, enum forward_end end)
     struct forward_result result = {
         .end = end, .client = {.fd = -1}, .up = t->up.bytes, .down = t->down.bytes};
     if (end == FORWARD_REFUSED) {
-        poller_forget(f->poller, &t->client.item, false);
+        poller_forget(f->poller, &t->client.item);
         result.client = t->client.stream;
         result.bytes = t->up.pending;
         result.len = t->up.len;
@@ -440,8 +440,8 @@ int forward_join(struct forwarder *f, const struct forward_join *j)
                             .pending = j->down,
                             .len = (uint32_t)j->down_len};
     if (!watch_both(t)) {
-        poller_forget(f->poller, &t->client.item, false);
-        poller_forget(f->poller, &t->server.item, false);
+        poller_forget(f->poller, &t->client.item);
+        poller_forget(f->poller, &t->server.item);
         complain(f, errno);
         mem_free(t);
         return STEAD_E_IO;

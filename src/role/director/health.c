@@ -304,11 +304,19 @@ void health_set(struct health *h, const struct health_check *checks, size_t coun
     h->count = count;
 }
 
+/* Somebody has found it healthy just now: the process that this one succeeds. */
+static void trust(struct watched *w)
+{
+    w->state.healthy = true;
+    store_set_healthy(w->health->store, w->server, true);
+}
+
 int health_open(const struct health_config *c, struct health **out)
 {
     struct health *h = mem_alloc(sizeof(*h));
     if (!h)
         return STEAD_E_NOMEM;
+    bool found[ENTRY_SERVERS_MAX];
     h->store = c->store;
     for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++) {
         struct watched *w = &h->watched[i];
@@ -318,8 +326,12 @@ int health_open(const struct health_config *c, struct health **out)
         uv_timer_init(c->loop, &w->timer);
         w->timer.data = w;
         h->handles++;
+        found[i] = store_own_checked(c->store, w->server);
     }
     health_set(h, c->checks, c->count);
+    for (unsigned i = 0; i < ENTRY_SERVERS_MAX; i++)
+        if (found[i] && !h->watched[i].check.gone)
+            trust(&h->watched[i]);
     *out = h;
     return STEAD_OK;
 }

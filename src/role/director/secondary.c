@@ -421,6 +421,11 @@ int secondary_open(const struct secondary_config *c, struct secondary **out)
     return STEAD_OK;
 }
 
+void secondary_return(struct secondary *s)
+{
+    exchanger_return(s->exchanger);
+}
+
 void secondary_stop(struct secondary *s)
 {
     exchanger_stop(s->exchanger);

@@ -450,6 +450,11 @@ int tcp_open(const struct tcp_config *c, struct tcp **out)
     return STEAD_OK;
 }
 
+void tcp_retire(struct tcp *t, bool retired)
+{
+    tcp_door_retire(t->door, retired);
+}
+
 void tcp_stop_accepting(struct tcp *t)
 {
     tcp_door_stop_accepting(t->door);

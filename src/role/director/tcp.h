@@ -76,6 +76,8 @@ struct tcp;
 
 /* STEAD_E_NOMEM, IO: then the descriptor is still the caller's. */
 int tcp_open(const struct tcp_config *c, struct tcp **out);
+/* Accepts no more, for another process does on the same socket; until it is taken back. */
+void tcp_retire(struct tcp *t, bool retired);
 void tcp_stop_accepting(struct tcp *t); /* what is open goes on */
 size_t tcp_tunnels(const struct tcp *t);
 void tcp_close(struct tcp *t, void (*closed)(void *context), void *context);

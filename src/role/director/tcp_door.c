@@ -65,9 +65,9 @@ static void on_sweep(uv_timer_t *timer);
 
 /* -- the first bytes -- */
 
-static void forget(struct waiting *w, bool closing)
+static void forget(struct waiting *w)
 {
-    poller_forget(w->door->poller, &w->item, closing);
+    poller_forget(w->door->poller, &w->item);
     list_remove(&w->link);
     w->door->count--;
 }
@@ -75,7 +75,7 @@ static void forget(struct waiting *w, bool closing)
 static void give_up(struct waiting *w, atomic_uint_fast64_t *why)
 {
     count(why);
-    forget(w, true);
+    forget(w);
     close(w->arrival.fd);
     mem_free(w->arrival.bytes);
     mem_free(w);
@@ -84,7 +84,7 @@ static void give_up(struct waiting *w, atomic_uint_fast64_t *why)
 static void give_on(struct waiting *w)
 {
     struct tcp_door *d = w->door;
-    forget(w, false);
+    forget(w);
     if (w->arrival.len == 0) {
         mem_free(w->arrival.bytes);
         w->arrival.bytes = NULL;
@@ -332,6 +332,17 @@ int tcp_door_open(const struct tcp_door_config *c, struct tcp_door **out)
     uv_poll_start(&d->listener, UV_READABLE, on_connections);
     *out = d;
     return STEAD_OK;
+}
+
+void tcp_door_retire(struct tcp_door *d, bool retired)
+{
+    if (d->closing || d->accepting == !retired)
+        return;
+    d->accepting = !retired;
+    if (retired)
+        uv_poll_stop(&d->listener);
+    else
+        uv_poll_start(&d->listener, UV_READABLE, on_connections);
 }
 
 void tcp_door_stop_accepting(struct tcp_door *d)

@@ -57,6 +57,8 @@ struct tcp_door_config {
 
 /* STEAD_E_NOMEM, IO: then the descriptor is still the caller's. */
 int tcp_door_open(const struct tcp_door_config *c, struct tcp_door **out);
+/* No more, for another process accepts on the same socket; until it is taken back. */
+void tcp_door_retire(struct tcp_door *d, bool retired);
 void tcp_door_stop_accepting(struct tcp_door *d);
 /* `closed` is called on the loop when nothing is left, then the door is freed. */
 void tcp_door_close(struct tcp_door *d, void (*closed)(void *context), void *context);

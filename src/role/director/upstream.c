@@ -39,7 +39,7 @@ struct stream upstream_release(struct upstream *u)
 {
     struct upstreams *p = u->pool;
     struct stream s = u->stream;
-    poller_forget(p->poller, &u->item, false);
+    poller_forget(p->poller, &u->item);
     if (!u->owner)
         unkeep(u);
     p->count--;
@@ -51,7 +51,7 @@ struct stream upstream_release(struct upstream *u)
 void upstream_close(struct upstream *u, bool reset)
 {
     struct upstreams *p = u->pool;
-    poller_forget(p->poller, &u->item, true);
+    poller_forget(p->poller, &u->item);
     stream_close(&u->stream, reset);
     if (!u->owner)
         unkeep(u);

@@ -20,7 +20,7 @@ static void on_listener(uv_poll_t *poll, int status, int events);
 
 static void listen_again(struct cache *d)
 {
-    if (!d->accepting && !d->closing)
+    if (!d->accepting && !d->closing && !d->retired)
         d->accepting = uv_poll_start(&d->listener, UV_READABLE, on_listener) == 0;
 }
 
@@ -169,6 +169,49 @@ void cache_stop_accepting(struct cache *d)
         uv_poll_stop(&d->listener);
     d->accepting = false;
     uv_timer_stop(&d->timer);
+}
+
+void cache_retire(struct cache *d, bool retired)
+{
+    d->retired = retired;
+    if (!retired) {
+        listen_again(d);
+    } else if (d->accepting) {
+        uv_poll_stop(&d->listener);
+        d->accepting = false;
+    }
+}
+
+void cache_give_idle(struct cache *d, cache_give *give, void *context)
+{
+    struct list *next;
+    for (struct list *at = d->conns.next; d->retired && at != &d->conns; at = next) {
+        struct cache_conn *c = list_entry(at, struct cache_conn, link);
+        next = at->next;
+        bool idle = c->call == NULL && c->multi == NULL && c->in_from == c->in_len &&
+                    c->out_from == c->out_len && c->skip == 0 && !c->closing && !c->broken &&
+                    !c->eof;
+        if (!idle)
+            continue;
+        if (!give(context, c->fd, c->admitted, c->version3))
+            return;
+        uv_poll_stop(&c->poll); /* closing alone would not, while the other process has it */
+        cache_conn_close(c);
+    }
+}
+
+void cache_adopt(struct cache *d, int fd, bool admitted, bool version3)
+{
+    struct list *last = d->conns.prev;
+    if (d->closing || cache_conn_open(d, fd) != STEAD_OK) {
+        cache_count(&d->config.counters->refused);
+        close(fd);
+        return;
+    }
+    struct list *made = d->conns.prev != last ? d->conns.prev : d->conns.next;
+    struct cache_conn *c = list_entry(made, struct cache_conn, link);
+    c->admitted |= admitted;
+    c->version3 = version3;
 }
 
 void cache_handle_closed(struct cache *d)

@@ -68,6 +68,14 @@ struct cache;
 int cache_open(const struct cache_config *c, struct cache **out)
     __attribute__((warn_unused_result));
 void cache_stop_accepting(struct cache *d);
+/* Accepts no more, for another process does that on the same socket; until it is taken back. */
+void cache_retire(struct cache *d, bool retired);
+/* Gives every connection that is between two requests until `give` returns false; `admitted` and
+ * `version3` are what it has agreed. To be called again, as more come to rest. */
+typedef bool cache_give(void *context, int fd, bool admitted, bool version3);
+void cache_give_idle(struct cache *d, cache_give *give, void *context);
+/* Takes such a connection over; closes it when it cannot. */
+void cache_adopt(struct cache *d, int fd, bool admitted, bool version3);
 /* Closes all connections and forgets what waits; `closed` is called on the loop, then the door is
  * freed. */
 void cache_close(struct cache *d, void (*closed)(void *context), void *context);

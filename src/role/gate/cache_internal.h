@@ -87,7 +87,7 @@ struct cache {
     uv_async_t async;
     uv_timer_t timer; /* idle connections, and a listener that rests */
     unsigned open_handles;
-    bool accepting, closing;
+    bool accepting, closing, retired;
     void (*closed)(void *context);
     void *closed_context;
     struct list conns, lru;

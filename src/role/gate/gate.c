@@ -119,6 +119,11 @@ int gate_open(const struct gate_config *c, struct gate **out)
     return STEAD_OK;
 }
 
+struct http_server *gate_server(struct gate *g)
+{
+    return g->server;
+}
+
 static void part_closed(void *context)
 {
     struct gate *g = context;

@@ -65,6 +65,8 @@ void gate_wake(struct gate *g);
 void gate_collect(struct gate *g);
 /* Closes all connections and forgets what waits; `closed` is called on the loop, then the gate is
  * freed. */
+/* Its door, to be retired, or to adopt connections. */
+struct http_server *gate_server(struct gate *g);
 void gate_close(struct gate *g, void (*closed)(void *context), void *context);
 
 #endif

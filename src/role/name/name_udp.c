@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#define JOIN_PERIOD_NS 2000000
 #define ERROR_PAUSE_US 1000
 #define BUFFER_BYTES (4 << 20) /* a burst waits in the kernel */
 
@@ -209,15 +211,35 @@ int name_udp_open(struct name_udp **out, int fd, const struct name_face *like,
     return failed ? io_error(failed) : STEAD_OK;
 }
 
+static void interrupt(int number)
+{
+    (void)number;
+}
+
+/* A thread in recvmmsg() comes back by a signal that does nothing else. Shutting the socket down
+ * would do too, but another process may have it, as in an upgrade. The signal may come just before
+ * the call, so it comes again. */
+static void join(struct name_udp *u)
+{
+    struct sigaction action = {.sa_handler = interrupt};
+    struct timespec until;
+    sigaction(SIGURG, &action, NULL);
+    do {
+        pthread_kill(u->thread, SIGURG);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += JOIN_PERIOD_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_timedjoin_np(u->thread, NULL, &until) != 0);
+}
+
 void name_udp_close(struct name_udp *u)
 {
     if (!u)
         return;
     if (u->running) {
         atomic_store_explicit(&u->stop, true, memory_order_release);
-        /* It says that there is no connection, and wakes whoever waits for a datagram. */
-        shutdown(u->fd, SHUT_RDWR);
-        pthread_join(u->thread, NULL);
+        join(u);
     }
     close(u->fd);
     name_face_deinit(&u->face);

@@ -40,7 +40,7 @@ static void pair_free(struct bench *b, int i)
     if (!p)
         return;
     b->pairs[i] = NULL;
-    poller_forget(b->poller, &p->item, true);
+    poller_forget(b->poller, &p->item);
     close(p->item.fd);
     close(p->other);
     free(p);
@@ -147,7 +147,7 @@ static void a_descriptor_may_be_given_away(void **state)
     struct bench b;
     (void)state;
     open_bench(&b);
-    poller_forget(b.poller, &b.pairs[3]->item, false);
+    poller_forget(b.poller, &b.pairs[3]->item);
     say_all(&b);
     uv_run(&b.loop, UV_RUN_ONCE);
     assert_int_equal(b.pairs[3]->calls, 0);

@@ -1,0 +1,46 @@
+/* upgrade_wire.h - what a process and its successor say to each other over their socket (unix,
+ * SOCK_SEQPACKET): one message a packet, the type first, integers big-endian. */
+#ifndef NODE_UPGRADE_WIRE_H
+#define NODE_UPGRADE_WIRE_H
+
+#include "core/roster/entry.h"
+
+#include <sys/types.h>
+
+#define UPGRADE_VERSION 1
+#define UPGRADE_MESSAGE_MAX (ENTRY_BYTES_MAX + 64)
+
+enum upgrade_type {
+    UPGRADE_HELLO = 1,  /* elder, before it starts the other: who it is */
+    UPGRADE_BORN,       /* successor: its incarnation */
+    UPGRADE_READY,      /* successor: it is synced, and could be up */
+    UPGRADE_GO,         /* elder: be so */
+    UPGRADE_TAKEN,      /* successor: it serves */
+    UPGRADE_CONNECTION, /* elder: worker_hand.h, with the descriptor */
+    UPGRADE_LEFT        /* elder: it has handed its records over, and left the farm */
+};
+
+struct upgrade_hello {
+    bool draining;
+    struct entry entry; /* the elder's */
+};
+
+struct upgrade_message {
+    enum upgrade_type type;
+    uint64_t inc;               /* BORN */
+    struct upgrade_hello hello; /* HELLO */
+    struct wire_reader rest;    /* CONNECTION: points into the packet */
+};
+
+void upgrade_encode_hello(const struct upgrade_hello *h, struct wire_writer *w);
+void upgrade_encode_born(uint64_t inc, struct wire_writer *w);
+/* False: malformed, or of another version. */
+bool upgrade_decode(const void *bytes, size_t len, struct upgrade_message *out);
+
+/* Sends a packet, with a descriptor (-1: none), which stays the caller's as well. Any thread.
+ * False: it cannot be sent now, or nobody is there. */
+bool upgrade_send(int to, const void *bytes, size_t len, int fd);
+/* The length; 0 nobody is there any more; -1 nothing for now. *fd is the caller's, or -1. */
+ssize_t upgrade_receive(int from, void *bytes, size_t max, int *fd);
+
+#endif
