@@ -82,7 +82,8 @@ static int find(const struct addr *a, int type)
         struct addr at;
         int fd = INHERIT_SOCKETS + i;
         if (untaken(fd) && is_type(fd, type) &&
-            getsockname(fd, (struct sockaddr *)&sa, &len) == 0 && io_from_sockaddr((struct sockaddr *)&sa, &at) && addr_equal(&at, a))
+            getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
+            io_from_sockaddr((struct sockaddr *)&sa, &at) && addr_equal(&at, a))
             return fd;
     }
     return -1;
@@ -105,8 +106,9 @@ int inherit_unix(const char *path)
         struct sockaddr_un sa = {0};
         socklen_t len = sizeof sa;
         int fd = INHERIT_SOCKETS + i;
-        if (untaken(fd) && is_type(fd, SOCK_STREAM) && getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
-            sa.sun_family == AF_UNIX && strncmp(sa.sun_path, path, sizeof sa.sun_path) == 0)
+        if (untaken(fd) && is_type(fd, SOCK_STREAM) &&
+            getsockname(fd, (struct sockaddr *)&sa, &len) == 0 && sa.sun_family == AF_UNIX &&
+            strncmp(sa.sun_path, path, sizeof sa.sun_path) == 0)
             return move(fd);
     }
     return -1;
@@ -115,8 +117,8 @@ int inherit_unix(const char *path)
 int inherit_lock(const char *path)
 {
     struct stat here, there;
-    if (!inherit_any() || !untaken(INHERIT_LOCK) || stat(path, &here) || fstat(INHERIT_LOCK, &there) ||
-        here.st_dev != there.st_dev || here.st_ino != there.st_ino)
+    if (!inherit_any() || !untaken(INHERIT_LOCK) || stat(path, &here) ||
+        fstat(INHERIT_LOCK, &there) || here.st_dev != there.st_dev || here.st_ino != there.st_ino)
         return -1;
     return move(INHERIT_LOCK);
 }
@@ -150,7 +152,7 @@ size_t inherit_gather(int *fds, size_t max)
     DIR *all = opendir("/proc/self/fd");
     struct dirent *one;
     while (all && count < max && (one = readdir(all))) {
-        int fd = atoi(one->d_name);
+        int fd = (int)strtol(one->d_name, NULL, 10); /* "." and ".." give 0 */
         if (fd > 2 && shared(fd))
             fds[count++] = fd;
     }

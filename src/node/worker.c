@@ -50,6 +50,7 @@ int shared_init(struct shared *s, struct setup *setup, struct store *store,
     s->config = c;
     s->store = store;
     s->token = setup->token;
+    s->succeeds = setup->borrowed;
     s->cache_passwords = setup->cache_passwords;
     s->agent_fds = setup->agent_fds;
     s->descriptors = setup->descriptors;
@@ -348,7 +349,8 @@ static int open_health(struct worker *w)
     struct health_config c = {.loop = &w->loop,
                               .store = s->store,
                               .checks = w->live->checks,
-                              .count = w->live->config.server_count};
+                              .count = w->live->config.server_count,
+                              .trusting = s->succeeds};
     if (w->index != 0)
         return STEAD_OK;
     int err = health_open(&c, &w->health);

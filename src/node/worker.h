@@ -32,6 +32,7 @@ struct shared {
     struct rebalancer_shared rebalance;
     struct private_rules private; /* with its key: */
     uint8_t private_key[TOKEN_KEY_BYTES];
+    bool succeeds; /* another process was this node until now */
     struct own own;
     struct director_counters director;
     const struct tcp_setup *tcp; /* of the setup */

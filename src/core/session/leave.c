@@ -6,6 +6,7 @@
 #define HANDOVER_BATCH 64
 #define HANDOVER_LOOKS 4096
 #define HANDOVER_WAIT_NS (2 * NS_PER_S)
+#define ASKED_QUIET_NS (100 * NS_PER_MS) /* others' operations may be on their way here so long */
 
 /* -- leaving -- */
 
@@ -148,6 +149,8 @@ bool session_drained(const struct session *s)
     if (others == 0)
         return true;
     bool nothing_owned = s->stats.owned == 0 && s->orphan_count == 0;
+    if (s->now_ns < s->asked_ns + ASKED_QUIET_NS)
+        return false;
     return s->work_count == 0 && (others == 1 ? nothing_owned : table_count(s->table) == 0);
 }
 

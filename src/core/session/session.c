@@ -222,6 +222,7 @@ static void answer_forward(struct session *s, uint64_t from, const struct messag
 
 static void on_forward(struct session *s, uint64_t from, const struct message *m)
 {
+    s->asked_ns = s->now_ns;
     if (!peer_is_current(s, from, m)) {
         /* Its asker may have been told UNKNOWN, and gone on: it is not done behind his back. */
         answer_forward(s, from, m, STEAD_E_NOT_FOUND);

@@ -68,6 +68,7 @@ struct session {
     unsigned offer_budget; /* copies that may still be offered by mending, until the next tick */
 
     uint64_t handover_cursor;
+    uint64_t asked_ns; /* when another node last passed an operation on to this one */
     struct verify verify;
     struct cull culls[CULLS_MAX];
     uint64_t cull_ns; /* when they are to go on; TIME_NEVER */

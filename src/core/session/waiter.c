@@ -187,6 +187,11 @@ static bool is_silent(struct session *s, const struct waiter *w, uint64_t to)
 
 void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
 {
+    if (s->self_state == PEER_LEAVING && w->asker != 0) {
+        /* What it passed on would be waiting here when it has left: the asker finds the owner. */
+        waiter_fail(s, w, STEAD_E_NOT_FOUND);
+        return;
+    }
     if (w->hops >= HOPS_MAX || is_silent(s, w, to)) {
         retry_later(s, w);
         return;

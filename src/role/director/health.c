@@ -326,7 +326,7 @@ int health_open(const struct health_config *c, struct health **out)
         uv_timer_init(c->loop, &w->timer);
         w->timer.data = w;
         h->handles++;
-        found[i] = store_own_checked(c->store, w->server);
+        found[i] = c->trusting && store_own_checked(c->store, w->server);
     }
     health_set(h, c->checks, c->count);
     for (unsigned i = 0; i < ENTRY_SERVERS_MAX; i++)

@@ -47,7 +47,8 @@ struct health_config {
     uv_loop_t *loop;
     struct store *store;
     const struct health_check *checks; /* copied; strings must stay */
-    size_t count; /* one a server, in the store's order; at most ENTRY_SERVERS_MAX */
+    size_t count;  /* one a server, in the store's order; at most ENTRY_SERVERS_MAX */
+    bool trusting; /* what the store says has just been found, by the process that this succeeds */
 };
 
 struct health;
