@@ -171,6 +171,9 @@ static int add(posix_spawn_file_actions_t *actions, int *copies, size_t *count, 
     return io_error(posix_spawn_file_actions_adddup2(actions, copy, at));
 }
 
+/* The successor is who systemd's watchdog means from now on. */
+#define WATCHDOG "WATCHDOG_PID="
+
 static char **environment(size_t sockets)
 {
     size_t n = 0, kept = 0;
@@ -185,7 +188,8 @@ static char **environment(size_t sockets)
     snprintf(own, sizeof INHERIT_VARIABLE + 16, "%s=%zu", INHERIT_VARIABLE, sockets);
     out[kept++] = own;
     for (size_t i = 0; i < n; i++)
-        if (strncmp(environ[i], INHERIT_VARIABLE "=", sizeof INHERIT_VARIABLE) != 0)
+        if (strncmp(environ[i], INHERIT_VARIABLE "=", sizeof INHERIT_VARIABLE) != 0 &&
+            strncmp(environ[i], WATCHDOG, sizeof WATCHDOG - 1) != 0)
             out[kept++] = environ[i];
     out[kept] = NULL;
     return out;

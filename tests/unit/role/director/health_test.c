@@ -196,7 +196,7 @@ static void watch(struct rig *r, enum check_type type)
                                  .host = "a.example",
                                  .interval_ms = 30,
                                  .timeout_ms = 200};
-    struct health_config c = {&r->loop, r->store, &check, 1};
+    struct health_config c = {&r->loop, r->store, &check, 1, false};
     assert_int_equal(health_open(&c, &r->health), STEAD_OK);
 }
 
@@ -290,10 +290,21 @@ static void test_without_a_check(void **state)
     SPIN_UNTIL(r, store_healthy(r->store, 0));
 }
 
+/* What the process before this one has found holds until a check says otherwise. */
+static void test_a_successor_trusts_what_it_was_told(void **state)
+{
+    struct rig *r = *state;
+    struct health_check check = {.type = CHECK_TCP, .to = r->to, .service = "shop"};
+    struct health_config c = {&r->loop, r->store, &check, 1, true};
+    store_set_healthy(r->store, 0, true);
+    assert_int_equal(health_open(&c, &r->health), STEAD_OK);
+    assert_true(store_healthy(r->store, 0));
+}
+
 static void test_closing_during_a_check_and_lack_of_memory(void **state)
 {
     struct rig *r = *state;
-    struct health_config none = {&r->loop, r->store, NULL, 0};
+    struct health_config none = {&r->loop, r->store, NULL, 0, false};
     mem_fail_after(1);
     assert_int_equal(health_open(&none, &r->health), STEAD_E_NOMEM);
     mem_fail_after(0);
@@ -349,6 +360,7 @@ int main(void)
         T(test_tcp_check),
         T(test_a_failed_forward_counts_at_once_and_is_taken_back),
         T(test_without_a_check),
+        T(test_a_successor_trusts_what_it_was_told),
         T(test_closing_during_a_check_and_lack_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
