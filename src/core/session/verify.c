@@ -31,6 +31,13 @@ static void note(struct session *s, const struct key *key, uint64_t peer)
         v->found[v->count++] = (struct divergence){.key = *key, .peer = peer};
 }
 
+static void forget(struct session *s, const struct key *key, uint64_t peer)
+{
+    struct divergence *d = find(s, key, peer);
+    if (d)
+        *d = s->verify.found[--s->verify.count];
+}
+
 void verify_forget(struct session *s, const struct key *key)
 {
     struct verify *v = &s->verify;
@@ -141,8 +148,8 @@ void verify_answered(struct session *s, uint64_t from, const struct message *m)
         differs_there(s, item, from, m);
     else if (m->status == (uint8_t)-STEAD_E_NOT_FOUND)
         nobodys_copy(s, item, from, m);
-    else if (m->status == 0 && find(s, &m->key, from))
-        *find(s, &m->key, from) = s->verify.found[--s->verify.count];
+    else if (m->status == 0)
+        forget(s, &m->key, from);
 }
 
 /* -- the sweep -- */

@@ -182,6 +182,36 @@ static void writes_are_no_divergence(void **state)
     bus_deinit(&b);
 }
 
+/* It is named no more when the two are found equal again, whoever brought that about. */
+static void what_is_equal_again_is_not_named(void **state)
+{
+    (void)state;
+    struct bus b;
+    struct divergence found[16];
+    size_t count = 16;
+    bool owned;
+    bus_init(&b);
+    b.config.compare_s = 600;
+    bus_begin(&b, 3);
+    make(&b, 10);
+    struct key k = bus_key(&b, "purchase", "k3");
+    const struct record *mine = bus_peek(&b, 0, &k, &owned);
+    struct record *copy = record_clone(mine);
+    int holder = lose_copy(&b, &k);
+    assert_int_equal(verify(&b, 0, false, found), 1);
+    struct message m = {.type = MESSAGE_REPLICATE, .key = k, .digest = record_digest(copy)};
+    struct msg *again = message_encode(&m, copy, b.nodes[holder].inc);
+    bus_hand(&b, 0, holder, again);
+    msg_free(again);
+    record_free(copy);
+    bus_run(&b, 30000);
+    session_verify(b.nodes[0].shards[0], false, false, found, &count);
+    assert_int_equal(count, 0);
+    assert_int_equal(bus_stats(&b, 0).diverged, 1);
+    bus_assert_settled(&b, &k, 2);
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +220,7 @@ int main(void)
         cmocka_unit_test(it_is_found_by_and_by),
         cmocka_unit_test(a_copy_too_many_is_found),
         cmocka_unit_test(writes_are_no_divergence),
+        cmocka_unit_test(what_is_equal_again_is_not_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
