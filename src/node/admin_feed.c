@@ -289,6 +289,15 @@ static void tell_servers(const struct admin_feed *f, struct admin_snapshot *out)
                           : store_own_reason(f->store, o.place[i]);
 }
 
+static struct admin_upgrades copy_upgrades(const struct admin_feed *f)
+{
+    return (struct admin_upgrades){.begun = f->upgrade->begun,
+                                   .failed = f->upgrade->failed,
+                                   .adopted = f->upgrade->adopted,
+                                   .relayed = f->mesh->relay.passed,
+                                   .relay_lost = f->mesh->relay.lost};
+}
+
 static void collect(void *context, struct admin_snapshot *out)
 {
     struct admin_feed *f = context;
@@ -309,6 +318,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->gate_http = copy_http(&f->shared->gate_http);
     out->dns = sum_dns(f->shared->name, WORKERS_MAX);
     out->gate = copy_gate(&f->shared->gate);
+    out->upgrades = copy_upgrades(f);
     out->orders = (struct admin_orders){.done = f->mesh->commands.carried_out,
                                         .refused = f->mesh->commands.refused,
                                         .malformed = f->mesh->commands.malformed};

@@ -65,7 +65,7 @@ struct upgrade {
     enum upgrade_phase phase;
     bool pending;
     char binary[UPGRADE_PATH_MAX], file[UPGRADE_PATH_MAX], why[UPGRADE_WHY_MAX];
-    atomic_uint_fast64_t begun, failed, taken_over, adopted;
+    atomic_uint_fast64_t begun, failed, adopted;
 };
 
 /* Before setup_open(): what this process was given by its elder, if it has one. False: what it was

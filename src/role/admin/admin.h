@@ -33,6 +33,10 @@ struct admin_dns {
         connections, evicted, idle, oversized, views, views_failed;
 };
 
+struct admin_upgrades {
+    uint64_t begun, failed, adopted, relayed, relay_lost;
+};
+
 struct admin_orders {
     uint64_t done, refused, malformed;
 };
@@ -117,6 +121,7 @@ struct admin_snapshot {
     struct admin_dns dns;
     struct admin_gate gate;
     struct admin_orders orders;
+    struct admin_upgrades upgrades;
     struct admin_cache memcached, redis;
     struct admin_director director;
     struct admin_exchange exchange;

@@ -19,6 +19,7 @@ struct parts {
     struct shared shared;
     struct tls_setup tls;
     struct kinds kinds;
+    struct upgrade upgrade;
     struct admin_feed feed;
     struct admin_snapshot out;
 };
@@ -177,7 +178,8 @@ static int set_up(void **state)
                                   .entry = &p->entry,
                                   .store = store_new(&sc, 1),
                                   .mesh = &p->mesh,
-                                  .shared = &p->shared};
+                                  .shared = &p->shared,
+                                  .upgrade = &p->upgrade};
     *state = p;
     return p->feed.store ? 0 : -1;
 }
