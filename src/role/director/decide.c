@@ -275,7 +275,20 @@ static void decide_primary(const struct decide_config *c, const struct decide_vi
     add_handoff(c, v, h, s, out);
 }
 
-/* Back to the common name, so that a primary chooses anew. */
+/* The chosen server's https URL, when the page is to be had under TLS and the common URL is not:
+ * the way by the common name would tell all that is on the way there. NULL: there is no need, or no
+ * URL.
+ */
+static const char *url_past_plain(const struct decide_config *c, const struct http_head *h,
+                                  const struct decide_service *s, const struct server *chosen)
+{
+    if (url_is_https(s->url) || !wanted_tls(c, s, h))
+        return NULL;
+    const char *url = server_url(chosen, true);
+    return url && url_is_https(url) && !asks_for(c, h, url, true) ? url : NULL;
+}
+
+/* Back to the common name, so that a primary chooses anew; or this node chooses, at once. */
 static void to_common_name(const struct decide_config *c, const struct decide_view *v,
                            const struct http_head *h, const char *service, const char *why,
                            struct decision *out)
@@ -283,12 +296,21 @@ static void to_common_name(const struct decide_config *c, const struct decide_vi
     out->service = service;
     const struct decide_service *s = service_named(c, service);
     struct pick_choice somebody;
-    if (!s)
+    if (!s) {
         settle(out, DECIDE_MISDIRECTED, "unknown-service");
-    else if (!choose(c, v, s->name, s->policy, &somebody))
+    } else if (!choose(c, v, s->name, s->policy, &somebody)) {
         settle(out, DECIDE_NO_SERVER, "nobody-up");
-    else
-        redirect(h, s->url, why, out);
+    } else {
+        const char *url = url_past_plain(c, h, s, somebody.server);
+        if (url) {
+            out->chosen = somebody;
+            out->policy = policy_name(s->policy);
+            out->warm = s->warm_count ? s : NULL;
+        }
+        redirect(h, url ? url : s->url, why, out);
+        if (url)
+            add_handoff(c, v, h, s, out);
+    }
 }
 
 static void to_backup(const struct decide_config *c, const struct decide_view *v,

@@ -579,6 +579,28 @@ static void test_paths_have_their_scheme(void **state)
     assert_int_equal(ask(f, "GET", "/check", "a.example"), DECIDE_FORWARD);
 }
 
+static void test_whose_server_is_gone_stays_under_tls(void **state)
+{
+    struct farm *f = *state;
+    static const struct slice http[] = {{"/catalog*", 9}};
+    struct decide_service shop = services[0]; /* its common URL is http */
+    shop.http_paths = http;
+    shop.http_count = 1;
+    f->config.services = &shop;
+    f->config.service_count = 1;
+    f->config.tls = true;
+    f->view.healthy[0] = false;
+    assert_redirect(f, "/pay?x", "a.example", "https://b.example/pay?x");
+    assert_string_equal(f->d.why, "own-server-out");
+    assert_string_equal(f->d.chosen.node->entry->name, "b");
+    assert_redirect(f, "/pay", "c.example", "https://b.example/pay");
+    assert_string_equal(f->d.why, "server-gone");
+    assert_redirect(f, "/catalog/1", "a.example", "http://shop.example/catalog/1");
+    f->roster->nodes[1].entry->servers[0].url_count = 0; /* nowhere else to go */
+    assert_redirect(f, "/pay", "a.example", "http://shop.example/pay");
+    assert_null(f->d.chosen.node);
+}
+
 static void test_an_unknown_host_may_be_404(void **state)
 {
     struct farm *f = *state;
@@ -619,6 +641,7 @@ int main(void)
         T(test_json_and_other_statuses),
         cmocka_unit_test_setup_teardown(test_who_cannot_follow_is_forwarded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_paths_have_their_scheme, setup, teardown),
+        T(test_whose_server_is_gone_stays_under_tls),
         cmocka_unit_test_setup_teardown(test_an_unknown_host_may_be_404, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
