@@ -101,6 +101,11 @@ static bool remember(const struct tls *t, struct tls_light *l)
 static bool possible(const struct tls *t)
 {
     const struct tls_secrets *s = t->secrets;
+    const SSL_SESSION *session = SSL_get0_session(t->ssl);
+    /* Smaller records, as who has little memory asks for, are OpenSSL's (RFC 6066, section 4). */
+    if (!session ||
+        SSL_SESSION_get_max_fragment_length(session) != TLSEXT_max_fragment_length_DISABLED)
+        return false;
     return s && s->client_len && s->client_len == s->server_len &&
            SSL_version(t->ssl) == TLS1_3_VERSION && !SSL_has_pending(t->ssl);
 }
@@ -197,7 +202,7 @@ ssize_t tls_light_write(struct tls *t, const void *bytes, size_t len)
     if (l->out && !drain(t))
         return -1;
     sent = l->out_plain < len ? l->out_plain : len; /* repeated by the owner, and gone by now */
-    l->out_plain = 0;
+    l->out_plain -= (uint32_t)sent;
     EVP_CIPHER_CTX *ctx = sent < len ? EVP_CIPHER_CTX_new() : NULL;
     if (sent < len && !ctx) {
         errno = t->error = ENOMEM;

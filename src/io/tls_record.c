@@ -9,6 +9,7 @@
 #define ALERT_UNEXPECTED_MESSAGE 10
 #define ALERT_BAD_RECORD_MAC 20
 #define ALERT_RECORD_OVERFLOW 22
+#define ALERT_ILLEGAL_PARAMETER 47
 #define ALERT_INTERNAL 80
 #define ALERT_CLOSE_NOTIFY 0
 #define ALERT_USER_CANCELED 90
@@ -143,16 +144,26 @@ static enum tls_opened take_alert(const uint8_t *plain, size_t len, uint8_t *ale
     return plain[1] == ALERT_USER_CANCELED ? TLS_OPENED_NOTHING : TLS_OPENED_BROKEN;
 }
 
-/* Nothing but a key update may come after the handshake. */
+/* Nothing but a key update may come after the handshake; in pieces, if the peer likes, and its
+ * record ends with it (section 5.1). */
 static enum tls_opened take_handshake(struct tls_record *r, const uint8_t *plain, size_t len,
                                       uint8_t *alert)
 {
     static const uint8_t update[] = {KEY_UPDATE, 0, 0, 1};
-    if (len != 5 || memcmp(plain, update, sizeof update) != 0 || plain[4] > 1)
+    size_t fixed = sizeof update - r->updating; /* the answer stands behind it */
+    if (len == 0 || len > fixed + 1 ||
+        memcmp(plain, update + r->updating, len < fixed ? len : fixed) != 0)
         return wrong(alert, ALERT_UNEXPECTED_MESSAGE);
+    if (len <= fixed) {
+        r->updating = (uint8_t)(r->updating + len);
+        return TLS_OPENED_NOTHING;
+    }
+    r->updating = 0;
+    if (plain[fixed] > 1)
+        return wrong(alert, ALERT_ILLEGAL_PARAMETER);
     if (!next_key(r, &r->read))
         return wrong(alert, ALERT_INTERNAL);
-    r->update_due |= plain[4] == 1;
+    r->update_due |= plain[fixed] == 1;
     return TLS_OPENED_NOTHING;
 }
 
@@ -175,18 +186,20 @@ enum tls_opened tls_record_open(struct tls_record *r, EVP_CIPHER_CTX *ctx, uint8
     r->read.seq++;
     *used = TLS_RECORD_HEADER + body;
     size_t n = body - TAG;
+    if (n > TLS_RECORD_PLAIN_MAX + 1) /* with its padding, section 5.4 */
+        return wrong(alert, ALERT_RECORD_OVERFLOW);
     while (n > 0 && plain[n - 1] == 0) /* padding */
         n--;
     if (n == 0)
         return wrong(alert, ALERT_UNEXPECTED_MESSAGE);
     uint8_t type = plain[--n];
-    if (n > TLS_RECORD_PLAIN_MAX)
-        return wrong(alert, ALERT_RECORD_OVERFLOW);
     r->empty = type == TLS_DATA && n ? 0 : (uint8_t)(r->empty + 1);
     if (r->empty > TLS_RECORDS_EMPTY_MAX)
         return wrong(alert, ALERT_UNEXPECTED_MESSAGE);
     *out = plain;
     *out_len = n;
+    if (r->updating && type != TLS_HANDSHAKE) /* nothing may come between the pieces */
+        return wrong(alert, ALERT_UNEXPECTED_MESSAGE);
     if (type == TLS_DATA)
         return TLS_OPENED_DATA;
     if (type == TLS_ALERT)

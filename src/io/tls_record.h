@@ -50,8 +50,9 @@ struct tls_record {
     const EVP_CIPHER *cipher; /* of the suites */
     const EVP_MD *md;
     struct tls_direction read, write;
-    uint8_t empty;   /* records in a row without data */
-    bool update_due; /* the peer wants our next key */
+    uint8_t empty;    /* records in a row without data */
+    uint8_t updating; /* bytes of a key update that have come: it may come in pieces */
+    bool update_due;  /* the peer wants our next key */
 };
 
 /* False: OpenSSL lacks one of them. */

@@ -123,6 +123,28 @@ static void records_pass_in_every_suite_and_size(void **state)
     }
 }
 
+/* The longest text with so many bytes behind it: its type, and zeros. */
+static enum tls_opened say_longest(struct pair *p, size_t behind)
+{
+    static const uint8_t header[] = {23, 3, 3}, zeros[TLS_RECORD_PLAIN_MAX + 8];
+    size_t len = TLS_RECORD_PLAIN_MAX + behind, body = len + 16;
+    uint8_t *at = p->record + TLS_RECORD_HEADER, nonce[12];
+    int n = 0, rest = 0;
+    memcpy(p->record, header, sizeof header);
+    p->record[3] = (uint8_t)(body >> 8);
+    p->record[4] = (uint8_t)body;
+    memcpy(nonce, p->peer.write.iv, sizeof nonce);
+    nonce[11] ^= (uint8_t)p->peer.write.seq++;
+    memcpy(at, zeros, len);
+    at[TLS_RECORD_PLAIN_MAX] = TLS_DATA;
+    assert_int_equal(EVP_CipherInit_ex(ctx, p->peer.cipher, NULL, p->peer.write.key, nonce, 1), 1);
+    assert_int_equal(EVP_CipherUpdate(ctx, NULL, &n, p->record, TLS_RECORD_HEADER), 1);
+    assert_int_equal(EVP_CipherUpdate(ctx, at, &n, at, (int)len), 1);
+    assert_int_equal(EVP_CipherFinal_ex(ctx, at + n, &rest), 1);
+    assert_int_equal(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, at + len), 1);
+    return heard(p, TLS_RECORD_HEADER + body);
+}
+
 static void padding_is_taken_off(void **state)
 {
     static struct pair p;
@@ -135,6 +157,13 @@ static void padding_is_taken_off(void **state)
     assert_int_equal(say_and_hear(&p, PADDED, text, sizeof text), TLS_OPENED_DATA);
     assert_int_equal(p.len, 2);
     assert_memory_equal(p.out, "hi", 2);
+    /* Nor may padding make it longer than text alone may be. */
+    open_pair(&p, 0x1301);
+    assert_int_equal(say_longest(&p, 1), TLS_OPENED_DATA);
+    assert_int_equal(p.len, 16384);
+    assert_int_equal(say_longest(&p, 2), TLS_OPENED_WRONG);
+    assert_int_equal(p.alert, 22);
+    open_pair(&p, 0x1301);
     /* Zeros alone have no type. */
     assert_int_equal(say_and_hear(&p, PADDED, nothing, sizeof nothing), TLS_OPENED_WRONG);
     assert_int_equal(p.alert, 10);
@@ -235,12 +264,11 @@ static void other_handshake_messages_are_refused(void **state)
         uint8_t text[8];
         size_t len;
     } cases[] = {
-        {{24, 0, 0, 1, 2}, 5},    /* neither yes nor no */
         {{24, 0, 0, 1, 0, 0}, 6}, /* something behind it */
-        {{24, 0, 0, 1}, 4},       /* cut */
-        {{1, 0, 0, 1, 0}, 5},     /* a ClientHello: renegotiation */
-        {{4, 0, 0, 1, 0}, 5},     /* a ticket, which servers give */
-        {{0}, 0},                 /* nothing */
+        {{24, 0, 0, 2}, 4},
+        {{1, 0, 0, 1, 0}, 5}, /* a ClientHello: renegotiation */
+        {{4, 0, 0, 1, 0}, 5}, /* a ticket, which servers give */
+        {{0}, 0},             /* nothing */
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -249,6 +277,39 @@ static void other_handshake_messages_are_refused(void **state)
                          TLS_OPENED_WRONG);
         assert_int_equal(p.alert, 10);
     }
+}
+
+static void key_updates_come_whole_or_in_pieces(void **state)
+{
+    static struct pair p;
+    static const uint8_t update[] = {24, 0, 0, 1, 1};
+    (void)state;
+    for (size_t cut = 1; cut < 5; cut++) {
+        open_pair(&p, 0x1301);
+        assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, update, cut), TLS_OPENED_NOTHING);
+        assert_int_equal(p.us.read.seq, 1);
+        assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, update + cut, 5 - cut),
+                         TLS_OPENED_NOTHING);
+        assert_int_equal(p.us.read.seq, 0); /* the next key */
+        assert_true(p.us.update_due);
+        /* Nothing comes between the pieces, and each has something. */
+        for (int type = TLS_ALERT; type <= TLS_DATA; type++) {
+            open_pair(&p, 0x1301);
+            assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, update, cut), TLS_OPENED_NOTHING);
+            assert_int_equal(
+                say_and_hear(&p, (enum tls_record_type)type, "\1\0", type == TLS_HANDSHAKE ? 0 : 2),
+                TLS_OPENED_WRONG);
+            assert_int_equal(p.alert, 10);
+        }
+        open_pair(&p, 0x1301);
+        assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, update, cut), TLS_OPENED_NOTHING);
+        assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, "\2\2\2\2\2", 6 - cut), TLS_OPENED_WRONG);
+        assert_int_equal(p.alert, 10);
+    }
+    /* Neither yes nor no. */
+    open_pair(&p, 0x1301);
+    assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, "\x18\0\0\1\2", 5), TLS_OPENED_WRONG);
+    assert_int_equal(p.alert, 47);
 }
 
 static void records_without_data_are_bounded(void **state)
@@ -277,6 +338,7 @@ int main(void)
         cmocka_unit_test(alerts_end_the_stream),
         cmocka_unit_test(keys_change_when_asked_and_in_time),
         cmocka_unit_test(other_handshake_messages_are_refused),
+        cmocka_unit_test(key_updates_come_whole_or_in_pieces),
         cmocka_unit_test(records_without_data_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

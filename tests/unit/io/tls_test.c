@@ -586,6 +586,31 @@ static void renegotiation_is_refused_and_key_updates_are_not(void **state)
     close_rig(&r);
 }
 
+static void clients_with_little_room_get_small_records(void **state)
+{
+    struct rig r;
+    char text[201];
+    static char large[5000], got[5000];
+    (void)state;
+    memset(text, 'x', sizeof text);
+    text[200] = '\0';
+    open_rig(&r);
+    load(&r);
+    call_as(&r, "www.shop.test", NULL);
+    assert_int_equal(SSL_set_tlsext_max_fragment_length(r.client, TLSEXT_max_fragment_length_512),
+                     1);
+    assert_int_equal(shake(&r), TLS_DONE);
+    tell(&r, text);
+    answer(&r, text);
+    assert_int_equal(stream_write(&r.s, large, sizeof large), sizeof large);
+    for (size_t at = 0; at < sizeof large;) {
+        int n = SSL_read(r.client, got, sizeof got);
+        assert_in_range(n, 1, 512); /* a record that is larger breaks the connection */
+        at += (size_t)n;
+    }
+    close_rig(&r);
+}
+
 static void clients_show_certificates_as_the_rules_say(void **state)
 {
     struct rig r;
@@ -802,6 +827,7 @@ int main(void)
         cmocka_unit_test(an_end_waits_for_room_and_is_said_then),
         cmocka_unit_test(a_full_socket_makes_the_end_wait),
         cmocka_unit_test(renegotiation_is_refused_and_key_updates_are_not),
+        cmocka_unit_test(clients_with_little_room_get_small_records),
         cmocka_unit_test(clients_show_certificates_as_the_rules_say),
         cmocka_unit_test(sessions_are_resumed_also_after_a_reload),
         cmocka_unit_test(certificates_change_while_connections_go_on),
