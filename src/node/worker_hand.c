@@ -86,11 +86,11 @@ static void give(uv_timer_t *timer)
 
 static void retire(struct worker *w, bool retired)
 {
-    if (w->secure)
-        http_server_retire(director_server(w->secure), retired);
     w->hand.retired = retired;
+    if (w->secure)
+        director_retire(w->secure, retired);
     if (w->director)
-        http_server_retire(director_server(w->director), retired);
+        director_retire(w->director, retired);
     if (w->gate)
         http_server_retire(gate_server(w->gate), retired);
     for (unsigned p = 0; p < CACHE_DOORS; p++)

@@ -419,6 +419,12 @@ void director_stop_accepting(struct director *d)
     secondary_stop(d->secondary);
 }
 
+void director_retire(struct director *d, bool retired)
+{
+    secondary_retire(d->secondary, retired);
+    http_server_retire(d->server, retired);
+}
+
 void director_return(struct director *d)
 {
     secondary_return(d->secondary);

@@ -67,6 +67,9 @@ int director_open(const struct director_config *c, struct director **out);
 /* A connection that was accepted elsewhere: like one of the listener. The descriptor is the
  * director's, also when it has no room and closes it. */
 void director_accepted(struct director *d, int fd, const struct addr *peer);
+/* Accepts no more, for another process does that on the same socket; until it is taken back. What
+ * cannot pass to it is wound up. */
+void director_retire(struct director *d, bool retired);
 /* Clients that are forwarded and between two requests go back to its door. */
 void director_return(struct director *d);
 /* Its door, to be retired, or to adopt connections. */

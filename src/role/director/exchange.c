@@ -514,6 +514,11 @@ int exchanger_open(const struct exchanger_config *config, struct exchanger **out
     return STEAD_OK;
 }
 
+void exchanger_retire(struct exchanger *e, bool retired)
+{
+    e->retired = retired;
+}
+
 void exchanger_return(struct exchanger *e)
 {
     struct list *next, *idle = &e->own[WAIT_IDLE].clients;

@@ -136,6 +136,9 @@ int exchange_start(struct exchanger *e, const struct exchange_client *client);
 size_t exchanger_clients(const struct exchanger *e);
 /* Another rule for a server, from the next request on, on the loop. */
 void exchanger_set(struct exchanger *e, size_t slot, const struct exchange_server *server);
+/* Another process takes new clients from now on: those under TLS, who cannot pass to it, are told
+ * to connect again; until it is taken back. */
+void exchanger_retire(struct exchanger *e, bool retired);
 /* Plain clients that are idle go back to the HTTP server (EXCHANGE_RETURNED, without bytes). */
 void exchanger_return(struct exchanger *e);
 /* Idle clients are closed, the others after their present request. */

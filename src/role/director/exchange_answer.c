@@ -121,7 +121,8 @@ static bool final_head(struct exchange *x, const struct http_response_head *h, s
     char *bytes = (char *)(uintptr_t)in->at; /* the exchanger's buffer, or x->partial */
     http_body_of_response(&x->answered, h, x->head_only);
     x->unchunks = x->old_client && x->answered.kind == HTTP_BODY_CHUNKED;
-    x->closes = !x->keep_alive || c->exchanger->stopping || !x->asked.done || x->unchunks ||
+    x->closes = !x->keep_alive || c->exchanger->stopping ||
+                (c->exchanger->retired && c->stream.tls) || !x->asked.done || x->unchunks ||
                 x->answered.kind == HTTP_BODY_CLOSE;
     x->poisoned |=
         !h->keep_alive || exchange_binds(h->headers, h->header_count, "www-authenticate");

@@ -97,6 +97,7 @@ struct exchanger {
     struct rng rng;
     unsigned parts; /* not closed: the poller and the timer */
     bool stopping, closing;
+    bool retired; /* clients under TLS are told to open another connection */
     void (*closed)(void *context);
     void *closed_context;
     struct flow_means means;

@@ -421,6 +421,11 @@ int secondary_open(const struct secondary_config *c, struct secondary **out)
     return STEAD_OK;
 }
 
+void secondary_retire(struct secondary *s, bool retired)
+{
+    exchanger_retire(s->exchanger, retired);
+}
+
 void secondary_return(struct secondary *s)
 {
     exchanger_return(s->exchanger);

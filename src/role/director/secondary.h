@@ -59,6 +59,8 @@ void secondary_forward(struct secondary *s, struct http_request *r, const struct
 /* The tables that the configuration points to have changed in their places, on the loop. */
 void secondary_renew(struct secondary *s);
 /* Idle clients are closed, others after their present request; tunnels go on. */
+/* As exchanger_retire(). */
+void secondary_retire(struct secondary *s, bool retired);
 /* Clients that are between two requests go back to the HTTP server. */
 void secondary_return(struct secondary *s);
 void secondary_stop(struct secondary *s);
