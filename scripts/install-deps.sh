@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libconfuse-dev libssl-dev
     libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev libsystemd-dev
-    libldns-dev libnghttp2-dev)
+    libldns-dev libnghttp2-dev liblmdb-dev)
 run=(curl openssl bind9-dnsutils)
 test=(nghttp2-client haproxy nginx-light knot knot-dnsutils python3 php-cli php-memcached php-redis python3-redis python3-pymemcache redis-tools
     mandoc libhttp-parser-dev g++ clang libclang-rt-14-dev universal-ctags iproute2 iptables apache2-bin faketime)
