@@ -167,6 +167,7 @@ static void handshake_done(struct tls *t)
         count(&counters->handshakes);
     if (counters && t->resumed)
         count(&counters->resumed);
+    tls_tickets_count(t);
     tls_light_begin(t);
 }
 

@@ -49,10 +49,36 @@ enum tls_failure {
         TLS_FAILURES
 };
 
+/* By what a session was resumed: X(name, word for metrics). */
+#define TLS_RESUMED_TABLE(X)                                                                       \
+    X(OWN, "ticket-own")   /* a ticket that this node sealed */                                    \
+    X(PEER, "ticket-peer") /* one that another node of the farm sealed */
+
+enum tls_resumed {
+#define X(name, word) TLS_RESUMED_##name,
+    TLS_RESUMED_TABLE(X)
+#undef X
+        TLS_RESUMED_WAYS
+};
+
+/* Why a client that had a ticket got a full handshake. */
+#define TLS_MISSED_TABLE(X)                                                                        \
+    X(UNKNOWN, "unknown-key") /* of a key that is too old, or of another farm */                   \
+    X(DAMAGED, "damaged")                                                                          \
+    X(INVALID, "not-valid") /* its life is over, or it began under other rules */
+
+enum tls_missed {
+#define X(name, word) TLS_MISSED_##name,
+    TLS_MISSED_TABLE(X)
+#undef X
+        TLS_MISSED_REASONS
+};
+
 /* May be shared by all listeners and threads. */
 struct tls_counters {
     atomic_uint_fast64_t handshakes, resumed; /* done; and those of them that went on an old one */
-    atomic_uint_fast64_t open;                /* connections, handshakes included */
+    atomic_uint_fast64_t resumed_by[TLS_RESUMED_WAYS], missed[TLS_MISSED_REASONS];
+    atomic_uint_fast64_t open; /* connections, handshakes included */
     atomic_uint_fast64_t failures[TLS_FAILURES];
 };
 

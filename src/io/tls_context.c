@@ -201,7 +201,8 @@ int tls_context_new(const struct tls_rules *r, struct tls_context **out, char er
     if (!c)
         return STEAD_E_NOMEM;
     c->counters = r->counters;
-    int e = set_protocols(c, r->protocols, error);
+    c->tickets = r->tickets ? tls_tickets_ref(r->tickets) : tls_tickets_new();
+    int e = c->tickets ? set_protocols(c, r->protocols, error) : STEAD_E_NOMEM;
     for (size_t i = 0; e == STEAD_OK && i < c->count; i++) {
         e = set_rules(&c->shown[i], r, error);
         if (e == STEAD_OK)
@@ -257,6 +258,7 @@ void tls_context_unref(struct tls_context *c)
     }
     for (size_t i = 0; i < c->name_count; i++)
         mem_free(c->names[i].text);
+    tls_tickets_unref(c->tickets);
     tls_suites_deinit(&c->suites);
     BIO_meth_free(c->bio);
     mem_free(c);

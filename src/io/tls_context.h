@@ -9,6 +9,7 @@
 #define IO_TLS_CONTEXT_H
 
 #include "io/tls.h"
+#include "io/tls_tickets.h"
 
 #include <time.h>
 
@@ -16,7 +17,6 @@
 #define TLS_NAMES_MAX 1024 /* of all certificates together */
 #define TLS_FILE_BYTES_MAX (256u << 10)
 #define TLS_ERROR_MAX 512
-#define TLS_TICKET_KEYS_BYTES 80 /* as OpenSSL takes them */
 
 /* Mozilla's "intermediate" of 2024, without the finite-field ones. */
 #define TLS_CIPHERS                                                                                \
@@ -31,6 +31,9 @@ struct tls_files {
     const char *ocsp;  /* DER: a response to staple; "" = none */
 };
 
+/* How sessions are resumed. */
+enum tls_resumption { TLS_RESUMPTION_TICKETS, TLS_RESUMPTION_OFF };
+
 enum tls_clients { TLS_CLIENTS_NONE, TLS_CLIENTS_OPTIONAL, TLS_CLIENTS_REQUIRED };
 
 /* All strings stay the caller's, and are not needed after the call. */
@@ -38,12 +41,13 @@ struct tls_rules {
     size_t count; /* 1 to TLS_CERTIFICATES_MAX */
     const struct tls_files *certificates;
     enum tls_clients clients;
-    const char *client_ca;      /* PEM; with clients other than NONE */
-    bool only_13;               /* TLS 1.3 alone */
-    const char *ciphers;        /* of TLS 1.2; NULL = TLS_CIPHERS */
-    const char *groups;         /* NULL = TLS_GROUPS */
-    const char *protocols;      /* ALPN in order of preference, "h2,http/1.1"; NULL = none */
-    const uint8_t *ticket_keys; /* TLS_TICKET_KEYS_BYTES; NULL: of this context alone */
+    const char *client_ca; /* PEM; with clients other than NONE */
+    bool only_13;          /* TLS 1.3 alone */
+    const char *ciphers;   /* of TLS 1.2; NULL = TLS_CIPHERS */
+    const char *groups;    /* NULL = TLS_GROUPS */
+    const char *protocols; /* ALPN in order of preference, "h2,http/1.1"; NULL = none */
+    enum tls_resumption resumption;
+    struct tls_tickets *tickets; /* their keys; NULL: of this context alone */
     struct tls_counters *counters;
 };
 

@@ -2,7 +2,6 @@
 #include "io/tls_door.h"
 
 #include "base/mem.h"
-#include "io/io.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -24,7 +23,7 @@ struct tls_door {
     struct tls_context *context;
     struct tls_counters *counters;
     struct stamp stamps[STAMPS_MAX];
-    uint8_t ticket_keys[TLS_TICKET_KEYS_BYTES];
+    struct tls_tickets *tickets;
 };
 
 struct tls_door *tls_door_new(struct tls_counters *counters)
@@ -34,8 +33,11 @@ struct tls_door *tls_door_new(struct tls_counters *counters)
         return NULL;
     pthread_mutex_init(&d->lock, NULL);
     d->counters = counters;
-    io_random(d->ticket_keys, sizeof d->ticket_keys);
-    return d;
+    d->tickets = tls_tickets_new();
+    if (d->tickets)
+        return d;
+    tls_door_free(d);
+    return NULL;
 }
 
 void tls_door_free(struct tls_door *d)
@@ -44,8 +46,13 @@ void tls_door_free(struct tls_door *d)
         return;
     tls_context_unref(d->context);
     pthread_mutex_destroy(&d->lock);
-    explicit_bzero(d->ticket_keys, sizeof d->ticket_keys);
+    tls_tickets_unref(d->tickets);
     mem_free(d);
+}
+
+void tls_door_share(struct tls_door *d, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node)
+{
+    tls_tickets_share(d->tickets, secret, node);
 }
 
 static void take_stamp(const char *path, struct stamp *out)
@@ -82,7 +89,7 @@ enum tls_loaded tls_door_load(struct tls_door *d, const struct tls_rules *r, boo
     take_stamps(r, stamps); /* before reading: a later change is seen the next time */
     if (!force && d->context && memcmp(stamps, d->stamps, sizeof stamps) == 0)
         return TLS_UNCHANGED;
-    rules.ticket_keys = d->ticket_keys;
+    rules.tickets = d->tickets;
     rules.counters = d->counters;
     if (tls_context_new(&rules, &made, error) != 0)
         return TLS_KEPT;

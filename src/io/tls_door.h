@@ -2,7 +2,7 @@
  * they run: connections keep the one that they began with.
  *
  * Thread-safe. The keys of session tickets are the door's, so that clients resume their sessions
- * after a reload.
+ * after a reload; and when they come of the farm's secret, at any node of it.
  */
 #ifndef IO_TLS_DOOR_H
 #define IO_TLS_DOOR_H
@@ -21,7 +21,9 @@ enum tls_loaded {
 /* Counters may be NULL; they outlive the door and its connections. NULL: no memory. */
 struct tls_door *tls_door_new(struct tls_counters *counters);
 void tls_door_free(struct tls_door *d); /* takes NULL; connections may go on */
-/* r->ticket_keys and r->counters are the door's matter. `force`: the rules may be others, so that
+/* Tickets are those of the whole farm from now on; node: this one's id. */
+void tls_door_share(struct tls_door *d, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node);
+/* r->tickets and r->counters are the door's matter. `force`: the rules may be others, so that
  * unchanged files mean nothing. Slow (files): not on a worker's thread. One at a time. */
 enum tls_loaded tls_door_load(struct tls_door *d, const struct tls_rules *r, bool force,
                               char error[TLS_ERROR_MAX]);

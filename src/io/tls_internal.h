@@ -4,6 +4,7 @@
 
 #include "io/tls_context.h"
 #include "io/tls_record.h"
+#include "io/tls_tickets.h"
 
 #include <openssl/ssl.h>
 
@@ -27,6 +28,7 @@ struct tls_context {
     BIO_METHOD *bio;
     struct tls_suites suites;
     struct tls_counters *counters;
+    struct tls_tickets *tickets; /* NULL: a client's */
     bool client;                 /* of our connections to servers */
     bool checks;                 /* with client: the server's certificate is verified */
     unsigned char protocols[64]; /* in ALPN's form */
@@ -51,6 +53,22 @@ int tls_wrong(char error[TLS_ERROR_MAX], const char *what, const char *file);
 
 /* How sessions are kept and resumed: all of it is set here, for each SSL_CTX of a context. */
 int tls_sessions_set(SSL_CTX *ssl, const struct tls_rules *r, char error[TLS_ERROR_MAX]);
+
+/* -- tls_tickets.c -- */
+
+/* What became of the last ticket that the client showed. */
+enum tls_ticket {
+    TLS_TICKET_NONE,
+    TLS_TICKET_UNKNOWN,
+    TLS_TICKET_DAMAGED,
+    TLS_TICKET_OWN, /* opened, but what is in it may not be good */
+    TLS_TICKET_PEER
+};
+
+/* False: no memory. */
+bool tls_tickets_set(SSL_CTX *ssl);
+/* After the handshake. */
+void tls_tickets_count(const struct tls *t);
 
 /* -- tls_bio.c -- */
 
@@ -95,6 +113,7 @@ struct tls {
     int fd;
     int error;           /* errno of what broke it, once it is broken */
     uint8_t failure;     /* enum tls_failure */
+    uint8_t ticket;      /* enum tls_ticket */
     bool done;           /* the handshake */
     bool counted;        /* its end */
     bool reading_writes; /* reading has to write first */

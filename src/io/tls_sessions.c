@@ -1,14 +1,9 @@
-/* tls_sessions.c - how TLS sessions are kept and resumed: by tickets (RFC 5077, RFC 8446 section
- * 4.6.1) that the clients keep, sealed with keys that outlive a reload of the certificates. The
- * callbacks of a store of sessions belong here. */
+/* tls_sessions.c - how TLS sessions are kept and resumed: by tickets (tls_tickets.h) that the
+ * clients keep, or not at all. The callbacks of a store of sessions belong here. */
 #include "io/tls_internal.h"
 
-#include "io/io.h"
-
 #include <openssl/sha.h>
-#include <string.h>
 
-#define SESSION_LIFE_S (8 * 3600)
 #define TICKETS 2 /* after a full handshake of TLS 1.3: a browser opens several connections */
 
 /* Who resumes a session is not asked for a certificate again, so a session is good only under the
@@ -34,15 +29,12 @@ static bool set_context(SSL_CTX *ssl, const struct tls_rules *r)
 
 int tls_sessions_set(SSL_CTX *ssl, const struct tls_rules *r, char error[TLS_ERROR_MAX])
 {
-    uint8_t keys[TLS_TICKET_KEYS_BYTES];
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_timeout(ssl, SESSION_LIFE_S);
-    if (r->ticket_keys)
-        memcpy(keys, r->ticket_keys, sizeof keys);
-    else
-        io_random(keys, sizeof keys);
-    bool good = set_context(ssl, r) && SSL_CTX_set_num_tickets(ssl, TICKETS) &&
-                SSL_CTX_set_tlsext_ticket_keys(ssl, keys, sizeof keys);
-    explicit_bzero(keys, sizeof keys);
+    SSL_CTX_set_timeout(ssl, TICKET_LIFE_S);
+    bool off = r->resumption == TLS_RESUMPTION_OFF;
+    if (off)
+        SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
+    bool good = set_context(ssl, r) && SSL_CTX_set_num_tickets(ssl, off ? 0 : TICKETS) &&
+                tls_tickets_set(ssl);
     return good ? 0 : tls_wrong(error, "sessions", "tls");
 }

@@ -202,6 +202,10 @@ static void tell_tls(const struct tls_setup *s, struct admin_tls *out)
     out->handshakes = s->counters.handshakes;
     out->resumed = s->counters.resumed;
     out->open = s->counters.open;
+    for (int i = 0; i < TLS_RESUMED_WAYS; i++)
+        out->resumed_by[i] = s->counters.resumed_by[i];
+    for (int i = 0; i < TLS_MISSED_REASONS; i++)
+        out->missed[i] = s->counters.missed[i];
     out->reloads = s->reloads;
     out->reloads_failed = s->reloads_failed;
     for (int i = 0; i < TLS_FAILURES; i++)

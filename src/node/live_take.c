@@ -37,6 +37,7 @@ static const struct {
     {"tls", "groups"},
     {"tls", "client"},
     {"tls", "client-ca"},
+    {"tls", "tickets"},
 };
 
 bool live_applies(const char *section, const char *setting)

@@ -195,6 +195,15 @@ static int start_admin(struct node *n)
     return admin_start(&c, &n->admin);
 }
 
+/* All nodes have the keys of TLS sessions without a word between them. */
+static void share_tickets(struct node *n)
+{
+    uint8_t secret[TICKET_SECRET_BYTES];
+    farm_derive(n->farm, "tls-ticket", secret);
+    tls_setup_share(&n->setup.tls, secret, n->setup.state.node);
+    explicit_bzero(secret, sizeof(secret));
+}
+
 static int start_threads(struct node *n)
 {
     struct shared_keys keys;
@@ -206,6 +215,7 @@ static int start_threads(struct node *n)
     farm_derive(n->farm, "private", keys.private);
     int err = shared_init(&n->shared, &n->setup, n->store, &keys, &n->file);
     explicit_bzero(&keys, sizeof(keys));
+    share_tickets(n);
     if (!err)
         err = shared_open(&n->shared);
     if (err)

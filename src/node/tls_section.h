@@ -20,7 +20,8 @@ struct tls_section {
     struct tls_certificate_section certificates[TLS_CERTIFICATES_MAX];
     uint32_t minimum; /* enum tls_minimum */
     char ciphers[TLS_SETTING_MAX], groups[TLS_SETTING_MAX];
-    uint32_t client; /* enum tls_clients of io/tls_context.h */
+    uint32_t tickets; /* enum tls_resumption */
+    uint32_t client;  /* enum tls_clients of io/tls_context.h */
     char client_ca[TLS_SETTING_MAX], servers_ca[TLS_SETTING_MAX];
     uint32_t handshakes, handshake_ms;
 };

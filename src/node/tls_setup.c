@@ -22,6 +22,7 @@ static void make_rules(const struct config *c, struct tls_files files[TLS_CERTIF
                               .certificates = files,
                               .clients = (enum tls_clients)t->client,
                               .client_ca = t->client_ca,
+                              .resumption = (enum tls_resumption)t->tickets,
                               .only_13 = t->minimum == TLS_MINIMUM_13,
                               .ciphers = t->ciphers,
                               .groups = t->groups,
@@ -82,6 +83,12 @@ int tls_setup_open(struct tls_setup *s, const struct config *c)
     fprintf(stderr, "stead: tls: %s\n", error);
     tls_setup_close(s);
     return STEAD_E_CONFIG;
+}
+
+void tls_setup_share(struct tls_setup *s, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node)
+{
+    if (s->door)
+        tls_door_share(s->door, secret, node);
 }
 
 void tls_setup_close(struct tls_setup *s)

@@ -21,6 +21,7 @@ CORE = {
     "core/http": ["base"],
     "core/tcp": ["base"],
     "core/token": ["base"],
+    "core/ticket": ["base"],
     "core/resp": ["base"],
     "core/memcache": ["base"],
 }
@@ -28,7 +29,7 @@ ROLES = ["role/name", "role/director", "role/gate", "role/admin"]
 ROOMS = {
     "base": [],
     **CORE,
-    "io": ["base", "core/http"],
+    "io": ["base", "core/http", "core/ticket"],
     "store": ["base", *CORE],
     **{role: ["base", *CORE, "io", "store"] for role in ROLES},
     "client": ["base", "core/dns", "core/http", "core/roster"],

@@ -67,6 +67,7 @@ struct admin_certificate {
 
 struct admin_tls {
     uint64_t handshakes, resumed, open, reloads, reloads_failed;
+    uint64_t resumed_by[TLS_RESUMED_WAYS], missed[TLS_MISSED_REASONS];
     uint64_t failures[TLS_FAILURES];
     uint64_t certificate_count;
     struct admin_certificate certificates[TLS_CERTIFICATES_MAX];

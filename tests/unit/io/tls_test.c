@@ -29,6 +29,7 @@ struct rig {
     struct stream s; /* the server's side */
     int fd;          /* the client's */
     SSL *client;
+    int version; /* the client's newest; 0: any */
 };
 
 static int set_up(void **state)
@@ -657,6 +658,8 @@ static void clients_show_certificates_as_the_rules_say(void **state)
 static SSL_SESSION *visit(struct rig *r, SSL_SESSION *old, const char *cert, bool *resumed)
 {
     call_as(r, "www.shop.test", cert);
+    if (r->version)
+        SSL_set_max_proto_version(r->client, r->version);
     if (old)
         SSL_set_session(r->client, old);
     assert_int_equal(shake(r), TLS_DONE);
@@ -695,6 +698,109 @@ static void sessions_are_resumed_also_after_a_reload(void **state)
     SSL_SESSION_free(s);
     SSL_SESSION_free(t);
     close_rig(&r);
+}
+
+/* Two doors are two nodes: of one farm when they share a secret. */
+static void another_node_of_the_farm_resumes_what_began_here(void **state)
+{
+    static const uint8_t farm[TICKET_SECRET_BYTES] = {1}, other[TICKET_SECRET_BYTES] = {2};
+    struct rig a, b;
+    bool resumed;
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        open_rig(&a);
+        open_rig(&b);
+        a.version = b.version = version;
+        load(&a);
+        load(&b);
+        tls_door_share(a.door, farm, 1);
+        tls_door_share(b.door, farm, 2);
+        SSL_SESSION *s = visit(&a, NULL, NULL, &resumed);
+        assert_false(resumed);
+        SSL_SESSION *t = visit(&b, s, NULL, &resumed);
+        assert_true(resumed);
+        assert_int_equal(b.counters.resumed_by[TLS_RESUMED_PEER], 1);
+        SSL_SESSION_free(s);
+        s = visit(&a, t, NULL, &resumed); /* and back */
+        assert_true(resumed);
+        /* TLS 1.2 keeps its ticket as long as its key is the present one. */
+        enum tls_resumed back = version == TLS1_2_VERSION ? TLS_RESUMED_OWN : TLS_RESUMED_PEER;
+        assert_int_equal(a.counters.resumed_by[back], 1);
+        SSL_SESSION_free(t);
+        tls_door_share(b.door, other, 2);
+        t = visit(&b, s, NULL, &resumed);
+        assert_false(resumed);
+        assert_int_equal(b.counters.missed[TLS_MISSED_UNKNOWN], 1);
+        assert_int_equal(b.counters.resumed, 1);
+        SSL_SESSION_free(s);
+        SSL_SESSION_free(t);
+        close_rig(&a);
+        close_rig(&b);
+    }
+}
+
+/* The session, with its ticket's last byte of the tag another. */
+static SSL_SESSION *damaged(const SSL_SESSION *s)
+{
+    const unsigned char *ticket, *p;
+    unsigned char *der = NULL;
+    size_t len;
+    int n = i2d_SSL_SESSION(s, &der);
+    SSL_SESSION_get0_ticket(s, &ticket, &len);
+    unsigned char *at = memmem(der, (size_t)n, ticket, len);
+    assert_non_null(at);
+    at[len - 1] ^= 1;
+    p = der;
+    SSL_SESSION *out = d2i_SSL_SESSION(NULL, &p, n);
+    OPENSSL_free(der);
+    assert_non_null(out);
+    return out;
+}
+
+static void a_bad_ticket_is_a_full_handshake_and_counted(void **state)
+{
+    struct rig r;
+    bool resumed;
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        open_rig(&r);
+        r.version = version;
+        load(&r);
+        SSL_SESSION *s = visit(&r, NULL, NULL, &resumed), *bad = damaged(s);
+        SSL_SESSION_free(visit(&r, bad, NULL, &resumed));
+        assert_false(resumed);
+        assert_int_equal(r.counters.missed[TLS_MISSED_DAMAGED], 1);
+        /* Other rules for clients: what is in it is good no more. */
+        r.r.rules.clients = TLS_CLIENTS_OPTIONAL;
+        r.r.rules.client_ca = kit.ca_path;
+        load(&r);
+        SSL_SESSION_free(visit(&r, s, NULL, &resumed));
+        assert_false(resumed);
+        assert_int_equal(r.counters.missed[TLS_MISSED_INVALID], 1);
+        assert_int_equal(r.counters.handshakes, 3);
+        SSL_SESSION_free(s);
+        SSL_SESSION_free(bad);
+        close_rig(&r);
+    }
+}
+
+static void without_tickets_nothing_is_resumed(void **state)
+{
+    struct rig r;
+    bool resumed;
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        open_rig(&r);
+        r.version = version;
+        r.r.rules.resumption = TLS_RESUMPTION_OFF;
+        load(&r);
+        SSL_SESSION *s = visit(&r, NULL, NULL, &resumed);
+        assert_false(SSL_SESSION_has_ticket(s));
+        SSL_SESSION_free(visit(&r, s, NULL, &resumed));
+        assert_false(resumed);
+        SSL_SESSION_free(s);
+        close_rig(&r);
+    }
 }
 
 static void certificates_change_while_connections_go_on(void **state)
@@ -830,6 +936,9 @@ int main(void)
         cmocka_unit_test(clients_with_little_room_get_small_records),
         cmocka_unit_test(clients_show_certificates_as_the_rules_say),
         cmocka_unit_test(sessions_are_resumed_also_after_a_reload),
+        cmocka_unit_test(another_node_of_the_farm_resumes_what_began_here),
+        cmocka_unit_test(a_bad_ticket_is_a_full_handshake_and_counted),
+        cmocka_unit_test(without_tickets_nothing_is_resumed),
         cmocka_unit_test(certificates_change_while_connections_go_on),
         cmocka_unit_test(our_own_calls_to_servers_are_checked),
         cmocka_unit_test(no_memory_costs_a_connection_and_no_more),

@@ -1,0 +1,18 @@
+/* tls_tickets.h - session tickets sealed and opened by the keys of core/ticket: AES-256-CBC, then
+ * HMAC-SHA256 over all of it (RFC 5077, section 4). Shared by contexts and threads, counted. */
+#ifndef IO_TLS_TICKETS_H
+#define IO_TLS_TICKETS_H
+
+#include "core/ticket/ticket.h"
+
+struct tls_tickets;
+
+/* With a secret of its own: only this object opens what it seals. NULL: no memory. */
+struct tls_tickets *tls_tickets_new(void) __attribute__((warn_unused_result));
+struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
+void tls_tickets_unref(struct tls_tickets *t); /* takes NULL */
+/* From now on with the farm's secret; node: this one's id. */
+void tls_tickets_share(struct tls_tickets *t, const uint8_t secret[TICKET_SECRET_BYTES],
+                       uint64_t node);
+
+#endif

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""A TLS session that began at one node goes on at any other: clients of OpenSSL, curl and python, TLS 1.2 and 1.3; also when
+the node where it began is dead, and when another has started anew. A bad ticket costs a full handshake and nothing else.
+
+usage: test.py --build DIR
+"""
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tls")]
+from certs import Authority, openssl
+from farm import PUBLIC, check, eventually, options, scenario
+
+TLS, NAME = 8443, "www.shop.test"
+VERSIONS = ("-tls1_2", "-tls1_3")
+RESUMED, MISSED = 'stead_tls_resumed_total{origin="%s"}', 'stead_tls_missed_total{reason="%s"}'
+
+
+def configure(farm):
+    authority = Authority(farm.run)
+    authority.issue("shop", "shop", NAME, "*.shop.test")
+    for name in farm.names:
+        ip = farm.ip(name)
+        text = farm.conf(name).read_text()
+        text = text.replace(f'public {{ listen = "{ip}:{PUBLIC}" }}', f"""
+public {{ listen = "{ip}:{PUBLIC}" listen-tls = "{ip}:{TLS}" }}
+tls {{ certificate "shop" {{ chain = "run/shop.pem" key = "run/shop.key" }} }}""")
+        text = text.replace(f'"http://{name}.shop.test:{PUBLIC}"', f'"http://{name}.shop.test:{PUBLIC}", "https://{name}.shop.test:{TLS}"')
+        check("listen-tls" in text, text)
+        farm.conf(name).write_text(text)
+
+
+def s_client(farm, node, version, file, resume):
+    """Leaves the session in `file`; resume: goes on with the one that is in it. True: it was resumed."""
+    head = f"GET / HTTP/1.1\r\nHost: {NAME}:{TLS}\r\nConnection: close\r\n\r\n"
+    out = openssl("s_client", "-connect", f"{farm.ip(node)}:{TLS}", "-servername", NAME, "-CAfile", farm.run / "authority.pem",
+                  version, *(["-sess_in", file] if resume else []), "-sess_out", file, "-ign_eof", stdin=head, ok=False)
+    check("Verification: OK" in out and "307" in out, f"{node} {version}: {out}")
+    check(("Reused, TLSv1" in out) != ("New, TLSv1" in out), out)
+    return "Reused, TLSv1" in out
+
+
+def openssl_goes_around(farm):
+    for version in VERSIONS:
+        file = farm.run / f"session{version}"
+        check(not s_client(farm, "s1", version, file, False), f"{version}: the first one is new")
+        for node in ("s2", "s3", "s1", "s1"):
+            check(s_client(farm, node, version, file, True), f"{version}: {node} resumes")
+    for node in ("s2", "s3"):
+        check(farm.metric(node, RESUMED % "ticket-peer") == 2, f"{node} tells that they came from another node")
+        check(farm.metric(node, RESUMED % "ticket-own") == 0, f"{node}: none of its own")
+        check(farm.status(node)["tls"]["resumed"] == 2, f"{node}: the status")
+
+
+def python_goes_around(farm):
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=farm.run / "authority.pem")
+        context.minimum_version = context.maximum_version = version
+        session, seen = None, []
+        for node in ("s1", "s2", "s3", "s2"):
+            with socket.create_connection((farm.ip(node), TLS), timeout=20) as raw, \
+                    context.wrap_socket(raw, server_hostname=NAME, session=session) as sock:
+                sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}:{TLS}\r\nConnection: close\r\n\r\n".encode())
+                check(b" 307 " in sock.recv(65536), f"{node} answers")
+                seen.append(sock.session_reused)
+                session = sock.session
+        check(seen == [False, True, True, True], f"python, {version}: {seen}")
+
+
+def curl_goes_around(farm):
+    """One curl and one name, whose address is another each time, as name servers give them."""
+    before = {n: farm.metric(n, RESUMED % "ticket-peer") for n in farm.names}
+    args = []
+    for node in farm.names:
+        args += ["--next"] if args else []
+        args += ["-sS", "--http1.1", "--noproxy", "*", "--cacert", farm.run / "authority.pem", "-H", "Connection: close",
+                 "-o", "/dev/null", "-w", "%{http_code} %{remote_ip}\n", "--resolve", f"{NAME}:{TLS}:{farm.ip(node)}",
+                 f"https://{NAME}:{TLS}/"]
+    done = subprocess.run(["curl", *args], capture_output=True, text=True, timeout=60, check=False)
+    check(done.stdout.split("\n")[:3] == [f"307 {farm.ip(n)}" for n in farm.names], f"curl: {done.stdout} {done.stderr}")
+    for node in ("s2", "s3"):
+        check(farm.metric(node, RESUMED % "ticket-peer") == before[node] + 1, f"curl resumes at {node} what began elsewhere")
+
+
+def bad_tickets(farm):
+    for version in VERSIONS:
+        file = farm.run / f"bad{version}"
+        s_client(farm, "s1", version, file, False)
+        pem = file.read_text()
+        der = bytearray(ssl.PEM_cert_to_DER_cert(pem.replace("SSL SESSION PARAMETERS", "CERTIFICATE")))
+        at = ticket_in(der)
+        for place, reason in ((at, "unknown-key"), (at + 16, "damaged"), (at + 40, "damaged")):
+            before = farm.metric("s2", MISSED % reason)
+            broken = bytearray(der)
+            broken[place] ^= 1
+            file.write_text(ssl.DER_cert_to_PEM_cert(bytes(broken)).replace("CERTIFICATE", "SSL SESSION PARAMETERS"))
+            check(not s_client(farm, "s2", version, file, True), f"{version}: byte {place} is another")
+            check(farm.metric("s2", MISSED % reason) == before + 1, f"{version}: {reason} is counted")
+
+
+def ticket_in(der):
+    """Where the ticket's bytes begin: [10] EXPLICIT OCTET STRING, long (asn1parse tells where)."""
+    done = subprocess.run(["openssl", "asn1parse", "-inform", "DER"], input=bytes(der), capture_output=True, timeout=30, check=True)
+    lines = done.stdout.decode().splitlines()
+    i = next(i for i, line in enumerate(lines) if "cont [ 10 ]" in line)
+    offset, header = re.match(r"\s*(\d+):d=\d+\s+hl=(\d+)", lines[i + 1]).groups()
+    return int(offset) + int(header)
+
+
+def where_it_began_is_dead(farm):
+    for version in VERSIONS:
+        s_client(farm, "s1", version, farm.run / f"late{version}", False)
+    farm.kill("s1")
+    for version in VERSIONS:
+        check(s_client(farm, "s2", version, farm.run / f"late{version}", True), f"{version}: s2 resumes what began at s1, which is dead")
+    farm.term("s3", what=("node",))
+    farm.start_node("s3")
+    farm.wait_ready("s3")
+    for version in VERSIONS:
+        check(s_client(farm, "s3", version, farm.run / f"late{version}", True), f"{version}: s3 resumes, though it is new")
+
+
+def without_tickets(farm):
+    text = farm.conf("s2").read_text()
+    farm.conf("s2").write_text(text.replace('tls { certificate', 'tls { tickets = off certificate'))
+    farm.nodes["s2"].send(signal.SIGHUP)
+    for version in VERSIONS:
+        file = farm.run / f"off{version}"
+        s_client(farm, "s3", version, file, False)
+        eventually(lambda v=version, f=file: not s_client(farm, "s2", v, farm.run / f"late{v}", True), f"{version}: off means off")
+
+
+def main():
+    args = options()
+    with scenario(args.build, 36) as farm:
+        configure(farm)
+        farm.started()
+        openssl_goes_around(farm)
+        python_goes_around(farm)
+        curl_goes_around(farm)
+        bad_tickets(farm)
+        where_it_began_is_dead(farm)
+        without_tickets(farm)
+
+
+main()
