@@ -15,10 +15,21 @@
 #define TOKEN_SLOTS 65536u
 #define PUSH_WAIT_NS (2 * NS_PER_S) /* by then the client is where its records were sent */
 
+static struct shard *shard_of_hash(struct store *s, const struct key *key, uint64_t hash)
+{
+    return &s->shards[((hash + key->kind) >> 32) % s->shard_count];
+}
+
 static struct shard *shard_of(struct store *s, const struct key *key)
 {
-    uint64_t h = buzhash(&s->route, key->bytes, key->len) + key->kind;
-    return &s->shards[(h >> 32) % s->shard_count];
+    return shard_of_hash(s, key, buzhash(&s->route, key->bytes, key->len));
+}
+
+/* The shard's table hashes by the same secret: a key is hashed once. */
+static struct shard *shard_of_op(struct store *s, struct session_op *op)
+{
+    op->hash = buzhash(&s->route, op->key->bytes, op->key->len);
+    return shard_of_hash(s, op->key, op->hash);
 }
 
 /* Called with the shard's lock held; empties the actions. `own` and its request get their result
@@ -188,10 +199,10 @@ static void take_short(struct store *s, struct shard *shard, struct session_acti
         store_wake_mesh(s);
 }
 
-int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
+int store_read(struct store *s, struct session_op *op, uint64_t now_ns,
                void (*take)(void *context, const struct session_reading *r), void *context)
 {
-    struct shard *shard = shard_of(s, op->key);
+    struct shard *shard = shard_of_op(s, op);
     struct session_actions a;
     struct session_reading reading;
     session_actions_init(&a);
@@ -203,10 +214,10 @@ int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
     return status;
 }
 
-int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, struct stamp *stamp,
+int store_write(struct store *s, struct session_op *op, uint64_t now_ns, struct stamp *stamp,
                 uint32_t *left_ms)
 {
-    struct shard *shard = shard_of(s, op->key);
+    struct shard *shard = shard_of_op(s, op);
     struct session_actions a;
     struct session_reading reading;
     session_actions_init(&a);

@@ -53,12 +53,13 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
                  struct session_result **out);
 /* A READ of what is here and may be read without asking another node: its status as of the
  * operation, and for STEAD_OK `take` was called with the record, under the shard's lock: it copies
- * what it wants, and calls nothing of the store. STEAD_PENDING: the read has to be submitted. */
-int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
+ * what it wants, and calls nothing of the store. Notes the key's hash in *op. STEAD_PENDING: the
+ * read has to be submitted. */
+int store_read(struct store *s, struct session_op *op, uint64_t now_ns,
                void (*take)(void *context, const struct session_reading *r), void *context);
 /* The same for a CHANGE that no other node has to hear of; *stamp and *left_ms are then those of
  * the record. */
-int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, struct stamp *stamp,
+int store_write(struct store *s, struct session_op *op, uint64_t now_ns, struct stamp *stamp,
                 uint32_t *left_ms);
 /* The node of that name is to have copies of these records too, soon: whoever owns one sends it
  * there and keeps it up to date until another node is named. Nobody is told what became of it; see

@@ -60,6 +60,11 @@ void record_pack_head(const struct record *r, struct incs *incs, struct pen *p)
         pen_inc(p, incs, r->holders[i]);
 }
 
+bool record_is_packed_plain(const uint8_t *at)
+{
+    return (*at & ~FLAG_TTL) == 0;
+}
+
 void record_unpack_head(struct record *r, const struct incs *incs, const uint8_t **at)
 {
     unsigned flags = *(*at)++;

@@ -14,6 +14,8 @@
 void record_pack_head(const struct record *r, struct incs *incs, struct pen *p);
 void record_pack_fields(const struct record *r, struct incs *incs, struct pen *p);
 
+/* Does a head say nothing but a stamp and a ttl: no end, no deletion, no holders? */
+bool record_is_packed_plain(const uint8_t *at);
 /* Reads a head into r, whose key is set; all else of r is zero. */
 void record_unpack_head(struct record *r, const struct incs *incs, const uint8_t **at);
 /* How many fields follow. *at is not moved. */

@@ -37,13 +37,18 @@ static void touch_holders(struct session *s, struct item *item, uint64_t but)
             send_touch(s, item, item->state->copies[i].inc);
 }
 
+bool expiry_tells(const struct session *s, uint64_t touched_ns, uint32_t ttl_ms)
+{
+    return s->now_ns >= touched_ns + ttl_ms * NS_PER_MS / TOUCHES;
+}
+
 void expiry_touch(struct session *s, struct item *item)
 {
     uint64_t ttl_ns = item->record->ttl_ms * NS_PER_MS;
     if (ttl_ns == 0 || !kind_of(s, &item->record->key)->sliding)
         return;
     expiry_set(s, item, item->record->ttl_ms);
-    if (s->now_ns < item->touched_ns + ttl_ns / TOUCHES)
+    if (!expiry_tells(s, item->touched_ns, item->record->ttl_ms))
         return;
     item->touched_ns = s->now_ns;
     if (item->role == ROLE_OWNER)

@@ -348,7 +348,12 @@ int session_read(struct session *s, const struct session_op *op, uint64_t now_ns
     session_rest(s); /* what was read before */
     s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
     s->out = out;
-    int status = serve_read(s, op, &item);
+    int status = serve_plain_read(s, op, reading);
+    if (status != STEAD_PENDING) {
+        s->out = NULL;
+        return status;
+    }
+    status = serve_read(s, op, &item);
     if (status == STEAD_OK) {
         /* What else a read finds out, of broken contacts, the next one finds out too. */
         item->only_read = !list_linked(&item->queue);
@@ -367,7 +372,12 @@ int session_write(struct session *s, const struct session_op *op, uint64_t now_n
     session_rest(s);
     s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
     s->out = out;
-    int status = serve_write(s, op, &item);
+    int status = serve_plain_write(s, op, reading);
+    if (status != STEAD_PENDING) {
+        s->out = NULL;
+        return status;
+    }
+    status = serve_write(s, op, &item);
     if (status == STEAD_OK) {
         *reading = (struct session_reading){item->record, item_left_ms(s, item)};
         out->deadline_ns = item->expires_ns;

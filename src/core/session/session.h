@@ -58,6 +58,7 @@ struct session_op {
     uint64_t deadline_ns;
     uint64_t request; /* given back in the result */
     uint64_t peer;    /* PUSH: incarnation of who is to have a copy */
+    uint64_t hash;    /* buzhash() of the key by the shard's bucket secret; 0: not known */
     bool bare;        /* the result needs no record: its stamp is enough */
     bool silent;      /* nobody waits for a result: there is none */
     uint64_t cull;    /* END: of which cull (cull.h); 0: none */

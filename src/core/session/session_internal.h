@@ -174,6 +174,8 @@ void repair_go(struct session *s);
 void repair_note(struct session *s, struct item *item);
 void expiry_set(struct session *s, struct item *item, uint32_t left_ms);
 void expiry_touch(struct session *s, struct item *item);
+/* Is a renewal of such a life told to others, when the last one told was then? */
+bool expiry_tells(const struct session *s, uint64_t touched_ns, uint32_t ttl_ms);
 void expiry_tick(struct session *s);
 void expiry_touched(struct session *s, uint64_t from, const struct message *m);
 void expiry_expired(struct session *s, uint64_t from, const struct message *m);

@@ -23,6 +23,7 @@
 #include "core/record/record.h"
 #include "core/session/kind.h"
 
+#define PLAIN_FIELDS 2
 #define TABLE_WALK_MAX 64 /* items of one call of table_walk() */
 
 /* What an owner knows of one holder's copy. Confirmed: the holder had `version` of this term while
@@ -97,6 +98,34 @@ void table_rest(struct table *t, bool (*busy)(void *context, const struct item *
                 void *context);
 /* An item that was busy may rest. */
 void table_stir(struct table *t, const struct key *key);
+
+/* A record at rest that has no copies to know of, no deletions and at most PLAIN_FIELDS fields:
+ * what it is, without waking it. Good until the table's next call but the two below. `expires_ns`
+ * is when its life ends, too. */
+struct plain {
+    struct record record;
+    uint64_t expires_ns, touched_ns; /* as an item's */
+    uint32_t ref;                    /* table's */
+    uint8_t role;
+    struct field fields[PLAIN_FIELDS], *loan[PLAIN_FIELDS]; /* the record's */
+};
+
+/* What a field is set to; the name lies before the value. */
+struct plain_value {
+    const uint8_t *bytes;
+    uint32_t value_len;
+    uint8_t name_len;
+};
+
+/* NULL: none, or it takes table_find() to see. hash: the buzhash() of the key's bytes; 0: not
+ * known. */
+struct plain *table_plain(struct table *t, const struct key *key, uint64_t hash);
+void table_plain_expire_at(struct table *t, struct plain *p, uint64_t expires_ns);
+/* p->record, of which stamp and ttl_ms may have been changed, is put back with these fields, in
+ * order of names, all of them of the record's stamp. False, with nothing done, when others are
+ * there or it would not stay where it is; p is then no good any more. */
+bool table_plain_replace(struct table *t, struct plain *p, const struct plain_value *v,
+                         size_t count);
 
 /* After item->record was replaced or changed: brings the memory count up to date. */
 void table_recount(struct table *t, struct item *item);

@@ -106,9 +106,15 @@ void index_deinit(struct table *t)
         drop_segment(t, s);
 }
 
+/* The hash of a key's bytes, made one of the key. */
+static uint64_t with_kind(uint64_t hash, uint8_t kind)
+{
+    return hash ^ kind * 0x9e3779b97f4a7c15ull;
+}
+
 uint64_t index_hash(const struct table *t, uint8_t kind, const uint8_t *key, uint8_t len)
 {
-    return buzhash(&t->hash, key, len) ^ kind * 0x9e3779b97f4a7c15ull;
+    return with_kind(buzhash(&t->hash, key, len), kind);
 }
 
 uint64_t index_hash_cell(const struct table *t, const struct cell *c)
@@ -118,7 +124,12 @@ uint64_t index_hash_cell(const struct table *t, const struct cell *c)
 
 uint32_t index_find(const struct table *t, const struct key *key)
 {
-    uint64_t hash = index_hash(t, key->kind, key->bytes, key->len);
+    return index_find_hashed(t, key, buzhash(&t->hash, key->bytes, key->len));
+}
+
+uint32_t index_find_hashed(const struct table *t, const struct key *key, uint64_t bytes_hash)
+{
+    uint64_t hash = with_kind(bytes_hash, key->kind);
     uint8_t tag = tag_of(hash);
     _Static_assert(offsetof(struct key, bytes) == offsetof(struct key, len) + 1,
                    "length and bytes lie together, as in a cell");

@@ -82,6 +82,7 @@ struct table {
     struct list kept;  /* awake for longer */
     struct block *pool;
     unsigned pool_count;
+    struct plain plain; /* the last of table_plain() */
     struct dial dial;
     unsigned due_moves;           /* cells that may yet be moved before an answer */
     uint32_t due[DIAL_SLOTS + 1]; /* the first cell of each slot */
@@ -115,6 +116,8 @@ void index_deinit(struct table *t);
 uint64_t index_hash(const struct table *t, uint8_t kind, const uint8_t *key, uint8_t len);
 uint64_t index_hash_cell(const struct table *t, const struct cell *c);
 uint32_t index_find(const struct table *t, const struct key *key);
+/* The same by the buzhash() of its bytes. */
+uint32_t index_find_hashed(const struct table *t, const struct key *key, uint64_t bytes_hash);
 bool index_put(struct table *t, uint64_t hash, uint32_t ref); /* false without memory */
 void index_take(struct table *t, uint64_t hash, uint32_t ref);
 void index_change(struct table *t, uint64_t hash, uint32_t from, uint32_t to);

@@ -158,5 +158,8 @@ void serve_waiter(struct session *s, struct waiter *w);
 int serve_read(struct session *s, const struct session_op *op, struct item **out);
 /* The same for a write of a record that no other node is to hold. */
 int serve_write(struct session *s, const struct session_op *op, struct item **out);
+/* The same of a plain record (table.h), without waking it. */
+int serve_plain_read(struct session *s, const struct session_op *op, struct session_reading *out);
+int serve_plain_write(struct session *s, const struct session_op *op, struct session_reading *out);
 
 #endif

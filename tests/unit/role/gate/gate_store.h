@@ -76,7 +76,7 @@ static int carry_out(struct store *s, const struct session_op *op, struct record
 }
 
 /* With a delay, or where a test has a hand in it, nothing can be read without an operation. */
-int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
+int store_read(struct store *s, struct session_op *op, uint64_t now_ns,
                void (*take)(void *context, const struct session_reading *r), void *context)
 {
     struct record *r = NULL;
@@ -89,7 +89,7 @@ int store_read(struct store *s, const struct session_op *op, uint64_t now_ns,
     return status;
 }
 
-int store_write(struct store *s, const struct session_op *op, uint64_t now_ns, struct stamp *stamp,
+int store_write(struct store *s, struct session_op *op, uint64_t now_ns, struct stamp *stamp,
                 uint32_t *left_ms)
 {
     struct record *r = NULL;
