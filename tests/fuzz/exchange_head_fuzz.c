@@ -19,7 +19,9 @@ static void check_request(const char *bytes, size_t size)
     /* CONNECT, and requests without a host, are not passed on. */
     if (http_parse_request(bytes, size, &head, &why) <= 0 || !head.path.len || !head.host.len)
         return;
-    const struct forwarded f = {.client = &peer, .tls = true, .make_trace = true, .node = "node-1"};
+    const struct tls_identity anna = {"CN=anna", "c0ffee"};
+    const struct forwarded f = {
+        .client = &peer, .tls = true, .make_trace = true, .node = "node-1", .identity = &anna};
     size_t len = forwarded_head(&head, &f, out);
     if (len == 0)
         return;

@@ -434,6 +434,7 @@ int exchange_start(struct exchanger *e, const struct exchange_client *q)
                          .in_len = (uint32_t)q->len,
                          .peer = q->peer,
                          .tls = q->tls,
+                         .identity = q->identity,
                          .context = q->context};
     tune(q->stream.fd);
     if (e->clients++ == 0)

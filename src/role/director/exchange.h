@@ -108,6 +108,7 @@ struct exchange_client {
     struct exchange_route route; /* of the first request */
     struct addr peer;
     bool tls;
+    const struct tls_identity *identity; /* NULL: none; stays until it has ended */
     void *context;
 };
 

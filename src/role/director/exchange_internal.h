@@ -48,6 +48,7 @@ struct client {
     char *in; /* read and not used: from in_at on; borrowed: in the exchanger's buffer */
     uint32_t in_at, in_len;
     struct addr peer;
+    const struct tls_identity *identity;
     uint8_t wait;
     bool tls, borrowed, shut;
     void *context;

@@ -89,6 +89,7 @@ static size_t make_head(struct client *c, const struct exchange_route *to)
     const struct exchange_server *s = &e->config.servers[to->slot];
     const struct forwarded f = {.client = &c->peer,
                                 .tls = c->tls,
+                                .identity = c->identity,
                                 .between = to->between,
                                 .hop = to->hop,
                                 .omits = s->omits,

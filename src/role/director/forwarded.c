@@ -7,6 +7,7 @@
 #include "stead/error.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -17,6 +18,7 @@ enum fate {
     FATE_KEEP,
     FATE_DROP,
     FATE_TOLD, /* said anew */
+    FATE_IDENTITY,
     FATE_LIST, /* its values are said again in a line of ours */
     FATE_HOST,
     FATE_REQUEST_ID,
@@ -75,6 +77,15 @@ static enum fate if_is(struct slice name, const char *text, enum fate fate)
     return strncasecmp(name.at, text, name.len) == 0 ? fate : FATE_KEEP;
 }
 
+/* Servers that make variables of names (CGI) take one for the other. */
+static enum fate if_spelt(struct slice name, const char *text, enum fate fate)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((name.at[i] == '_' ? '-' : tolower((unsigned char)name.at[i])) != text[i])
+            return FATE_KEEP;
+    return fate;
+}
+
 /* The length tells most names apart. */
 static enum fate fate_of(struct slice name)
 {
@@ -98,6 +109,10 @@ static enum fate fate_of(struct slice name)
         return if_is(name, "x-forwarded-host", FATE_TOLD);
     case 17:
         return if_is(name, "x-forwarded-proto", FATE_TOLD);
+    case 20:
+        return if_spelt(name, "x-ssl-client-subject", FATE_IDENTITY);
+    case 24:
+        return if_spelt(name, "x-ssl-client-fingerprint", FATE_IDENTITY);
     default:
         return FATE_KEEP;
     }
@@ -114,6 +129,8 @@ static bool stays(const struct plan *p, const struct http_header *x)
     case FATE_TOLD:
         return p->f->between &&
                !(p->f->omits & (x->name.len == 9 ? FORWARDED_NO_RFC7239 : FORWARDED_NO_X));
+    case FATE_IDENTITY:
+        return p->f->between && p->exchange && !one_hop && !(p->f->omits & FORWARDED_NO_X);
     case FATE_HOST:
         return !p->f->host.at && (p->h->target.at[0] == '/' || p->h->target.at[0] == '*');
     case FATE_REQUEST_ID:
@@ -229,6 +246,17 @@ static void put_x_forwarded(struct text *t, const struct plan *p)
         put(t, p->host, p->host_len);
         PUT(t, "\r\n");
     }
+}
+
+/* What is in a certificate is its signer's matter; a line stays a line in any case. */
+static void put_identity(struct text *t, const struct tls_identity *id)
+{
+    PUT(t, "X-SSL-Client-Subject: ");
+    for (const char *at = id->subject; *at; at++)
+        put(t, *at >= ' ' && *at <= '~' ? at : "?", 1);
+    PUT(t, "\r\nX-SSL-Client-Fingerprint: ");
+    put(t, id->fingerprint, strlen(id->fingerprint));
+    PUT(t, "\r\n");
 }
 
 static void put_forwarded(struct text *t, const struct plan *p)
@@ -416,6 +444,8 @@ static void put_head(struct text *t, const struct plan *p)
         return;
     if (!(p->f->omits & FORWARDED_NO_X))
         put_x_forwarded(t, p);
+    if (!(p->f->omits & FORWARDED_NO_X) && p->f->identity)
+        put_identity(t, p->f->identity);
     if (!(p->f->omits & FORWARDED_NO_RFC7239))
         put_forwarded(t, p);
 }

@@ -3,7 +3,10 @@
  *
  * X-Forwarded-For and Forwarded are appended to, each as one line; X-Forwarded-Proto and
  * X-Forwarded-Host are said anew, so a client cannot claim them; but another node can. What is not
- * said is not passed on either. An absolute-form target becomes origin-form, with its host as Host.
+ * said is not passed on either. X-SSL-Client-Subject and -Fingerprint are the farm's word alone,
+ * said in exchanges of clients with a certificate; a client's own are left out, under any spelling
+ * that servers take for the same ('_' for '-'). An absolute-form target becomes origin-form, with
+ * its host as Host.
  *
  * In front of a tunnel all else passes unchanged, Connection too: the two ends keep alive what they
  * like. As one request of an exchange the head is HTTP/1.1 whatever the client speaks, the fields
@@ -16,9 +19,10 @@
 #include "base/addr.h"
 #include "core/http/http.h"
 #include "core/http/http_trace.h"
+#include "io/tls.h"
 
 /* More than the client's head has, at most. */
-#define FORWARDED_ADDED_MAX 1800
+#define FORWARDED_ADDED_MAX (1800 + TLS_SUBJECT_MAX + TLS_FINGERPRINT_MAX + 64)
 
 enum { FORWARDED_NO_X = 1, FORWARDED_NO_RFC7239 = 2 };
 
@@ -28,10 +32,11 @@ struct forwarded {
     bool between;  /* it comes from another node: what that tells of the client is told on */
     uint8_t omits; /* FORWARDED_NO_... */
     /* Of an exchange: */
-    bool make_trace;   /* a request without a traceparent gets one */
-    struct slice host; /* instead of the client's Host; at NULL: as it is */
-    const char *hop;   /* for another node (hop.h); NULL: it goes to a real server */
-    const char *id;    /* its X-Request-Id; NULL: the client's if it is one, else RANDOM@node */
+    const struct tls_identity *identity; /* by the client's certificate; NULL: it has none */
+    bool make_trace;                     /* a request without a traceparent gets one */
+    struct slice host;                   /* instead of the client's Host; at NULL: as it is */
+    const char *hop; /* for another node (hop.h); NULL: it goes to a real server */
+    const char *id;  /* its X-Request-Id; NULL: the client's if it is one, else RANDOM@node */
     const char *node;
     uint64_t random[2];
 };

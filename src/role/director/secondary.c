@@ -27,6 +27,7 @@ struct visit {
     struct secondary *secondary;
     size_t server; /* of which it is a user; NOBODYS: of none here */
     struct addr peer;
+    struct tls_identity *identity; /* of the client; NULL: none */
 };
 
 #define NOBODYS SIZE_MAX
@@ -58,6 +59,7 @@ static void visit_use(struct visit *v, size_t server)
 static void visit_end(struct visit *v)
 {
     visit_use(v, NOBODYS);
+    mem_free(v->identity);
     mem_free(v);
 }
 
@@ -286,6 +288,7 @@ static int start_exchange(struct visit *v, struct stream client, char *bytes, si
                                       .route = *route,
                                       .peer = v->peer,
                                       .tls = s->config.decide->tls,
+                                      .identity = v->identity,
                                       .context = v};
     return exchange_start(s->exchanger, &q);
 }
@@ -321,6 +324,15 @@ static void begin(struct visit *v, const struct decision *n, const struct exchan
     mem_free(bytes);
 }
 
+static int identify(struct visit *v, const struct http_request *r)
+{
+    struct tls_identity id;
+    if (!tls_client_identity(http_request_tls(r), &id))
+        return STEAD_OK;
+    v->identity = mem_dup(&id, sizeof(id));
+    return v->identity ? STEAD_OK : STEAD_E_NOMEM;
+}
+
 void secondary_forward(struct secondary *s, struct http_request *r, const struct decision *n,
                        const struct mark *mark)
 {
@@ -337,11 +349,13 @@ void secondary_forward(struct secondary *s, struct http_request *r, const struct
         http_reply_error(r, 503, "NOMEM", stead_error_text(STEAD_E_NOMEM));
         return;
     }
-    *v = (struct visit){s, NOBODYS, *http_request_peer(r)};
-    int e = http_take(r, &client, &bytes, &len);
+    *v = (struct visit){s, NOBODYS, *http_request_peer(r), NULL};
+    int e = identify(v, r);
+    if (e == STEAD_OK)
+        e = http_take(r, &client, &bytes, &len);
     if (e != STEAD_OK) {
         http_reply_error(r, 503, stead_error_name(e), stead_error_text(e));
-        mem_free(v);
+        visit_end(v);
         return;
     }
     begin(v, n, &route, client, bytes, len);

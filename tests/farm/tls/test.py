@@ -161,6 +161,24 @@ def client_certificates(farm):
     check(curl(farm, *eves, url["s3"], ok=False).returncode != 0, "a stranger's where one is required")
     curl(farm, *mine, url["s3"])
     check(farm.metric("s3", 'stead_tls_failures_total{reason="client-cert"}') >= 2, "they are counted")
+    der = ssl.PEM_cert_to_DER_cert((farm.run / "anna.pem").read_text().split("-----END")[0] + "-----END CERTIFICATE-----\n")
+    told = ["'X-SSL-Client-Subject': 'CN=anna'", f"'X-SSL-Client-Fingerprint': '{hashlib.sha256(der).hexdigest()}'"]
+    claim = ["-H", "X-SSL-Client-Subject: CN=root", "-H", "x_ssl_client_fingerprint: 00"]
+    for version in ("--http1.1", "--http2"):
+        twice = [url["s2"], "--next", "-sS", version, "--cacert", farm.run / "authority.pem", *mine, *claim, "--noproxy", "*",
+                 url["s2"] + "second"]
+        heard = curl(farm, version, *mine, *claim, *twice)
+        check(all(heard.count(t) == 2 for t in told), f"{version}: the real server is told who it is: {heard}")
+        check("root" not in heard, f"{version}: and nothing else: {heard}")
+        heard = curl(farm, version, *claim, url["s2"])
+        check("client" not in heard.lower() and "root" not in heard, f"{version}: nor of one without: {heard}")
+    for version in ("-tls1_2", "-tls1_3"):
+        ask = ["s2", version, "-servername", "s2.shop.test", "-cert", mine[1], "-key", mine[3], "-ign_eof"]
+        head = f"GET / HTTP/1.1\r\nHost: s2.shop.test:{TLS}\r\nConnection: close\r\n\r\n"
+        heard = s_client(farm, *ask, "-sess_out", farm.run / "anna.session", stdin=head)
+        check(told[0] in heard, f"{version}: {heard}")
+        heard = s_client(farm, *ask, "-sess_in", farm.run / "anna.session", stdin=head)
+        check("Reused" in heard and all(t in heard for t in told), f"{version}: also when a session is resumed: {heard}")
 
 
 class Load(threading.Thread):

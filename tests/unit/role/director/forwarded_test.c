@@ -228,6 +228,40 @@ static void test_names_of_a_request(void **state)
     assert_non_null(strstr(out, ID));
 }
 
+static void test_who_a_client_is_says_its_certificate_alone(void **state)
+{
+    static char out[HTTP_HEAD_MAX * 2];
+    const char *claims = "GET / HTTP/1.1\r\nHost: a\r\nx-ssl-client-subject: CN=root\r\n"
+                         "X_SSL_Client_Subject: CN=root\r\nX-SSL-Client_Fingerprint: 00\r\n"
+                         "X-SSL-Client-Subjects: kept\r\n\r\n";
+    const struct tls_identity anna = {"CN=anna,O=a\rb", "c0ffee"};
+    struct forwarded f = {.omits = FORWARDED_NO_RFC7239};
+    (void)state;
+    assert_true(exchange(claims, f, out) > 0);
+    assert_null(strstr(out, "root"));
+    assert_null(strstr(out, "00\r\n"));
+    assert_non_null(strstr(out, "X-SSL-Client-Subjects: kept\r\n"));
+    f.identity = &anna;
+    assert_true(exchange(claims, f, out) > 0);
+    assert_null(strstr(out, "root"));
+    assert_non_null(strstr(out, "\r\nX-SSL-Client-Subject: CN=anna,O=a?b\r\n"
+                                "X-SSL-Client-Fingerprint: c0ffee\r\n"));
+    f.omits = FORWARDED_NO_X;
+    assert_true(exchange(claims, f, out) > 0);
+    assert_null(strstr(out, "anna"));
+    assert_null(strstr(out, "root"));
+    /* What another node of the farm tells is told on, and nothing of the connection to it. */
+    f = (struct forwarded){.between = true, .identity = &anna};
+    const char *told = "GET / HTTP/1.1\r\nHost: a\r\nX-SSL-Client-Subject: CN=bert\r\n\r\n";
+    assert_true(exchange(told, f, out) > 0);
+    assert_non_null(strstr(out, "X-SSL-Client-Subject: CN=bert\r\n"));
+    assert_null(strstr(out, "anna"));
+    /* A tunnel's later requests are not looked at, so nothing is said there. */
+    check(NULL, "GET / HTTP/1.1\r\nHost: a\r\nX-SSL-Client-Subject: CN=root\r\n\r\n", true,
+          "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a\r\n"
+          "Forwarded: host=\"a\";proto=https\r\n\r\n");
+}
+
 static void test_what_is_not_said_is_not_believed(void **state)
 {
     static char out[HTTP_HEAD_MAX * 2];
@@ -293,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_an_old_client_is_spoken_for),
         cmocka_unit_test(test_upgrades),
         cmocka_unit_test(test_names_of_a_request),
+        cmocka_unit_test(test_who_a_client_is_says_its_certificate_alone),
         cmocka_unit_test(test_what_is_not_said_is_not_believed),
         cmocka_unit_test(test_between_nodes_the_client_is_told_on),
         cmocka_unit_test(test_too_many_connection_options),
