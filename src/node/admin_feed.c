@@ -93,6 +93,21 @@ static struct admin_cache copy_cache(const struct cache_counters *c)
                                 .slow = c->slow};
 }
 
+static struct admin_sessiond copy_sessiond(const struct sessiond_counters *c)
+{
+    return (struct admin_sessiond){.requests = c->requests,
+                                   .hits = c->hits,
+                                   .misses = c->misses,
+                                   .stores = c->stores,
+                                   .removals = c->removals,
+                                   .elsewhere = c->elsewhere,
+                                   .late = c->late,
+                                   .failed = c->failed,
+                                   .malformed = c->malformed,
+                                   .full = c->full,
+                                   .unsent = c->unsent};
+}
+
 static struct admin_director copy_director(const struct director_counters *d)
 {
     const struct forward_counters *f = &d->forward;
@@ -328,6 +343,7 @@ static void collect(void *context, struct admin_snapshot *out)
                                         .malformed = f->mesh->commands.malformed};
     out->memcached = copy_cache(&f->shared->caches[CACHE_MEMCACHE]);
     out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);
+    out->sessiond = copy_sessiond(&f->shared->sessiond);
     out->own_parts = copy_own(&f->shared->own);
     out->director = copy_director(&f->shared->director);
     out->exchange = copy_exchange(&f->shared->director.exchange);

@@ -366,6 +366,18 @@ static void extract_cache(cfg_t *cfg, const char *name, struct cache_section *s,
         mistake(sec, "listen = \"%s\": it is not loopback, so it needs a password-file", s->listen);
 }
 
+static void extract_sessiond(cfg_t *sec, struct config *c)
+{
+    struct sessiond_section *s = &c->sessiond;
+    extract(sec, "sessiond", s);
+    if (!c->sessions.present)
+        mistake(sec, "sessiond: it needs a section sessions { ... }");
+    if (kinds_find(&c->sessions.kinds, s->kind) < 0)
+        mistake(sec, "kind = \"%s\": there is no such kind", s->kind);
+    if (!addr_is_loopback(&s->listen))
+        mistake(sec, "listen: it must be a loopback address, for nobody is asked who he is");
+}
+
 /* Where addresses are told that mean nothing elsewhere: RFC 1918, 6598, 4193, 3927, 4291. */
 static void default_inside(struct networks *n)
 {
@@ -519,6 +531,8 @@ static void extract_all(cfg_t *cfg, struct config *c)
     }
     extract_cache(cfg, "memcached", &c->memcached, c);
     extract_cache(cfg, "redis", &c->redis, c);
+    if ((sec = only_section(cfg, "sessiond")))
+        extract_sessiond(sec, c);
     if ((sec = only_section(cfg, "public")))
         extract_public(sec, &c->public);
     if (c->public.inside.count == 0)

@@ -164,6 +164,7 @@ struct config {
     struct server_section servers[ENTRY_SERVERS_MAX];
     struct sessions_section sessions;
     struct cache_section memcached, redis;
+    struct sessiond_section sessiond;
     struct public_section public;
     struct tls_section tls;
     struct dns_section dns;

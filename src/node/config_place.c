@@ -49,6 +49,8 @@ size_t config_places(const struct config *c, struct config_place out[CONFIG_PLAC
         add(out, &n, "memcached", "", &c->memcached);
     if (*c->redis.listen)
         add(out, &n, "redis", "", &c->redis);
+    if (c->sessiond.listen.family)
+        add(out, &n, "sessiond", "", &c->sessiond);
     for (size_t i = 0; i < c->tcp_count; i++)
         add(out, &n, "tcp", c->tcp[i].name, &c->tcp[i]);
     if (c->in_line.present)

@@ -34,4 +34,10 @@ struct cache_section {
     uint32_t idle_ms;
 };
 
+/* A door for stunnel's session cache. */
+struct sessiond_section {
+    struct addr listen; /* family 0: no such section */
+    char kind[NAME_MAX_BYTES + 1];
+};
+
 #endif

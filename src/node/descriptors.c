@@ -15,7 +15,7 @@
 
 static uint64_t reserve(size_t workers)
 {
-    const uint64_t process = 32; /* mesh, admin, state, log, files being read */
+    const uint64_t process = 32; /* mesh, admin, state, log, sessiond, files being read */
     const uint64_t admin = 2 * ADMIN_CONNECTIONS_MAX; /* unix and TCP */
     const uint64_t checks = 2 * ENTRY_SERVERS_MAX;    /* one ends while the next begins */
     /* of each server one agent asked, one kernel count; a door with its askers for each */

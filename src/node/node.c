@@ -124,7 +124,7 @@ static unsigned shard_count(uint64_t memory_bytes, const struct kinds *kinds)
 static struct store *make_store(struct node *n, uint64_t now)
 {
     const struct config *c = n->config;
-    struct store_config sc = {.mailboxes = c->top.workers * (1 + CACHE_DOORS)};
+    struct store_config sc = {.mailboxes = c->top.workers * (1 + CACHE_DOORS) + 1};
     session_config_default(&sc.session);
     sc.session.kinds = &c->sessions.kinds;
     sc.session.memory_bytes = c->sessions.present ? c->sessions.memory_bytes : 2 * SHARD_BYTES;

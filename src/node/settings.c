@@ -40,6 +40,9 @@ const struct section sections[] = {
     {"memcached", NULL, false,
      "A door for memcached's clients: session handlers that know nothing else share their state."},
     {"redis", NULL, false, "A door for clients of Redis and Valkey, likewise."},
+    {"sessiond", NULL, false,
+     "A door for stunnel (its option sessiond), whose TLS sessions any server's stunnel then "
+     "resumes: docs/tickets.md."},
     {"tcp", "the listener's name", true,
      "A listener for services that are not HTTP (their URLs are tcp://NAME:PORT): docs/tcp.md."},
     {"inline", NULL, false,
@@ -312,6 +315,11 @@ const struct setting settings[] = {
         "A file (mode 0600) with the password that clients must give."),
     ROW("redis", "idle", SETTING_DURATION, "0s", 0, DAY_MS, NULL, cache_section, idle_ms,
         "A client that says nothing for so long is closed; 0s = never."),
+
+    ROW("sessiond", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, sessiond_section, listen,
+        "A loopback address, for UDP."),
+    ROW("sessiond", "kind", SETTING_NAME, "tls", 0, 0, NULL, sessiond_section, kind,
+        "The kind of the records that sessions are."),
 
     ROW("public", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, public_section, listen,
         "Where clients come."),

@@ -276,6 +276,8 @@ static int bind_all(struct setup *s)
         err = open_gate(s, &gate_fd);
     for (size_t i = 0; !err && i < c->agent_count; i++)
         err = bind_tcp(&c->agents[i].listen, false, "agent: listen on", &s->agent_fds[i]);
+    if (!err && c->sessiond.listen.family)
+        err = bind_udp(&c->sessiond.listen, false, "sessiond: listen on", &s->sessiond_fd);
     for (size_t i = 0; !err && i < s->worker_count; i++)
         if (!(err = bind_worker(c, gate_fd, &s->workers[i])))
             err = bind_listeners(&s->tcp, &s->workers[i]);
@@ -372,8 +374,12 @@ static void no_sockets(struct worker_sockets *w)
 
 int setup_open(const struct config *c, struct setup *s)
 {
-    *s = (struct setup){
-        .config = c, .mesh_fd = -1, .group_fd = -1, .admin_unix_fd = -1, .admin_tcp_fd = -1};
+    *s = (struct setup){.config = c,
+                        .mesh_fd = -1,
+                        .group_fd = -1,
+                        .admin_unix_fd = -1,
+                        .admin_tcp_fd = -1,
+                        .sessiond_fd = -1};
     s->state.lock_fd = -1;
     for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)
         s->agent_fds[i] = -1;
@@ -420,6 +426,7 @@ void setup_close(struct setup *s)
     close_fd(&s->group_fd);
     close_fd(&s->admin_unix_fd);
     close_fd(&s->admin_tcp_fd);
+    close_fd(&s->sessiond_fd);
     for (size_t i = 0; i < ENTRY_SERVERS_MAX; i++)
         close_fd(&s->agent_fds[i]);
     for (size_t i = 0; i < WORKERS_MAX; i++) {

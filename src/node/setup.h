@@ -30,6 +30,7 @@ struct setup {
     struct entry entry;
     int mesh_fd, group_fd, admin_unix_fd, admin_tcp_fd;
     int agent_fds[ENTRY_SERVERS_MAX]; /* one a section agent */
+    int sessiond_fd;
     size_t worker_count;
     struct tcp_setup tcp;
     struct descriptors descriptors; /* of each worker */

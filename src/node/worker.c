@@ -53,6 +53,7 @@ int shared_init(struct shared *s, struct setup *setup, struct store *store,
     s->succeeds = setup->borrowed;
     s->cache_passwords = setup->cache_passwords;
     s->agent_fds = setup->agent_fds;
+    s->sessiond_fd = &setup->sessiond_fd;
     s->descriptors = setup->descriptors;
     s->tls = &setup->tls;
     s->tcp = &setup->tcp;
@@ -153,6 +154,8 @@ static void on_stop(uv_async_t *stop)
     for (unsigned p = 0; p < CACHE_DOORS; p++)
         if (w->caches[p])
             cache_close(w->caches[p], part_closed, w);
+    sessiond_door_close(w->sessiond);
+    w->sessiond = NULL;
     uv_close((uv_handle_t *)stop, NULL);
     uv_close((uv_handle_t *)&w->renew, NULL);
 }
@@ -326,6 +329,24 @@ static int open_cache(struct worker *w, enum cache_protocol p, struct cache_sock
     return err;
 }
 
+static int open_sessiond(struct worker *w)
+{
+    struct shared *s = w->shared;
+    const struct config *c = s->config;
+    struct sessiond_door_config d = {.fd = *s->sessiond_fd,
+                                     .store = s->store,
+                                     .mailbox = c->top.workers * (1 + CACHE_DOORS),
+                                     .kind =
+                                         (uint8_t)kinds_find(&c->sessions.kinds, c->sessiond.kind),
+                                     .counters = &s->sessiond};
+    if (w->index != 0 || d.fd < 0)
+        return STEAD_OK;
+    int err = sessiond_door_open(&d, &w->sessiond);
+    if (err == STEAD_OK)
+        take(s->sessiond_fd);
+    return err;
+}
+
 static int open_name(struct worker *w, struct worker_sockets *sockets)
 {
     struct shared *s = w->shared;
@@ -391,6 +412,8 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
         err = open_gate(w, sockets);
     for (unsigned p = 0; !err && p < CACHE_DOORS; p++)
         err = open_cache(w, (enum cache_protocol)p, caches);
+    if (!err)
+        err = open_sessiond(w);
     if (!err)
         err = open_health(w);
     if (!err)

@@ -10,6 +10,7 @@
 #include "role/director/health.h"
 #include "role/director/rebalancer.h"
 #include "role/gate/gate.h"
+#include "role/gate/sessiond_door.h"
 
 #include <uv.h>
 
@@ -44,6 +45,8 @@ struct shared {
     struct http_counters gate_http;
     const char (*cache_passwords)[CACHE_SECRET_MAX];
     struct cache_counters caches[CACHE_DOORS];
+    int *sessiond_fd; /* of the setup */
+    struct sessiond_counters sessiond;
 };
 
 struct worker {
@@ -60,8 +63,9 @@ struct worker {
     struct name *name;
     struct gate *gate;
     struct cache *caches[CACHE_DOORS];
-    struct health *health; /* the first worker's, as is the next */
+    struct health *health; /* the first worker's, as are the next */
     struct own *own;
+    struct sessiond_door *sessiond;
     unsigned open_parts;
     struct worker_hand hand;
 };

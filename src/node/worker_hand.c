@@ -96,6 +96,8 @@ static void retire(struct worker *w, bool retired)
     for (unsigned p = 0; p < CACHE_DOORS; p++)
         if (w->caches[p])
             cache_retire(w->caches[p], retired);
+    if (w->sessiond)
+        sessiond_door_retire(w->sessiond, retired);
     for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
         if (w->tcp[i])
             tcp_retire(w->tcp[i], retired);

@@ -19,7 +19,7 @@
 #include <stdatomic.h>
 
 #define STORE_SHARDS_MAX 64
-#define STORE_MAILBOXES_MAX 96
+#define STORE_MAILBOXES_MAX 160
 #define STORE_OUTBOX_MAX 65536 /* messages that wait for the mesh thread */
 #define STORE_OUTBOX_BYTES_MAX (256u << 20)
 #define STORE_PUSH_MAX 32 /* records of one client that go to another node at once */

@@ -24,6 +24,7 @@ CORE = {
     "core/ticket": ["base"],
     "core/resp": ["base"],
     "core/memcache": ["base"],
+    "core/sessiond": ["base"],
 }
 ROLES = ["role/name", "role/director", "role/gate", "role/admin"]
 ROOMS = {

@@ -59,6 +59,12 @@ struct admin_cache {
         malformed, denied, slow;
 };
 
+/* The door for stunnel. */
+struct admin_sessiond {
+    uint64_t requests, hits, misses, stores, removals, elsewhere, late, failed, malformed, full,
+        unsent;
+};
+
 struct admin_certificate {
     char name[64], subject[TLS_SUBJECT_MAX];
     int64_t not_after_s; /* wall clock */
@@ -124,6 +130,7 @@ struct admin_snapshot {
     struct admin_orders orders;
     struct admin_upgrades upgrades;
     struct admin_cache memcached, redis;
+    struct admin_sessiond sessiond;
     struct admin_director director;
     struct admin_exchange exchange;
     struct admin_tls tls;
