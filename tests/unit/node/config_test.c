@@ -425,6 +425,28 @@ static void says_what_is_wrong_of_tls(void **state)
     expect_mistake(text, "more than 32 certificates");
 }
 
+#define STORE "sessions { listen = \"unix:s\" }\n"
+
+static void a_door_for_stunnel(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(HEAD STORE, &c, errors, sizeof(errors)), STEAD_OK);
+    assert_int_equal(c.sessiond.listen.family, 0);
+    assert_int_equal(load(HEAD STORE "sessiond { listen = \"[::1]:7399\" }\n", &c, errors,
+                          sizeof(errors)),
+                     STEAD_OK);
+    assert_int_equal(c.sessiond.listen.port, 7399);
+    assert_string_equal(c.sessiond.kind, "tls");
+    expect_mistake(HEAD STORE "sessiond { }\n", "sessiond: 'listen' is required");
+    expect_mistake(HEAD "sessiond { listen = \"127.0.0.1:7399\" }\n", "needs a section sessions");
+    expect_mistake(HEAD STORE "sessiond { listen = \"192.0.2.1:7399\" }\n",
+                   "must be a loopback address");
+    expect_mistake(HEAD STORE "sessiond { listen = \"127.0.0.1:7399\" kind = tsl }\n",
+                   "there is no such kind");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +464,7 @@ int main(void)
         cmocka_unit_test(name_server),
         cmocka_unit_test(name_orders_have_their_words),
         cmocka_unit_test(table_is_sound),
+        cmocka_unit_test(a_door_for_stunnel),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
