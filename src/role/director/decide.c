@@ -173,14 +173,6 @@ static void filter_for(const struct decide_config *c, const struct decide_view *
                               .reserve = v->reserve};
 }
 
-static bool choose(const struct decide_config *c, const struct decide_view *v, const char *service,
-                   enum policy policy, struct pick_choice *out)
-{
-    struct pick_filter f;
-    filter_for(c, v, service, &f);
-    return pick(v->roster, &f, policy, false, v->chance, out);
-}
-
 /* The server that the client's cookie names, while it lives and is not to be emptied; being full
  * keeps nobody out who is in. */
 static bool choose_known(const struct decide_config *c, const struct decide_view *v,
@@ -239,19 +231,21 @@ static void forward_to_chosen(const struct decide_config *c, const struct decide
         settle(out, DECIDE_RELAY, why);
 }
 
+/* because: why the client is led elsewhere in the midst of things, with method and body; NULL: he
+ * came for it. */
 static void decide_primary(const struct decide_config *c, const struct decide_view *v,
                            const struct http_head *h, const struct decide_service *s,
-                           struct decision *out)
+                           const char *because, struct decision *out)
 {
     out->service = s->name;
     struct pick_choice choice;
     bool tls = wanted_tls(c, s, h);
-    const char *why = choose_for(c, v, h, s, &choice);
-    if (!why) {
+    const char *how = choose_for(c, v, h, s, &choice);
+    if (!how) {
         settle(out, DECIDE_NO_SERVER, "nobody-up");
         return;
     }
-    const char *url = server_url(choice.server, tls);
+    const char *url = server_url(choice.server, tls), *why = because ? because : how;
     if (!url) {
         settle(out, DECIDE_NO_SERVER, "no-url");
         return;
@@ -261,7 +255,7 @@ static void decide_primary(const struct decide_config *c, const struct decide_vi
         return;
     }
     out->chosen = choice;
-    out->policy = strcmp(why, "balanced") == 0 ? policy_name(s->policy) : NULL;
+    out->policy = strcmp(how, "balanced") == 0 ? policy_name(s->policy) : NULL;
     out->warm = s->warm_count ? s : NULL;
     if (s->visit && s->visit->by == VISIT_COOKIE && c->secret)
         out->visit = s->visit;
@@ -269,48 +263,38 @@ static void decide_primary(const struct decide_config *c, const struct decide_vi
         forward_to_chosen(c, s, url, why, out);
         return;
     }
-    out->status = s->status;
-    out->json = s->json && wants_json(h);
+    out->status = because ? 0 : s->status;
+    out->json = !because && s->json && wants_json(h);
     redirect(h, url, why, out);
     add_handoff(c, v, h, s, out);
 }
 
-/* The chosen server's https URL, when the page is to be had under TLS and the common URL is not:
- * the way by the common name would tell all that is on the way there. NULL: there is no need, or no
- * URL.
- */
-static const char *url_past_plain(const struct decide_config *c, const struct http_head *h,
-                                  const struct decide_service *s, const struct server *chosen)
+/* Who brings cookies in a token for a server that is out has them at the common name only. */
+static void to_common_name(const struct decide_config *c, const struct decide_view *v,
+                           const struct http_head *h, const struct decide_service *s,
+                           const char *why, struct decision *out)
 {
-    if (url_is_https(s->url) || !wanted_tls(c, s, h))
-        return NULL;
-    const char *url = server_url(chosen, true);
-    return url && url_is_https(url) && !asks_for(c, h, url, true) ? url : NULL;
+    struct pick_choice somebody;
+    if (choose_for(c, v, h, s, &somebody))
+        redirect(h, s->url, why, out);
+    else
+        settle(out, DECIDE_NO_SERVER, "nobody-up");
 }
 
-/* Back to the common name, so that a primary chooses anew; or this node chooses, at once. */
-static void to_common_name(const struct decide_config *c, const struct decide_view *v,
-                           const struct http_head *h, const char *service, const char *why,
-                           struct decision *out)
+/* The server that was asked for is out. This node is a primary as any other, and the one who knows:
+ * another could lead the client straight back here until it has heard. */
+static void choose_anew(const struct decide_config *c, const struct decide_view *v,
+                        const struct http_head *h, const char *service, const char *why,
+                        struct decision *out)
 {
-    out->service = service;
     const struct decide_service *s = service_named(c, service);
-    struct pick_choice somebody;
-    if (!s) {
+    out->service = service;
+    if (!s)
         settle(out, DECIDE_MISDIRECTED, "unknown-service");
-    } else if (!choose(c, v, s->name, s->policy, &somebody)) {
-        settle(out, DECIDE_NO_SERVER, "nobody-up");
-    } else {
-        const char *url = url_past_plain(c, h, s, somebody.server);
-        if (url) {
-            out->chosen = somebody;
-            out->policy = policy_name(s->policy);
-            out->warm = s->warm_count ? s : NULL;
-        }
-        redirect(h, url ? url : s->url, why, out);
-        if (url)
-            add_handoff(c, v, h, s, out);
-    }
+    else if (s->handoff_count > 0 && handoff_find(h).at)
+        to_common_name(c, v, h, s, why, out);
+    else
+        decide_primary(c, v, h, s, why, out);
 }
 
 static void to_backup(const struct decide_config *c, const struct decide_view *v,
@@ -330,7 +314,7 @@ static void to_backup(const struct decide_config *c, const struct decide_view *v
             return;
         }
     }
-    to_common_name(c, v, h, own->service, "own-server-out", out);
+    choose_anew(c, v, h, own->service, "own-server-out", out);
 }
 
 /* The own URL that was asked for: by its port, else of the listener's scheme. */
@@ -412,7 +396,7 @@ static void decide_other(const struct decide_config *c, const struct decide_view
     case STATUS_SUSPECT:
     case STATUS_DOWN:
     case STATUS_LEFT:
-        to_common_name(c, v, h, s->service, "server-gone", out);
+        choose_anew(c, v, h, s->service, "server-gone", out);
         return;
     case STATUS_JOINING:
     case STATUS_UP:
@@ -435,7 +419,7 @@ static bool decide_by_host(const struct decide_config *c, const struct decide_vi
 {
     const struct decide_service *service = asked_service(c, h, exactly);
     if (service) {
-        decide_primary(c, v, h, service, out);
+        decide_primary(c, v, h, service, NULL, out);
         return true;
     }
     size_t own;

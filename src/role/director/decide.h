@@ -3,7 +3,7 @@
  * Every node's listener is both virtual servers at once. By the Host of a request this node is the
  * primary of a service (its common name: balance once, redirect to the chosen server's own URL),
  * the secondary before its own real server (its URL: forward), the stand-in for a server that is
- * gone (its URL: redirect back to the common name), or nothing of that (421). Paths under
+ * gone (its URL: choose anew and redirect), or nothing of that (421). Paths under
  * /.well-known/stead/ are the node's own whatever the Host.
  *
  * Which scheme a page has may be a wish of the service: a request by the other one is led to the
@@ -11,7 +11,8 @@
  *
  * Loops cannot form: the primary picks only servers that are up, and never one whose URL is the URL
  * that was asked for; an own pair that is out is left out at once, before the roster says so;
- * nobody is sent to a common name behind which nobody is up.
+ * who asks for a server that is out is led to another by the node that knows, not back to a common
+ * name behind which another node may not have heard yet.
  *
  * A URL stands for its scheme, host and port: a path in it is not used, the request keeps its own.
  */

@@ -104,10 +104,10 @@ def removed_and_added(farm, client):
     client.request("GET", "/cart", headers={"Host": "s2.shop.test:8080"})
     reply = client.getresponse()
     reply.read()
-    check(reply.status == 307 and reply.headers["location"] == "http://www.shop.test:8080/cart",
+    check(reply.status == 307 and reply.headers["location"] in [f"http://{n}.shop.test:8080/cart" for n in ("s1", "s3")],
           f"the next request of a client is led to another server: {reply.status}")
     reply = farm.get("s2", "/x?y", host="s2.shop.test:8080")
-    check(reply.status == 307 and reply.headers["location"] == "http://www.shop.test:8080/x?y",
+    check(reply.status == 307 and reply.headers["location"] in [f"http://{n}.shop.test:8080/x?y" for n in ("s1", "s3")],
           f"its URL leads back: {reply.status} {reply.headers}")
     text = order(farm, "s1", "server", "add", "shop", "http://s2.shop.test:8080", "--at", "s2", status=1)
     check("forward=ADDRESS:PORT" in text, f"a new server needs an address: {text}")
