@@ -15,21 +15,27 @@
 #define TOKEN_SLOTS 65536u
 #define PUSH_WAIT_NS (2 * NS_PER_S) /* by then the client is where its records were sent */
 
-static struct shard *shard_of_hash(struct store *s, const struct key *key, uint64_t hash)
+static struct shard *shard_of_hash(struct store *s, uint8_t kind, uint64_t hash)
 {
-    return &s->shards[((hash + key->kind) >> 32) % s->shard_count];
+    return &s->shards[((hash + kind) >> 32) % s->shard_count];
+}
+
+uint64_t store_hash(const struct store *s, const void *key, size_t len)
+{
+    return buzhash(&s->route, key, len);
 }
 
 static struct shard *shard_of(struct store *s, const struct key *key)
 {
-    return shard_of_hash(s, key, buzhash(&s->route, key->bytes, key->len));
+    return shard_of_hash(s, key->kind, buzhash(&s->route, key->bytes, key->len));
 }
 
 /* The shard's table hashes by the same secret: a key is hashed once. */
 static struct shard *shard_of_op(struct store *s, struct session_op *op)
 {
-    op->hash = buzhash(&s->route, op->key->bytes, op->key->len);
-    return shard_of_hash(s, op->key, op->hash);
+    if (op->hash == 0)
+        op->hash = store_hash(s, op->key->bytes, op->key->len);
+    return shard_of_hash(s, op->key->kind, op->hash);
 }
 
 /* Called with the shard's lock held; empties the actions. `own` and its request get their result
@@ -229,6 +235,23 @@ int store_write(struct store *s, struct session_op *op, uint64_t now_ns, struct 
     }
     take_short(s, shard, &a);
     return status;
+}
+
+static void expect(struct store *s, const struct store_place *places, size_t count,
+                   bool bucket_only)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct shard *shard = shard_of_hash(s, places[i].kind, places[i].hash);
+        pthread_mutex_lock(&shard->lock);
+        session_expect(shard->session, places[i].kind, places[i].hash, bucket_only);
+        pthread_mutex_unlock(&shard->lock);
+    }
+}
+
+void store_expect(struct store *s, const struct store_place *places, size_t count)
+{
+    expect(s, places, count, true);
+    expect(s, places, count, false);
 }
 
 /* 0: no node of that name can take copies. */

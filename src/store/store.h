@@ -61,6 +61,15 @@ int store_read(struct store *s, struct session_op *op, uint64_t now_ns,
  * the record. */
 int store_write(struct store *s, struct session_op *op, uint64_t now_ns, struct stamp *stamp,
                 uint32_t *left_ms);
+/* The hash of a key's bytes, for session_op and store_expect. */
+uint64_t store_hash(const struct store *s, const void *key, size_t len);
+struct store_place {
+    uint64_t hash;
+    uint8_t kind;
+};
+/* Reads and writes of these keys come soon: their memory is brought near, all at once, which takes
+ * no longer than one of them would alone. */
+void store_expect(struct store *s, const struct store_place *places, size_t count);
 /* The node of that name is to have copies of these records too, soon: whoever owns one sends it
  * there and keeps it up to date until another node is named. Nobody is told what became of it; see
  * session_stats.pushes. STEAD_E_NOT_FOUND: no such node is up; STEAD_E_INVAL: more keys than

@@ -386,6 +386,11 @@ int session_write(struct session *s, const struct session_op *op, uint64_t now_n
     return status;
 }
 
+void session_expect(const struct session *s, uint8_t kind, uint64_t hash, bool bucket_only)
+{
+    table_expect(s->table, kind, hash, bucket_only);
+}
+
 static void count_records(struct session *s, struct session_stats *out)
 {
     out->records = table_count(s->table);

@@ -158,6 +158,10 @@ int session_read(struct session *s, const struct session_op *op, uint64_t now_ns
 int session_write(struct session *s, const struct session_op *op, uint64_t now_ns,
                   struct session_actions *out, struct session_reading *reading);
 
+/* An operation on the key of that kind and hash (session_op) comes soon: its memory is brought
+ * near, the bucket before the record. */
+void session_expect(const struct session *s, uint8_t kind, uint64_t hash, bool bucket_only);
+
 /* The key that a message is about, so that the store can find its shard. False: malformed. A
  * message that is about no key in particular (SYNC) has key->len 0 and goes to every shard. */
 bool session_message_key(const uint8_t *bytes, size_t len, struct key *key);

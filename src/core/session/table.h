@@ -105,7 +105,7 @@ void table_stir(struct table *t, const struct key *key);
 struct plain {
     struct record record;
     uint64_t expires_ns, touched_ns; /* as an item's */
-    uint32_t ref;                    /* table's */
+    uint32_t ref, packed_bytes;      /* table's */
     uint8_t role;
     struct field fields[PLAIN_FIELDS], *loan[PLAIN_FIELDS]; /* the record's */
 };
@@ -120,6 +120,8 @@ struct plain_value {
 /* NULL: none, or it takes table_find() to see. hash: the buzhash() of the key's bytes; 0: not
  * known. */
 struct plain *table_plain(struct table *t, const struct key *key, uint64_t hash);
+/* A lookup of the key with that hash comes soon: index_expect() of table_internal.h. */
+void table_expect(const struct table *t, uint8_t kind, uint64_t hash, bool bucket_only);
 void table_plain_expire_at(struct table *t, struct plain *p, uint64_t expires_ns);
 /* p->record, of which stamp and ttl_ms may have been changed, is put back with these fields, in
  * order of names, all of them of the record's stamp. False, with nothing done, when others are

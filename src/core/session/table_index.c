@@ -9,6 +9,7 @@
 #include "core/session/table_internal.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #define FIRST_SHIFT 5 /* log2 of the buckets of the first segment, which stays */
@@ -18,6 +19,7 @@
 #define GROW_AT 7 /* items a bucket on average: then a tenth of the buckets has a chain at most */
 #define SHRINK_AT 3
 #define STEPS_MAX 2
+#define EXPECT_LINES 5 /* of a cell: a session's value, as a rule */
 #define WALK_END UINT64_MAX
 
 static unsigned log2_floor(uint64_t v)
@@ -112,6 +114,30 @@ static uint64_t with_kind(uint64_t hash, uint8_t kind)
     return hash ^ kind * 0x9e3779b97f4a7c15ull;
 }
 
+/* Where the tag may be among a bucket's: a bit at 8 times its place for each of eight, and perhaps
+ * for others that follow one (the haszero of Hacker's Delight, 6-1). */
+static uint64_t places(const uint8_t *tags, uint8_t tag)
+{
+    uint64_t word;
+    memcpy(&word, tags, sizeof word);
+    word = le64toh(word) ^ tag * 0x0101010101010101ull;
+    return (word - 0x0101010101010101ull) & ~word & 0x8080808080808080ull;
+}
+
+/* A bit for each place of a bucket where the tag may be. */
+static unsigned candidates(const struct bucket *b, uint8_t tag)
+{
+    _Static_assert(offsetof(struct bucket, tag) == 0 && BUCKET_ITEMS <= 16, "two words of tags");
+    const uint8_t *bytes = (const uint8_t *)b;
+    uint64_t low = places(bytes, tag), high = places(bytes + 8, tag);
+    unsigned bits = 0;
+    for (; low; low &= low - 1)
+        bits |= 1u << __builtin_ctzll(low) / 8;
+    for (; high; high &= high - 1)
+        bits |= 256u << __builtin_ctzll(high) / 8;
+    return bits & ((1u << b->count) - 1);
+}
+
 uint64_t index_hash(const struct table *t, uint8_t kind, const uint8_t *key, uint8_t len)
 {
     return with_kind(buzhash(&t->hash, key, len), kind);
@@ -134,16 +160,30 @@ uint32_t index_find_hashed(const struct table *t, const struct key *key, uint64_
     _Static_assert(offsetof(struct key, bytes) == offsetof(struct key, len) + 1,
                    "length and bytes lie together, as in a cell");
     for (const struct bucket *b = bucket_of(t, hash); b; b = b->more) {
-        for (unsigned i = 0; i < b->count; i++) {
-            if (b->tag[i] != tag)
-                continue;
-            const struct cell *c = cell_at(t, b->ref[i]);
+        for (unsigned left = candidates(b, tag); left; left &= left - 1) {
+            uint32_t ref = b->ref[__builtin_ctz(left)];
+            const struct cell *c = cell_at(t, ref);
             if (c->body[0] == key->len && memcmp(c->body + 1, key->bytes, key->len) == 0 &&
                 cell_kind(c) == key->kind)
-                return b->ref[i];
+                return ref;
         }
     }
     return 0;
+}
+
+void index_expect(const struct table *t, uint8_t kind, uint64_t bytes_hash, bool bucket_only)
+{
+    uint64_t hash = with_kind(bytes_hash, kind);
+    const struct bucket *b = bucket_of(t, hash);
+    if (bucket_only) {
+        __builtin_prefetch(b);
+        return;
+    }
+    for (unsigned left = candidates(b, tag_of(hash)); left; left &= left - 1) {
+        const char *cell = slab_at(&t->slab, b->ref[__builtin_ctz(left)]);
+        for (unsigned line = 0; line < EXPECT_LINES; line++)
+            __builtin_prefetch(cell + (size_t)line * LINE_BYTES);
+    }
 }
 
 /* Puts the cell at the end of a chain. *spare is linked in when the chain is full; it must be there

@@ -118,6 +118,9 @@ uint64_t index_hash_cell(const struct table *t, const struct cell *c);
 uint32_t index_find(const struct table *t, const struct key *key);
 /* The same by the buzhash() of its bytes. */
 uint32_t index_find_hashed(const struct table *t, const struct key *key, uint64_t bytes_hash);
+/* What a lookup will read is brought near: first the bucket, then, with the bucket at hand, what
+ * begins so. */
+void index_expect(const struct table *t, uint8_t kind, uint64_t bytes_hash, bool bucket_only);
 bool index_put(struct table *t, uint64_t hash, uint32_t ref); /* false without memory */
 void index_take(struct table *t, uint64_t hash, uint32_t ref);
 void index_change(struct table *t, uint64_t hash, uint32_t from, uint32_t to);

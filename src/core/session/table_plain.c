@@ -13,8 +13,9 @@
 _Static_assert(PLAIN_HEAD_MAX >= 1 + 3 * 10 + 8 + 5 + 1 + TOUCHED_BYTES, "a plain head fits");
 
 /* The scratch record, zero but for what each plain record sets. */
-static bool read_plain(struct table *t, const uint8_t *at, unsigned flags)
+static bool read_plain(struct table *t, const uint8_t *packed, unsigned flags)
 {
+    const uint8_t *at = packed;
     struct plain *p = &t->plain;
     struct record *r = &p->record;
     if (!record_is_packed_plain(at))
@@ -29,10 +30,16 @@ static bool read_plain(struct table *t, const uint8_t *at, unsigned flags)
     if (count == 0 || count > PLAIN_FIELDS)
         return false;
     record_unpack_fields(r, &t->incs, &at, p->fields, p->loan);
+    p->packed_bytes = (uint32_t)(at - packed);
     for (uint32_t i = 0; i < count; i++)
         if (p->fields[i].removed)
             return false;
     return true;
+}
+
+void table_expect(const struct table *t, uint8_t kind, uint64_t hash, bool bucket_only)
+{
+    index_expect(t, kind, hash, bucket_only);
 }
 
 struct plain *table_plain(struct table *t, const struct key *key, uint64_t hash)
@@ -117,9 +124,10 @@ bool table_plain_replace(struct table *t, struct plain *p, const struct plain_va
         return false;
     pack_plain_head(t, p, &head);
     record_pack_fields(r, &t->incs, &fields);
-    size_t size = sizeof *c + key_bytes(c) + head.len + fields.len;
-    if (head.len + fields.len > CELL_INLINE_MAX ||
-        slab_cell_bytes(size) != slab_bytes(&t->slab, p->ref))
+    size_t kept = sizeof *c + key_bytes(c), len = head.len + fields.len;
+    /* Its cell has the size that what is there takes. */
+    if (len > CELL_INLINE_MAX ||
+        slab_cell_bytes(kept + len) != slab_cell_bytes(kept + p->packed_bytes))
         return false;
     uint8_t *at = packed_of(c);
     memcpy(at, buffer, head.len);

@@ -122,7 +122,7 @@ static void cache_free(struct cache *d)
     while (d->spare_count > 0)
         mem_free(d->spare[--d->spare_count]);
     mem_free(d->value);
-    mem_free(d->scratch);
+    cache_ahead_deinit(d);
     mem_free(d->slots);
     mem_free(d);
 }
@@ -136,9 +136,8 @@ int cache_open(const struct cache_config *c, struct cache **out)
     list_init(&d->conns);
     list_init(&d->lru);
     list_init(&d->calls);
-    d->scratch = mem_alloc(sizeof *d->scratch);
     d->slots = mem_alloc(c->connections_max * sizeof *d->slots);
-    if (d->scratch == NULL || d->slots == NULL) {
+    if (d->slots == NULL) {
         cache_free(d);
         return STEAD_E_NOMEM;
     }

@@ -159,48 +159,9 @@ static void call_done(struct cache_conn *c, struct cache_call *call)
     c->door->tally.requests++;
 }
 
-static struct cache_call *take_call(struct cache *d)
-{
-    struct list *link = list_pop(&d->calls);
-    if (link != NULL)
-        return list_entry(link, struct cache_call, pooled);
-    return mem_alloc(sizeof(struct cache_call));
-}
-
-/* The scratch call now belongs to c until its result comes. */
-static bool park(struct cache_conn *c)
-{
-    struct cache_call *next = take_call(c->door);
-    if (next == NULL)
-        return false;
-    c->call = c->door->scratch;
-    c->door->scratch = next;
-    return true;
-}
-
 static bool is_resp(const struct cache_conn *c)
 {
     return c->door->config.protocol == CACHE_RESP;
-}
-
-static bool is_running(const struct cache_conn *c)
-{
-    return c->multi != NULL && c->multi->running;
-}
-
-/* The next request: of a transaction that is being done, or of the input. */
-static int parse(struct cache_conn *c, struct cache_call *call)
-{
-    const char *bytes = c->in + c->in_from;
-    size_t len = c->in_len - c->in_from;
-    if (is_running(c)) {
-        bytes = c->multi->bytes + c->multi->from;
-        len = c->multi->len - c->multi->from;
-    }
-    int n = is_resp(c) ? cache_resp_parse(c, call, bytes, len)
-                       : cache_memcache_parse(c, call, bytes, len);
-    call->text = (struct slice){bytes, n > 0 ? (size_t)n : 0};
-    return n;
 }
 
 /* The bytes of a request stay where they are while it waits. */
@@ -215,7 +176,7 @@ static void pass(struct cache_conn *c, size_t n, bool of_multi)
 
 static void multi_ends(struct cache_conn *c)
 {
-    if (c->call == NULL && is_running(c) && c->multi->from == c->multi->len)
+    if (c->call == NULL && cache_is_running(c) && c->multi->from == c->multi->len)
         cache_multi_drop(c);
 }
 
@@ -229,9 +190,9 @@ static void skip_some(struct cache_conn *c)
 /* One request. False: no more can be done now. */
 static bool serve_one(struct cache_conn *c)
 {
-    struct cache_call *call = c->door->scratch;
-    bool of_multi = is_running(c);
-    int n = parse(c, call);
+    struct cache_call *call;
+    bool of_multi = cache_is_running(c);
+    int n = cache_ahead_next(c, &call);
     if (n < 0)
         c->broken = true;
     if (n <= 0)
@@ -242,27 +203,24 @@ static bool serve_one(struct cache_conn *c)
         call_done(c, call);
         return true;
     }
-    if (!park(c)) {
-        c->broken = true;
-        c->door->slots[c->slot].generation++; /* what comes is for nobody */
-        call_done(c, call);
-    }
+    cache_ahead_park(c, call);
     return false;
 }
 
 static bool may_serve(const struct cache_conn *c)
 {
-    return c->call == NULL && !c->broken && (c->in_from < c->in_len || is_running(c)) &&
+    return c->call == NULL && !c->broken && (c->in_from < c->in_len || cache_is_running(c)) &&
            c->out_len - c->out_from < CACHE_OUT_MAX;
 }
 
 static void serve(struct cache_conn *c)
 {
+    cache_ahead_drop(c->door);
     for (unsigned n = 0; may_serve(c); n++) {
         if (n % CACHE_CLOCK_EVERY == 0)
             c->door->now_ns = io_now_ns();
         skip_some(c);
-        if ((c->in_from == c->in_len && !is_running(c)) || !serve_one(c))
+        if ((c->in_from == c->in_len && !cache_is_running(c)) || !serve_one(c))
             break;
         multi_ends(c);
     }

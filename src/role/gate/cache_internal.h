@@ -14,6 +14,7 @@
 #define CACHE_REPLY_ROOM 1024 /* the longest answer without a value */
 #define CACHE_POOL_MAX 64     /* buffers kept for the next connections */
 #define CACHE_CLOCK_EVERY 32  /* requests of a pipeline share a reading of the clock */
+#define CACHE_AHEAD_MAX 16    /* requests of a pipeline that are parsed before the first is done */
 
 /* A transaction of a Redis client has so many commands and bytes at most. */
 #define CACHE_MULTI_MAX 1024
@@ -36,6 +37,7 @@ struct cache_call {
         struct resp_command resp;
     };
     struct slice text; /* all of the request */
+    uint64_t hash;     /* store_hash() of its first key; 0: not known */
     struct cache_op op;
     struct cache_scripts *scripts; /* the door's */
     size_t index;                  /* of the keys, which are done one after another */
@@ -76,6 +78,13 @@ struct cache_tally {
     uint32_t requests, hits, misses, stores, removals;
 };
 
+/* Requests of the connection that is being served, parsed and not begun yet: their bytes are the
+ * first of its input. */
+struct cache_ahead {
+    struct cache_call *calls[CACHE_AHEAD_MAX]; /* NULL: not needed yet */
+    unsigned from, end;
+};
+
 struct cache {
     struct cache_config config;
     uint64_t now_ns; /* of the requests that are being done */
@@ -92,7 +101,7 @@ struct cache {
     void *closed_context;
     struct list conns, lru;
     struct list calls; /* pooled */
-    struct cache_call *scratch;
+    struct cache_ahead ahead;
     char *spare[CACHE_POOL_MAX]; /* input buffers of CACHE_IN_BYTES */
     size_t spare_count;
     uint64_t next_client;
@@ -115,12 +124,24 @@ void cache_conn_result(struct cache_conn *c, struct session_result *r);
 char *cache_conn_room(struct cache_conn *c, size_t need);
 void cache_count(atomic_uint_fast64_t *counter);
 
+/* -- cache_ahead.c -- */
+/* The next request of a connection, of a transaction that is being done or of its input: its bytes,
+ * in *out; 0 and -1 as below. */
+int cache_ahead_next(struct cache_conn *c, struct cache_call **out);
+/* What was parsed and not begun is to be parsed again. */
+void cache_ahead_drop(struct cache *d);
+/* The call that cache_ahead_next gave last now belongs to its connection, and waits. */
+void cache_ahead_park(struct cache_conn *c, struct cache_call *call);
+bool cache_is_running(const struct cache_conn *c); /* a transaction */
+void cache_ahead_deinit(struct cache *d);
+
 /* -- cache_run.c: an operation of the present call -- */
 /* Submits call->op, which is filled in, and all its steps as far as they need no waiting. True: it
  * is over. False: it waits for the store. */
 bool cache_run(struct cache_conn *c, struct cache_call *call);
 /* The same after a result that was waited for. */
 bool cache_run_on(struct cache_conn *c, struct cache_call *call, struct session_result *r);
+uint8_t cache_kind(const struct cache *d, struct slice key);
 /* The key of a client as a record's; false when it is too long or empty. */
 bool cache_key(const struct cache *d, struct slice text, struct key *out);
 
@@ -128,11 +149,12 @@ bool cache_key(const struct cache *d, struct slice text, struct key *out);
 void cache_multi_drop(struct cache_conn *c);
 
 /* -- cache_memcache.c, cache_resp.c -- */
-/* The input's first request: its bytes, 0 when there is more to come, -1 when the connection cannot
- * go on (an answer may have been written). */
-int cache_memcache_parse(struct cache_conn *c, struct cache_call *call, const char *bytes,
-                         size_t len);
-int cache_resp_parse(struct cache_conn *c, struct cache_call *call, const char *bytes, size_t len);
+/* A request: its bytes, 0 when there is more to come, -1 when the connection cannot go on (an
+ * answer may have been written). `ahead`: others come before it, and 0 is all that is said of one
+ * that is not whole and right. */
+int cache_memcache_parse(struct cache_conn *c, struct cache_call *call, struct slice bytes,
+                         bool ahead);
+int cache_resp_parse(struct cache_conn *c, struct cache_call *call, struct slice bytes, bool ahead);
 /* Begins a parsed request, or goes on with it after its operation is over. True: it is answered. */
 bool cache_memcache_begin(struct cache_conn *c, struct cache_call *call);
 bool cache_memcache_resume(struct cache_conn *c, struct cache_call *call);

@@ -35,14 +35,16 @@ static bool say(struct cache_conn *c, const struct memcache_request *q, enum mem
     return true;
 }
 
-int cache_memcache_parse(struct cache_conn *c, struct cache_call *call, const char *bytes,
-                         size_t len)
+int cache_memcache_parse(struct cache_conn *c, struct cache_call *call, struct slice bytes,
+                         bool ahead)
 {
-    if (len > 0 && !c->known) {
-        c->binary = (uint8_t)*bytes == BINARY_MARK;
+    if (bytes.len > 0 && !c->known) {
+        c->binary = (uint8_t)*bytes.at == BINARY_MARK;
         c->known = true;
     }
-    int n = memcache_parse(bytes, len, c->binary, &call->memcache);
+    int n = memcache_parse(bytes.at, bytes.len, c->binary, &call->memcache);
+    if (n < 0 && ahead)
+        return 0;
     if (n < 0) {
         cache_count(&c->door->config.counters->malformed);
         call->memcache.error = "CLIENT_ERROR line too long";

@@ -508,6 +508,8 @@ static const char *prepare_key(struct cache_conn *c, struct cache_call *call,
         return error;
     if (i >= call->resp.argc)
         return SYNTAX;
+    if (m->shape == THIRD)
+        call->hash = 0; /* of what looked like the key */
     if (!cache_key(c->door, arg(call, i), &call->op.key))
         return "ERR a key has 1 to 250 bytes here";
     return NULL;
@@ -552,10 +554,12 @@ static bool run_command(struct cache_conn *c, struct cache_call *call, const str
     return cache_run(c, call) && say_outcome(c, call, m);
 }
 
-int cache_resp_parse(struct cache_conn *c, struct cache_call *call, const char *bytes, size_t len)
+int cache_resp_parse(struct cache_conn *c, struct cache_call *call, struct slice bytes, bool ahead)
 {
     const char *why = NULL;
-    int n = resp_parse(bytes, len, &call->resp, &why);
+    int n = resp_parse(bytes.at, bytes.len, &call->resp, &why);
+    if (n < 0 && ahead)
+        return 0;
     if (n < 0) {
         char text[128] = "ERR ";
         cache_count(&c->door->config.counters->malformed);

@@ -6,18 +6,20 @@
 
 #include <string.h>
 
-bool cache_key(const struct cache *d, struct slice text, struct key *out)
+uint8_t cache_kind(const struct cache *d, struct slice text)
 {
-    uint8_t kind = d->config.kind;
     for (size_t i = 0; i < d->config.prefix_count; i++) {
         const struct cache_prefix *p = &d->config.prefixes[i];
         size_t len = strlen(p->text);
-        if (text.len >= len && memcmp(text.at, p->text, len) == 0) {
-            kind = p->kind;
-            break;
-        }
+        if (text.len >= len && memcmp(text.at, p->text, len) == 0)
+            return p->kind;
     }
-    return key_set(out, kind, text.at, text.len);
+    return d->config.kind;
+}
+
+bool cache_key(const struct cache *d, struct slice text, struct key *out)
+{
+    return key_set(out, cache_kind(d, text), text.at, text.len);
 }
 
 static uint64_t deadline_ms(const struct cache *d, const struct cache_op *op)
@@ -108,6 +110,7 @@ bool cache_run(struct cache_conn *c, struct cache_call *call)
 {
     struct session_op step;
     cache_op_start(&call->op, &step);
+    step.hash = call->index == 0 ? call->hash : 0;
     if (call->op.verb == CACHE_GET && read_here(c->door, &call->op, &step))
         return true;
     if (step.type == SESSION_CHANGE && step.bare && write_here(c->door, &call->op, &step))

@@ -75,12 +75,27 @@ static int carry_out(struct store *s, const struct session_op *op, struct record
     return STEAD_OK;
 }
 
+uint64_t store_hash(const struct store *s, const void *key, size_t len)
+{
+    (void)s;
+    assert_true(len > 0);
+    return len << 8 | *(const uint8_t *)key;
+}
+
+void store_expect(struct store *s, const struct store_place *places, size_t count)
+{
+    (void)s;
+    for (size_t i = 0; i < count; i++)
+        assert_true(places[i].kind < KINDS_MAX);
+}
+
 /* With a delay, or where a test has a hand in it, nothing can be read without an operation. */
 int store_read(struct store *s, struct session_op *op, uint64_t now_ns,
                void (*take)(void *context, const struct session_reading *r), void *context)
 {
     struct record *r = NULL;
     assert_true(op->type == SESSION_READ && now_ns > 0);
+    assert_true(op->hash == 0 || op->hash == store_hash(s, op->key->bytes, op->key->len));
     if (s->delay || s->before || s->spoil[SESSION_READ])
         return STEAD_PENDING;
     int status = carry_out(s, op, &r);
@@ -94,6 +109,7 @@ int store_write(struct store *s, struct session_op *op, uint64_t now_ns, struct 
 {
     struct record *r = NULL;
     assert_true(op->type == SESSION_CHANGE && op->bare && now_ns > 0);
+    assert_true(op->hash == 0 || op->hash == store_hash(s, op->key->bytes, op->key->len));
     if (s->delay || s->before || s->spoil[SESSION_CHANGE])
         return STEAD_PENDING;
     s->last_ttl_ms = op->ttl_ms;
