@@ -174,6 +174,15 @@ const struct tls *http_request_tls(const struct http_request *r)
     return r->conn ? r->conn->stream.tls : NULL;
 }
 
+bool http_request_is_left(const struct http_request *r)
+{
+    char byte;
+    if (!r->conn)
+        return true;
+    ssize_t n = recv(r->conn->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return !r->h2 && (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR));
+}
+
 bool http_request_host_is_loopback(const struct http_request *r)
 {
     char text[ADDR_TEXT_MAX];

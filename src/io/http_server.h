@@ -97,6 +97,9 @@ const struct addr *http_request_local(const struct http_request *r);
 /* The connection's TLS, for who asks for the client's identity or the version; NULL: plain, or the
  * client is gone. */
 const struct tls *http_request_tls(const struct http_request *r);
+/* Has its client gone away, or ended its half, though no answer was sent? For those that take long:
+ * a closed connection is not looked at before. */
+bool http_request_is_left(const struct http_request *r);
 /* Does its Host name this machine: localhost, or a loopback address? A web page can make a browser
  * send requests to a loopback port under a name of its own that points here, but not under these.
  */

@@ -71,6 +71,8 @@ static struct admin_gate copy_gate(const struct gate_counters *g)
                                .busy = g->busy,
                                .renewed = g->renewed,
                                .waiting = g->waiting,
+                               .watching = g->watching,
+                               .watch_dropped = g->watch_dropped,
                                .reports = g->reports,
                                .known = g->known,
                                .strangers = g->strangers,

@@ -92,7 +92,7 @@ static void retire(struct worker *w, bool retired)
     if (w->director)
         director_retire(w->director, retired);
     if (w->gate)
-        http_server_retire(gate_server(w->gate), retired);
+        gate_retire(w->gate, retired);
     for (unsigned p = 0; p < CACHE_DOORS; p++)
         if (w->caches[p])
             cache_retire(w->caches[p], retired);

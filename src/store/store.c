@@ -90,6 +90,7 @@ static int shard_init(struct store *s, unsigned index, const struct session_conf
     struct session_config own = *c;
     own.memory_bytes = c->memory_bytes / s->shard_count;
     own.kinds = &s->shard_kinds;
+    own.ticks = &s->ticks;
     own.seed = c->seed + index;
     own.shard_index = (uint8_t)index;
     own.shard_count = (uint8_t)s->shard_count;
@@ -252,6 +253,11 @@ void store_expect(struct store *s, const struct store_place *places, size_t coun
 {
     expect(s, places, count, true);
     expect(s, places, count, false);
+}
+
+uint32_t store_changes(const struct store *s, const struct key *key)
+{
+    return ticks_of(&s->ticks, buzhash(&s->route, key->bytes, key->len), key->kind);
 }
 
 /* 0: no node of that name can take copies. */

@@ -70,6 +70,9 @@ struct store_place {
 /* Reads and writes of these keys come soon: their memory is brought near, all at once, which takes
  * no longer than one of them would alone. */
 void store_expect(struct store *s, const struct store_place *places, size_t count);
+/* A count that moves when that record comes to this node, changes or goes from it, and when others
+ * do that share its slot. Takes no lock. */
+uint32_t store_changes(const struct store *s, const struct key *key);
 /* The node of that name is to have copies of these records too, soon: whoever owns one sends it
  * there and keeps it up to date until another node is named. Nobody is told what became of it; see
  * session_stats.pushes. STEAD_E_NOT_FOUND: no such node is up; STEAD_E_INVAL: more keys than

@@ -41,6 +41,7 @@ struct store {
     struct kinds kinds;       /* of the node */
     struct kinds shard_kinds; /* with a shard's part of each memory limit */
     struct buzhash route;
+    struct ticks ticks;
     struct shard shards[STORE_SHARDS_MAX];
     struct mailbox mailboxes[STORE_MAILBOXES_MAX];
     atomic_uint_fast64_t busy, malformed;

@@ -9,6 +9,8 @@
 
 #define NUMBER_MAX (UINT64_MAX >> 1)
 
+enum op_flag { OP_MATCH = 1 << 0, OP_PEEK = 1 << 1 };
+
 enum part {
     PART_TOKEN = 1 << 0,
     PART_STAMP = 1 << 1,
@@ -92,7 +94,7 @@ static void put_op(struct wire_writer *w, const struct session_op *op)
 {
     wire_put_u8(w, (uint8_t)op->type);
     wire_put_u32(w, op->ttl_ms);
-    wire_put_u8(w, op->has_match);
+    wire_put_u8(w, (uint8_t)((op->has_match ? OP_MATCH : 0) | (op->peek ? OP_PEEK : 0)));
     wire_put_u64(w, op->match.term);
     wire_put_u64(w, op->match.version);
     wire_put_u64(w, op->min_term);
@@ -125,7 +127,9 @@ static int get_op(struct wire_reader *r, struct session_op *op)
     uint8_t type = wire_u8(r);
     op->type = (enum session_op_type)type;
     op->ttl_ms = wire_u32(r);
-    op->has_match = wire_u8(r) != 0;
+    uint8_t flags = wire_u8(r);
+    op->has_match = flags & OP_MATCH;
+    op->peek = flags & OP_PEEK;
     op->match.term = wire_u64(r);
     op->match.version = wire_u64(r);
     op->min_term = wire_u64(r);

@@ -40,13 +40,14 @@ static bool copy_is_enough(const struct session_op *op, const struct record *r)
 /* Reads what may be read here. */
 static int read_item(struct session *s, const struct session_op *op, struct item *item)
 {
-    if (s->kinds.kind[item->kind].when_full == FULL_EVICT)
+    if (!op->peek && s->kinds.kind[item->kind].when_full == FULL_EVICT)
         table_touch(s->table, item);
     if (record_is_tombstone(item->record))
         return status_of_tombstone(item->record);
     if (!copy_is_enough(op, item->record))
         return STEAD_E_CONFLICT; /* the owner itself has no such version */
-    expiry_touch(s, item);
+    if (!op->peek)
+        expiry_touch(s, item);
     s->stats.reads_local++;
     return STEAD_OK;
 }

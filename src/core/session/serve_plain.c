@@ -47,7 +47,7 @@ int serve_plain_read(struct session *s, const struct session_op *op, struct sess
         return STEAD_PENDING;
     if (op->min_term == p->record.stamp.term && op->min_version > p->record.stamp.version)
         return STEAD_PENDING;
-    if (k->sliding && p->record.ttl_ms != 0) {
+    if (k->sliding && p->record.ttl_ms != 0 && !op->peek) {
         if (expiry_tells(s, p->touched_ns, p->record.ttl_ms))
             return STEAD_PENDING;
         renew(s, p);

@@ -75,6 +75,7 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
         mem_free(s);
         return NULL;
     }
+    table_tell(s->table, c->ticks);
     return s;
 }
 
@@ -364,6 +365,15 @@ int session_read(struct session *s, const struct session_op *op, uint64_t now_ns
     return status;
 }
 
+/* What is written without a step is not counted by the table, or only when it rests. */
+static void count_change(struct session *s, const struct session_op *op)
+{
+    const struct key *key = op->key;
+    if (s->config.ticks)
+        ticks_add(s->config.ticks,
+                  op->hash ? op->hash : buzhash(&s->bucket_hash, key->bytes, key->len), key->kind);
+}
+
 int session_write(struct session *s, const struct session_op *op, uint64_t now_ns,
                   struct session_actions *out, struct session_reading *reading)
 {
@@ -373,12 +383,15 @@ int session_write(struct session *s, const struct session_op *op, uint64_t now_n
     s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
     s->out = out;
     int status = serve_plain_write(s, op, reading);
+    if (status == STEAD_OK)
+        count_change(s, op);
     if (status != STEAD_PENDING) {
         s->out = NULL;
         return status;
     }
     status = serve_write(s, op, &item);
     if (status == STEAD_OK) {
+        count_change(s, op);
         *reading = (struct session_reading){item->record, item_left_ms(s, item)};
         out->deadline_ns = item->expires_ns;
     }

@@ -15,12 +15,14 @@
 #include "base/msg.h"
 #include "core/record/record.h"
 #include "core/session/kind.h"
+#include "core/session/ticks.h"
 #include "core/session/view.h"
 
 struct session;
 
 struct session_config {
     const struct kinds *kinds; /* outlives the shard */
+    struct ticks *ticks;       /* outlives it too: where changes are counted; NULL: nowhere */
     uint8_t bucket_secret[32]; /* of this process */
     uint8_t farm_secret[32];   /* of the farm: placement agrees on all nodes */
     uint64_t memory_bytes;     /* hard limit of this shard */
@@ -59,6 +61,7 @@ struct session_op {
     uint64_t request; /* given back in the result */
     uint64_t peer;    /* PUSH: incarnation of who is to have a copy */
     uint64_t hash;    /* buzhash() of the key by the shard's bucket secret; 0: not known */
+    bool peek;        /* READ: is no use of the record, and does not renew its life */
     bool bare;        /* the result needs no record: its stamp is enough */
     bool silent;      /* nobody waits for a result: there is none */
     uint64_t cull;    /* END: of which cull (cull.h); 0: none */

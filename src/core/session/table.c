@@ -75,6 +75,11 @@ void lru_moved(struct table *t, uint32_t to)
         use->lru_last = to;
 }
 
+void table_tell(struct table *t, struct ticks *c)
+{
+    t->ticks = c;
+}
+
 void table_touch(struct table *t, struct item *item)
 {
     struct kind_use *use = &t->kinds[item->kind];
@@ -143,6 +148,7 @@ void table_remove(struct table *t, struct item *item)
     use->memory -= item->counted_bytes;
     t->item_memory -= item->counted_bytes;
     t->count--;
+    table_tick(t, cell_at(t, item->ref), item->kind);
     cell_free(t, item->ref);
     item_end(t, item);
     index_resize(t);

@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "core/record/record.h"
 #include "core/session/kind.h"
+#include "core/session/ticks.h"
 
 #define PLAIN_FIELDS 2
 #define TABLE_WALK_MAX 64 /* items of one call of table_walk() */
@@ -79,6 +80,8 @@ struct table;
 
 struct table *table_new(const struct buzhash *hash, uint64_t now_ns);
 void table_free(struct table *t);
+/* What changes, comes or goes is counted there from now on, when it is put to rest. */
+void table_tell(struct table *t, struct ticks *c);
 
 struct item *table_find(struct table *t, const struct key *key);
 /* Takes ownership of record. The key must not be in the table. NULL without memory, and for a kind

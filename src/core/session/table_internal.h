@@ -73,6 +73,7 @@ struct block {
 
 struct table {
     struct buzhash hash;
+    struct ticks *ticks; /* NULL: nobody counts them */
     uint64_t count, buckets, more_buckets, item_memory;
     void *segments[SEGMENTS_MAX]; /* buckets, from the first start of a cache line on */
     struct kind_use kinds[KINDS_MAX];
@@ -91,6 +92,13 @@ struct table {
 static inline struct cell *cell_at(const struct table *t, uint32_t ref)
 {
     return slab_at(&t->slab, ref);
+}
+
+/* Counts a change of the cell's key. */
+static inline void table_tick(struct table *t, const struct cell *c, uint8_t kind)
+{
+    if (t->ticks)
+        ticks_add(t->ticks, buzhash(&t->hash, c->body + 1, c->body[0]), kind);
 }
 
 static inline struct item *cell_item(const struct cell *c)

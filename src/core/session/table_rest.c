@@ -393,6 +393,8 @@ static bool write_cell(struct table *t, struct item *item)
         return false;
     }
     item->word = word | (outside ? WORD_OUTSIDE : 0);
+    if (stamp_compare(&r->stamp, &item->read) != 0)
+        table_tick(t, cell_at(t, item->ref), item->kind);
     return true;
 }
 

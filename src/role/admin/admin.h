@@ -42,8 +42,8 @@ struct admin_orders {
 };
 
 struct admin_gate {
-    uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting, reports, known,
-        strangers, claims_left_out;
+    uint64_t calls, denied, invalid, failed, unknown, busy, renewed, waiting, watching,
+        watch_dropped, reports, known, strangers, claims_left_out;
 };
 
 /* Sources of counts, and doors for agent checks. */

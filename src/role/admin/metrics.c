@@ -254,6 +254,9 @@ static const struct metric metrics[] = {
         "Operations refused because too many waited."),
     ROW(COUNTER, "stead_gate_renewed_total", NULL, gate.renewed, "Sessions that got a new id."),
     ROW(GAUGE, "stead_gate_waiting", NULL, gate.waiting, "Operations that wait for the store."),
+    ROW(GAUGE, "stead_gate_watching", NULL, gate.watching, "Of these: watches of a session."),
+    ROW(COUNTER, "stead_gate_watch_dropped_total", NULL, gate.watch_dropped,
+        "Streams of events whose client took nothing."),
 
     ROW(COUNTER, "stead_director_returns_total", NULL, director.returned,
         "Redirects of clients to the server that they had."),

@@ -113,7 +113,10 @@ int gate_open(const struct gate_config *c, struct gate **out)
     assert(bad == 0); /* fails only with the loop's own descriptor */
     (void)bad;
     g->async.data = g;
-    g->open_handles = 2;
+    list_init(&g->watches);
+    uv_timer_init(c->loop, &g->timer);
+    g->timer.data = g;
+    g->open_handles = 3;
     store_set_wake(c->store, c->mailbox, (struct store_wake){wake_from_store, g});
     *out = g;
     return STEAD_OK;
@@ -124,9 +127,14 @@ struct http_server *gate_server(struct gate *g)
     return g->server;
 }
 
-static void part_closed(void *context)
+void gate_retire(struct gate *g, bool retired)
 {
-    struct gate *g = context;
+    g->retired = retired;
+    http_server_retire(g->server, retired);
+}
+
+void gate_part_closed(struct gate *g)
+{
     if (--g->open_handles)
         return;
     if (g->closed)
@@ -134,9 +142,23 @@ static void part_closed(void *context)
     gate_free(g);
 }
 
-static void async_closed(uv_handle_t *handle)
+static void server_closed(void *context)
 {
-    part_closed(handle->data);
+    gate_part_closed(context);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    gate_part_closed(handle->data);
+}
+
+/* A request is answered to nobody, which frees it. */
+static void give_up(struct gate_call *call)
+{
+    if (call->watch)
+        gate_watch_stop(call);
+    else
+        gate_reply_status(call, STEAD_E_UNKNOWN);
 }
 
 void gate_close(struct gate *g, void (*closed)(void *context), void *context)
@@ -145,9 +167,10 @@ void gate_close(struct gate *g, void (*closed)(void *context), void *context)
     g->closed_context = context;
     /* From here on no thread wakes the async. */
     store_set_wake(g->config.store, g->config.mailbox, (struct store_wake){0});
-    http_server_close(g->server, part_closed, g);
+    http_server_close(g->server, server_closed, g);
     for (uint32_t i = 0; i < GATE_CALLS_MAX; i++)
         if (g->slots[i].call)
-            gate_reply_status(g->slots[i].call, STEAD_E_UNKNOWN); /* to nobody: frees the request */
-    uv_close((uv_handle_t *)&g->async, async_closed);
+            give_up(g->slots[i].call);
+    uv_close((uv_handle_t *)&g->timer, handle_closed);
+    uv_close((uv_handle_t *)&g->async, handle_closed);
 }

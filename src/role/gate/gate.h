@@ -16,6 +16,8 @@
 
 #define GATE_CALLS_MAX 4096 /* that wait for the store at once, per gate; beyond it 503 */
 #define GATE_DEADLINE_MS 5000u
+#define GATE_WATCHES_MAX 1024    /* sessions that are watched at once, per gate; beyond it 503 */
+#define GATE_WAIT_MAX_S 300u     /* of a read that waits for another version */
 #define GATE_BODY_MAX (2u << 20) /* a record of 1 MiB, in base64 or with escapes */
 
 #define GATE_COOKIE_MAX 63
@@ -35,6 +37,8 @@ struct gate_counters {
     atomic_uint_fast64_t known, strangers; /* answers of /v1/auth: 200; 401 and 302 */
     atomic_uint_fast64_t claims_left_out;  /* logins whose claims did not fit into an answer */
     atomic_uint_fast64_t waiting;          /* now */
+    atomic_uint_fast64_t watching;         /* of these: for a change */
+    atomic_uint_fast64_t watch_dropped;    /* streams of events that were not taken */
 };
 
 struct gate_config {
@@ -63,10 +67,13 @@ void gate_wake(struct gate *g);
 /* On the loop: takes the results that wait and answers; done by the gate itself when it is woken.
  */
 void gate_collect(struct gate *g);
+/* Its door, to give connections away, or to adopt them. */
+struct http_server *gate_server(struct gate *g);
+/* As http_server_retire(); who watches is answered, or his stream ends, so that he comes again to
+ * the other process. */
+void gate_retire(struct gate *g, bool retired);
 /* Closes all connections and forgets what waits; `closed` is called on the loop, then the gate is
  * freed. */
-/* Its door, to be retired, or to adopt connections. */
-struct http_server *gate_server(struct gate *g);
 void gate_close(struct gate *g, void (*closed)(void *context), void *context);
 
 #endif

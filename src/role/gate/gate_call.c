@@ -75,6 +75,10 @@ static const char *origin_name(enum session_origin origin)
 
 void gate_call_result(struct gate_call *call, struct session_result *r)
 {
+    if (call->watch) {
+        gate_watch_result(call, r);
+        return;
+    }
     const struct http_head *h = http_request_head(call->request);
     bool created = call->verb == GATE_CREATE || call->verb == GATE_LOGIN;
     if (call->step != STEP_ONLY) {
@@ -92,9 +96,14 @@ void gate_call_result(struct gate_call *call, struct session_result *r)
         gate_reply_empty(call, 204);
     } else if (!r->record) {
         gate_reply_status(call, STEAD_E_NOMEM);
-    } else if (call->verb == GATE_READ && none_match(h, r->record)) {
-        gate_reply_record(call, 304, r->record, 0, origin_name(r->origin));
     } else {
-        gate_reply_record(call, created ? 201 : 200, r->record, r->copies, origin_name(r->origin));
+        bool same = call->verb == GATE_READ && none_match(h, r->record);
+        if (call->verb == GATE_READ && gate_watch_start(call, r, same))
+            return;
+        gate_reply_record(call,
+                          created ? 201
+                          : same  ? 304
+                                  : 200,
+                          r->record, same ? 0 : r->copies, origin_name(r->origin));
     }
 }

@@ -3,6 +3,7 @@
 #ifndef ROLE_GATE_INTERNAL_H
 #define ROLE_GATE_INTERNAL_H
 
+#include "base/list.h"
 #include "role/gate/gate.h"
 #include "role/gate/gate_json.h"
 
@@ -10,6 +11,11 @@
 #define GATE_ID_CHARS 32 /* of them in base64url */
 #define GATE_RENEW_TRIES 5
 #define GATE_HEADERS_MAX 1024
+
+#define GATE_LOOK_MS 10         /* how often watches compare the counts of changes */
+#define GATE_LOOK_AGAIN_MS 1000 /* and look in any case */
+#define GATE_WATCH_KEEPALIVE_MS 15000
+#define GATE_WATCH_STALL_MS 20000 /* a client that takes nothing */
 
 enum gate_verb {
     GATE_CREATE,
@@ -48,7 +54,7 @@ enum gate_step {
 /* A request whose operation is in the store. */
 struct gate_call {
     struct gate *gate;
-    struct http_request *request;
+    struct http_request *request; /* NULL: its connection was taken, for events */
     unsigned slot;
     enum gate_verb verb;
     enum gate_step step;
@@ -65,6 +71,9 @@ struct gate_call {
     unsigned copies, tries;
     uint32_t left_ms; /* of the life of the record that is answered */
     int status;
+
+    uint32_t wait_s, changes; /* READ: for another version; counted before it was asked for */
+    struct gate_watch *watch; /* it is one now */
 };
 
 /* A result names its slot and generation: one that comes late never meets another call. */
@@ -78,7 +87,11 @@ struct gate {
     char *token, *node, *farm;
     struct http_server *server;
     uv_async_t async;
-    unsigned open_handles; /* the server and the async */
+    uv_timer_t timer; /* runs while somebody watches */
+    struct list watches;
+    unsigned watch_count;
+    bool retired;          /* nobody watches here any more */
+    unsigned open_handles; /* the server, the async, the timer and streams of events */
     void (*closed)(void *context);
     void *closed_context;
     uint32_t free_slot;
@@ -96,6 +109,8 @@ void gate_count(atomic_uint_fast64_t *counter);
 struct gate_call *gate_call_new(struct gate *g, struct http_request *r);
 /* Ends the call; its request must have been answered. */
 void gate_call_free(struct gate_call *call);
+/* One of open_handles is closed: with the last one the gate is freed. */
+void gate_part_closed(struct gate *g);
 
 /* gate_request.c: starts what a request asks for. */
 enum http_verdict gate_request(void *context, struct http_request *r, const char *body, size_t len);
@@ -108,6 +123,15 @@ void gate_call_result(struct gate_call *call, struct session_result *r);
 /* gate_renew.c */
 void gate_renew_start(struct gate_call *call);
 void gate_renew_result(struct gate_call *call, struct session_result *r);
+
+/* gate_watch.c: sessions that are watched. Does it ask for a stream of events? */
+bool gate_watch_streams(const struct http_head *h);
+/* After a read that went well; same: the client has that version. True: the call is a watch from
+ * now on, or was answered. */
+bool gate_watch_start(struct gate_call *call, const struct session_result *r, bool same);
+void gate_watch_result(struct gate_call *call, const struct session_result *r);
+void gate_watch_stop(struct gate_call *call);
+void gate_watch_timer(uv_timer_t *timer);
 
 /* gate_verify.c: who sends a request that a web server asks about. */
 void gate_verify_request(struct gate *g, struct http_request *r);

@@ -63,16 +63,43 @@ static bool read_match(const struct http_head *h, bool *has, struct stamp *match
     return *has;
 }
 
-/* ?at_least=T.V; other parameters are not known. False: malformed. */
-static bool read_at_least(const struct http_head *h, struct session_op *op)
+static bool read_seconds(struct slice text, uint32_t *out)
 {
-    static const char name[] = "at_least=";
-    size_t skip = sizeof name - 1;
-    if (!h->query.at || h->query.len == 0)
-        return true;
-    return h->query.len > skip && memcmp(h->query.at, name, skip) == 0 &&
-           gate_version_parse(h->query.at + skip, h->query.len - skip, &op->min_term,
-                              &op->min_version);
+    *out = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9' || *out > GATE_WAIT_MAX_S)
+            return false;
+        *out = *out * 10 + (uint32_t)(text.at[i] - '0');
+    }
+    return text.len > 0 && *out <= GATE_WAIT_MAX_S;
+}
+
+/* at_least=T.V or wait=SECONDS. False: neither, or malformed. */
+static bool read_parameter(struct slice p, struct session_op *op, uint32_t *wait_s)
+{
+    static const char least[] = "at_least=", wait[] = "wait=";
+    if (p.len >= sizeof least && memcmp(p.at, least, sizeof least - 1) == 0)
+        return gate_version_parse(p.at + sizeof least - 1, p.len - (sizeof least - 1),
+                                  &op->min_term, &op->min_version);
+    if (p.len >= sizeof wait && memcmp(p.at, wait, sizeof wait - 1) == 0)
+        return read_seconds((struct slice){p.at + sizeof wait - 1, p.len - (sizeof wait - 1)},
+                            wait_s);
+    return false;
+}
+
+/* Of a read. False: a parameter is not known, or malformed. */
+static bool read_query(const struct http_head *h, struct session_op *op, uint32_t *wait_s)
+{
+    *wait_s = 0;
+    const char *at = h->query.at, *end = at ? at + h->query.len : NULL;
+    while (at < end) {
+        const char *amp = memchr(at, '&', (size_t)(end - at));
+        const char *to = amp ? amp : end;
+        if (!read_parameter((struct slice){at, (size_t)(to - at)}, op, wait_s))
+            return false;
+        at = amp ? amp + 1 : end;
+    }
+    return true;
 }
 
 /* -- the operations -- */
@@ -119,7 +146,8 @@ static void start_touch(struct gate_call *call, const struct gate_change *change
 static void start_read(struct gate_call *call, const struct http_head *h)
 {
     struct session_op op = {.type = SESSION_READ, .key = &call->key};
-    read_at_least(h, &op); /* checked before */
+    read_query(h, &op, &call->wait_s); /* checked before */
+    call->changes = store_changes(call->gate->config.store, &call->key);
     gate_call_submit(call, &op);
 }
 
@@ -180,8 +208,9 @@ static int check_session_request(const struct gate *g, const struct http_head *h
         *why = "If-Match takes one ETag as this server gave it";
         return 400;
     }
-    if (route->verb == GATE_READ && !read_at_least(h, &op)) {
-        *why = "the only parameter is at_least=TERM.VERSION";
+    uint32_t wait_s;
+    if (route->verb == GATE_READ && !read_query(h, &op, &wait_s)) {
+        *why = "the parameters are at_least=TERM.VERSION and wait=SECONDS, at most 300";
         return 400;
     }
     return 0;

@@ -21,6 +21,7 @@ struct store {
     bool done[SESSION_END + 1];
     uint64_t last_deadline_ns, last_min_version;
     uint32_t last_ttl_ms;
+    uint32_t changes;
     void (*before)(struct store *s, const struct session_op *op);
 };
 
@@ -59,6 +60,7 @@ static int carry_out(struct store *s, const struct session_op *op, struct record
         return STEAD_E_CONFLICT;
     struct stamp next = {r->stamp.term, r->stamp.version + 1, 1};
     if (op->type == SESSION_END) {
+        s->changes++;
         if (s->kinds.kind[op->key->kind].deletion == DELETE_VERSIONED)
             record_die(r, &next, 0);
         else
@@ -66,6 +68,7 @@ static int carry_out(struct store *s, const struct session_op *op, struct record
         return STEAD_OK;
     }
     if (op->type != SESSION_READ) {
+        s->changes++;
         int err = record_apply(r, op->ops, op->op_count, &next, 0);
         if (err)
             return err;
@@ -169,6 +172,12 @@ void store_set_wake(struct store *s, unsigned mailbox, struct store_wake wake)
 {
     assert_int_equal(mailbox, 3);
     s->wake = wake;
+}
+
+uint32_t store_changes(const struct store *s, const struct key *key)
+{
+    assert_true(key->len > 0);
+    return s->changes;
 }
 
 const struct kinds *store_kinds(const struct store *s)
