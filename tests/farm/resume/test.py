@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A TLS session that began at one node goes on at any other: clients of OpenSSL, curl and python, TLS 1.2 and 1.3; also when
-the node where it began is dead, and when another has started anew. A bad ticket costs a full handshake and nothing else.
+the node where it began is dead, and when another has started anew. A bad ticket costs a full handshake and nothing else. `stead tls test` tells all that, of these servers and of others.
 
 usage: test.py --build DIR
 """
@@ -11,11 +11,12 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tls")]
 from certs import Authority, openssl
-from farm import PUBLIC, check, eventually, options, scenario
+from farm import PUBLIC, Process, check, eventually, json, options, scenario
 
 TLS, NAME = 8443, "www.shop.test"
 VERSIONS = ("-tls1_2", "-tls1_3")
@@ -113,6 +114,75 @@ def ticket_in(der):
     return int(offset) + int(header)
 
 
+class Stranger(threading.Thread):
+    """A TLS server that is not stead's, with ticket keys of its own."""
+
+    def __init__(self, farm):
+        super().__init__(daemon=True)
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.load_cert_chain(farm.run / "shop.pem", farm.run / "shop.key")
+        self.socket = socket.create_server((farm.ip("s1"), 0))
+        self.where = f"{farm.ip('s1')}:{self.socket.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                with self.context.wrap_socket(self.socket.accept()[0], server_side=True) as sock:
+                    sock.settimeout(10)
+                    sock.recv(1)
+            except ValueError:
+                return
+            except OSError:
+                if self.socket.fileno() < 0:
+                    return
+
+
+def keeper_of_ids(farm):
+    """One that keeps sessions by id, has no tickets, and speaks TLS 1.2 only."""
+    with socket.create_server((farm.ip("s2"), 0)) as free:
+        where = f"{farm.ip('s2')}:{free.getsockname()[1]}"
+    server = Process(["openssl", "s_server", "-accept", where, "-cert", farm.run / "shop.pem", "-key", farm.run / "shop.key",
+                      "-tls1_2", "-no_ticket", "-quiet"], farm.run / "ids.log")
+    eventually(lambda: socket.create_connection(where.rsplit(":", 1), timeout=5).close() is None, "s_server answers")
+    return server, where
+
+
+def stead_tls_test(farm):
+    nodes = [f"{farm.ip(n)}:{TLS}" for n in farm.names]
+    done = farm.cli("tls", "test", "--name", NAME, *nodes)
+    check(done.returncode == 0, f"{done.stdout}{done.stderr}")
+    check("resumed where they began: 6 of 6; at other servers: 12 of 12" in done.stdout, done.stdout)
+    check(done.stdout.count("resumed by ticket, good for 8 h\n") == 18, done.stdout)
+    a, b, (keeper, ids) = Stranger(farm), Stranger(farm), keeper_of_ids(farm)
+    try:
+        done = farm.cli("tls", "test", "--json", nodes[0], a.where, b.where, ids)
+        check(done.returncode == 1, f"{done.stdout}{done.stderr}")
+        told = {(t["version"], t["from"], t["to"]): t for t in json.loads(done.stdout)["tries"]}
+        check(len(told) == 32, done.stdout)
+        for version in ("1.2", "1.3"):
+            for server in (nodes[0], a.where, b.where):
+                check(told[version, server, server]["result"] == "resumed", done.stdout)
+            for pair in ((a.where, b.where), (b.where, a.where), (nodes[0], a.where), (a.where, nodes[0])):
+                one = told[version, *pair]
+                check(one["result"] == "full" and "does not open the other's tickets" in one["why"], f"{one}")
+        one = told["1.2", ids, ids]
+        check(one["result"] == "resumed" and one["how"] == "id", f"{one}")
+        check("session ids" in told["1.2", ids, a.where]["why"], f"{told['1.2', ids, a.where]}")
+        one = told["1.3", ids, ids]
+        check(one["result"] == "failed" and "not spoken" in one["why"], f"{one}")
+    finally:
+        keeper.end(signal.SIGKILL)
+        for stranger in (a, b):
+            stranger.socket.close()
+    done = farm.cli("tls", "test", "--version", "1.3", f"{farm.ip('s1')}:1")
+    check(done.returncode == 1 and "no connection: Connection refused" in done.stdout, f"{done.stdout}{done.stderr}")
+    plain = farm.cli("tls", "test", "--version", "1.3", "--timeout", "1", f"{farm.ip('s1')}:{PUBLIC}")
+    check(plain.returncode == 1 and "failed" in plain.stdout, f"{plain.stdout}{plain.stderr}")
+    for wrong in (["test"], ["try", nodes[0]], ["test", "--version", "1.1", nodes[0]], ["test", "--timeout", "0", nodes[0]]):
+        check(farm.cli("tls", *wrong).returncode == 2, f"stead tls {wrong} is wrong")
+
+
 def where_it_began_is_dead(farm):
     for version in VERSIONS:
         s_client(farm, "s1", version, farm.run / f"late{version}", False)
@@ -145,6 +215,7 @@ def main():
         python_goes_around(farm)
         curl_goes_around(farm)
         bad_tickets(farm)
+        stead_tls_test(farm)
         where_it_began_is_dead(farm)
         without_tickets(farm)
 
