@@ -8,11 +8,28 @@
 #include <string.h>
 #include <uv.h>
 
+/* An entry as it is kept: this, and its texts behind it, without their ends. Small, since every
+ * request passes through the processor's cache. */
+struct kept {
+    uint32_t size; /* of all of it, padded; 0: the rest of the ring is empty, go on at its start */
+    uint16_t status, load;
+    int64_t at_s;
+    const char *verdict, *why, *policy;
+    uint64_t revision;
+    uint32_t users, weight, capacity;
+    uint8_t server_status;
+    uint8_t id_len, method_len, host_len, path_len, service_len, server_len;
+    struct addr client;
+};
+
 struct journal {
     uv_mutex_t lock;
-    uint64_t written;
-    struct journal_entry entries[JOURNAL_ENTRIES];
+    uint32_t first, next; /* places in the ring: of the oldest entry, and behind the newest */
+    uint32_t count;
+    _Alignas(struct kept) uint8_t ring[JOURNAL_BYTES];
 };
+
+_Static_assert(JOURNAL_PATH_MAX <= 256 && JOURNAL_HOST_MAX <= 256, "lengths fit a byte");
 
 struct journal *journal_new(void)
 {
@@ -44,43 +61,134 @@ static const char *verdict_name(enum decide_verdict v)
     return names[v];
 }
 
-static void cut(char *to, size_t cap, const char *from, size_t len)
+/* -- the ring -- */
+
+static struct kept *at(struct journal *j, uint32_t place)
 {
-    len = len < cap ? len : cap - 1;
+    return (struct kept *)(void *)(j->ring + place);
+}
+
+/* The place of the entry that stands at `place` or, when that is the end, at the start. */
+static uint32_t settle(struct journal *j, uint32_t place)
+{
+    bool end = place + sizeof(struct kept) > JOURNAL_BYTES || at(j, place)->size == 0;
+    return end ? 0 : place;
+}
+
+static void forget_first(struct journal *j)
+{
+    j->first = settle(j, j->first);
+    j->first += at(j, j->first)->size;
+    j->count--;
+}
+
+/* Room for an entry behind the newest; the oldest go. */
+static struct kept *make_room(struct journal *j, uint32_t size)
+{
+    if (j->next + size > JOURNAL_BYTES) {
+        while (j->count > 0 && settle(j, j->first) >= j->next)
+            forget_first(j);
+        if (j->next + sizeof(struct kept) <= JOURNAL_BYTES)
+            at(j, j->next)->size = 0;
+        j->next = 0;
+    }
+    while (j->count > 0) {
+        j->first = settle(j, j->first); /* now: what says so may be written over */
+        if (j->first < j->next || j->first >= j->next + size)
+            break;
+        forget_first(j);
+    }
+    if (j->count == 0)
+        j->first = j->next;
+    struct kept *k = at(j, j->next);
+    j->next += size;
+    j->count++;
+    return k;
+}
+
+static uint8_t cut(size_t len, size_t cap)
+{
+    return (uint8_t)(len < cap ? len : cap - 1);
+}
+
+static uint8_t *put(uint8_t *to, const void *from, uint8_t len)
+{
+    if (len)
+        memcpy(to, from, len);
+    return to + len;
+}
+
+static void keep(struct journal *j, const struct decision *d, const struct http_head *h,
+                 const struct addr *client, const struct mark *mark, uint64_t revision,
+                 int64_t now_s)
+{
+    const char *service = d->service ? d->service : "";
+    const char *server = d->chosen.server ? d->chosen.node->entry->name : "";
+    struct kept e = {.status = (uint16_t)decide_status(d),
+                     .at_s = now_s,
+                     .verdict = verdict_name(d->verdict),
+                     .why = d->why,
+                     .policy = d->policy,
+                     .revision = revision,
+                     .id_len = cut(strlen(mark->id), MARK_ID_MAX),
+                     .method_len = cut(h->method.len, JOURNAL_METHOD_MAX),
+                     .host_len = cut(h->host.len, JOURNAL_HOST_MAX),
+                     .path_len = cut(h->path.len, JOURNAL_PATH_MAX),
+                     .service_len = cut(strlen(service), NAME_MAX_BYTES + 1),
+                     .server_len = cut(strlen(server), NAME_MAX_BYTES + 1),
+                     .client = *client};
+    if (d->chosen.server) {
+        const struct server *s = d->chosen.server;
+        e.server_status = (uint8_t)roster_server_status(d->chosen.node, s);
+        e.users = s->users;
+        e.weight = s->weight;
+        e.capacity = s->capacity;
+        e.load = s->load;
+    }
+    uint32_t texts =
+        (uint32_t)e.id_len + e.method_len + e.host_len + e.path_len + e.service_len + e.server_len;
+    e.size =
+        (uint32_t)((sizeof(e) + texts + _Alignof(struct kept) - 1) & ~(_Alignof(struct kept) - 1));
+    struct kept *k = make_room(j, e.size);
+    *k = e;
+    uint8_t *to = put((uint8_t *)(k + 1), mark->id, e.id_len);
+    to = put(to, h->method.at, e.method_len);
+    to = put(to, h->host.at, e.host_len);
+    to = put(to, h->path.at, e.path_len);
+    to = put(to, service, e.service_len);
+    put(to, server, e.server_len);
+}
+
+static const uint8_t *take(const uint8_t *from, char *to, uint8_t len)
+{
     memcpy(to, from, len);
     to[len] = '\0';
+    return from + len;
 }
 
-static void cut_slice(char *to, size_t cap, struct slice from)
+static void unpack(const struct kept *k, struct journal_entry *out)
 {
-    cut(to, cap, from.at ? from.at : "", from.len);
+    *out = (struct journal_entry){.at_s = k->at_s,
+                                  .client = k->client,
+                                  .verdict = k->verdict,
+                                  .why = k->why,
+                                  .policy = k->policy,
+                                  .status = k->status,
+                                  .server_status = (enum status)k->server_status,
+                                  .users = k->users,
+                                  .weight = k->weight,
+                                  .capacity = k->capacity,
+                                  .load = k->load,
+                                  .revision = k->revision};
+    const uint8_t *from = take((const uint8_t *)(k + 1), out->id, k->id_len);
+    from = take(from, out->method, k->method_len);
+    from = take(from, out->host, k->host_len);
+    from = take(from, out->path, k->path_len);
+    from = take(from, out->service, k->service_len);
+    take(from, out->server, k->server_len);
 }
 
-static void keep(struct journal_entry *e, const struct decision *d, const struct http_head *h,
-                 const struct addr *client, const struct mark *mark)
-{
-    memcpy(e->id, mark->id, sizeof(e->id));
-    cut_slice(e->method, sizeof(e->method), h->method);
-    cut_slice(e->host, sizeof(e->host), h->host);
-    cut_slice(e->path, sizeof(e->path), h->path);
-    e->client = *client;
-    e->verdict = verdict_name(d->verdict);
-    e->why = d->why;
-    e->policy = d->policy;
-    e->status = decide_status(d);
-    e->service[0] = e->server[0] = '\0';
-    if (d->service)
-        cut(e->service, sizeof(e->service), d->service, strlen(d->service));
-    const struct server *s = d->chosen.server;
-    if (!s)
-        return;
-    memcpy(e->server, d->chosen.node->entry->name, sizeof(e->server));
-    e->server_status = roster_server_status(d->chosen.node, s);
-    e->users = s->users;
-    e->weight = s->weight;
-    e->capacity = s->capacity;
-    e->load = s->load;
-}
+/* -- the log -- */
 
 static void write_line(const struct decision *d, const struct http_head *h,
                        const struct addr *client, const struct mark *mark)
@@ -114,10 +222,7 @@ void journal_note(struct journal *j, const struct decision *d, const struct http
                   int64_t now_s)
 {
     uv_mutex_lock(&j->lock);
-    struct journal_entry *e = &j->entries[j->written++ % JOURNAL_ENTRIES];
-    e->at_s = now_s;
-    e->revision = roster ? roster->revision : 0;
-    keep(e, d, h, client, mark);
+    keep(j, d, h, client, mark, roster ? roster->revision : 0, now_s);
     uv_mutex_unlock(&j->lock);
     if (log_wants(LOG_INFO))
         write_line(d, h, client, mark);
@@ -125,17 +230,21 @@ void journal_note(struct journal *j, const struct decision *d, const struct http
 
 bool journal_find(struct journal *j, const char *id, struct journal_entry *out)
 {
-    bool found = false;
+    const struct kept *found = NULL;
+    size_t len = strlen(id);
     uv_mutex_lock(&j->lock);
-    uint64_t kept = j->written < JOURNAL_ENTRIES ? j->written : JOURNAL_ENTRIES;
-    for (uint64_t i = 0; i < kept && !found; i++) {
-        const struct journal_entry *e = &j->entries[(j->written - 1 - i) % JOURNAL_ENTRIES];
-        found = strcmp(e->id, id) == 0;
-        if (found)
-            *out = *e;
+    uint32_t place = j->first;
+    for (uint32_t i = 0; i < j->count; i++) {
+        place = settle(j, place);
+        const struct kept *k = at(j, place);
+        if (k->id_len == len && memcmp(k + 1, id, len) == 0)
+            found = k;
+        place += k->size;
     }
+    if (found)
+        unpack(found, out);
     uv_mutex_unlock(&j->lock);
-    return found;
+    return found != NULL;
 }
 
 /* What came from outside may be no UTF-8: such a text is left out. */

@@ -1,22 +1,24 @@
 /* journal.h - what was decided about requests: the access log, and the last decisions of a worker,
  * kept so that somebody can ask why (`stead why redirect ID`).
  *
- * One journal is written by one worker and read by any thread. It forgets the oldest: it holds
- * JOURNAL_ENTRIES, whatever happens. Paths are kept without their query, which may hold secrets. */
+ * One journal is written by one worker and read by any thread. It forgets the oldest: it has
+ * JOURNAL_BYTES, for about a thousand. Paths are kept without their query, which may hold secrets.
+ */
 #ifndef ROLE_DIRECTOR_JOURNAL_H
 #define ROLE_DIRECTOR_JOURNAL_H
 
 #include "role/director/decide.h"
 #include "role/director/mark.h"
 
-#define JOURNAL_ENTRIES 1024
+#define JOURNAL_BYTES (192u << 10)
+#define JOURNAL_METHOD_MAX 24
 #define JOURNAL_HOST_MAX 128
 #define JOURNAL_PATH_MAX 192
 
 struct journal_entry {
     int64_t at_s; /* wall clock */
     char id[MARK_ID_MAX];
-    char method[24], host[JOURNAL_HOST_MAX], path[JOURNAL_PATH_MAX]; /* cut */
+    char method[JOURNAL_METHOD_MAX], host[JOURNAL_HOST_MAX], path[JOURNAL_PATH_MAX]; /* cut */
     struct addr client;
     const char *verdict, *why, *policy; /* static; policy NULL: not by policy */
     int status;                         /* of the answer; 0: forwarded */
