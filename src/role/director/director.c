@@ -430,6 +430,16 @@ void director_return(struct director *d)
     secondary_return(d->secondary);
 }
 
+void director_export(struct director *d, unsigned max, passage_give *give, void *context)
+{
+    secondary_export(d->secondary, max, give, context);
+}
+
+int director_import(struct director *d, const struct passage *p)
+{
+    return secondary_import(d->secondary, p);
+}
+
 struct http_server *director_server(struct director *d)
 {
     return d->server;

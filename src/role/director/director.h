@@ -72,6 +72,9 @@ void director_accepted(struct director *d, int fd, const struct addr *peer);
 void director_retire(struct director *d, bool retired);
 /* Clients that are forwarded and between two requests go back to its door. */
 void director_return(struct director *d);
+/* As secondary_export() and secondary_import(). */
+void director_export(struct director *d, unsigned max, passage_give *give, void *context);
+int director_import(struct director *d, const struct passage *p);
 /* Its door, to be retired, or to adopt connections. */
 struct http_server *director_server(struct director *d);
 /* Other tables from the next request on, on the loop; port and scheme of the listener stay. What

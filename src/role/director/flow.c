@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -71,6 +72,29 @@ void flow_drop(struct flow *w, struct flow_means *m)
     if (w->piped)
         pipe_close(m, &w->pipe);
     w->piped = 0;
+}
+
+bool flow_gather(struct flow *w, struct flow_means *m)
+{
+    size_t got = 0, rest = w->pending ? w->len - w->off : 0;
+    if (!w->piped)
+        return true;
+    char *all = mem_alloc(w->piped + rest);
+    if (!all)
+        return false;
+    while (got < w->piped) {
+        ssize_t n = read(w->pipe.read, all + got, w->piped - got);
+        assert(n > 0 || (n < 0 && errno == EINTR)); /* nobody else reads there */
+        got += n > 0 ? (size_t)n : 0;
+    }
+    if (rest)
+        memcpy(all + got, w->pending + w->off, rest);
+    pipe_put(m, &w->pipe);
+    mem_free(w->pending);
+    w->pending = all;
+    w->off = w->piped = 0;
+    w->len = (uint32_t)(got + rest);
+    return true;
 }
 
 static bool would_block(void)

@@ -67,6 +67,9 @@ bool flow_flush(struct flow *w, struct flow_means *m);
 bool flow_waits(const struct flow *w);
 /* That, or the end that `to` could not be told yet: flow_flush() when it takes something. */
 bool flow_wants(const struct flow *w);
+/* What waits in a pipe waits in memory then, before what waited there. False: no memory, and all is
+ * as it was. */
+bool flow_gather(struct flow *w, struct flow_means *m);
 /* Gives up what waits. */
 void flow_drop(struct flow *w, struct flow_means *m);
 

@@ -1,13 +1,10 @@
 /* forward.c - tunnels: connecting, watching, ending. How bytes pass is flow.c's; which server and
  * why is decided elsewhere. */
-#include "role/director/forward.h"
+#include "role/director/forward_internal.h"
 
-#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/io.h"
-#include "io/poller.h"
-#include "role/director/flow.h"
 #include "role/director/self_connect.h"
 
 #include <errno.h>
@@ -21,43 +18,6 @@
 #define SWEEP_MS 100
 #define COMPLAIN_MS 10000
 
-struct tunnel;
-
-struct side {
-    struct poller_item item;
-    struct stream stream;
-    struct tunnel *tunnel;
-};
-
-struct tunnel {
-    struct list link; /* in one of the forwarder's lists */
-    struct forwarder *forwarder;
-    struct side client, server;
-    struct flow up, down;
-    uint64_t since_ms; /* of the start of connecting, the last byte, or the reset */
-    struct flow *last; /* after a reset: the direction whose bytes are still to be delivered */
-    bool connected;
-    void (*ended)(void *context, const struct forward_result *result);
-    void *context;
-};
-
-struct forwarder {
-    uv_loop_t *loop;
-    struct forward_limits limits;
-    struct forward_counters *counters;
-    struct poller *poller;
-    uv_timer_t sweep;
-    /* Each in the order of since_ms: only heads can be overdue. */
-    struct list connecting, active, lingering;
-    size_t tunnels;          /* not ended */
-    unsigned parts;          /* not closed: the poller and the timer */
-    uint64_t complain_at_ms; /* not before, of missing descriptors */
-    void (*closed)(void *context);
-    void *closed_context;
-    bool closing;
-    struct flow_means means;
-};
-
 void forward_limits_default(struct forward_limits *l)
 {
     *l = (struct forward_limits){
@@ -68,7 +28,7 @@ const char *forward_end_name(enum forward_end e)
 {
     static const char *const names[] = {
         [FORWARD_CLOSED] = "closed", [FORWARD_REFUSED] = "refused", [FORWARD_RESET] = "reset",
-        [FORWARD_IDLE] = "idle",     [FORWARD_STOPPED] = "stopped",
+        [FORWARD_IDLE] = "idle",     [FORWARD_STOPPED] = "stopped", [FORWARD_PASSED] = "passed",
     };
     return names[e];
 }
@@ -96,7 +56,7 @@ static void close_side(struct side *s, bool reset)
     stream_close(&s->stream, reset);
 }
 
-static void tunnel_end(struct tunnel *t, enum forward_end end)
+void forward_end_tunnel(struct tunnel *t, enum forward_end end)
 {
     struct forwarder *f = t->forwarder;
     struct forward_result result = {
@@ -112,8 +72,9 @@ static void tunnel_end(struct tunnel *t, enum forward_end end)
     }
     f->counters->resets += end == FORWARD_RESET;
     f->counters->timeouts += end == FORWARD_IDLE;
-    f->counters->up_bytes += t->up.bytes;
-    f->counters->down_bytes += t->down.bytes;
+    f->counters->passed += end == FORWARD_PASSED;
+    f->counters->up_bytes += t->up.bytes - t->up_before;
+    f->counters->down_bytes += t->down.bytes - t->down_before;
     f->counters->open--;
     f->tunnels--;
     list_remove(&t->link);
@@ -189,7 +150,7 @@ static void on_reset(struct tunnel *t, struct side *broken)
     flow_drop(lost, &t->forwarder->means);
     move_to(&t->forwarder->lingering, t);
     if (last_words(t) || !watch_both(t))
-        tunnel_end(t, FORWARD_RESET);
+        forward_end_tunnel(t, FORWARD_RESET);
 }
 
 static void on_connected(struct tunnel *t)
@@ -199,7 +160,7 @@ static void on_connected(struct tunnel *t)
     int fd = t->server.item.fd;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0 ||
         self_connected(fd)) {
-        tunnel_end(t, FORWARD_REFUSED);
+        forward_end_tunnel(t, FORWARD_REFUSED);
         return;
     }
     t->connected = true;
@@ -208,7 +169,7 @@ static void on_connected(struct tunnel *t)
     if (!flow_flush(&t->up, &t->forwarder->means))
         on_reset(t, &t->server);
     else if (!watch_both(t))
-        tunnel_end(t, FORWARD_RESET);
+        forward_end_tunnel(t, FORWARD_RESET);
 }
 
 /* Returns the side that broke off, or NULL. */
@@ -247,7 +208,7 @@ static void on_ready(struct poller_item *item, uint32_t events)
     }
     if (t->last) {
         if (events & EPOLLERR || last_words(t) || !watch_both(t))
-            tunnel_end(t, FORWARD_RESET);
+            forward_end_tunnel(t, FORWARD_RESET);
         return;
     }
     move_to(&t->forwarder->active, t);
@@ -255,9 +216,9 @@ static void on_ready(struct poller_item *item, uint32_t events)
     if (broken)
         on_reset(t, broken);
     else if (t->up.shut && t->down.shut)
-        tunnel_end(t, FORWARD_CLOSED);
+        forward_end_tunnel(t, FORWARD_CLOSED);
     else if (!watch_both(t) || !look_again(s, events))
-        tunnel_end(t, FORWARD_RESET);
+        forward_end_tunnel(t, FORWARD_RESET);
 }
 
 /* -- time -- */
@@ -276,17 +237,17 @@ static void on_sweep(uv_timer_t *timer)
     uint64_t now = uv_now(f->loop);
     struct tunnel *t;
     while ((t = overdue(&f->connecting, now, f->limits.connect_ms)))
-        tunnel_end(t, FORWARD_REFUSED);
+        forward_end_tunnel(t, FORWARD_REFUSED);
     while ((t = overdue(&f->active, now, f->limits.idle_ms)))
-        tunnel_end(t, FORWARD_IDLE);
+        forward_end_tunnel(t, FORWARD_IDLE);
     while ((t = overdue(&f->lingering, now, f->limits.linger_ms)))
-        tunnel_end(t, FORWARD_RESET);
+        forward_end_tunnel(t, FORWARD_RESET);
     struct list *next;
     for (struct list *at = f->lingering.next; at != &f->lingering; at = next) {
         next = at->next;
         t = list_entry(at, struct tunnel, link);
         if (last_words(t))
-            tunnel_end(t, FORWARD_RESET);
+            forward_end_tunnel(t, FORWARD_RESET);
     }
 }
 
@@ -419,6 +380,34 @@ int forward_start(struct forwarder *f, const struct forward_request *r)
     return STEAD_OK;
 }
 
+void forward_init_sides(struct tunnel *t, struct forwarder *f, struct stream client,
+                        struct stream server)
+{
+    t->forwarder = f;
+    side_init(t, &t->server, server);
+    side_init(t, &t->client, client);
+    t->up = (struct flow){.from = &t->client.stream, .to = &t->server.stream};
+    t->down = (struct flow){.from = &t->server.stream, .to = &t->client.stream};
+}
+
+int forward_run(struct tunnel *t, struct list *behind)
+{
+    struct forwarder *f = t->forwarder;
+    if (!watch_both(t)) {
+        poller_forget(f->poller, &t->client.item);
+        poller_forget(f->poller, &t->server.item);
+        complain(f, errno);
+        return STEAD_E_IO;
+    }
+    t->connected = true;
+    list_append(behind->next, &t->link);
+    f->counters->opened++;
+    f->counters->open++;
+    if (f->tunnels++ == 0)
+        uv_timer_start(&f->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    return STEAD_OK;
+}
+
 int forward_join(struct forwarder *f, const struct forward_join *j)
 {
     if (f->closing || f->tunnels >= f->limits.tunnels_max) {
@@ -428,34 +417,18 @@ int forward_join(struct forwarder *f, const struct forward_join *j)
     struct tunnel *t = mem_alloc(sizeof(*t));
     if (!t)
         return STEAD_E_NOMEM;
-    t->forwarder = f;
-    side_init(t, &t->server, j->server);
-    side_init(t, &t->client, j->client);
-    t->up = (struct flow){.from = &t->client.stream,
-                          .to = &t->server.stream,
-                          .pending = j->up,
-                          .len = (uint32_t)j->up_len};
-    t->down = (struct flow){.from = &t->server.stream,
-                            .to = &t->client.stream,
-                            .pending = j->down,
-                            .len = (uint32_t)j->down_len};
-    if (!watch_both(t)) {
-        poller_forget(f->poller, &t->client.item);
-        poller_forget(f->poller, &t->server.item);
-        complain(f, errno);
-        mem_free(t);
-        return STEAD_E_IO;
-    }
+    forward_init_sides(t, f, j->client, j->server);
+    t->up.pending = j->up;
+    t->up.len = (uint32_t)j->up_len;
+    t->down.pending = j->down;
+    t->down.len = (uint32_t)j->down_len;
     t->ended = j->ended;
     t->context = j->context;
-    t->connected = true;
     t->since_ms = uv_now(f->loop);
-    list_append(&f->active, &t->link);
-    f->counters->opened++;
-    f->counters->open++;
-    if (f->tunnels++ == 0)
-        uv_timer_start(&f->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-    return STEAD_OK;
+    int err = forward_run(t, f->active.prev);
+    if (err)
+        mem_free(t);
+    return err;
 }
 
 size_t forwarder_tunnels(const struct forwarder *f)
@@ -503,7 +476,7 @@ void forwarder_close(struct forwarder *f, void (*closed)(void *context), void *c
     struct list *lists[] = {&f->connecting, &f->active, &f->lingering};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         while (!list_empty(lists[i]))
-            tunnel_end(list_entry(lists[i]->next, struct tunnel, link), FORWARD_STOPPED);
+            forward_end_tunnel(list_entry(lists[i]->next, struct tunnel, link), FORWARD_STOPPED);
     uv_timer_stop(&f->sweep);
     poller_close(f->poller, part_closed, f);
     uv_close((uv_handle_t *)&f->sweep, on_timer_closed);

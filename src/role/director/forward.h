@@ -37,6 +37,7 @@ struct forward_limits {
 
 struct forward_counters {
     atomic_uint_fast64_t opened, open, refused, resets, timeouts, busy;
+    atomic_uint_fast64_t passed; /* to another process */
     atomic_uint_fast64_t failed; /* for want of descriptors or of the kernel's memory */
     atomic_uint_fast64_t up_bytes,
         down_bytes; /* up: client to server; counted when a tunnel ends */
@@ -47,7 +48,8 @@ enum forward_end {
     FORWARD_REFUSED, /* no connection to the server came about */
     FORWARD_RESET,   /* one side broke off */
     FORWARD_IDLE,
-    FORWARD_STOPPED /* the forwarder was closed */
+    FORWARD_STOPPED, /* the forwarder was closed */
+    FORWARD_PASSED   /* it goes on in another process */
 };
 
 struct forward_result {
@@ -98,6 +100,37 @@ struct forward_join {
 };
 int forward_join(struct forwarder *f, const struct forward_join *j);
 size_t forwarder_tunnels(const struct forwarder *f);
+
+/* One direction of a tunnel between processes. */
+struct forward_half {
+    char *pending; /* read, and not passed on yet */
+    uint32_t len;
+    uint64_t bytes; /* passed on so far */
+    bool eof, shut; /* the sender has ended its half; and the receiver was told */
+};
+
+/* A running tunnel of two plain sockets, on its way from one process to another on the same host.
+ */
+struct forward_share {
+    int client, server;
+    uint32_t idle_ms; /* since its last byte */
+    struct forward_half up, down;
+};
+
+/* True: another process has the sockets now. */
+typedef bool forward_give(void *context, const struct forward_share *s, void *of);
+
+/* Offers running tunnels, at most `max` of them, the newest first, with their owners' context (of).
+ * One that is given ends here (FORWARD_PASSED), and nobody at its ends learns of it; when one is
+ * not taken the rest stays, too. Tunnels that are connecting, break off, or have a side under TLS
+ * are not offered. */
+void forwarder_export(struct forwarder *f, unsigned max, forward_give *give, void *context);
+/* The other process's part. Takes the sockets, and what is pending (mem_alloc). On an error nothing
+ * is taken: STEAD_E_BUSY, NOMEM, IO. */
+int forwarder_import(struct forwarder *f, const struct forward_share *s,
+                     void (*ended)(void *context, const struct forward_result *result),
+                     void *context);
+
 /* Ends all tunnels; `closed` is called on the loop when nothing is left, then the forwarder is
  * freed. */
 void forwarder_close(struct forwarder *f, void (*closed)(void *context), void *context);

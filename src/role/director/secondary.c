@@ -8,6 +8,7 @@
 #include "role/director/hop.h"
 #include "store/store_own.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -359,6 +360,55 @@ void secondary_forward(struct secondary *s, struct http_request *r, const struct
         return;
     }
     begin(v, n, &route, client, bytes, len);
+}
+
+/* -- from one process to another -- */
+
+struct giving {
+    passage_give *give;
+    void *context;
+};
+
+static bool give_tunnel(void *context, const struct forward_share *t, void *of)
+{
+    const struct giving *g = context;
+    const struct visit *v = of;
+    struct passage p = {.tunnel = *t, .peer = v->peer};
+    if (v->server != NOBODYS)
+        snprintf(p.service, sizeof(p.service), "%s",
+                 v->secondary->config.decide->servers[v->server].service);
+    return g->give(g->context, &p);
+}
+
+void secondary_export(struct secondary *s, unsigned max, passage_give *give, void *context)
+{
+    struct giving g = {give, context};
+    forwarder_export(s->forwarder, max, give_tunnel, &g);
+}
+
+static size_t server_of(const struct secondary *s, const char *service)
+{
+    const struct decide_config *d = s->config.decide;
+    for (size_t i = 0; *service && i < d->server_count; i++)
+        if (strcmp(d->servers[i].service, service) == 0)
+            return i;
+    return NOBODYS;
+}
+
+int secondary_import(struct secondary *s, const struct passage *p)
+{
+    struct visit *v = mem_alloc(sizeof(*v));
+    if (!v)
+        return STEAD_E_NOMEM;
+    *v = (struct visit){s, NOBODYS, p->peer};
+    int err = secondary_clients(s) < s->clients_max
+                  ? forwarder_import(s->forwarder, &p->tunnel, on_tunnel_ended, v)
+                  : STEAD_E_BUSY;
+    if (err)
+        mem_free(v);
+    else
+        visit_use(v, server_of(s, p->service));
+    return err;
 }
 
 /* -- lifetime -- */

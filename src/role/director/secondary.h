@@ -14,6 +14,7 @@
 #include "role/director/exchange.h"
 #include "role/director/forward.h"
 #include "role/director/mark.h"
+#include "role/director/passage.h"
 #include "store/store.h"
 
 /* How an own server is spoken to. */
@@ -58,12 +59,17 @@ void secondary_forward(struct secondary *s, struct http_request *r, const struct
                        const struct mark *mark);
 /* The tables that the configuration points to have changed in their places, on the loop. */
 void secondary_renew(struct secondary *s);
-/* Idle clients are closed, others after their present request; tunnels go on. */
 /* As exchanger_retire(). */
 void secondary_retire(struct secondary *s, bool retired);
 /* Clients that are between two requests go back to the HTTP server. */
 void secondary_return(struct secondary *s);
+/* Idle clients are closed, others after their present request; tunnels go on. */
 void secondary_stop(struct secondary *s);
+/* Running tunnels, at most `max`, pass to another process: as forwarder_export(). */
+void secondary_export(struct secondary *s, unsigned max, passage_give *give, void *context);
+/* As forwarder_import(). Its client is a user of the own server of that service, if there is one.
+ */
+int secondary_import(struct secondary *s, const struct passage *p);
 /* Clients. */
 size_t secondary_clients(const struct secondary *s);
 /* Ends all; `closed` is called on the loop when nothing is left, then s is freed. */

@@ -7,6 +7,7 @@
 #include "io/io.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -383,6 +384,60 @@ static void on_arrived(void *context, const struct tcp_arrival *a)
                         .hop = is_hop(t, &a->peer)};
     q.context = g;
     lead(g, &q);
+}
+
+/* -- from one process to another -- */
+
+struct giving {
+    passage_give *give;
+    void *context;
+};
+
+static bool give_guest(void *context, const struct forward_share *s, void *of)
+{
+    const struct giving *to = context;
+    const struct guest *g = of;
+    struct passage p = {.tunnel = *s, .peer = g->client, .counted = g->counted, .key = g->key};
+    snprintf(p.service, sizeof(p.service), "%s", g->service->rule.service);
+    if (g->led)
+        (void)tcp_stick_find(g->tcp->config.stick, g->key, now_ms(g->tcp), p.led);
+    return to->give(to->context, &p);
+}
+
+void tcp_export(struct tcp *t, unsigned max, passage_give *give, void *context)
+{
+    struct giving to = {give, context};
+    forwarder_export(t->forwarder, max, give_guest, &to);
+}
+
+static const struct tcp_service *service_called(const struct tcp *t, const char *name)
+{
+    for (size_t i = 0; i < t->config.service_count; i++)
+        if (strcmp(t->config.services[i].rule.service, name) == 0)
+            return &t->config.services[i];
+    return NULL;
+}
+
+int tcp_import(struct tcp *t, const struct passage *p)
+{
+    const struct tcp_service *s = service_called(t, p->service);
+    struct guest *g = s ? mem_alloc(sizeof(*g)) : NULL;
+    if (!g)
+        return s ? STEAD_E_NOMEM : STEAD_E_NOT_FOUND;
+    *g = (struct guest){
+        .tcp = t, .service = s, .client = p->peer, .key = p->key, .led = *p->led != '\0'};
+    int err = forwarder_import(t->forwarder, &p->tunnel, on_tunnel_ended, g);
+    if (err) {
+        mem_free(g);
+        return err;
+    }
+    if (p->counted && s->own != TCP_NOT_OWN)
+        set_counted(g, true);
+    if (g->led && s->mark)
+        atomic_fetch_add(&s->mark->guests, 1);
+    if (g->led)
+        remember(g, p->led);
+    return STEAD_OK;
 }
 
 /* -- lifetime -- */

@@ -14,7 +14,7 @@
 #include "base/buzhash.h"
 #include "core/tcp/proxy_protocol.h"
 #include "io/stream.h"
-#include "role/director/forward.h"
+#include "role/director/passage.h"
 #include "role/director/takeover.h"
 #include "role/director/tcp_door.h"
 #include "role/director/tcp_target.h"
@@ -78,6 +78,10 @@ struct tcp;
 int tcp_open(const struct tcp_config *c, struct tcp **out);
 /* Accepts no more, for another process does on the same socket; until it is taken back. */
 void tcp_retire(struct tcp *t, bool retired);
+/* Running tunnels, at most `max`, pass to another process: as forwarder_export(). */
+void tcp_export(struct tcp *t, unsigned max, passage_give *give, void *context);
+/* As forwarder_import(). STEAD_E_NOT_FOUND: it is of no service of this listener. */
+int tcp_import(struct tcp *t, const struct passage *p);
 void tcp_stop_accepting(struct tcp *t); /* what is open goes on */
 size_t tcp_tunnels(const struct tcp *t);
 void tcp_close(struct tcp *t, void (*closed)(void *context), void *context);
