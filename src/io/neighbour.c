@@ -4,6 +4,7 @@
 #include "io/io.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -286,4 +287,33 @@ int neighbour_take(const struct neighbour *n)
 int neighbour_release(const struct neighbour *n)
 {
     return change_address(n, false);
+}
+
+static bool ip_of(const struct sockaddr *sa, struct addr *out)
+{
+    return sa && io_from_sockaddr(sa, out);
+}
+
+/* Of no prefix: an address that the interface has of its own has one. */
+static bool alone(const struct sockaddr *mask)
+{
+    static const uint8_t all[16] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    struct addr a;
+    return ip_of(mask, &a) && memcmp(a.ip, all, a.family == 6 ? 16 : 4) == 0;
+}
+
+bool neighbour_held(const struct neighbour *n)
+{
+    struct ifaddrs *all, *at;
+    bool held = false;
+    if (getifaddrs(&all))
+        return false;
+    for (at = all; at && !held; at = at->ifa_next) {
+        struct addr a;
+        held = ip_of(at->ifa_addr, &a) && addr_same_ip(&a, &n->addr) && alone(at->ifa_netmask) &&
+               if_nametoindex(at->ifa_name) == (unsigned)n->index;
+    }
+    freeifaddrs(all);
+    return held;
 }

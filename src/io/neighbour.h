@@ -32,5 +32,7 @@ bool neighbour_heard(struct neighbour *n);
 /* Gives the interface the address, or takes it away. As it is already: STEAD_OK. DENIED, IO. */
 int neighbour_take(const struct neighbour *n);
 int neighbour_release(const struct neighbour *n);
+/* Has the interface the address, as neighbour_take() gives it? */
+bool neighbour_held(const struct neighbour *n);
 
 #endif

@@ -125,6 +125,17 @@ void inline_rules_undo(const struct config *c, struct inline_rules *out)
     both_families(c, out, undo_family);
 }
 
+uint64_t inline_rules_mark(const struct config *c)
+{
+    struct inline_rules rules;
+    uint64_t mark = 0xcbf29ce484222325; /* FNV-1a */
+    inline_rules_make(c, &rules);
+    for (size_t i = 0; i < rules.count; i++)
+        for (const char *at = rules.line[i]; *at; at++)
+            mark = (mark ^ (uint8_t)*at) * 0x100000001b3;
+    return mark ? mark : 1;
+}
+
 /* No word has a space or a quote in it: they are names and numbers. */
 static bool run_line(const char *line, bool quiet)
 {

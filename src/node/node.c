@@ -274,17 +274,35 @@ static uint64_t busy(void *context, bool of_store)
         count += s->caches[p].connections;
     if (!of_store)
         count += s->director.http.open + s->director.forward.open + s->director.exchange.clients +
-                 s->tcp_counters.forward.open;
+                 s->tcp_counters.forward.open + s->tcp_counters.door.waiting +
+                 s->director.door.waiting;
     return count;
 }
 
-static void adopt(void *context, const struct hand *h, int fd)
+/* The next worker in turn that has room; NULL: none has. */
+static struct worker *roomy(struct node *n)
+{
+    for (size_t i = 0; i < n->workers_running; i++) {
+        struct worker *w = &n->workers[(n->adopted + i) % n->workers_running];
+        if (worker_has_room(w))
+            return w;
+    }
+    return NULL;
+}
+
+static bool room(void *context)
 {
     struct node *n = context;
-    if (n->workers_running == 0)
-        close(fd);
-    else
-        worker_adopt(&n->workers[n->adopted++ % n->workers_running], h, fd);
+    return n->workers_running == 0 || roomy(n);
+}
+
+static void adopt(void *context, const struct hand *h, struct upgrade_fds *fds)
+{
+    struct node *n = context;
+    struct worker *w = roomy(n);
+    n->adopted++;
+    if (!w || !worker_adopt(w, h, fds))
+        upgrade_fds_close(fds);
 }
 
 static void end(void *context)
@@ -300,6 +318,7 @@ static int open_upgrade(struct node *n)
                                         .retire = retire,
                                         .quiet = quiet,
                                         .busy = busy,
+                                        .room = room,
                                         .adopt = adopt,
                                         .end = end};
     if (n->upgrade.successor)
@@ -399,6 +418,8 @@ int node_run(const struct config *c)
     if (!upgrade_inherit(&n->upgrade, c) || setup_open(c, &n->setup))
         goto allocated;
     inherit_end();
+    if (setup_rules(&n->setup, n->upgrade.hello.rules))
+        goto set_up;
     /* Before there is a thread: the others get what this one has left. */
     if (privileges_drop(c, n->setup.socket_files, n->setup.socket_file_count) ||
         uv_loop_init(&n->loop))

@@ -356,7 +356,7 @@ static void unset_rules(struct setup *s)
 {
     struct inline_rules rules;
     const char *failed;
-    if (!s->rules_set)
+    if (!s->rules_set || s->borrowed)
         return;
     s->rules_set = false;
     inline_rules_undo(s->config, &rules);
@@ -405,11 +405,20 @@ int setup_open(const struct config *c, struct setup *s)
         err = read_token("public: token-file", c->public.token_file, &s->roster_token);
     if (!err)
         err = bind_all(s);
-    if (!err && c->in_line.apply)
-        err = set_rules(s);
     if (err)
         setup_close(s);
     return err;
+}
+
+int setup_rules(struct setup *s, uint64_t before)
+{
+    uint64_t own = s->config->in_line.apply ? inline_rules_mark(s->config) : 0;
+    if (!s->borrowed)
+        return own ? set_rules(s) : STEAD_OK;
+    s->rules_set = own != 0;
+    return own == before ? STEAD_OK
+                         : fail(STEAD_E_CONFIG, "inline:", "apply",
+                                "an upgrade cannot change the kernel's rules: restart the node");
 }
 
 static void close_fd(int *fd)

@@ -39,7 +39,7 @@ struct setup {
     struct cache_sockets caches[WORKERS_MAX];
     const char *socket_files[2 + CACHE_DOORS]; /* made by this process: they go with it */
     size_t socket_file_count;
-    bool borrowed;  /* the socket files are another process's */
+    bool borrowed;  /* socket files and rules are another process's */
     bool rules_set; /* in line: they are taken back at the end */
     char cache_passwords[CACHE_DOORS][CACHE_SECRET_MAX];
     char *token;        /* of the gate's TCP listener; NULL on a unix socket */
@@ -49,6 +49,9 @@ struct setup {
 /* Reads state and key, binds every address. Says on standard error what failed and what to do; then
  * nothing is left open. STEAD_E_IN_USE, IO, DENIED, ... */
 int setup_open(const struct config *c, struct setup *out);
+/* In line: has the kernel's rules set, if that is configured. A successor finds them, and they must
+ * be the same: before is the inline_rules_mark() of its elder, 0 = none were set. */
+int setup_rules(struct setup *s, uint64_t before);
 /* A server as the node's entry has it. */
 void setup_server(const struct server_section *from, struct server *to);
 void setup_close(struct setup *s); /* what was not taken over (set to -1) */

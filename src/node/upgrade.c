@@ -6,6 +6,7 @@
 #include "io/inherit.h"
 #include "io/io.h"
 #include "node/config.h"
+#include "node/inline_rules.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ static void set_phase(struct upgrade *u, enum upgrade_phase p, const char *why)
 static bool say(int to, enum upgrade_type type)
 {
     uint8_t byte = (uint8_t)type;
-    return upgrade_send(to, &byte, 1, -1);
+    return upgrade_send(to, &byte, 1, NULL);
 }
 
 static void close_fd(int *fd)
@@ -133,10 +134,11 @@ static bool greet(struct upgrade *u)
     struct wire_writer w;
     struct upgrade_hello hello = none;
     hello.draining = store_draining(u->mesh->store);
+    hello.rules = u->config->in_line.apply ? inline_rules_mark(u->config) : 0;
     hello.entry = u->mesh->self;
     wire_writer_init(&w, bytes, sizeof bytes);
     upgrade_encode_hello(&hello, &w);
-    return wire_put_ok(&w) && upgrade_send(u->control, bytes, wire_written(&w), -1);
+    return wire_put_ok(&w) && upgrade_send(u->control, bytes, wire_written(&w), NULL);
 }
 
 static int start(struct upgrade *u, const char *binary, const char *file)
@@ -199,9 +201,10 @@ static void taken(struct upgrade *u)
     mesh_loop_succeeded(u->mesh, true, u->config->node.leave_wait_ms);
 }
 
-static void successor_says(struct upgrade *u, const struct upgrade_message *m, int fd)
+static void successor_says(struct upgrade *u, const struct upgrade_message *m,
+                           struct upgrade_fds *fds)
 {
-    close_fd(&fd);
+    upgrade_fds_close(fds);
     if (m->type == UPGRADE_BORN && u->phase == UPGRADE_JOINING) {
         mesh_loop_name_twin(u->mesh, m->inc);
     } else if (m->type == UPGRADE_READY && u->phase == UPGRADE_JOINING) {
@@ -219,7 +222,8 @@ static void elder_tick(struct upgrade *u, uint64_t now)
     else if (u->phase == UPGRADE_HANDING)
         u->mesh->stay = u->hooks.busy(u->hooks.context, true) > 0 && now < u->wait_by_ns;
     else if (u->phase == UPGRADE_PARTED &&
-             (u->hooks.busy(u->hooks.context, false) == 0 || now >= u->wait_by_ns)) {
+             ((u->hooks.busy(u->hooks.context, false) == 0 && !u->elder_polling) ||
+              now >= u->wait_by_ns)) { /* what its own elder has still passes by here */
         set_phase(u, UPGRADE_DONE, "");
         uv_timer_stop(&u->timer);
         u->hooks.end(u->hooks.context);
@@ -300,16 +304,16 @@ static void go(struct upgrade *u)
     mesh_loop_turn(u->mesh);
 }
 
-static void elder_says(struct upgrade *u, const struct upgrade_message *m, int fd)
+static void elder_says(struct upgrade *u, const struct upgrade_message *m, struct upgrade_fds *fds)
 {
     struct hand h;
     struct wire_reader rest = m->rest;
-    if (m->type == UPGRADE_CONNECTION && fd >= 0 && hand_decode(&rest, &h)) {
+    if (m->type == UPGRADE_CONNECTION && hand_decode(&rest, &h) && hand_fits(&h, fds->count)) {
         atomic_fetch_add(&u->adopted, 1);
-        u->hooks.adopt(u->hooks.context, &h, fd);
+        u->hooks.adopt(u->hooks.context, &h, fds);
         return;
     }
-    close_fd(&fd);
+    upgrade_fds_close(fds);
     if (m->type == UPGRADE_GO && u->phase == UPGRADE_TAKING)
         go(u);
     else if (m->type == UPGRADE_LEFT && u->successor && u->phase == UPGRADE_HANDING)
@@ -339,22 +343,23 @@ static void orphaned(struct upgrade *u)
 
 /* False: nobody is there any more. */
 static bool hear(struct upgrade *u, int from, bool *polling,
-                 void (*take)(struct upgrade *u, const struct upgrade_message *m, int fd))
+                 void (*take)(struct upgrade *u, const struct upgrade_message *m,
+                              struct upgrade_fds *fds))
 {
     uint8_t bytes[UPGRADE_MESSAGE_MAX];
-    for (int i = 0; i < MESSAGES_A_TURN && *polling; i++) {
+    for (int i = 0; i < MESSAGES_A_TURN && *polling && u->hooks.room(u->hooks.context); i++) {
         struct upgrade_message m;
-        int fd;
-        ssize_t n = upgrade_receive(from, bytes, sizeof bytes, &fd);
+        struct upgrade_fds fds;
+        ssize_t n = upgrade_receive(from, bytes, sizeof bytes, &fds);
         if (n == 0)
             return false;
         if (n < 0)
             break;
         if (upgrade_decode(bytes, (size_t)n, &m)) {
-            take(u, &m, fd);
+            take(u, &m, &fds);
         } else {
             log_warn("upgrade", "why=\"malformed message\"");
-            close_fd(&fd);
+            upgrade_fds_close(&fds);
         }
     }
     return true;
@@ -396,7 +401,7 @@ bool upgrade_inherit(struct upgrade *u, const struct config *c)
 {
     uint8_t bytes[UPGRADE_MESSAGE_MAX];
     struct upgrade_message m;
-    int fd = -1;
+    struct upgrade_fds fds = {0};
     u->config = c;
     u->control = u->relay = u->elder = -1;
     ssize_t n = readlink("/proc/self/exe", u->self, sizeof u->self - 1);
@@ -407,8 +412,8 @@ bool upgrade_inherit(struct upgrade *u, const struct config *c)
     u->phase = UPGRADE_JOINING;
     u->elder = inherit_take(INHERIT_CONTROL);
     u->relay = inherit_take(INHERIT_RELAY);
-    n = u->elder < 0 ? 0 : upgrade_receive(u->elder, bytes, sizeof bytes, &fd);
-    close_fd(&fd);
+    n = u->elder < 0 ? 0 : upgrade_receive(u->elder, bytes, sizeof bytes, &fds);
+    upgrade_fds_close(&fds);
     if (n <= 0 || !upgrade_decode(bytes, (size_t)n, &m) || m.type != UPGRADE_HELLO) {
         fprintf(stderr, "stead: the process that started this one does not speak its language\n");
         return false;
@@ -442,7 +447,7 @@ int upgrade_open(struct upgrade *u, uv_loop_t *loop, struct mesh_loop *m,
         err = mesh_relay_open(&m->relay, m, loop, fd);
     wire_writer_init(&w, bytes, sizeof bytes);
     upgrade_encode_born(m->self.inc, &w);
-    upgrade_send(u->elder, bytes, wire_written(&w), -1);
+    upgrade_send(u->elder, bytes, wire_written(&w), NULL);
     uv_timer_start(&u->timer, on_timer, PERIOD_MS, PERIOD_MS);
     return err;
 }

@@ -33,13 +33,14 @@ enum upgrade_phase {
 /* What is done at the other parts of the node; on the loop. */
 struct upgrade_hooks {
     void *context;
-    int (*serve)(void *context);                                /* successor: start the threads */
-    void (*retire)(void *context, bool retired, int to);        /* elder: doors rest, or not */
-    void (*quiet)(void *context);                               /* elder: it has left the farm */
-    uint64_t (*busy)(void *context, bool of_store);             /* elder: connections, or those that
-                                                                   need the store */
-    void (*adopt)(void *context, const struct hand *h, int fd); /* successor */
-    void (*end)(void *context);                                 /* elder: nothing is left to do */
+    int (*serve)(void *context);                         /* successor: start the threads */
+    void (*retire)(void *context, bool retired, int to); /* elder: doors rest, or not */
+    void (*quiet)(void *context);                        /* elder: it has left the farm */
+    uint64_t (*busy)(void *context, bool of_store);      /* elder: connections, or those that
+                                                            need the store */
+    bool (*room)(void *context);                         /* successor: for one connection more */
+    void (*adopt)(void *context, const struct hand *h, struct upgrade_fds *fds);
+    void (*end)(void *context); /* elder: nothing is left to do */
 };
 
 struct upgrade {

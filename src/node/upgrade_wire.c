@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 void upgrade_encode_hello(const struct upgrade_hello *h, struct wire_writer *w)
 {
     wire_put_u8(w, UPGRADE_HELLO);
     wire_put_u8(w, UPGRADE_VERSION);
     wire_put_u8(w, h->draining);
+    wire_put_u64(w, h->rules);
     entry_encode(&h->entry, w);
 }
 
@@ -23,6 +25,7 @@ static bool decode_hello(struct wire_reader *r, struct upgrade_hello *h)
 {
     uint8_t version = wire_u8(r), draining = wire_u8(r);
     h->draining = draining;
+    h->rules = wire_u64(r);
     return version == UPGRADE_VERSION && draining <= 1 && entry_decode(r, &h->entry) &&
            wire_done(r);
 }
@@ -52,22 +55,32 @@ bool upgrade_decode(const void *bytes, size_t len, struct upgrade_message *out)
     }
 }
 
-bool upgrade_send(int to, const void *bytes, size_t len, int fd)
+/* -- packets -- */
+
+union control {
+    char bytes[CMSG_SPACE(UPGRADE_FDS_MAX * sizeof(int))];
+    struct cmsghdr align;
+};
+
+void upgrade_fds_close(struct upgrade_fds *f)
 {
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
+    while (f->count > 0)
+        close(f->fd[--f->count]);
+}
+
+bool upgrade_send(int to, const void *bytes, size_t len, const struct upgrade_fds *fds)
+{
+    union control control = {0};
     struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
     struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd >= 0) {
+    if (fds && fds->count > 0) {
         m.msg_control = control.bytes;
-        m.msg_controllen = sizeof control.bytes;
+        m.msg_controllen = CMSG_SPACE(fds->count * sizeof(int));
         struct cmsghdr *c = CMSG_FIRSTHDR(&m);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+        c->cmsg_len = CMSG_LEN(fds->count * sizeof(int));
+        memcpy(CMSG_DATA(c), fds->fd, fds->count * sizeof(int));
     }
     ssize_t n;
     do
@@ -76,27 +89,40 @@ bool upgrade_send(int to, const void *bytes, size_t len, int fd)
     return n == (ssize_t)len;
 }
 
-ssize_t upgrade_receive(int from, void *bytes, size_t max, int *fd)
+static void take_descriptors(struct msghdr *m, struct upgrade_fds *fds)
 {
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (fds->count < UPGRADE_FDS_MAX)
+                fds->fd[fds->count++] = fd;
+            else
+                close(fd);
+        }
+    }
+    if (m->msg_flags & MSG_CTRUNC)
+        upgrade_fds_close(fds);
+}
+
+ssize_t upgrade_receive(int from, void *bytes, size_t max, struct upgrade_fds *fds)
+{
+    union control control;
     struct iovec part = {.iov_base = bytes, .iov_len = max};
     struct msghdr m = {.msg_iov = &part,
                        .msg_iovlen = 1,
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
-    *fd = -1;
+    fds->count = 0;
     ssize_t n;
     do
         n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? -1 : 0;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof *fd))
-        memcpy(fd, CMSG_DATA(c), sizeof *fd);
+    take_descriptors(&m, fds);
     return n;
 }

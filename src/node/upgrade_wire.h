@@ -7,8 +7,9 @@
 
 #include <sys/types.h>
 
-#define UPGRADE_VERSION 1
+#define UPGRADE_VERSION 2
 #define UPGRADE_MESSAGE_MAX (ENTRY_BYTES_MAX + 64)
+#define UPGRADE_FDS_MAX 3 /* descriptors of one packet */
 
 enum upgrade_type {
     UPGRADE_HELLO = 1,  /* elder, before it starts the other: who it is */
@@ -16,12 +17,13 @@ enum upgrade_type {
     UPGRADE_READY,      /* successor: it is synced, and could be up */
     UPGRADE_GO,         /* elder: be so */
     UPGRADE_TAKEN,      /* successor: it serves */
-    UPGRADE_CONNECTION, /* elder: worker_hand.h, with the descriptor */
+    UPGRADE_CONNECTION, /* elder: worker_hand.h, with its descriptors */
     UPGRADE_LEFT        /* elder: it has handed its records over, and left the farm */
 };
 
 struct upgrade_hello {
     bool draining;
+    uint64_t rules;     /* of the kernel that it has set: inline_rules_mark(); 0: none */
     struct entry entry; /* the elder's */
 };
 
@@ -37,10 +39,18 @@ void upgrade_encode_born(uint64_t inc, struct wire_writer *w);
 /* False: malformed, or of another version. */
 bool upgrade_decode(const void *bytes, size_t len, struct upgrade_message *out);
 
-/* Sends a packet, with a descriptor (-1: none), which stays the caller's as well. Any thread.
+struct upgrade_fds {
+    unsigned count;
+    int fd[UPGRADE_FDS_MAX];
+};
+
+void upgrade_fds_close(struct upgrade_fds *f);
+
+/* Sends a packet, with descriptors (NULL: none), which stay the caller's as well. Any thread.
  * False: it cannot be sent now, or nobody is there. */
-bool upgrade_send(int to, const void *bytes, size_t len, int fd);
-/* The length; 0 nobody is there any more; -1 nothing for now. *fd is the caller's, or -1. */
-ssize_t upgrade_receive(int from, void *bytes, size_t max, int *fd);
+bool upgrade_send(int to, const void *bytes, size_t len, const struct upgrade_fds *fds);
+/* The length; 0 nobody is there any more; -1 nothing for now. The descriptors are the caller's;
+ * there are none when some of them could not be received. */
+ssize_t upgrade_receive(int from, void *bytes, size_t max, struct upgrade_fds *fds);
 
 #endif

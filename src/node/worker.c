@@ -133,8 +133,11 @@ void worker_quiet(struct worker *w)
         own_close(w->own, part_closed, w);
     if (w->health)
         health_close(w->health, part_closed, w);
+    if (w->takeover)
+        takeover_close(w->takeover, atomic_load(&w->hand.quiet), part_closed, w);
     w->rebalancer = w->secure_rebalancer = NULL;
     w->name = NULL;
+    w->takeover = NULL;
     w->health = NULL;
     w->own = NULL;
 }

@@ -2,9 +2,8 @@
 #include "node/worker_hand.h"
 
 #include "base/mem.h"
-#include "core/roster/entry.h"
-#include "node/upgrade_wire.h"
 #include "node/worker.h"
+#include "node/worker_pass.h"
 #include "stead/error.h"
 
 #include <unistd.h>
@@ -12,27 +11,43 @@
 struct waiting {
     struct list link;
     struct hand hand;
-    int fd;
+    struct upgrade_fds fds;
 };
 
 enum { HAND_ADMITTED = 1, HAND_VERSION3 = 2, HAND_FLAGS = 3 };
+
+_Static_assert(HAND_CACHE + CACHE_DOORS <= HAND_TUNNEL, "each door has a number");
+_Static_assert(HAND_TCP + TCP_LISTENERS_MAX <= UINT8_MAX, "which is a byte");
 
 void hand_encode(const struct hand *h, struct wire_writer *w)
 {
     wire_put_u8(w, h->door);
     wire_put_u8(w,
                 (uint8_t)((h->admitted ? HAND_ADMITTED : 0) | (h->version3 ? HAND_VERSION3 : 0)));
-    entry_encode_addr(&h->peer, w);
+    if (h->door >= HAND_TUNNEL)
+        passage_encode(&h->passage, w);
+    else
+        entry_encode_addr(&h->peer, w);
 }
 
 bool hand_decode(struct wire_reader *r, struct hand *h)
 {
     h->door = wire_u8(r);
     uint8_t flags = wire_u8(r);
-    entry_decode_addr(r, &h->peer);
     h->admitted = flags & HAND_ADMITTED;
     h->version3 = flags & HAND_VERSION3;
+    if (h->door >= HAND_TUNNEL)
+        return flags == 0 && h->door < HAND_TCP + TCP_LISTENERS_MAX &&
+               passage_decode(r, &h->passage);
+    entry_decode_addr(r, &h->peer);
     return wire_done(r) && flags <= HAND_FLAGS && h->door < HAND_CACHE + CACHE_DOORS;
+}
+
+bool hand_fits(const struct hand *h, unsigned descriptors)
+{
+    if (h->door < HAND_TUNNEL)
+        return descriptors == 1;
+    return descriptors == PASSAGE_PENDING + (passage_waits(&h->passage) ? 1u : 0u);
 }
 
 /* -- giving -- */
@@ -42,14 +57,20 @@ struct giving {
     uint8_t door;
 };
 
-static bool send_on(const struct giving *g, int fd, const struct hand *h)
+bool worker_hand_send(struct worker_hand *from, const struct hand *h, const struct upgrade_fds *fds)
 {
     uint8_t bytes[HAND_BYTES_MAX];
     struct wire_writer w;
     wire_writer_init(&w, bytes, sizeof bytes);
     wire_put_u8(&w, UPGRADE_CONNECTION);
     hand_encode(h, &w);
-    return wire_put_ok(&w) && upgrade_send(atomic_load(&g->from->to), bytes, wire_written(&w), fd);
+    return wire_put_ok(&w) && upgrade_send(atomic_load(&from->to), bytes, wire_written(&w), fds);
+}
+
+static bool send_on(const struct giving *g, int fd, const struct hand *h)
+{
+    const struct upgrade_fds one = {1, {fd}};
+    return worker_hand_send(g->from, h, &one);
 }
 
 static bool give_http(void *context, int fd, const struct addr *peer)
@@ -82,6 +103,8 @@ static void give(uv_timer_t *timer)
         if (w->caches[p])
             cache_give_idle(w->caches[p], give_cache, &g);
     }
+    if (w->hand.quieted)
+        worker_pass_on(w);
 }
 
 static void retire(struct worker *w, bool retired)
@@ -101,6 +124,8 @@ static void retire(struct worker *w, bool retired)
     for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
         if (w->tcp[i])
             tcp_retire(w->tcp[i], retired);
+    if (w->takeover)
+        takeover_rest(w->takeover, retired);
     if (retired)
         uv_timer_start(&w->hand.timer, give, 0, HAND_PERIOD_MS);
     else
@@ -145,29 +170,38 @@ static void woken(uv_async_t *async)
         worker_quiet(w);
     }
     while ((next = next_waiting(&w->hand))) {
-        adopt(w, &next->hand, next->fd);
+        if (next->hand.door >= HAND_TUNNEL)
+            worker_pass_adopt(w, &next->hand, &next->fds);
+        else
+            adopt(w, &next->hand, next->fds.fd[0]);
         mem_free(next);
     }
 }
 
-bool worker_adopt(struct worker *w, const struct hand *h, int fd)
+bool worker_adopt(struct worker *w, const struct hand *h, const struct upgrade_fds *fds)
 {
     struct waiting *one = mem_alloc(sizeof *one);
     uv_mutex_lock(&w->hand.lock);
     bool room = one && w->hand.waiting_count < HAND_WAITING_MAX;
     if (room) {
-        *one = (struct waiting){.hand = *h, .fd = fd};
+        *one = (struct waiting){.hand = *h, .fds = *fds};
         list_append(&w->hand.waiting, &one->link);
         w->hand.waiting_count++;
     }
     uv_mutex_unlock(&w->hand.lock);
-    if (room) {
+    if (room)
         uv_async_send(&w->hand.async);
-        return true;
-    }
-    mem_free(one);
-    close(fd);
-    return false;
+    else
+        mem_free(one);
+    return room;
+}
+
+bool worker_has_room(struct worker *w)
+{
+    uv_mutex_lock(&w->hand.lock);
+    bool room = w->hand.waiting_count < HAND_WAITING_MAX;
+    uv_mutex_unlock(&w->hand.lock);
+    return room;
 }
 
 void worker_retire(struct worker *w, bool retire_now, int to)
@@ -207,7 +241,7 @@ void worker_hand_deinit(struct worker *w)
 {
     struct waiting *next;
     while ((next = next_waiting(&w->hand))) {
-        close(next->fd);
+        upgrade_fds_close(&next->fds);
         mem_free(next);
     }
     uv_mutex_destroy(&w->hand.lock);

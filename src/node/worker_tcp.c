@@ -60,6 +60,7 @@ static int open_takeover(struct worker *w)
                                       .store = s->store,
                                       .servers = s->tcp->takeovers,
                                       .count = s->tcp->takeover_count,
+                                      .succeeds = s->succeeds,
                                       .counters = &s->takeover_counters};
     int err = takeover_open(&c, &w->takeover);
     w->open_parts += err == STEAD_OK;
@@ -82,8 +83,6 @@ int worker_tcp_open(struct worker *w, struct worker_sockets *sockets)
 
 void worker_tcp_close(struct worker *w, void (*closed)(void *context))
 {
-    if (w->takeover)
-        takeover_close(w->takeover, closed, w);
     for (size_t i = 0; i < TCP_LISTENERS_MAX; i++)
         if (w->tcp[i])
             tcp_close(w->tcp[i], closed, w);

@@ -421,6 +421,8 @@ void director_stop_accepting(struct director *d)
 
 void director_retire(struct director *d, bool retired)
 {
+    if (d->door)
+        tcp_door_retire(d->door, retired);
     secondary_retire(d->secondary, retired);
     http_server_retire(d->server, retired);
 }

@@ -110,6 +110,29 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
+/* -- from one process of the node to another -- */
+
+static void see_held(struct takeover *t, struct guard *g)
+{
+    bool was = g->state.held, held = neighbour_held(&g->link);
+    if (was == held)
+        return;
+    g->state = (struct takeover_state){.held = held};
+    atomic_store(&g->config.mark->held, held);
+    t->config.counters->held += held ? 1 : (uint_fast64_t)-1;
+}
+
+void takeover_rest(struct takeover *t, bool rests)
+{
+    if (rests) {
+        uv_timer_stop(&t->timer);
+        return;
+    }
+    for (size_t i = 0; i < t->config.count; i++)
+        see_held(t, &t->guards[i]);
+    uv_timer_start(&t->timer, on_tick, TAKEOVER_TICK_MS, TAKEOVER_TICK_MS);
+}
+
 /* -- lifetime -- */
 
 static void on_closed(uv_handle_t *h)
@@ -138,7 +161,10 @@ int takeover_open(const struct takeover_config *c, struct takeover **out)
             mem_free(t);
             return err;
         }
-        (void)neighbour_release(&g->link);
+        if (c->succeeds)
+            see_held(t, g);
+        else
+            (void)neighbour_release(&g->link);
     }
     uv_timer_init(c->loop, &t->timer);
     t->timer.data = t;
@@ -147,12 +173,12 @@ int takeover_open(const struct takeover_config *c, struct takeover **out)
     return STEAD_OK;
 }
 
-void takeover_close(struct takeover *t, void (*closed)(void *context), void *context)
+void takeover_close(struct takeover *t, bool left, void (*closed)(void *context), void *context)
 {
     t->closed = closed;
     t->closed_context = context;
     for (size_t i = 0; i < t->config.count; i++) {
-        if (t->guards[i].state.held)
+        if (t->guards[i].state.held && !left)
             release(t, &t->guards[i]);
         neighbour_close(&t->guards[i].link);
     }

@@ -45,16 +45,21 @@ struct takeover_config {
     struct store *store;
     const struct takeover_server *servers; /* copied; what they point to stays */
     size_t count;                          /* at most ENTRY_SERVERS_MAX */
+    bool succeeds; /* a process of this node before this one may hold addresses: they are its */
     struct takeover_counters *counters;
 };
 
 struct takeover;
 
-/* An address left over by a node that was killed is given up first. STEAD_E_NOMEM, and what
+/* An address left over by a node that was killed is given up first; one that the process before
+ * this one holds goes on being held. STEAD_E_NOMEM, and what
  * neighbour_open() says: then the interface is not there, or CAP_NET_RAW is missing. */
 int takeover_open(const struct takeover_config *c, struct takeover **out);
-/* Gives all back. */
-void takeover_close(struct takeover *t, void (*closed)(void *context), void *context);
+/* Does nothing, for another process of this node does, until that one is gone: what it has taken
+ * or given back then is seen. */
+void takeover_rest(struct takeover *t, bool rests);
+/* Gives all back; but what is left to another process stays. */
+void takeover_close(struct takeover *t, bool left, void (*closed)(void *context), void *context);
 
 /* One server's state, a step each tick: pure. */
 struct takeover_state {

@@ -70,6 +70,7 @@ static void forget(struct waiting *w)
     poller_forget(w->door->poller, &w->item);
     list_remove(&w->link);
     w->door->count--;
+    atomic_fetch_sub_explicit(&w->door->config.counters->waiting, 1, memory_order_relaxed);
 }
 
 static void give_up(struct waiting *w, atomic_uint_fast64_t *why)
@@ -191,6 +192,7 @@ static void wait_for(struct tcp_door *d, const struct tcp_arrival *a, bool heade
                           .since_ms = uv_now(d->config.loop),
                           .header = header};
     list_append(&d->waiting, &w->link);
+    count(&d->config.counters->waiting);
     if (d->count++ == 0)
         uv_timer_start(&d->timer, on_sweep, SWEEP_MS, SWEEP_MS);
     /* By edges: a header that is there in part is left there, and would be ready for ever. */

@@ -21,6 +21,7 @@ struct tcp_door;
 
 struct tcp_door_counters {
     atomic_uint_fast64_t accepted;
+    atomic_uint_fast64_t waiting;   /* for their header or hello, now */
     atomic_uint_fast64_t full;      /* closed: connections_max wait already, or no memory */
     atomic_uint_fast64_t starved;   /* times that no descriptor was left to accept with */
     atomic_uint_fast64_t untrusted; /* closed: not from a proxy's network */

@@ -42,14 +42,17 @@ static void test_lines(void **state)
     assert_int_equal(lines_with(&r, "-d 10.2.0.3 --dport 443 -j TPROXY --on-port 7390"), 1);
     assert_int_equal(lines_with(&r, "ip6tables-legacy"), lines_with(&r, "iptables-legacy") - 1);
     assert_int_equal(lines_with(&r, "rule add fwmark 5 lookup 6"), 2);
+    uint64_t mark = inline_rules_mark(c);
     inline_rules_undo(c, &undo);
     assert_int_equal(undo.count, 10);
+    assert_true(mark != 0 && mark == inline_rules_mark(c));
     c->in_line.interfaces.count = 2;
     strcpy(c->in_line.interfaces.text[0], "eth1");
     strcpy(c->in_line.interfaces.text[1], "eth2");
     inline_rules_make(c, &r);
     assert_int_equal(lines_with(&r, "TPROXY"), 6);
     assert_int_equal(lines_with(&r, "-i eth2"), 3);
+    assert_true(mark != inline_rules_mark(c));
     c->server_count = 1;
     inline_rules_make(c, &r);
     assert_int_equal(lines_with(&r, "ip6tables"), 0);
