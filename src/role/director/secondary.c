@@ -400,7 +400,7 @@ int secondary_import(struct secondary *s, const struct passage *p)
     struct visit *v = mem_alloc(sizeof(*v));
     if (!v)
         return STEAD_E_NOMEM;
-    *v = (struct visit){s, NOBODYS, p->peer};
+    *v = (struct visit){.secondary = s, .server = NOBODYS, .peer = p->peer};
     int err = secondary_clients(s) < s->clients_max
                   ? forwarder_import(s->forwarder, &p->tunnel, on_tunnel_ended, v)
                   : STEAD_E_BUSY;
