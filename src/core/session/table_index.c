@@ -116,7 +116,7 @@ static uint64_t with_kind(uint64_t hash, uint8_t kind)
 
 /* Where the tag may be among a bucket's: a bit at 8 times its place for each of eight, and perhaps
  * for others that follow one (the haszero of Hacker's Delight, 6-1). */
-static uint64_t places(const uint8_t *tags, uint8_t tag)
+static inline uint64_t places(const uint8_t *tags, uint8_t tag)
 {
     uint64_t word;
     memcpy(&word, tags, sizeof word);
@@ -125,7 +125,7 @@ static uint64_t places(const uint8_t *tags, uint8_t tag)
 }
 
 /* A bit for each place of a bucket where the tag may be. */
-static unsigned candidates(const struct bucket *b, uint8_t tag)
+static inline unsigned candidates(const struct bucket *b, uint8_t tag)
 {
     _Static_assert(offsetof(struct bucket, tag) == 0 && BUCKET_ITEMS <= 16, "two words of tags");
     const uint8_t *bytes = (const uint8_t *)b;

@@ -419,6 +419,8 @@ void table_rest(struct table *t, bool (*busy)(void *context, const struct item *
                 void *context)
 {
     struct list again;
+    if (list_empty(&t->fresh))
+        return;
     list_init(&again);
     while (!list_empty(&t->fresh)) {
         struct item *item = list_entry(t->fresh.next, struct item, awake);

@@ -153,7 +153,6 @@ static ssize_t read_some(struct cache_conn *c)
 static void call_done(struct cache_conn *c, struct cache_call *call)
 {
     cache_op_deinit(&call->op);
-    memset(&call->op, 0, sizeof call->op);
     call->index = 0;
     call->sum = 0;
     c->door->tally.requests++;

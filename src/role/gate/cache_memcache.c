@@ -189,7 +189,7 @@ static bool get_next(struct cache_conn *c, struct cache_call *call)
 {
     const struct memcache_request *q = &call->memcache;
     while (call->index < q->key_count) {
-        memset(&call->op, 0, sizeof call->op);
+        cache_op_init(&call->op);
         call->op.verb = q->touches ? CACHE_TOUCH : CACHE_GET;
         if (!cache_key(c->door, q->keys[call->index], &call->op.key))
             return say(c, q, MEMCACHE_INVALID, NULL);
@@ -258,6 +258,7 @@ static bool begin_write(struct cache_conn *c, struct cache_call *call)
 {
     const struct memcache_request *q = &call->memcache;
     struct cache_op *op = &call->op;
+    cache_op_init(op);
     op->verb = verb_of(q->op);
     op->value = q->value;
     op->flags = q->flags;

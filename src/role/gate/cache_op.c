@@ -14,16 +14,20 @@ enum { STEP_READ, STEP_CHANGE, STEP_CREATE, STEP_END };
 
 /* -- records as a cache's client sees them -- */
 
-/* A record without an unnamed field has an empty value. */
+/* A record without an unnamed field has an empty value; if there is one, it is the first. */
 static struct slice value_of(const struct record *r)
 {
-    const struct field *f = record_get(r, "", 0);
+    const struct field *f = r->field_count > 0 ? r->fields[0] : NULL;
+    if (f != NULL && (f->name_len > 0 || f->removed))
+        f = NULL;
     return f != NULL ? (struct slice){(const char *)field_value(f), f->value_len}
                      : (struct slice){"", 0};
 }
 
 static uint32_t flags_of(const struct record *r)
 {
+    if (r->field_count < 2 && (r->field_count == 0 || r->fields[0]->name_len == 0))
+        return 0; /* mostly */
     const struct field *f = record_get(r, CACHE_FLAGS_FIELD, 1);
     if (f == NULL || f->value_len != 4)
         return 0;
@@ -152,6 +156,11 @@ static void begin(struct cache_op *op, struct session_op *out)
         ask(op, STEP_CHANGE, 2, out);
         break;
     }
+}
+
+void cache_op_init(struct cache_op *op)
+{
+    memset(op, 0, offsetof(struct cache_op, key));
 }
 
 void cache_op_start(struct cache_op *op, struct session_op *out)

@@ -50,7 +50,6 @@ struct cache_seen {
 struct cache_op {
     /* What is wanted; all bytes stay the caller's until the end. */
     enum cache_verb verb;
-    struct key key;
     struct slice value;
     uint32_t flags;
     uint32_t ttl_ms; /* 0 = leaves it, or for a new record the kind's */
@@ -76,14 +75,18 @@ struct cache_op {
     bool matching, by_reading;
     bool doubt; /* it was tried, and nobody knows what became of it */
     struct stamp match;
-    char text[CACHE_NUMBER_MAX];
-    uint8_t flag_bytes[4];
     struct record *record; /* what was read, or written where that has to be known */
     uint8_t *joined;       /* APPEND, PREPEND: what is written */
+
+    /* From here on nothing is zeroed by cache_op_init(). */
+    struct key key; /* what is wanted, too */
+    char text[CACHE_NUMBER_MAX];
+    uint8_t flag_bytes[4];
     struct field_op fields[2];
 };
 
-/* Zero it, fill in what is wanted, start it; then submit what `out` says. out->deadline_ns and
+void cache_op_init(struct cache_op *op);
+/* Initialise it, fill in what is wanted, start it; then submit what `out` says. out->deadline_ns and
  * request are the caller's to set. */
 void cache_op_start(struct cache_op *op, struct session_op *out);
 /* True: it is over, see outcome. False: submit the next. r->record is taken when it is wanted. */

@@ -501,7 +501,7 @@ static bool say_outcome(struct cache_conn *c, struct cache_call *call, const str
 static const char *prepare_key(struct cache_conn *c, struct cache_call *call,
                                const struct command *m, size_t i)
 {
-    memset(&call->op, 0, sizeof call->op);
+    cache_op_init(&call->op);
     call->scripts = &c->door->scripts;
     const char *error = m->ask(call);
     if (error != NULL)

@@ -19,7 +19,13 @@ uint8_t cache_kind(const struct cache *d, struct slice text)
 
 bool cache_key(const struct cache *d, struct slice text, struct key *out)
 {
-    return key_set(out, cache_kind(d, text), text.at, text.len);
+    if (text.len == 0 || text.len > KEY_BYTES_MAX)
+        return false;
+    /* As key_set(), which zeroes what follows. */
+    out->kind = cache_kind(d, text);
+    out->len = (uint8_t)text.len;
+    memcpy(out->bytes, text.at, text.len);
+    return true;
 }
 
 static uint64_t deadline_ms(const struct cache *d, const struct cache_op *op)
