@@ -78,10 +78,16 @@ static void tell(atomic_uint_fast64_t *counter, uint32_t *counted)
     *counted = 0;
 }
 
+static void on_events_end(uv_check_t *check)
+{
+    cache_ready_go(check->data);
+}
+
 static void on_turn(uv_prepare_t *turn)
 {
     struct cache *d = turn->data;
     struct cache_counters *to = d->config.counters;
+    d->clock_left = 0;
     if (d->tally.requests == 0)
         return;
     tell(&to->requests, &d->tally.requests);
@@ -152,8 +158,10 @@ int cache_open(const struct cache_config *c, struct cache **out)
     (void)bad;
     uv_timer_init(c->loop, &d->timer);
     uv_prepare_init(c->loop, &d->turn);
-    d->listener.data = d->async.data = d->timer.data = d->turn.data = d;
-    d->open_handles = 4;
+    uv_check_init(c->loop, &d->events_end);
+    d->listener.data = d->async.data = d->timer.data = d->turn.data = d->events_end.data = d;
+    d->open_handles = 5;
+    uv_check_start(&d->events_end, on_events_end);
     uv_prepare_start(&d->turn, on_turn);
     uv_timer_start(&d->timer, on_timer, TIMER_MS, TIMER_MS);
     listen_again(d);
@@ -245,4 +253,5 @@ void cache_close(struct cache *d, void (*closed)(void *context), void *context)
     uv_close((uv_handle_t *)&d->timer, part_closed);
     on_turn(&d->turn);
     uv_close((uv_handle_t *)&d->turn, part_closed);
+    uv_close((uv_handle_t *)&d->events_end, part_closed);
 }

@@ -33,8 +33,10 @@ void cache_ahead_drop(struct cache *d)
 
 void cache_ahead_deinit(struct cache *d)
 {
-    for (unsigned i = 0; i < CACHE_AHEAD_MAX; i++)
+    for (unsigned i = 0; i < CACHE_AHEAD_MAX; i++) {
         mem_free(d->ahead.calls[i]);
+        mem_free(d->ready.calls[i]);
+    }
 }
 
 static bool is_resp(const struct cache_conn *c)
@@ -59,19 +61,24 @@ static struct slice key_of(const struct cache_conn *c, const struct cache_call *
     return call->memcache.key_count > 0 ? call->memcache.keys[0] : (struct slice){NULL, 0};
 }
 
+static void hash(struct cache_conn *c, struct cache_call *call, struct store_place *places,
+                 size_t *count)
+{
+    struct cache *d = c->door;
+    struct slice key = key_of(c, call);
+    if (key.len == 0 || key.len > KEY_BYTES_MAX)
+        return;
+    call->hash = store_hash(d->config.store, key.at, key.len);
+    places[(*count)++] = (struct store_place){call->hash, cache_kind(d, key)};
+}
+
 static void expect(struct cache_conn *c)
 {
     struct cache *d = c->door;
     struct store_place places[CACHE_AHEAD_MAX];
     size_t count = 0;
-    for (unsigned i = 0; i < d->ahead.end; i++) {
-        struct cache_call *call = d->ahead.calls[i];
-        struct slice key = key_of(c, call);
-        if (key.len == 0 || key.len > KEY_BYTES_MAX)
-            continue;
-        call->hash = store_hash(d->config.store, key.at, key.len);
-        places[count++] = (struct store_place){call->hash, cache_kind(d, key)};
-    }
+    for (unsigned i = 0; i < d->ahead.end; i++)
+        hash(c, d->ahead.calls[i], places, &count);
     store_expect(d->config.store, places, count);
 }
 
@@ -126,4 +133,59 @@ void cache_ahead_park(struct cache_conn *c, struct cache_call *call)
     a->calls[a->from - 1] = NULL;
     c->call = call;
     cache_ahead_drop(c->door);
+}
+
+/* -- one request each, of several connections -- */
+
+bool cache_ready_put(struct cache_conn *c)
+{
+    struct cache *d = c->door;
+    struct cache_ready *r = &d->ready;
+    struct slice bytes = {c->in + c->in_from, c->in_len - c->in_from};
+    if (r->count == CACHE_AHEAD_MAX)
+        cache_ready_go(d);
+    if (c->call != NULL || c->multi != NULL || c->skip > 0 || c->broken)
+        return false;
+    struct cache_call **call = &r->calls[r->count];
+    if (*call == NULL && (*call = take_call(d)) == NULL)
+        return false;
+    if (parse(c, *call, bytes, true) != (int)bytes.len)
+        return false;
+    r->conns[r->count++] = c;
+    c->ready = true;
+    return true;
+}
+
+void cache_ready_forget(struct cache_conn *c)
+{
+    struct cache_ready *r = &c->door->ready;
+    for (unsigned i = 0; c->ready && i < r->count; i++)
+        if (r->conns[i] == c)
+            r->conns[i] = NULL;
+    c->ready = false;
+}
+
+void cache_ready_go(struct cache *d)
+{
+    struct cache_ready *r = &d->ready;
+    struct store_place places[CACHE_AHEAD_MAX];
+    size_t count = 0;
+    for (unsigned i = 0; r->count > 1 && i < r->count; i++)
+        if (r->conns[i] != NULL)
+            hash(r->conns[i], r->calls[i], places, &count);
+    if (count > 0)
+        store_expect(d->config.store, places, count);
+    for (unsigned i = 0; i < r->count; i++) {
+        struct cache_conn *c = r->conns[i];
+        if (c == NULL)
+            continue;
+        struct cache_call *call = r->calls[i];
+        r->calls[i] = d->ahead.calls[0];
+        d->ahead.calls[0] = call;
+        d->ahead.from = 0;
+        d->ahead.end = 1;
+        c->ready = false;
+        cache_conn_serve(c);
+    }
+    r->count = 0;
 }

@@ -214,15 +214,18 @@ static bool may_serve(const struct cache_conn *c)
 
 static void serve(struct cache_conn *c)
 {
-    cache_ahead_drop(c->door);
-    for (unsigned n = 0; may_serve(c); n++) {
-        if (n % CACHE_CLOCK_EVERY == 0)
-            c->door->now_ns = io_now_ns();
+    struct cache *d = c->door;
+    while (may_serve(c)) {
+        if (d->clock_left-- == 0) {
+            d->now_ns = io_now_ns();
+            d->clock_left = CACHE_CLOCK_EVERY - 1;
+        }
         skip_some(c);
         if ((c->in_from == c->in_len && !cache_is_running(c)) || !serve_one(c))
             break;
         multi_ends(c);
     }
+    cache_ahead_drop(d);
     if (c->call == NULL && c->in_from == c->in_len)
         drop_in(c);
     if (c->out_len - c->out_from >= CACHE_OUT_MAX)
@@ -248,6 +251,12 @@ static void settle(struct cache_conn *c)
         watch(c);
 }
 
+void cache_conn_serve(struct cache_conn *c)
+{
+    serve(c);
+    settle(c);
+}
+
 void cache_conn_result(struct cache_conn *c, struct session_result *r)
 {
     struct cache_call *call = c->call;
@@ -271,6 +280,10 @@ static void on_event(uv_poll_t *poll, int status, int events)
     c->active_ms = uv_now(c->door->config.loop);
     list_remove(&c->lru);
     list_append(&c->door->lru, &c->lru);
+    if (c->ready)
+        cache_ready_go(c->door); /* the loop asked for events twice in a turn */
+    if (c->closing)
+        return;
     if (status < 0)
         c->broken = true;
     for (int i = 0; (events & UV_READABLE) && i < READS_MAX && !c->broken; i++) {
@@ -282,6 +295,8 @@ static void on_event(uv_poll_t *poll, int status, int events)
         if (n <= 0)
             break;
         bool full = c->in_len == c->in_cap;
+        if (i == 0 && !full && cache_ready_put(c))
+            return;
         serve(c);
         if (!full)
             break;
@@ -355,6 +370,7 @@ void cache_conn_close(struct cache_conn *c)
     if (c->closing)
         return;
     c->closing = true;
+    cache_ready_forget(c);
     if (c->call != NULL) {
         call_done(c, c->call);
         list_append(&d->calls, &c->call->pooled);

@@ -56,6 +56,7 @@ struct cache_conn {
     bool known, binary; /* memcached: the first byte has told the form */
     bool admitted;      /* gave the password, or there is none */
     bool version3;      /* RESP */
+    bool ready;         /* its request waits among the door's */
     uint64_t client_id;
     uint64_t active_ms;
     struct cache_call *call;   /* that waits for the store; NULL = none */
@@ -85,6 +86,13 @@ struct cache_ahead {
     unsigned from, end;
 };
 
+/* Connections that have said one whole request in this turn of the loop, and the requests. */
+struct cache_ready {
+    struct cache_conn *conns[CACHE_AHEAD_MAX]; /* NULL: closed since */
+    struct cache_call *calls[CACHE_AHEAD_MAX]; /* NULL: not needed yet */
+    unsigned count;
+};
+
 struct cache {
     struct cache_config config;
     uint64_t now_ns; /* of the requests that are being done */
@@ -102,6 +110,9 @@ struct cache {
     struct list conns, lru;
     struct list calls; /* pooled */
     struct cache_ahead ahead;
+    struct cache_ready ready;
+    uv_check_t events_end;       /* of a turn */
+    unsigned clock_left;         /* requests until the clock is read again */
     char *spare[CACHE_POOL_MAX]; /* input buffers of CACHE_IN_BYTES */
     size_t spare_count;
     uint64_t next_client;
@@ -117,6 +128,7 @@ void cache_handle_closed(struct cache *d);
 /* -- cache_conn.c -- */
 int cache_conn_open(struct cache *d, int fd);
 void cache_conn_close(struct cache_conn *c);
+void cache_conn_serve(struct cache_conn *c); /* what has been read */
 /* A result for the request that waits. */
 void cache_conn_result(struct cache_conn *c, struct session_result *r);
 /* Room for `need` more bytes of answers at the end of them; NULL without memory, then the
@@ -134,6 +146,11 @@ void cache_ahead_drop(struct cache *d);
 void cache_ahead_park(struct cache_conn *c, struct cache_call *call);
 bool cache_is_running(const struct cache_conn *c); /* a transaction */
 void cache_ahead_deinit(struct cache *d);
+/* When all that has come of the connection is one whole request, it is done later in this turn,
+ * together with others'. False: it is not, or there is no memory. */
+bool cache_ready_put(struct cache_conn *c);
+void cache_ready_go(struct cache *d); /* does them */
+void cache_ready_forget(struct cache_conn *c);
 
 /* -- cache_run.c: an operation of the present call -- */
 /* Submits call->op, which is filled in, and all its steps as far as they need no waiting. True: it

@@ -86,8 +86,8 @@ struct cache_op {
 };
 
 void cache_op_init(struct cache_op *op);
-/* Initialise it, fill in what is wanted, start it; then submit what `out` says. out->deadline_ns and
- * request are the caller's to set. */
+/* Initialise it, fill in what is wanted, start it; then submit what `out` says. out->deadline_ns
+ * and request are the caller's to set. */
 void cache_op_start(struct cache_op *op, struct session_op *out);
 /* True: it is over, see outcome. False: submit the next. r->record is taken when it is wanted. */
 bool cache_op_result(struct cache_op *op, struct session_result *r, struct session_op *out);
