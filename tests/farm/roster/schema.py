@@ -1,9 +1,12 @@
-"""As much of JSON Schema (2020-12) as docs/roster.schema.json uses; a keyword that is not known here is a mistake."""
+"""As much of JSON Schema (2020-12) as docs/roster.schema.json and docs/session-api.openapi.json use; a keyword that is not
+known here is a mistake."""
 import re
 
-TYPES = {"object": dict, "array": list, "string": str, "integer": int, "null": type(None)}
+TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float),
+         "boolean": bool, "null": type(None)}
 KNOWN = {"$schema", "$ref", "$defs", "title", "description", "type", "enum", "pattern", "maxLength", "minimum", "maximum",
-         "required", "properties", "additionalProperties", "items", "minItems", "maxItems"}
+         "required", "properties", "additionalProperties", "items", "minItems", "maxItems",
+         "anyOf"}
 
 
 class Schema:
@@ -25,13 +28,16 @@ class Schema:
             return self.wrong(value, self.definition(rule["$ref"]), where)
         if "enum" in rule and value not in rule["enum"]:
             return [f"{where}: {value!r} is none of {rule['enum']}"]
+        if "anyOf" in rule:
+            found = [self.wrong(value, one, where) for one in rule["anyOf"]]
+            return [] if [] in found else [line for lines in found for line in lines]
         types = rule.get("type", list(TYPES))
         types = [types] if isinstance(types, str) else types
-        if not any(isinstance(value, TYPES[t]) and not isinstance(value, bool) for t in types):
+        if not any(isinstance(value, TYPES[t]) and isinstance(value, bool) == (t == "boolean") for t in types):
             return [f"{where}: {value!r} is no {types}"]
         if isinstance(value, str):
             return self.wrong_text(value, rule, where)
-        if isinstance(value, int):
+        if isinstance(value, int | float):
             fits = rule.get("minimum", value) <= value <= rule.get("maximum", value)
             return [] if fits else [f"{where}: {value} is out of range"]
         if isinstance(value, list):
