@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""A real server: short answers, a long download, and a tunnel that echoes. usage: server.py IP PORT NAME"""
+"""A real server: short answers, a long download, and a tunnel that echoes; at the next port one that only echoes.
+
+usage: server.py IP PORT NAME"""
 import asyncio
+import contextlib
 import sys
 
 PIECE, PIECES = bytes(range(256)) * 64, 400  # of a long download, 50 a second
@@ -21,11 +24,21 @@ async def download(writer):
         await asyncio.sleep(0.02)
 
 
-async def tunnel(reader, writer):
-    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+async def echo(reader, writer):
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
+
+
+async def tunnel(reader, writer):
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+    await echo(reader, writer)
+
+
+async def serve_echo(reader, writer):
+    with contextlib.suppress(OSError):
+        await echo(reader, writer)
+    writer.close()
 
 
 async def serve(reader, writer):
@@ -49,6 +62,7 @@ async def serve(reader, writer):
 
 async def main():
     await asyncio.start_server(serve, sys.argv[1], int(sys.argv[2]), backlog=1024)
+    await asyncio.start_server(serve_echo, sys.argv[1], int(sys.argv[2]) + 1, backlog=1024)
     await asyncio.Event().wait()
 
 

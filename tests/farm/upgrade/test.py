@@ -14,7 +14,8 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+import kinds
 from client import UnixConnection
 from farm import DNS, PUBLIC, SHOP, Farm, Process, check, dns_query, eventually, json, options, request, scenario
 
@@ -34,6 +35,7 @@ class Successors(Farm):
         for name in self.names:
             with open(self.conf(name), "a") as f:
                 f.write(f'memcached {{ listen = "{self.ip(name)}:{MEMCACHED}" }}\n')
+        kinds.configure(self)
 
     def start_shop(self, name):
         self.shops[name] = Process([sys.executable, HERE / "server.py", self.ip(name), SHOP, name],
@@ -228,7 +230,9 @@ def everybody(farm, stop, kept, total):
         for what, do in (("kept open", kept_open(farm, name)), ("newly opened", newly_opened(farm, name)),
                          ("directed", directed(farm, name)), ("sessions", sessions(farm, name, kept)),
                          ("DNS", asking(farm, name)), ("memcached", caching(farm, name)),
-                         ("tunnel", tunnelling(farm, name, total))):
+                         ("tunnel", tunnelling(farm, name, total)), ("https", kinds.https(farm, name)),
+                         ("HTTP/2", kinds.http2(farm, name)), ("Redis", kinds.redis(farm, name)),
+                         ("TCP service", kinds.echoing(farm, name))):
             clients.append(Client(stop, f"{what} at {name}", do))
     return clients
 
@@ -244,9 +248,25 @@ def all_kept(farm, kept):
         c.close()
 
 
+def runs(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def old_ones_end(farm, old):
+    """Though every client but those who downloaded is still there, with what runs through it."""
+    eventually(lambda: not any(runs(pid) for pid in old), f"the {len(old)} old processes have ended")
+    for name in farm.names:
+        def counted(name=name):
+            return {s["service"]: s["users"] for s in farm.roster(name)["servers"] if s["name"] == name}["echo"] == 1
+        eventually(counted, f"the one user of {name}'s echo is counted once")
+
+
 def three_rounds(farm):
     stop, kept, total, whole = threading.Event(), {}, {}, {}
-    clients = everybody(farm, stop, kept, total)
+    clients, old = everybody(farm, stop, kept, total), []
     downloads = [threading.Thread(target=download, args=(farm, n, whole), daemon=True) for n in farm.names]
     for d in downloads:
         d.start()
@@ -254,6 +274,7 @@ def three_rounds(farm):
     for _ in range(ROUNDS):
         for name in farm.names:
             before = farm.status(name)
+            old.append(before["pid"])
             done = farm.upgrade(name)
             check(done.returncode == 0, f"upgrade of {name}: {done.stderr}")
             after = farm.status(name)
@@ -261,6 +282,7 @@ def three_rounds(farm):
             check(after["id"] == before["id"] and after["ready"], f"another node: {after}")
     for d in downloads:
         d.join(60)
+    old_ones_end(farm, old)
     time.sleep(0.5)
     stop.set()
     for c in clients:
