@@ -305,6 +305,8 @@ static int load_key(const struct config *c, struct setup *s)
     if (err == STEAD_E_NOT_FOUND)
         return fail(err, "key-file", c->top.key_file,
                     "make one with 'stead keygen', the same for every node");
+    if (err == STEAD_E_DENIED && access(c->top.key_file, R_OK) != 0)
+        return fail(err, "key-file", c->top.key_file, "this user may not read it");
     if (err == STEAD_E_DENIED)
         return fail(err, "key-file", c->top.key_file, "others may read it: chmod 600");
     if (err == STEAD_E_PARSE)
