@@ -11,6 +11,7 @@ import ctypes
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -80,6 +81,7 @@ server "web" {
 public { listen = "10.78.4.2:80" }
 """
 LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def host(name):
@@ -326,6 +328,48 @@ def backup(farm):
     eventually(lambda: get("10.78.2.2")[0] == 200, "nginx too")
 
 
+class Successor:
+    """A process that another one started: this test's child by now, which began it all."""
+
+    def __init__(self, pid):
+        self.pid, self.status = pid, None
+
+    def runs(self):
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(status) if pid else None
+        return self.status is None
+
+    def send(self, number):
+        if self.runs():
+            os.kill(self.pid, number)
+
+    def end(self, number=signal.SIGTERM, wait_s=60):
+        self.send(number)
+        eventually(lambda: not self.runs(), f"process {self.pid} ends", wait_s)
+        return self.status
+
+
+def upgraded(farm, s, addresses):
+    """A new process goes on where the old one was: rules, addresses, and a connection through it."""
+    old, lines = farm.nodes["node"], farm.log("node").read_text().splitlines()
+    done = farm.cli("upgrade", "-c", farm.conf("node"))
+    check(done.returncode == 0, f"upgrade: {done.stderr}")
+    eventually(lambda: not old.runs(), "the old process ends, as its connection has passed over")
+    farm.nodes["node"] = Successor(farm.status("node")["pid"])
+    check(old.end() == 0, "in order")
+    s.sendall(b"upgraded\n")
+    check(line(s) == ["upgraded"], "the connection goes on")
+    time.sleep(2)  # the time in which an address would be looked for again
+    there = run(*addresses)
+    check("10.78.2.2/32" in there and "fd78:2::2/128" in there, "the addresses are held")
+    check(farm.metric("node", "stead_takeover_held") == 2, "and the metrics say so")
+    since = farm.log("node").read_text().splitlines()[len(lines):]
+    check(not [x for x in since if "address-" in x or "inline-rules" in x], f"nothing was done to them: {since}")
+    check(run(*inside("node"), "iptables-legacy", "-t", "mangle", "-S").count("TPROXY") == 5, "the rules are there")
+    check(said(SERVERS["db"][1:])[0] == "db-beside", "a new connection of a neighbour comes to it")
+
+
 def said(at, where="near"):
     """What the server says first, and who asked."""
     s, own = connect(at, None, where=where)
@@ -354,6 +398,7 @@ def takeover(farm):
     s, _ = connect(at, None, where="near")
     with s:
         line(s)
+        upgraded(farm, s, addresses)
         run("ip", "-n", host("nginx"), "link", "set", "eth0", "up")
         run("ip", "-n", host("nginx"), "route", "replace", "default", "via", "10.78.2.1")
         run("ip", "-n", host("nginx"), "address", "replace", "fd78:2::2/64", "dev", "eth0", "nodad")
@@ -406,6 +451,7 @@ def main():
     for tool in ("nginx", "apache2"):
         if not shutil.which(tool):
             skip(f"there is no {tool} on this machine")
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     make_network()
     with scenario(args.build, 48, make=LineFarm) as farm:
         farm.start_nginx()
