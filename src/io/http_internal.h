@@ -130,6 +130,8 @@ void conn_set_phase(struct http_conn *c, enum conn_phase phase);
 /* Neither: nothing of it is looked at for now. */
 void conn_watch(struct http_conn *c, bool want_read, bool want_write);
 void conn_close(struct http_conn *c);
+/* How long a phase may last; 0: no limit. */
+uint32_t server_phase_ms(const struct http_server *s, enum conn_phase phase);
 /* Goes on in the loop's next turn; until then nothing is read. */
 void conn_later(struct http_conn *c);
 void http_count(atomic_uint_fast64_t *counter);
@@ -152,6 +154,8 @@ void conn_shake_end(struct http_conn *c);
 void server_shake(struct http_server *s);
 /* Are there no more than may be? If need be, one that waits for its client is closed. */
 bool server_shake_room(struct http_server *s);
+/* http_crowd.c: room for one more connection; another one may give way for it. */
+bool server_room(struct http_server *s);
 
 /* http_conn.c */
 void conn_readable(struct http_conn *c);

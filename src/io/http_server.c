@@ -54,8 +54,9 @@ void server_bury(struct http_server *s)
 
 /* -- the timer -- */
 
-static uint32_t phase_ms(const struct http_limits *l, enum conn_phase phase)
+uint32_t server_phase_ms(const struct http_server *s, enum conn_phase phase)
 {
+    const struct http_limits *l = &s->config.limits;
     switch (phase) {
     case CONN_IDLE:
         return l->idle_ms;
@@ -95,7 +96,7 @@ void conn_set_phase(struct http_conn *c, enum conn_phase phase)
     if (phase == CONN_CLOSED)
         return;
     list_append(&s->phases[phase], &c->link);
-    uint32_t limit = phase_ms(&s->config.limits, phase);
+    uint32_t limit = server_phase_ms(s, phase);
     c->deadline_ms = limit ? uv_now(s->config.loop) + limit : TIME_NEVER;
     timer_at(s, c->deadline_ms);
 }
@@ -286,7 +287,7 @@ void http_server_accepted(struct http_server *s, int fd, const struct addr *peer
         close(fd);
         return;
     }
-    if (s->connections >= s->config.limits.connections_max) {
+    if (!server_room(s)) {
         refuse(s, "as many as this door may have");
         if (!s->config.tls)
             (void)!send(fd, server_is_full, sizeof server_is_full - 1, MSG_NOSIGNAL);

@@ -33,15 +33,15 @@ enum http_verdict {
 };
 
 struct http_limits {
-    uint32_t
-        connections_max;     /* beyond it new ones are closed at once and counted; default 10,000 */
-    uint32_t head_ms;        /* a head must come within; default 10 s */
-    uint32_t body_ms;        /* a body, and a client's taking of an answer; default 30 s */
-    uint32_t idle_ms;        /* between requests; default 60 s */
-    uint32_t handshake_ms;   /* of TLS, as a whole; default 10 s */
-    uint32_t handshakes_max; /* at once; beyond it the one that has waited longest for its client
-                                gives way; default 1000 */
-    uint64_t body_max;       /* bytes; default 2 MiB */
+    uint32_t connections_max; /* beyond it who has waited long for its client gives way, or new ones
+                                 are closed at once; both are counted; default 10,000 */
+    uint32_t head_ms;         /* a head must come within; default 10 s */
+    uint32_t body_ms;         /* a body, and a client's taking of an answer; default 30 s */
+    uint32_t idle_ms;         /* between requests; default 60 s */
+    uint32_t handshake_ms;    /* of TLS, as a whole; default 10 s */
+    uint32_t handshakes_max;  /* at once; beyond it the one that has waited longest for its client
+                                 gives way; default 1000 */
+    uint64_t body_max;        /* bytes; default 2 MiB */
     uint32_t streams_max; /* HTTP/2: of one connection at once; 0 = it is not spoken; default 0 */
     uint32_t resets_max;  /* HTTP/2: streams reset by one client within 10 s; default 200 */
     uint64_t held_max; /* bytes of bodies, and of answers that are not taken, of all clients; beyond
@@ -49,7 +49,7 @@ struct http_limits {
 };
 
 struct http_counters {
-    atomic_uint_fast64_t accepted, refused, requests, bad, timeouts, busy, open;
+    atomic_uint_fast64_t accepted, refused, crowded, requests, bad, timeouts, busy, open;
     /* HTTP/2: connections, requests on them, streams that clients reset, connections that were
      * ended for frames that only cost. */
     atomic_uint_fast64_t h2_connections, h2_streams, h2_resets, h2_calmed;

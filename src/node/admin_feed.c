@@ -16,6 +16,7 @@ static struct admin_http copy_http(const struct http_counters *c)
 {
     return (struct admin_http){.accepted = c->accepted,
                                .refused = c->refused,
+                               .crowded = c->crowded,
                                .requests = c->requests,
                                .bad = c->bad,
                                .timeouts = c->timeouts,
@@ -193,6 +194,7 @@ static struct admin_exchange copy_exchange(const struct exchange_counters *x)
                                  .returned = x->returned,
                                  .upgraded = x->upgraded,
                                  .busy = x->busy,
+                                 .crowded = x->crowded,
                                  .retries = x->retries,
                                  .timeouts = x->timeouts,
                                  .bad_answers = x->bad_answers,

@@ -45,6 +45,7 @@ static struct admin_http plain_counters(const struct http_counters *c)
 {
     return (struct admin_http){.accepted = c->accepted,
                                .refused = c->refused,
+                               .crowded = c->crowded,
                                .requests = c->requests,
                                .bad = c->bad,
                                .timeouts = c->timeouts,

@@ -23,7 +23,7 @@
 #define ADMIN_CONNECTIONS_MAX 64
 
 struct admin_http {
-    uint64_t accepted, refused, requests, bad, timeouts, busy, open;
+    uint64_t accepted, refused, crowded, requests, bad, timeouts, busy, open;
     uint64_t h2_connections, h2_streams, h2_resets, h2_calmed;
 };
 
@@ -94,7 +94,7 @@ struct admin_director {
 
 /* Requests that are forwarded one by one. */
 struct admin_exchange {
-    uint64_t clients, clients_total, returned, upgraded, busy;
+    uint64_t clients, clients_total, returned, upgraded, busy, crowded;
     uint64_t answers[6]; /* by the status' first digit; 0: none */
     uint64_t retries, timeouts, bad_answers, client_breaks, server_breaks;
     uint64_t connects, reuses, kept, refused, failed;

@@ -418,9 +418,31 @@ static void tune(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
 }
 
+/* In this order; so long at least without a byte. */
+static const struct {
+    enum wait wait;
+    uint32_t ms;
+} crowded[] = {{WAIT_LINGER, 0}, {WAIT_IDLE, 50}, {WAIT_REQUEST, 100}, {WAIT_TAKE, 500}};
+
+bool exchanger_make_room(struct exchanger *e)
+{
+    uint64_t now = uv_now(e->config.loop);
+    for (size_t i = 0; i < sizeof(crowded) / sizeof(crowded[0]); i++) {
+        struct list *waiting = &e->own[crowded[i].wait].clients;
+        struct client *c = list_entry(waiting->next, struct client, link);
+        if (list_empty(waiting) || now - c->since_ms < crowded[i].ms)
+            continue;
+        exchange_count(&e->config.counters->crowded, 1);
+        client_end(c, c->exchange ? EXCHANGE_RESET : EXCHANGE_CLOSED);
+        return true;
+    }
+    return false;
+}
+
 int exchange_start(struct exchanger *e, const struct exchange_client *q)
 {
-    if (e->closing || e->clients >= e->config.limits.clients_max) {
+    bool full = e->clients >= e->config.limits.clients_max;
+    if (e->closing || (full && !exchanger_make_room(e))) {
         exchange_count(&e->config.counters->busy, 1);
         return STEAD_E_BUSY;
     }

@@ -29,11 +29,13 @@
 struct exchanger;
 
 struct exchange_limits {
-    uint32_t clients_max; /* at once, each of two descriptors with its server; default 10,000 */
-    unsigned pipes_max;   /* of two descriptors each; default FLOW_PIPES_MAX */
-    uint32_t body_ms;     /* silence amid a request, or an answer not taken; default 30 s */
-    uint32_t idle_ms;     /* between requests; default 60 s */
-    uint32_t linger_ms;   /* for a client to close after its last answer; default 2 s */
+    /* At once, each of two descriptors with its server; beyond it who waits for its client gives
+     * way; default 10,000. */
+    uint32_t clients_max;
+    unsigned pipes_max; /* of two descriptors each; default FLOW_PIPES_MAX */
+    uint32_t body_ms;   /* silence amid a request, or an answer not taken; default 30 s */
+    uint32_t idle_ms;   /* between requests; default 60 s */
+    uint32_t linger_ms; /* for a client to close after its last answer; default 2 s */
 };
 
 struct exchange_server {
@@ -66,7 +68,7 @@ extern const uint32_t exchange_time_us[EXCHANGE_TIMES - 1];
 
 struct exchange_counters {
     struct upstream_counters upstream;
-    atomic_uint_fast64_t clients, clients_total, returned, upgraded, busy;
+    atomic_uint_fast64_t clients, clients_total, returned, upgraded, busy, crowded;
     atomic_uint_fast64_t answers[6]; /* by the status' first digit; 0: none came about */
     atomic_uint_fast64_t retries, timeouts, bad_answers, client_breaks, server_breaks;
     atomic_uint_fast64_t up_bytes, down_bytes;           /* counted when a request is done */
@@ -135,6 +137,9 @@ int exchanger_open(const struct exchanger_config *c, struct exchanger **out);
  * STEAD_E_BUSY (clients_max), NOMEM. */
 int exchange_start(struct exchanger *e, const struct exchange_client *client);
 size_t exchanger_clients(const struct exchanger *e);
+/* Ends the client that has been silent for longest: one without a request, or amid sending one or
+ * taking an answer. False: all are at work, or wait for their server. */
+bool exchanger_make_room(struct exchanger *e);
 /* Another rule for a server, from the next request on, on the loop. */
 void exchanger_set(struct exchanger *e, size_t slot, const struct exchange_server *server);
 /* Another process takes new clients from now on: those under TLS, who cannot pass to it, are told

@@ -310,7 +310,7 @@ static void begin(struct visit *v, const struct decision *n, const struct exchan
     bool tunnel = n->verdict == DECIDE_FORWARD && c->servers[n->server].tunnel;
     int e = STEAD_E_BUSY;
     visit_use(v, user_of(n));
-    if (secondary_clients(s) >= s->clients_max)
+    if (secondary_clients(s) >= s->clients_max && !exchanger_make_room(s->exchanger))
         (*c->exchange_counters).busy++;
     else if (tunnel)
         e = start_tunnel(v, client, &bytes, &len);

@@ -703,6 +703,43 @@ static void connections_beyond_the_limit_are_refused(void **state)
     close_bench(&b);
 }
 
+/* Those who say nothing, or only a part, give way to those who come to ask; the others stay. */
+static void who_waits_for_its_client_gives_way(void **state)
+{
+    struct bench b;
+    struct http_limits l;
+    (void)state;
+    http_limits_default(&l);
+    l.connections_max = 3;
+    open_bench(&b, &l);
+    int slow = client(&b), idle = client(&b), busy = client(&b);
+    say(&b, slow, "GET /slow HTTP/1.1\r\nHost");
+    say(&b, idle, "GET /idle HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_has(hear(&b, idle, "/idle", 1), "200");
+    for (int i = 0; i < 100; i++)
+        turn(&b);
+    say(&b, busy, "GET /busy HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_has(hear(&b, busy, "/busy", 1), "200");
+    for (int i = 0; i < 2; i++) {
+        int more = client(&b);
+        say(&b, more, "GET /more HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_has(hear(&b, more, "/more", 1), "200");
+        assert_string_equal(hear_end(&b, i == 0 ? slow : idle), "");
+        assert_int_equal(atomic_load(&b.counters.crowded), i + 1);
+        close(i == 0 ? slow : idle);
+        if (i == 0)
+            slow = more;
+        else
+            idle = more;
+    }
+    say(&b, busy, "GET /still HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_has(hear(&b, busy, "/still", 1), "200");
+    close(slow);
+    close(idle);
+    close(busy);
+    close_bench(&b);
+}
+
 static void garbage_is_400_and_ends_the_connection(void **state)
 {
     static const char *const garbage[] = {
@@ -848,6 +885,7 @@ int main(void)
         cmocka_unit_test(head_and_204_have_no_body),
         cmocka_unit_test(old_clients_keep_alive_only_when_they_ask),
         cmocka_unit_test(connections_beyond_the_limit_are_refused),
+        cmocka_unit_test(who_waits_for_its_client_gives_way),
         cmocka_unit_test(garbage_is_400_and_ends_the_connection),
         cmocka_unit_test(large_answers_arrive_whole_at_slow_readers),
         cmocka_unit_test(an_unread_body_is_skipped_or_ends_the_connection),

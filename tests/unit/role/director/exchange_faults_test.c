@@ -2,6 +2,8 @@
  * limits, and the end. */
 #include "exchange_rig.h"
 
+#define EXCHANGE_WAIT_MS 400 /* longer than who is silent may be sure of its place */
+
 /* -- what goes wrong -- */
 
 static void test_answers_that_are_none(void **state)
@@ -348,6 +350,40 @@ static void test_silence(void **state)
 
 /* -- limits and the end -- */
 
+/* Not who waits for the server; who is idle, or amid a body that does not come. */
+static void test_who_is_silent_gives_way(void **state)
+{
+    static const char *const silent[] = {GET("/"),
+                                         "POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nab"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct exchanger_config c = test_config();
+        struct rig r;
+        c.limits.clients_max = 1;
+        rig_open(&r, c);
+        begin(&r, silent[i]);
+        if (i == 0) {
+            expect(&r, r.server, GOT("/"));
+            for (uint64_t end = now_ms() + EXCHANGE_WAIT_MS; now_ms() < end;)
+                spin(&r);
+            assert_false(exchanger_make_room(r.exchanger));
+            put(r.server, OK2);
+            expect(&r, r.client, OK2);
+        }
+        int first = r.client;
+        for (uint64_t end = now_ms() + EXCHANGE_WAIT_MS; now_ms() < end;)
+            spin(&r);
+        assert_int_equal(start_text(&r, GET("/2")), STEAD_OK);
+        char byte;
+        assert_true(recv(first, &byte, 1, 0) <= 0);
+        assert_int_equal(r.counters.crowded, 1);
+        assert_int_equal(r.ended, 1);
+        assert_int_equal(exchanger_clients(r.exchanger), 1);
+        close(first);
+        rig_close(&r);
+    }
+}
+
 static void test_limits(void **state)
 {
     struct exchanger_config c = test_config();
@@ -457,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_who_is_silent_gives_way),
         cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_without_memory),
     };
