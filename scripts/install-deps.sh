@@ -8,7 +8,7 @@ build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libconfuse-dev
     libldns-dev libnghttp2-dev liblmdb-dev)
 run=(curl openssl bind9-dnsutils)
 test=(nghttp2-client haproxy nginx-light knot knot-dnsutils python3 php-cli php-memcached php-redis python3-redis python3-pymemcache redis-tools
-    mandoc libhttp-parser-dev g++ clang libclang-rt-14-dev universal-ctags iproute2 iptables apache2-bin stunnel4 faketime)
+    mandoc libhttp-parser-dev g++ clang libclang-rt-14-dev universal-ctags iproute2 iptables apache2-bin stunnel4 faketime slowhttptest)
 bench=(nginx-light nghttp2-client haproxy gdnsd knot dnsperf uthash-dev libxxhash-dev libglib2.0-dev)
 
 case "${1:-build}" in
