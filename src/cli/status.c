@@ -244,6 +244,36 @@ static void print_mesh(const json_t *s)
            count(again, "part", parts));
 }
 
+static const char *first_in(const json_t *keys, const char *state)
+{
+    size_t i;
+    const json_t *key;
+    json_array_foreach(keys, i, key)
+    {
+        if (strcmp(text_of(key, "state"), state) == 0)
+            return text_of(key, "id");
+    }
+    return "";
+}
+
+static void print_tickets(const json_t *s)
+{
+    size_t i;
+    const json_t *v;
+    json_array_foreach(json_object_get(s, "tickets"), i, v)
+    {
+        const json_t *keys = json_object_get(v, "keys");
+        const char *why = text_of(v, "why");
+        printf("%-10s%s (%s): key %s seals, then %s; %s%s%s\n", i ? "" : "tickets",
+               text_of(v, "set"), text_of(v, "format"), first_in(keys, "seals"),
+               first_in(keys, "next"),
+               !json_is_true(json_object_get(v, "written")) ? "not written"
+               : json_is_true(json_object_get(v, "due"))    ? "not told to the program yet"
+                                                            : "in use",
+               *why ? ": " : "", why);
+    }
+}
+
 int verb_status(int argc, char **argv)
 {
     struct cli_options o;
@@ -266,6 +296,7 @@ int verb_status(int argc, char **argv)
         print_servers(s);
         print_sessions(s);
         print_mesh(s);
+        print_tickets(s);
     }
     json_decref(s);
     free(body);

@@ -111,6 +111,33 @@ static struct admin_sessiond copy_sessiond(const struct sessiond_counters *c)
                                    .unsent = c->unsent};
 }
 
+_Static_assert(TICKETS_SECTIONS_MAX <= ADMIN_TICKET_SETS_MAX &&
+                   TICKET_KEYS <= ADMIN_TICKET_KEYS_MAX,
+               "every set has its place");
+
+static void tell_tickets(const struct shared *s, struct admin_tickets *out)
+{
+    struct tickets_view views[TICKETS_SECTIONS_MAX];
+    out->written = s->ticket_counters.written;
+    out->taken_up = s->ticket_counters.taken_up;
+    out->failed = s->ticket_counters.failed;
+    out->count = tickets_look(s->tickets, views);
+    for (size_t i = 0; i < out->count; i++) {
+        const struct tickets_view *from = &views[i];
+        struct admin_ticket_set *to = &out->sets[i];
+        snprintf(to->name, sizeof(to->name), "%s", from->name);
+        snprintf(to->format, sizeof(to->format), "%s", tickets_format_name(from->format));
+        snprintf(to->file, sizeof(to->file), "%s", from->file);
+        snprintf(to->why, sizeof(to->why), "%s", from->why);
+        to->written = from->written;
+        to->due = from->due;
+        to->key_count = TICKET_KEYS;
+        for (size_t k = 0; k < TICKET_KEYS; k++)
+            snprintf(to->keys[k], sizeof(to->keys[k]), "%s", from->keys[k]);
+        out->due += from->due || !from->written;
+    }
+}
+
 static struct admin_director copy_director(const struct director_counters *d)
 {
     const struct forward_counters *f = &d->forward;
@@ -348,6 +375,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->memcached = copy_cache(&f->shared->caches[CACHE_MEMCACHE]);
     out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);
     out->sessiond = copy_sessiond(&f->shared->sessiond);
+    tell_tickets(f->shared, &out->tickets);
     out->own_parts = copy_own(&f->shared->own);
     out->director = copy_director(&f->shared->director);
     out->exchange = copy_exchange(&f->shared->director.exchange);

@@ -9,6 +9,7 @@
 #include "io/multicast.h"
 #include "node/settings.h"
 #include "node/tcp_setup.h"
+#include "node/tickets.h"
 #include "role/director/cors.h"
 #include "role/gate/cache.h"
 #include "role/gate/gate.h"
@@ -473,6 +474,27 @@ static void extract_tcp(cfg_t *cfg, struct config *c)
     extract(sec, "inline", &c->in_line);
 }
 
+static void extract_tickets(cfg_t *cfg, struct config *c)
+{
+    for (unsigned i = 0; i < cfg_size(cfg, "tickets"); i++) {
+        cfg_t *sec = cfg_getnsec(cfg, "tickets", i);
+        if (c->tickets_count == TICKETS_SECTIONS_MAX) {
+            mistake(sec, "there are more than %d sections 'tickets'", TICKETS_SECTIONS_MAX);
+            return;
+        }
+        struct tickets_section *t = &c->tickets[c->tickets_count];
+        const char *why;
+        set_title(sec, "tickets", t->name, sizeof(t->name));
+        extract(sec, "tickets", t);
+        if (tickets_mistake(t, &why))
+            mistake(sec, "tickets \"%s\": %s", t->name, why);
+        for (size_t k = 0; k < c->tickets_count; k++)
+            if (strcmp(c->tickets[k].file, t->file) == 0)
+                mistake(sec, "tickets \"%s\": another section has that file", t->name);
+        c->tickets_count++;
+    }
+}
+
 static void extract_externals(cfg_t *cfg, struct config *c)
 {
     for (unsigned i = 0; i < cfg_size(cfg, "external"); i++) {
@@ -538,6 +560,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
     if (c->public.inside.count == 0)
         default_inside(&c->public.inside);
     extract_tls(only_section(cfg, "tls"), &c->tls);
+    extract_tickets(cfg, c);
     extract_dns(only_section(cfg, "dns"), &c->dns);
     extract_tcp(cfg, c);
     if ((sec = only_section(cfg, "admin")))

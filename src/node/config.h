@@ -7,6 +7,7 @@
 #include "core/roster/pick.h"
 #include "node/config_sessions.h"
 #include "node/config_tcp.h"
+#include "node/tickets_section.h"
 #include "node/tls_section.h"
 #include "role/director/health.h"
 #include "role/director/roster_answer.h"
@@ -167,6 +168,8 @@ struct config {
     struct sessiond_section sessiond;
     struct public_section public;
     struct tls_section tls;
+    size_t tickets_count;
+    struct tickets_section tickets[TICKETS_SECTIONS_MAX];
     struct dns_section dns;
     struct admin_section admin;
     size_t agent_count;

@@ -59,6 +59,8 @@ size_t config_places(const struct config *c, struct config_place out[CONFIG_PLAC
         add(out, &n, "tls", "", &c->tls);
     for (size_t i = 0; i < c->tls.certificate_count; i++)
         add(out, &n, "tls.certificate", c->tls.certificates[i].name, &c->tls.certificates[i]);
+    for (size_t i = 0; i < c->tickets_count; i++)
+        add(out, &n, "tickets", c->tickets[i].name, &c->tickets[i]);
     if (c->public.listen.family || c->public.listen_tls.family)
         add(out, &n, "public", "", &c->public);
     if (c->dns.listen.count)

@@ -204,6 +204,18 @@ static void share_tickets(struct node *n)
     explicit_bzero(secret, sizeof(secret));
 }
 
+/* Those for other programs, likewise. */
+static int start_tickets(struct node *n)
+{
+    const struct config *c = n->config;
+    uint8_t secret[TICKET_SECRET_BYTES];
+    farm_derive(n->farm, "ticket-file", secret);
+    int err = tickets_start(c->tickets, c->tickets_count, secret, &n->shared.ticket_counters,
+                            &n->shared.tickets);
+    explicit_bzero(secret, sizeof(secret));
+    return err;
+}
+
 static int start_threads(struct node *n)
 {
     struct shared_keys keys;
@@ -227,6 +239,9 @@ static int start_threads(struct node *n)
                                                .mesh = &n->mesh,
                                                .state = &n->setup.state});
     n->mesh.commands.changes = &n->changes;
+    err = start_tickets(n);
+    if (err)
+        return err;
     for (unsigned i = 0; i < n->setup.worker_count; i++) {
         err =
             worker_start(&n->workers[i], i, &n->shared, &n->setup.workers[i], &n->setup.caches[i]);
@@ -355,6 +370,8 @@ static int watch_signals(struct node *n)
 static void stop(struct node *n)
 {
     admin_stop(n->admin);
+    tickets_stop(n->shared.tickets);
+    n->shared.tickets = NULL;
     while (n->workers_running > 0)
         worker_stop(&n->workers[--n->workers_running]);
     mesh_loop_close(&n->mesh);

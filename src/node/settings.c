@@ -53,6 +53,9 @@ const struct section sections[] = {
     {"tls.certificate", "a name for it", true,
      "A certificate. It serves the DNS names in it; clients that name none of them get the first. "
      "SIGHUP and `stead reload` read changed files again; no connection is lost."},
+    {"tickets", "the set of keys", true,
+     "Keys of TLS tickets for a program of this host, the same on every node with a section of "
+     "that format and title, others every four hours: docs/tickets.md."},
     {"dns", NULL, false, "The name server of the farm's zone: docs/dns.md."},
     {"dns.site", "the zone of nodes", true,
      "Clients who are told servers of that zone (node: zone), as long as any of them is up."},
@@ -428,6 +431,19 @@ const struct setting settings[] = {
         "its client gives way."),
     ROW("tls", "handshake-time", SETTING_DURATION, "10s", 100, 3600000, NULL, tls_section,
         handshake_ms, "A handshake may take so long at most."),
+
+    ROW("tickets", "format", SETTING_CHOICE, NULL, 0, 0, "nginx|haproxy|apache", tickets_section,
+        format, "Who reads them."),
+    ROW("tickets", "file", SETTING_PATH, NULL, 0, 0, NULL, tickets_section, file,
+        "Where they are written (mode 0600); an absolute path. For nginx the others stand in "
+        "FILE.next, FILE.1, FILE.2 and FILE.3."),
+    ROW("tickets", "socket", SETTING_PATH, "", 0, 0, NULL, tickets_section, socket,
+        "HAProxy's stats socket (level admin), by which it gets the keys while it runs."),
+    ROW("tickets", "reload", SETTING_TEXT, "", 0, 0, NULL, tickets_section, reload,
+        "A command that makes the program read the files again: words between blanks, the first "
+        "an absolute path. No shell is asked. It has 30 s."),
+    ROW("tickets", "pid-file", SETTING_PATH, "", 0, 0, NULL, tickets_section, pid_file,
+        "Instead: the process in it gets SIGHUP (nginx) or SIGUSR1 (Apache)."),
 
     ROW("dns", "listen", SETTING_ADDRESSES, NULL, 0, 0, NULL, dns_section, listen,
         "Addresses for UDP and TCP, IPv4 and IPv6; up to four."),

@@ -6,6 +6,7 @@
 #include "node/live.h"
 #include "node/own.h"
 #include "node/setup.h"
+#include "node/tickets.h"
 #include "node/worker_hand.h"
 #include "role/director/health.h"
 #include "role/director/rebalancer.h"
@@ -47,6 +48,8 @@ struct shared {
     struct cache_counters caches[CACHE_DOORS];
     int *sessiond_fd; /* of the setup */
     struct sessiond_counters sessiond;
+    struct tickets *tickets; /* NULL: no section */
+    struct tickets_counters ticket_counters;
 };
 
 struct worker {

@@ -16,6 +16,7 @@
 #include "core/session/kind.h"
 #include "io/http_server.h"
 #include "io/tls_context.h"
+#include "role/admin/admin_doors.h"
 #include "store/store.h"
 
 #define ADMIN_REASON_MAX 64
@@ -51,18 +52,6 @@ struct admin_own {
     uint64_t kernel_counts, kernel_failed, kernel_capped, agent_told, agent_unreachable,
         agent_timeouts, agent_malformed, agent_unknown_words, door_answered, door_refused,
         door_unknown;
-};
-
-/* A door for clients of memcached or Redis. */
-struct admin_cache {
-    uint64_t connections, accepted, refused, requests, hits, misses, stores, removals, failed,
-        malformed, denied, slow;
-};
-
-/* The door for stunnel. */
-struct admin_sessiond {
-    uint64_t requests, hits, misses, stores, removals, elsewhere, late, failed, malformed, full,
-        unsent;
 };
 
 struct admin_certificate {
@@ -131,6 +120,7 @@ struct admin_snapshot {
     struct admin_upgrades upgrades;
     struct admin_cache memcached, redis;
     struct admin_sessiond sessiond;
+    struct admin_tickets tickets;
     struct admin_director director;
     struct admin_exchange exchange;
     struct admin_tls tls;

@@ -137,6 +137,25 @@ static json_t *tls_json(const struct admin_tls *t)
     return j;
 }
 
+/* NULL without such sections. */
+static json_t *tickets_json(const struct admin_tickets *t)
+{
+    static const char *const states[] = {"next", "seals", "opens"};
+    json_t *list = json_array();
+    for (size_t i = 0; i < t->count; i++) {
+        const struct admin_ticket_set *s = &t->sets[i];
+        json_t *keys = json_array();
+        for (size_t k = 0; k < s->key_count; k++)
+            json_array_append_new(
+                keys, json_pack("{s:s, s:s}", "id", s->keys[k], "state", states[k < 2 ? k : 2]));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:b, s:b, s:s}", "set", s->name,
+                                              "format", s->format, "file", s->file, "keys", keys,
+                                              "written", (int)s->written, "due", (int)s->due, "why",
+                                              s->why));
+    }
+    return list;
+}
+
 char *admin_status_json(const struct admin_snapshot *s)
 {
     char id[20], inc[20];
@@ -155,6 +174,8 @@ char *admin_status_json(const struct admin_snapshot *s)
         "servers", servers_json(s));
     if (j && s->tls.certificate_count)
         json_object_set_new(j, "tls", tls_json(&s->tls));
+    if (j && s->tickets.count)
+        json_object_set_new(j, "tickets", tickets_json(&s->tickets));
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(j);
     return text;

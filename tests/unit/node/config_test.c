@@ -447,6 +447,37 @@ static void a_door_for_stunnel(void **state)
                    "there is no such kind");
 }
 
+#define TICKETS(title, inside) "tickets \"" title "\" { " inside " }\n"
+
+static void ticket_keys_for_others(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "", many[4096] = HEAD;
+    assert_int_equal(load(HEAD TICKETS("a", "format = nginx file = \"/k/a\" pid-file = \"/p\"")
+                              TICKETS("b", "format = haproxy file = \"/k/b\" socket = \"/s\"")
+                                  TICKETS("c", "format = apache file = \"/k/c\" reload = "
+                                               "\"/usr/sbin/apachectl graceful\""),
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_int_equal(c.tickets_count, 3);
+    assert_int_equal(c.tickets[2].format, TICKET_APACHE);
+    assert_string_equal(c.tickets[1].socket, "/s");
+    assert_string_equal(c.tickets[0].pid_file, "/p");
+    expect_mistake(HEAD TICKETS("a", "format = nginx"), "'file' is required");
+    expect_mistake(HEAD TICKETS("a", "file = \"/k\""), "'format' is required");
+    expect_mistake(HEAD TICKETS("a", "format = iis file = \"/k\""), "nginx|haproxy|apache");
+    expect_mistake(HEAD TICKETS("a", "format = nginx file = \"/k\" reload = \"reload; me\""),
+                   "reload: it must be a command with an absolute path");
+    expect_mistake(HEAD TICKETS("a", "format = nginx file = \"/k\"")
+                       TICKETS("b", "format = nginx file = \"/k\""),
+                   "another section has that file");
+    for (int i = 0; i <= TICKETS_SECTIONS_MAX; i++)
+        snprintf(many + strlen(many), sizeof(many) - strlen(many),
+                 TICKETS("t%d", "format = nginx file = \"/k/%d\""), i, i);
+    expect_mistake(many, "there are more than 8 sections 'tickets'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +496,7 @@ int main(void)
         cmocka_unit_test(name_orders_have_their_words),
         cmocka_unit_test(table_is_sound),
         cmocka_unit_test(a_door_for_stunnel),
+        cmocka_unit_test(ticket_keys_for_others),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -57,6 +57,17 @@ static void sample(struct admin_snapshot *s)
     s->tls.certificate_count = 1;
     s->tls.certificates[0] =
         (struct admin_certificate){.name = "shop", .subject = "CN=x", .not_after_s = 2000000000};
+    s->tickets.due = 1;
+    s->tickets.count = 1;
+    s->tickets.sets[0] = (struct admin_ticket_set){.name = "web",
+                                                   .format = "nginx",
+                                                   .file = "/k",
+                                                   .why = "told nobody",
+                                                   .key_count = 3,
+                                                   .keys = {"00000001", "00000002", "00000003"},
+                                                   .written = true,
+                                                   .due = true};
+    s->sessiond.hits = 9;
     s->exchange.answers[2] = 7;
     s->exchange.times[0] = 3;
     s->exchange.times[ADMIN_TIMES - 1] = 2;
@@ -182,6 +193,8 @@ static void numbers_stand_under_their_names(void **state)
         "0.42\n",
         "\nstead_tls_failures_total{reason=\"client-cert\"} 4\n",
         "\nstead_tls_certificate_not_after_seconds{name=\"shop\"} 2000000000\n",
+        "\nstead_tickets_due 1\n",
+        "\nstead_sessiond_hits_total 9\n",
         "\nstead_agent_asked_total{result=\"malformed\"} 6\n",
         "\nstead_forward_answers_total{class=\"2xx\"} 7\n",
         "\nstead_forward_request_seconds_bucket{le=\"0.0005\"} 3\n",
@@ -228,6 +241,14 @@ static void the_status_says_who_and_how(void **state)
     assert_int_equal(json_integer_value(json_object_get(tls, "failed")), 4);
     json_t *shown = json_array_get(json_object_get(tls, "certificates"), 0);
     assert_string_equal(json_string_value(json_object_get(shown, "subject")), "CN=x");
+    json_t *set = json_array_get(json_object_get(j, "tickets"), 0);
+    json_t *keys = json_object_get(set, "keys");
+    assert_string_equal(json_string_value(json_object_get(set, "why")), "told nobody");
+    assert_true(json_is_true(json_object_get(set, "due")));
+    assert_int_equal(json_array_size(keys), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(json_string_value(json_object_get(json_array_get(keys, i), "state")),
+                            ((const char *[]){"next", "seals", "opens"})[i]);
     json_t *kind = json_array_get(json_object_get(j, "kinds"), 1);
     assert_int_equal(json_integer_value(json_object_get(kind, "records")), 12);
     json_t *server = json_array_get(json_object_get(j, "servers"), 0);

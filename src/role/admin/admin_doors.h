@@ -1,0 +1,37 @@
+/* admin_doors.h - of the snapshot (admin.h): doors for programs that know nothing of stead, and
+ * keys that are written for them. */
+#ifndef ROLE_ADMIN_DOORS_H
+#define ROLE_ADMIN_DOORS_H
+
+#include "core/roster/entry.h"
+
+/* A door for clients of memcached or Redis. */
+struct admin_cache {
+    uint64_t connections, accepted, refused, requests, hits, misses, stores, removals, failed,
+        malformed, denied, slow;
+};
+
+/* The door for stunnel. */
+struct admin_sessiond {
+    uint64_t requests, hits, misses, stores, removals, elsewhere, late, failed, malformed, full,
+        unsent;
+};
+
+#define ADMIN_TICKET_SETS_MAX 8
+#define ADMIN_TICKET_KEYS_MAX 8
+
+/* A set of ticket keys for another program. The keys' names are no secret: tickets begin so. */
+struct admin_ticket_set {
+    char name[NAME_MAX_BYTES + 1], format[16], file[256], why[192];
+    size_t key_count;
+    char keys[ADMIN_TICKET_KEYS_MAX][16]; /* the next one, the one that seals, those before */
+    bool written, due;
+};
+
+struct admin_tickets {
+    uint64_t written, taken_up, failed, due;
+    size_t count;
+    struct admin_ticket_set sets[ADMIN_TICKET_SETS_MAX];
+};
+
+#endif
