@@ -21,6 +21,7 @@ from farm import DNS, PUBLIC, SHOP, Farm, Process, check, dns_query, eventually,
 
 MEMCACHED = 11311
 ROUNDS = 3
+CROWD = 600
 PR_SET_CHILD_SUBREAPER = 36
 PIECE, PIECES = bytes(range(256)) * 64, 400
 
@@ -255,6 +256,22 @@ def runs(pid):
         return False
 
 
+def crowd(farm, name):
+    """More than are on their way between the two processes at once, who say nothing while that happens."""
+    many = [socket.create_connection((farm.ip(name), kinds.ECHO), timeout=20) for _ in range(CROWD)]
+    for s in many:
+        s.sendall(b"here")
+        check(s.recv(4, socket.MSG_WAITALL) == b"here", "an echo")
+    return many
+
+
+def still_there(many):
+    for i, s in enumerate(many):
+        s.sendall(struct.pack("!I", i))
+        check(s.recv(4, socket.MSG_WAITALL) == struct.pack("!I", i), f"connection {i} of the crowd")
+        s.close()
+
+
 def old_ones_end(farm, old):
     """Though every client but those who downloaded is still there, with what runs through it."""
     eventually(lambda: not any(runs(pid) for pid in old), f"the {len(old)} old processes have ended")
@@ -270,7 +287,7 @@ def three_rounds(farm):
     downloads = [threading.Thread(target=download, args=(farm, n, whole), daemon=True) for n in farm.names]
     for d in downloads:
         d.start()
-    time.sleep(0.5)
+    many = crowd(farm, "s1")
     for _ in range(ROUNDS):
         for name in farm.names:
             before = farm.status(name)
@@ -282,6 +299,7 @@ def three_rounds(farm):
             check(after["id"] == before["id"] and after["ready"], f"another node: {after}")
     for d in downloads:
         d.join(60)
+    still_there(many)
     old_ones_end(farm, old)
     time.sleep(0.5)
     stop.set()
