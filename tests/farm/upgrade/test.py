@@ -331,6 +331,51 @@ def killed_midway(farm, name, state):
     check(farm.status(name)["ready"], "and is ready")
 
 
+def killed_while_handing(farm, name):
+    """The new process serves, and the old one has not left the farm: what ran through that one runs on. True: it was
+    so; False: the old one was faster, and the upgrade is done."""
+    admin = UnixConnection(farm.run / name / "admin.sock")  # it stays the old one's
+
+    def asked(method="GET"):
+        admin.request(method, "/v1/upgrade")
+        told = json.loads(admin.getresponse().read())
+        farm.pids |= {p for p in (told.get("pid"), told.get("successor")) if p}
+        return told
+    asked("POST")
+    end = time.monotonic() + 60
+    while (told := asked())["state"] in ("idle", "joining", "taking") and time.monotonic() < end:
+        time.sleep(0.001)
+    if told["state"] != "handing":
+        check(told["state"] in ("parted", "done"), f"the upgrade: {told}")
+        admin.close()
+        return False
+    os.kill(told["successor"], signal.SIGSTOP)
+    if asked()["state"] != "handing":
+        os.kill(told["successor"], signal.SIGCONT)
+        admin.close()
+        return False
+    os.kill(told["successor"], signal.SIGKILL)
+    eventually(lambda: asked()["state"] == "failed", "the old process goes on")
+    admin.close()
+    check(farm.status(name)["pid"] == told["pid"], "at every door")
+    eventually(lambda: farm.status(name)["ready"], "and is ready")
+    return True
+
+
+def takes_all_back(farm, name, kept):
+    stop = threading.Event()
+    clients = [Client(stop, "tunnel", tunnelling(farm, name, {})), Client(stop, "TCP service", kinds.echoing(farm, name))]
+    eventually(lambda: all(c.count > 3 or c.failed for c in clients), "they are at work")
+    check(any(killed_while_handing(farm, name) for _ in range(5)), "five new processes were too fast to be killed")
+    counts = [c.count for c in clients]
+    eventually(lambda: all(c.failed or c.count > n + 20 for c, n in zip(clients, counts)), "they go on")
+    stop.set()
+    for c in clients:
+        c.join(30)
+    check(not any(c.failed for c in clients), f"noticed: {[c.failed for c in clients]}")
+    all_kept(farm, kept)
+
+
 def refuses(farm, name):
     """A configuration that is none, a program that is none: said, and nothing else."""
     pid = farm.status(name)["pid"]
@@ -356,7 +401,9 @@ def main():
             c.join(30)
         failed = [c.failed for c in clients if c.failed]
         check(not failed, f"a failed upgrade was noticed: {failed}")
-        check(farm.upgrade("s2").returncode == 0, "an upgrade after one that failed")
+        takes_all_back(farm, "s3", kept)
+        for name in ("s2", "s3"):
+            check(farm.upgrade(name).returncode == 0, "an upgrade after one that failed")
         all_kept(farm, kept)
 
 
