@@ -362,9 +362,21 @@ static void extract_cache(cfg_t *cfg, const char *name, struct cache_section *s,
     if (kinds_find(&c->sessions.kinds, s->kind) < 0)
         mistake(sec, "kind = \"%s\": there is no such kind", s->kind);
     check_prefixes(sec, s, &c->sessions.kinds);
+    if (s->tls && strncmp(s->listen, "unix:", 5) == 0)
+        mistake(sec, "tls = yes: on a unix socket there is none");
     if (strncmp(s->listen, "unix:", 5) != 0 && addr_parse(s->listen, 0, &a) &&
         !addr_is_loopback(&a) && !*s->password_file)
         mistake(sec, "listen = \"%s\": it is not loopback, so it needs a password-file", s->listen);
+}
+
+static void check_cache_tls(cfg_t *cfg, const char *name, const struct cache_section *s,
+                            const struct tls_section *tls)
+{
+    if (s->tls && tls->certificate_count == 0)
+        mistake(cfg_getnsec(cfg, name, 0),
+                "%s: tls = yes needs a section tls { certificate "
+                "\"NAME\" { chain = ... key = ... } }",
+                name);
 }
 
 static void extract_sessiond(cfg_t *sec, struct config *c)
@@ -609,6 +621,8 @@ static void check_whole(cfg_t *cfg, struct config *c)
     if (c->public.listen_tls.family && c->tls.certificate_count == 0)
         mistake(cfg_getnsec(cfg, "public", 0), "listen-tls needs a section tls { certificate "
                                                "\"NAME\" { chain = ... key = ... } }");
+    check_cache_tls(cfg, "memcached", &c->memcached, &c->tls);
+    check_cache_tls(cfg, "redis", &c->redis, &c->tls);
     check_multicast(cfg_getnsec(cfg, "node", 0), &c->node);
     check_agents(cfg, c);
     if (c->admin.listen.family && !addr_is_loopback(&c->admin.listen))

@@ -32,6 +32,7 @@ struct cache_section {
     struct strings prefixes; /* each PREFIX=KIND */
     char password_file[CONFIG_TEXT_MAX];
     uint32_t idle_ms;
+    bool tls;
 };
 
 /* A door for stunnel's session cache. */

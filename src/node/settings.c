@@ -306,6 +306,8 @@ const struct setting settings[] = {
         "A file (mode 0600) with the password that clients must give."),
     ROW("memcached", "idle", SETTING_DURATION, "0s", 0, DAY_MS, NULL, cache_section, idle_ms,
         "A client that says nothing for so long is closed; 0s = never."),
+    ROW("memcached", "tls", SETTING_BOOL, "no", 0, 0, NULL, cache_section, tls,
+        "Clients speak TLS, with the certificates of the section tls; not on a unix socket."),
 
     ROW("redis", "listen", SETTING_LISTEN, NULL, 0, 0, NULL, cache_section, listen,
         "Where clients come: unix:PATH (mode 0660) or an address; one that is not loopback needs a "
@@ -318,6 +320,8 @@ const struct setting settings[] = {
         "A file (mode 0600) with the password that clients must give."),
     ROW("redis", "idle", SETTING_DURATION, "0s", 0, DAY_MS, NULL, cache_section, idle_ms,
         "A client that says nothing for so long is closed; 0s = never."),
+    ROW("redis", "tls", SETTING_BOOL, "no", 0, 0, NULL, cache_section, tls,
+        "Clients speak TLS, with the certificates of the section tls; not on a unix socket."),
 
     ROW("sessiond", "listen", SETTING_ADDRESS, NULL, 0, 0, NULL, sessiond_section, listen,
         "A loopback address, for UDP."),

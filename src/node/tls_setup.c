@@ -50,12 +50,17 @@ static void say_all(struct tls_door *d)
     tls_context_unref(c);
 }
 
+static bool is_wanted(const struct config *c)
+{
+    return c->public.listen_tls.family != 0 || c->memcached.tls || c->redis.tls;
+}
+
 bool tls_setup_check(const struct config *c, char error[TLS_ERROR_MAX])
 {
     struct tls_files files[TLS_CERTIFICATES_MAX];
     struct tls_rules rules;
     struct tls_context *made = NULL;
-    if (c->public.listen_tls.family == 0)
+    if (!is_wanted(c))
         return true;
     make_rules(c, files, &rules);
     bool good = tls_context_new(&rules, &made, error) == STEAD_OK;
@@ -68,7 +73,7 @@ int tls_setup_open(struct tls_setup *s, const struct config *c)
     struct tls_files files[TLS_CERTIFICATES_MAX];
     struct tls_rules rules;
     char error[TLS_ERROR_MAX];
-    if (c->public.listen_tls.family == 0)
+    if (!is_wanted(c))
         return STEAD_OK;
     s->door = tls_door_new(&s->counters);
     if (!s->door)

@@ -324,6 +324,9 @@ static int open_cache(struct worker *w, enum cache_protocol p, struct cache_sock
     if (c.fd < 0)
         return STEAD_OK;
     cache_rules(s->config, p, &c);
+    c.tls = cache_section_of(s->config, p)->tls ? s->tls->door : NULL;
+    c.handshakes_max = s->config->tls.handshakes;
+    c.handshake_ms = s->config->tls.handshake_ms;
     memcpy(c.password, s->cache_passwords[p], sizeof c.password);
     int err = cache_open(&c, &w->caches[p]);
     if (err == STEAD_OK)

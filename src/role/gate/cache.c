@@ -30,7 +30,7 @@ static void admit(struct cache *d, int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* no TCP: no matter */
     cache_count(&d->config.counters->accepted);
     if (d->config.serving == NULL || d->config.serving(d->config.context))
-        if (cache_conn_open(d, fd) == STEAD_OK)
+        if (cache_conn_open(d, fd, d->config.tls != NULL) == STEAD_OK)
             return;
     cache_count(&d->config.counters->refused);
     close(fd);
@@ -67,6 +67,7 @@ static void on_timer(uv_timer_t *timer)
             break;
         cache_conn_close(c);
     }
+    cache_tls_tick(d);
     listen_again(d);
 }
 
@@ -128,6 +129,7 @@ static void cache_free(struct cache *d)
     while (d->spare_count > 0)
         mem_free(d->spare[--d->spare_count]);
     mem_free(d->value);
+    mem_free(d->plain);
     cache_ahead_deinit(d);
     mem_free(d->slots);
     mem_free(d);
@@ -195,12 +197,12 @@ void cache_give_idle(struct cache *d, cache_give *give, void *context)
     for (struct list *at = d->conns.next; d->retired && at != &d->conns; at = next) {
         struct cache_conn *c = list_entry(at, struct cache_conn, link);
         next = at->next;
-        bool idle = c->call == NULL && c->multi == NULL && c->in_from == c->in_len &&
-                    c->out_from == c->out_len && c->skip == 0 && !c->closing && !c->broken &&
-                    !c->eof;
+        bool idle = c->stream.tls == NULL && c->call == NULL && c->multi == NULL &&
+                    c->in_from == c->in_len && c->out_from == c->out_len && c->skip == 0 &&
+                    !c->closing && !c->broken && !c->eof;
         if (!idle)
             continue;
-        if (!give(context, c->fd, c->admitted, c->version3))
+        if (!give(context, c->stream.fd, c->admitted, c->version3))
             return;
         uv_poll_stop(&c->poll); /* closing alone would not, while the other process has it */
         cache_conn_close(c);
@@ -210,7 +212,7 @@ void cache_give_idle(struct cache *d, cache_give *give, void *context)
 void cache_adopt(struct cache *d, int fd, bool admitted, bool version3)
 {
     struct list *last = d->conns.prev;
-    if (d->closing || cache_conn_open(d, fd) != STEAD_OK) {
+    if (d->closing || cache_conn_open(d, fd, false) != STEAD_OK) {
         cache_count(&d->config.counters->refused);
         close(fd);
         return;

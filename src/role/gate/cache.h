@@ -12,6 +12,7 @@
 #ifndef ROLE_GATE_CACHE_H
 #define ROLE_GATE_CACHE_H
 
+#include "io/tls_door.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -60,6 +61,8 @@ struct cache_config {
     bool (*serving)(void *context);
     void *context;
     struct cache_counters *counters;
+    struct tls_door *tls; /* NULL: plain */
+    uint32_t handshakes_max, handshake_ms;
 };
 
 struct cache;
@@ -70,8 +73,8 @@ int cache_open(const struct cache_config *c, struct cache **out)
 void cache_stop_accepting(struct cache *d);
 /* Accepts no more, for another process does that on the same socket; until it is taken back. */
 void cache_retire(struct cache *d, bool retired);
-/* Gives every connection that is between two requests until `give` returns false; `admitted` and
- * `version3` are what it has agreed. To be called again, as more come to rest. */
+/* Gives every plain connection that is between two requests until `give` returns false; `admitted`
+ * and `version3` are what it has agreed. To be called again, as more come to rest. */
 typedef bool cache_give(void *context, int fd, bool admitted, bool version3);
 void cache_give_idle(struct cache *d, cache_give *give, void *context);
 /* Takes such a connection over; closes it when it cannot. */

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -105,9 +106,14 @@ static void on_event(uv_poll_t *poll, int status, int events);
 /* What to be told of, when it is something else than before. */
 static void watch(struct cache_conn *c)
 {
-    int events = c->out_len > c->out_from ? UV_WRITABLE : 0;
-    if (c->call == NULL && !c->broken && !c->eof && c->out_len - c->out_from < CACHE_OUT_MAX)
-        events |= UV_READABLE;
+    bool reads =
+        c->call == NULL && !c->broken && !c->eof && c->out_len - c->out_from < CACHE_OUT_MAX;
+    bool writes = c->out_len > c->out_from;
+    int events = (writes ? UV_WRITABLE : 0) | (reads ? UV_READABLE : 0);
+    if (c->stream.tls != NULL) {
+        uint32_t wanted = stream_events(&c->stream, reads, writes);
+        events = (wanted & EPOLLIN ? UV_READABLE : 0) | (wanted & EPOLLOUT ? UV_WRITABLE : 0);
+    }
     if (c->closing || events == c->events)
         return;
     c->events = events;
@@ -121,7 +127,7 @@ static void watch(struct cache_conn *c)
 static bool flush(struct cache_conn *c)
 {
     while (c->out_len > c->out_from) {
-        ssize_t n = send(c->fd, c->out + c->out_from, c->out_len - c->out_from, MSG_NOSIGNAL);
+        ssize_t n = stream_write(&c->stream, c->out + c->out_from, c->out_len - c->out_from);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -132,17 +138,38 @@ static bool flush(struct cache_conn *c)
     return true;
 }
 
-/* Bytes read; 0: nothing for now; -1: the end, or an error. */
-static ssize_t read_some(struct cache_conn *c)
+/* Under TLS: what one read of the whole brings is put behind the input. */
+static ssize_t read_secured(struct cache_conn *c)
+{
+    char *plain = c->door->plain;
+    ssize_t n = stream_read(&c->stream, plain, STREAM_READ_WHOLE);
+    if (n <= 0)
+        return n;
+    if (c->in_from > 0) {
+        memmove(c->in, c->in + c->in_from, c->in_len - c->in_from);
+        c->in_len -= c->in_from;
+        c->in_from = 0;
+    }
+    if (c->in_cap - c->in_len < (size_t)n && !grow(&c->in, &c->in_cap, c->in_len + (size_t)n))
+        return 0; /* as if it had ended */
+    memcpy(c->in + c->in_len, plain, (size_t)n);
+    return n;
+}
+
+/* Bytes read; 0: nothing for now; -1: the end, or an error. *full: there may be more. */
+static ssize_t read_some(struct cache_conn *c, bool *full)
 {
     if (!in_room(c))
         return -1;
     ssize_t n;
+    size_t room = c->in_cap - c->in_len;
+    bool secured = c->stream.tls != NULL;
     do
-        n = recv(c->fd, c->in + c->in_len, c->in_cap - c->in_len, 0);
+        n = secured ? read_secured(c) : recv(c->stream.fd, c->in + c->in_len, room, 0);
     while (n < 0 && errno == EINTR);
     if (n > 0)
         c->in_len += (size_t)n;
+    *full = secured ? n == STREAM_READ_WHOLE : c->in_len == c->in_cap;
     if (n == 0)
         return -1;
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : n;
@@ -274,9 +301,26 @@ void cache_conn_result(struct cache_conn *c, struct session_result *r)
     settle(c);
 }
 
+/* Is the handshake done? What came with its last part makes no event: it is read at once. */
+static bool shaken(struct cache_conn *c, int status)
+{
+    if (status < 0) {
+        cache_conn_close(c);
+        return false;
+    }
+    if (cache_tls_shake(c))
+        return true;
+    watch(c);
+    return false;
+}
+
 static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct cache_conn *c = poll->data;
+    if (c->shaking && !shaken(c, status))
+        return;
+    if (c->stream.tls != NULL)
+        events |= UV_READABLE; /* it knows what the event was for */
     c->active_ms = uv_now(c->door->config.loop);
     list_remove(&c->lru);
     list_append(&c->door->lru, &c->lru);
@@ -289,12 +333,12 @@ static void on_event(uv_poll_t *poll, int status, int events)
     for (int i = 0; (events & UV_READABLE) && i < READS_MAX && !c->broken; i++) {
         if (c->call != NULL || c->out_len - c->out_from >= CACHE_OUT_MAX)
             break;
-        ssize_t n = read_some(c);
+        bool full;
+        ssize_t n = read_some(c, &full);
         if (n < 0)
             c->eof = true;
         if (n <= 0)
             break;
-        bool full = c->in_len == c->in_cap;
         if (i == 0 && !full && cache_ready_put(c))
             return;
         serve(c);
@@ -326,21 +370,26 @@ static void give_slot(struct cache *d, struct cache_conn *c)
     d->free_slot = c->slot;
 }
 
-int cache_conn_open(struct cache *d, int fd)
+int cache_conn_open(struct cache *d, int fd, bool secured)
 {
     struct cache_conn *c = mem_alloc(sizeof *c);
     if (c == NULL)
         return STEAD_E_NOMEM;
     c->door = d;
-    c->fd = fd;
+    c->stream.fd = fd;
     if (!take_slot(d, c)) {
         mem_free(c);
         return STEAD_E_FULL;
     }
-    if (uv_poll_init_socket(d->config.loop, &c->poll, fd) != 0) {
+    int err = secured ? cache_tls_begin(c) : STEAD_OK;
+    if (err == STEAD_OK && uv_poll_init_socket(d->config.loop, &c->poll, fd) != 0)
+        err = STEAD_E_IO;
+    if (err != STEAD_OK) {
+        cache_tls_give_up(c, TLS_FAIL_OWN);
+        tls_free(c->stream.tls);
         give_slot(d, c);
         mem_free(c);
-        return STEAD_E_IO;
+        return err;
     }
     c->poll.data = c;
     c->client_id = ++d->next_client;
@@ -358,7 +407,7 @@ static void on_closed(uv_handle_t *handle)
 {
     struct cache_conn *c = handle->data;
     struct cache *d = c->door;
-    close(c->fd);
+    stream_close(&c->stream, false);
     mem_free(c);
     d->open_handles--;
     cache_handle_closed(d);
@@ -371,6 +420,7 @@ void cache_conn_close(struct cache_conn *c)
         return;
     c->closing = true;
     cache_ready_forget(c);
+    cache_tls_give_up(c, TLS_FAIL_CLOSED);
     if (c->call != NULL) {
         call_done(c, c->call);
         list_append(&d->calls, &c->call->pooled);

@@ -6,6 +6,8 @@
 #include "base/list.h"
 #include "core/memcache/memcache.h"
 #include "core/resp/resp.h"
+#include "io/stream.h"
+#include "io/tls.h"
 #include "role/gate/cache.h"
 #include "role/gate/cache_op.h"
 #include "role/gate/cache_script.h"
@@ -48,7 +50,7 @@ struct cache_conn {
     struct list link, lru;
     struct cache *door;
     uv_poll_t poll;
-    int fd;
+    struct stream stream;
     int events;
     uint32_t slot; /* of the door: results name it */
     bool closing, eof;
@@ -56,9 +58,10 @@ struct cache_conn {
     bool known, binary; /* memcached: the first byte has told the form */
     bool admitted;      /* gave the password, or there is none */
     bool version3;      /* RESP */
+    bool shaking;       /* under TLS, before its first byte */
     bool ready;         /* its request waits among the door's */
     uint64_t client_id;
-    uint64_t active_ms;
+    uint64_t active_ms;        /* while it is shaking: since it began */
     struct cache_call *call;   /* that waits for the store; NULL = none */
     struct cache_multi *multi; /* RESP; NULL = none */
     uint64_t served;           /* requests begun */
@@ -113,6 +116,8 @@ struct cache {
     struct cache_ready ready;
     uv_check_t events_end;       /* of a turn */
     unsigned clock_left;         /* requests until the clock is read again */
+    unsigned handshakes;         /* connections that are shaking */
+    char *plain;                 /* what a read under TLS brought; STREAM_READ_WHOLE, or NULL */
     char *spare[CACHE_POOL_MAX]; /* input buffers of CACHE_IN_BYTES */
     size_t spare_count;
     uint64_t next_client;
@@ -126,7 +131,7 @@ struct cache {
 void cache_handle_closed(struct cache *d);
 
 /* -- cache_conn.c -- */
-int cache_conn_open(struct cache *d, int fd);
+int cache_conn_open(struct cache *d, int fd, bool secured); /* secured: under the door's TLS */
 void cache_conn_close(struct cache_conn *c);
 void cache_conn_serve(struct cache_conn *c); /* what has been read */
 /* A result for the request that waits. */
@@ -151,6 +156,15 @@ void cache_ahead_deinit(struct cache *d);
 bool cache_ready_put(struct cache_conn *c);
 void cache_ready_go(struct cache *d); /* does them */
 void cache_ready_forget(struct cache_conn *c);
+
+/* -- cache_tls.c -- */
+/* A new connection is to shake hands first. STEAD_E_FULL: too many do; STEAD_E_NOMEM. */
+int cache_tls_begin(struct cache_conn *c);
+/* Goes on. True when it is done. Closes the connection when it failed. */
+bool cache_tls_shake(struct cache_conn *c);
+void cache_tls_give_up(struct cache_conn *c, enum tls_failure why);
+/* Closes those that take too long. */
+void cache_tls_tick(struct cache *d);
 
 /* -- cache_run.c: an operation of the present call -- */
 /* Submits call->op, which is filled in, and all its steps as far as they need no waiting. True: it

@@ -383,6 +383,7 @@ static void says_what_is_wrong_of_tcp(void **state)
                    "'forward' is required");
 }
 
+#define SESSIONS_HERE "sessions { listen = \"unix:/run/s.sock\" }\n"
 #define PUBLIC_TLS "public { listen = \"127.0.0.1:80\" listen-tls = \"127.0.0.1:443\" }\n"
 #define CERTIFICATE "certificate \"shop\" { chain = \"tls/shop.pem\" key = \"/k/shop.key\" }\n"
 
@@ -414,6 +415,10 @@ static void says_what_is_wrong_of_tls(void **state)
     char text[8192] = HEAD "tls {\n";
     (void)state;
     expect_mistake(HEAD PUBLIC_TLS, ":4: listen-tls needs a section tls");
+    expect_mistake(HEAD SESSIONS_HERE "redis { listen = \"127.0.0.1:6379\" tls = yes }\n",
+                   "redis: tls = yes needs a section tls");
+    expect_mistake(HEAD SESSIONS_HERE "memcached { listen = \"unix:/run/m\" tls = yes }\n",
+                   "on a unix socket there is none");
     expect_mistake(HEAD PUBLIC_TLS "tls { minimum = \"1.2\" }\n", "it needs certificate");
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "client = \"optional\" }\n", "needs client-ca");
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE CERTIFICATE "}\n", "shop");
