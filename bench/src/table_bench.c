@@ -318,14 +318,14 @@ static void bench_uthash(const char *keys, unsigned count)
     result("uthash", "remove_ns", count, meter_ns(&m, count));
 }
 
-struct plain {
+struct bare {
     char key[KEY_BYTES];
     char value[VALUE_BYTES];
 };
 
 static void bench_limit(const char *keys, unsigned count)
 {
-    struct plain **all = must_alloc(count, sizeof *all);
+    struct bare **all = must_alloc(count, sizeof *all);
     struct rng r;
     uint64_t wait = 0;
     rng_init(&r, 7);
@@ -368,7 +368,7 @@ static void bench_glib(const char *keys, unsigned count)
     struct meter m = meter_start();
     for (unsigned i = 0; i < count; i++) {
         longest_begin(&longest);
-        struct plain *p = must_alloc(1, sizeof *p);
+        struct bare *p = must_alloc(1, sizeof *p);
         memcpy(p->key, key_at(keys, i), KEY_BYTES);
         memset(p->value, 2, VALUE_BYTES);
         g_hash_table_add(t, p);
@@ -381,7 +381,7 @@ static void bench_glib(const char *keys, unsigned count)
         rng_init(&r, 7);
         m = meter_start();
         for (unsigned i = 0; i < FINDS; i++) {
-            const struct plain *p =
+            const struct bare *p =
                 g_hash_table_lookup(t, key_at(keys, from + wait + rng_below(&r, count)));
             wait = p ? (uint64_t)p->value[0] - 2 : 0;
         }
