@@ -42,7 +42,8 @@ install(FILES ${libstead_static} DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT l
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/stead DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libstead)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/stead.pc DESTINATION ${pc_dir} COMPONENT libstead)
 install(FILES ${CMAKE_SOURCE_DIR}/docs/man/libstead.3 ${CMAKE_SOURCE_DIR}/docs/man/stead_connect.3
+  ${CMAKE_SOURCE_DIR}/docs/man/stead_session.3
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libstead)
 install(FILES ${CMAKE_SOURCE_DIR}/docs/libstead.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs COMPONENT libstead)
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/client DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/client ${CMAKE_SOURCE_DIR}/examples/session DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
   COMPONENT libstead)

@@ -3,7 +3,7 @@
 #include "role/gate/gate_json.h"
 
 #include "base/mem.h"
-#include "role/gate/base64.h"
+#include "base/base64.h"
 
 #include <inttypes.h>
 #include <openssl/crypto.h>

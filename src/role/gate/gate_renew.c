@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "io/io.h"
-#include "role/gate/base64.h"
+#include "base/base64.h"
 
 #include <openssl/crypto.h>
 

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "io/io.h"
-#include "role/gate/base64.h"
+#include "base/base64.h"
 
 #include <stdio.h>
 #include <stdlib.h>

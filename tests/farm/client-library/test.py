@@ -127,7 +127,7 @@ def try_program(prefix, farm, program, folder):
 
 
 def plus_plus(prefix, folder):
-    for header in ("stead/error.h", "stead/stead.h", "stead/client.h"):
+    for header in ("stead/error.h", "stead/stead.h", "stead/client.h", "stead/session.h"):
         source = folder / "header.cc"
         source.write_text(f"#include <{header}>\nint main()\n{{\n    return stead_error_text(0) == nullptr;\n}}\n")
         prefix.compile(source, compiler="g++", standard="-std=c++17")

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "role/gate/base64.h"
+#include "base/base64.h"
 #include "role/gate/gate_json.h"
 
 #include <stdio.h>

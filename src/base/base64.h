@@ -1,7 +1,7 @@
 /* base64.h - base64 (RFC 4648): the standard alphabet with padding for values, the URL one without
  * for ids. */
-#ifndef ROLE_GATE_BASE64_H
-#define ROLE_GATE_BASE64_H
+#ifndef BASE_BASE64_H
+#define BASE_BASE64_H
 
 #include <stdbool.h>
 #include <stddef.h>
