@@ -23,6 +23,7 @@ struct reserve {
     uint64_t bucket_ms, tick;
     uint64_t sent_now, sent_before; /* in this bucket, in the last one */
     double arrived, sent, factor;
+    double kept, lost, share; /* reservations whose client came, and did not; the former's part */
     struct slot slots[RESERVE_SLOTS];
 };
 
@@ -33,7 +34,7 @@ struct reserve *reserve_new(uint32_t life_ms)
     if (r == NULL)
         return NULL;
     r->bucket_ms = (life_ms + RESERVE_BUCKETS - 1) / RESERVE_BUCKETS;
-    r->factor = 1;
+    r->factor = r->share = 1;
     return r;
 }
 
@@ -55,6 +56,9 @@ static void next_bucket(struct reserve *r)
     r->sent_before = r->sent_now;
     r->sent_now = 0;
     r->factor = r->sent >= TRUST && r->arrived >= TRUST ? r->arrived / r->sent : 1;
+    r->kept *= FORGET;
+    r->lost *= FORGET;
+    r->share = r->kept + r->lost >= TRUST ? r->kept / (r->kept + r->lost) : 1;
     if (r->factor < 1)
         r->factor = 1;
     if (r->factor > RESERVE_FACTOR_MAX)
@@ -70,6 +74,7 @@ void reserve_turn(struct reserve *r, uint64_t now_ms)
     if (passed > 4 * RESERVE_BUCKETS) {
         r->sent = r->arrived = 0;
         r->sent_now = r->sent_before = 0;
+        r->kept = r->lost = 0;
         r->factor = 1;
     }
     for (uint64_t i = 0; i < passed && i <= 4 * RESERVE_BUCKETS; i++)
@@ -88,13 +93,14 @@ static uint64_t key_of(uint64_t node, const char *service)
     return h != 0 ? h : 1;
 }
 
-static void expire(const struct reserve *r, struct slot *s)
+static void expire(struct reserve *r, struct slot *s)
 {
     uint64_t passed = r->tick - s->tick;
     if (passed == 0)
         return;
     for (uint64_t i = 1; i <= passed && i <= RESERVE_BUCKETS; i++) {
         size_t b = (size_t)((s->tick + i) % RESERVE_BUCKETS);
+        r->lost += s->sent[b];
         s->sum -= s->sent[b];
         s->sent[b] = 0;
     }
@@ -102,13 +108,14 @@ static void expire(const struct reserve *r, struct slot *s)
 }
 
 /* The oldest go first. */
-static void take_off(const struct reserve *r, struct slot *s, uint32_t count)
+static void take_off(struct reserve *r, struct slot *s, uint32_t count)
 {
     for (uint64_t i = 1; i <= RESERVE_BUCKETS && count > 0; i++) {
         size_t b = (size_t)((r->tick + i) % RESERVE_BUCKETS);
         uint32_t n = s->sent[b] < count ? s->sent[b] : count;
         s->sent[b] = (uint16_t)(s->sent[b] - n);
         s->sum -= n;
+        r->kept += n;
         count -= n;
     }
 }
@@ -162,6 +169,15 @@ void reserve_add(struct reserve *r, uint64_t node, const struct server *server)
     }
 }
 
+/* Who has not come within a bucket or two comes more rarely still. */
+static uint32_t on_the_way(const struct reserve *r, const struct slot *s)
+{
+    uint32_t fresh =
+        (uint32_t)s->sent[r->tick % RESERVE_BUCKETS] + s->sent[(r->tick - 1) % RESERVE_BUCKETS];
+    double counts = fresh + (s->sum - fresh) * r->share;
+    return (uint32_t)(counts * r->share * r->factor);
+}
+
 uint32_t reserve_users(struct reserve *r, uint64_t node, const struct server *server)
 {
     struct slot *s = find(r, key_of(node, server->service), false);
@@ -169,5 +185,5 @@ uint32_t reserve_users(struct reserve *r, uint64_t node, const struct server *se
         return server->users;
     expire(r, s);
     heed_users(r, s, server->users);
-    return server->users + (uint32_t)((double)s->sum * r->factor);
+    return server->users + on_the_way(r, s);
 }

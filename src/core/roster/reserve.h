@@ -5,7 +5,8 @@
  * Each client sent counts as a user of its server until the server's own count has grown by it, or
  * for `life` at most. Other directors send clients too, and tell nobody: so what was sent from here
  * counts by a factor, the ratio of all arrivals to those sent from here, as lately seen. It begins
- * at 1 and is never below. */
+ * at 1 and is never below. Some who are sent never come, as crawlers that follow no redirect; they
+ * shall keep nobody out: what is on the way counts by the part of those lately who did come. */
 #ifndef CORE_ROSTER_RESERVE_H
 #define CORE_ROSTER_RESERVE_H
 

@@ -89,10 +89,16 @@ static bool own_server(const struct decide_config *c, const char *service, size_
 static void redirect(const struct http_head *h, const char *url, const char *why,
                      struct decision *out)
 {
-    if (url_lead(url, h, out->location))
+    if (url_lead(url, h, out->location)) {
         settle(out, DECIDE_REDIRECT, why);
-    else
-        settle(out, DECIDE_BAD, "unsafe-path");
+        return;
+    }
+    settle(out, DECIDE_BAD, "unsafe-path");
+    out->chosen = (struct pick_choice){NULL, NULL};
+    out->policy = NULL;
+    out->visit = NULL;
+    out->warm = NULL;
+    out->status = 0;
 }
 
 /* A server's first URL of a scheme, else its first; NULL when it has none. */

@@ -63,6 +63,37 @@ static void who_never_comes_is_forgotten(void **state)
     reserve_free(r);
 }
 
+/* A thousand a second are led and never come; ten a second come, and stay for half a second. */
+static void who_never_comes_keeps_nobody_out(void **state)
+{
+    static uint32_t change[12000]; /* users that come or go at that ms, as two halves */
+    struct reserve *r = reserve_new(LIFE_MS);
+    struct server s = shop;
+    unsigned came = 0, refused = 0;
+    (void)state;
+    s.users = 0;
+    for (uint32_t ms = 0; ms < 10000; ms++) {
+        reserve_turn(r, 70000 + ms);
+        s.users += change[ms] & 0xffff;
+        s.users -= change[ms] >> 16;
+        if (reserve_users(r, 7, &s) < 20)
+            reserve_add(r, 7, &s);
+        if (ms % 100 != 50)
+            continue;
+        bool room = reserve_users(r, 7, &s) < 20;
+        came += ms > 3000;
+        refused += ms > 3000 && !room;
+        if (!room)
+            continue;
+        reserve_add(r, 7, &s);
+        change[ms + 100]++;
+        change[ms + 600] += 1u << 16;
+    }
+    if (refused * 10 > 3 * came)
+        fail_msg("%u of %u were refused", refused, came);
+    reserve_free(r);
+}
+
 static void more_servers_than_places_do_no_harm(void **state)
 {
     struct reserve *r = reserve_new(LIFE_MS);
@@ -267,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_counts_until_he_is_seen),
         cmocka_unit_test(who_never_comes_is_forgotten),
+        cmocka_unit_test(who_never_comes_keeps_nobody_out),
         cmocka_unit_test(more_servers_than_places_do_no_harm),
         cmocka_unit_test(a_burst_is_level),
         cmocka_unit_test(a_new_server_is_not_run_over),

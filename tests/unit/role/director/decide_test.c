@@ -178,6 +178,8 @@ static void test_no_open_redirect(void **state)
     assert_redirect(f, "/?u=http://evil.example", "shop.example",
                     "http://a.example/?u=http://evil.example");
     assert_int_equal(ask(f, "OPTIONS", "*", "shop.example"), DECIDE_BAD);
+    assert_int_equal(decide_status(&f->d), 400); /* no redirect to nowhere */
+    assert_null(f->d.chosen.node);
 }
 
 /* The parser keeps such bytes out; decide() does not rely on it. */
