@@ -5,12 +5,19 @@
 
 #include <assert.h>
 
+static void answered(void *context)
+{
+    conn_later(context);
+}
+
 void conn_shake_begin(struct http_conn *c)
 {
     struct http_server *s = c->server;
     s->handshakes++;
     conn_set_phase(c, CONN_HANDSHAKE);
     c->stream.tls = tls_door_accept(s->config.tls, c->stream.fd);
+    if (c->stream.tls && s->config.keeper)
+        tls_keep_with(c->stream.tls, s->config.keeper, answered, c);
     if (c->stream.tls)
         conn_later(c);
     else
@@ -65,8 +72,8 @@ static void step(struct http_conn *c)
     case TLS_FAILED:
         failed(c);
         return;
-    case TLS_WAITS:
-        conn_watch(c, true, false);
+    case TLS_WAITS: /* when it asks its keeper, answered() follows */
+        conn_watch(c, !tls_asks(c->stream.tls), false);
         return;
     }
 }

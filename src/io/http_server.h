@@ -20,6 +20,7 @@
 #include "core/http/http.h"
 #include "io/stream.h"
 #include "io/tls_door.h"
+#include "io/tls_keeper.h"
 
 #include <stdatomic.h>
 #include <uv.h>
@@ -59,6 +60,7 @@ struct http_server_config {
     uv_loop_t *loop;
     int fd;               /* listening; owned by the server from now on */
     struct tls_door *tls; /* NULL: plain. With it every connection begins with a handshake */
+    const struct tls_keeper *keeper; /* of TLS sessions; NULL: none */
     struct http_limits limits;
     struct http_counters *counters; /* may be shared by several servers */
     const char *server_name;        /* for the Server header; NULL = none */

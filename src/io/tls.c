@@ -85,6 +85,7 @@ void tls_free(struct tls *t)
     /* That a connection broke is no fault of its session (RFC 5246, section 7.2.1). */
     if (t->ssl && t->done && t->error != EPROTO)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    tls_keeper_free(t);
     SSL_free(t->ssl);
     tls_light_free(t->light);
     if (t->secrets)
@@ -168,6 +169,7 @@ static void handshake_done(struct tls *t)
     if (counters && t->resumed)
         count(&counters->resumed);
     tls_tickets_count(t);
+    tls_keeper_free(t);
     tls_light_begin(t);
 }
 
@@ -176,6 +178,8 @@ enum tls_progress tls_handshake(struct tls *t)
     struct tls_raw raw;
     if (t->done || t->error)
         return t->done ? TLS_DONE : TLS_FAILED;
+    if (tls_asks(t))
+        return TLS_WAITS;
     ERR_clear_error();
     tls_raw_open(t, &raw);
     int n = SSL_do_handshake(t->ssl);
@@ -183,7 +187,8 @@ enum tls_progress tls_handshake(struct tls *t)
     if (!tls_raw_close(t))
         e = SSL_ERROR_SSL;
     t->handshake_writes = e == SSL_ERROR_WANT_WRITE;
-    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE ||
+        e == SSL_ERROR_WANT_CLIENT_HELLO_CB)
         return TLS_WAITS;
     if (e == SSL_ERROR_NONE) {
         handshake_done(t);

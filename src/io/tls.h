@@ -52,7 +52,9 @@ enum tls_failure {
 /* By what a session was resumed: X(name, word for metrics). */
 #define TLS_RESUMED_TABLE(X)                                                                       \
     X(OWN, "ticket-own")   /* a ticket that this node sealed */                                    \
-    X(PEER, "ticket-peer") /* one that another node of the farm sealed */
+    X(PEER, "ticket-peer") /* one that another node of the farm sealed */                          \
+    X(KEPT, "local")       /* by id, from the own store */                                         \
+    X(KEPT_PEER, "peer")   /* by id, from another node */
 
 enum tls_resumed {
 #define X(name, word) TLS_RESUMED_##name,
@@ -65,7 +67,9 @@ enum tls_resumed {
 #define TLS_MISSED_TABLE(X)                                                                        \
     X(UNKNOWN, "unknown-key") /* of a key that is too old, or of another farm */                   \
     X(DAMAGED, "damaged")                                                                          \
-    X(INVALID, "not-valid") /* its life is over, or it began under other rules */
+    X(INVALID, "not-valid") /* its life is over, or it began under other rules */                  \
+    X(ABSENT, "absent")     /* no node has it, or it was used */                                   \
+    X(LATE, "late")         /* who may have it did not answer in time */
 
 enum tls_missed {
 #define X(name, word) TLS_MISSED_##name,

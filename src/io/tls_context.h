@@ -32,7 +32,11 @@ struct tls_files {
 };
 
 /* How sessions are resumed. */
-enum tls_resumption { TLS_RESUMPTION_TICKETS, TLS_RESUMPTION_OFF };
+enum tls_resumption {
+    TLS_RESUMPTION_TICKETS, /* clients keep them */
+    TLS_RESUMPTION_KEPT,    /* the connection's keeper does; those of TLS 1.3 are used once */
+    TLS_RESUMPTION_OFF
+};
 
 enum tls_clients { TLS_CLIENTS_NONE, TLS_CLIENTS_OPTIONAL, TLS_CLIENTS_REQUIRED };
 

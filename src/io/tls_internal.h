@@ -3,6 +3,7 @@
 #define IO_TLS_INTERNAL_H
 
 #include "io/tls_context.h"
+#include "io/tls_keeper.h"
 #include "io/tls_record.h"
 #include "io/tls_tickets.h"
 
@@ -56,19 +57,34 @@ int tls_sessions_set(SSL_CTX *ssl, const struct tls_rules *r, char error[TLS_ERR
 
 /* -- tls_tickets.c -- */
 
-/* What became of the last ticket that the client showed. */
+/* What became of the last session that the client showed, by ticket or id. */
 enum tls_ticket {
     TLS_TICKET_NONE,
     TLS_TICKET_UNKNOWN,
     TLS_TICKET_DAMAGED,
+    TLS_TICKET_ABSENT,
+    TLS_TICKET_LATE,
     TLS_TICKET_OWN, /* opened, but what is in it may not be good */
-    TLS_TICKET_PEER
+    TLS_TICKET_PEER,
+    TLS_TICKET_KEPT, /* found at the keeper's, likewise */
+    TLS_TICKET_KEPT_PEER
 };
 
 /* False: no memory. */
 bool tls_tickets_set(SSL_CTX *ssl);
 /* After the handshake. */
 void tls_tickets_count(const struct tls *t);
+
+/* -- tls_keeper.c -- */
+
+/* Sessions lie with connections' keepers. */
+void tls_keeper_set(SSL_CTX *ssl);
+/* Of a handshake that is over. */
+void tls_keeper_free(struct tls *t);
+/* The session that a client's hello asks for, of the extensions supported_versions and
+ * pre_shared_key (empty: not there) and the old id. once: it is one of TLS 1.3. */
+bool tls_hello_id(const uint8_t *versions, size_t versions_len, const uint8_t *psk, size_t psk_len,
+                  const uint8_t *old_id, size_t old_len, uint8_t id[TLS_ID_BYTES], bool *once);
 
 /* -- tls_bio.c -- */
 
@@ -105,6 +121,7 @@ struct tls_light {
 struct tls {
     SSL *ssl; /* NULL: it has gone over to `light` */
     struct tls_light *light;
+    struct tls_asking *asking;   /* during a handshake with a keeper */
     struct tls_secrets *secrets; /* during a handshake that may lead there */
     struct tls_context *context;
     struct tls_raw *raw; /* NULL: no call runs */

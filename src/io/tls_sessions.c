@@ -1,5 +1,5 @@
 /* tls_sessions.c - how TLS sessions are kept and resumed: by tickets (tls_tickets.h) that the
- * clients keep, or not at all. The callbacks of a store of sessions belong here. */
+ * clients keep, with the connection's keeper (tls_keeper.h), or not at all. */
 #include "io/tls_internal.h"
 
 #include <openssl/sha.h>
@@ -30,11 +30,14 @@ static bool set_context(SSL_CTX *ssl, const struct tls_rules *r)
 int tls_sessions_set(SSL_CTX *ssl, const struct tls_rules *r, char error[TLS_ERROR_MAX])
 {
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_timeout(ssl, TICKET_LIFE_S);
-    bool off = r->resumption == TLS_RESUMPTION_OFF;
+    SSL_CTX_set_timeout(ssl,
+                        r->resumption == TLS_RESUMPTION_KEPT ? TLS_KEPT_LIFE_S : TICKET_LIFE_S);
+    bool off = r->resumption == TLS_RESUMPTION_OFF, kept = r->resumption == TLS_RESUMPTION_KEPT;
     if (off)
         SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
     bool good = set_context(ssl, r) && SSL_CTX_set_num_tickets(ssl, off ? 0 : TICKETS) &&
                 tls_tickets_set(ssl);
+    if (good && kept)
+        tls_keeper_set(ssl);
     return good ? 0 : tls_wrong(error, "sessions", "tls");
 }

@@ -159,15 +159,19 @@ static void count(atomic_uint_fast64_t *counter)
 
 void tls_tickets_count(const struct tls *t)
 {
+    static const enum tls_resumed ways[] = {[TLS_TICKET_OWN] = TLS_RESUMED_OWN,
+                                            [TLS_TICKET_PEER] = TLS_RESUMED_PEER,
+                                            [TLS_TICKET_KEPT] = TLS_RESUMED_KEPT,
+                                            [TLS_TICKET_KEPT_PEER] = TLS_RESUMED_KEPT_PEER};
+    static const enum tls_missed reasons[] = {[TLS_TICKET_UNKNOWN] = TLS_MISSED_UNKNOWN,
+                                              [TLS_TICKET_DAMAGED] = TLS_MISSED_DAMAGED,
+                                              [TLS_TICKET_ABSENT] = TLS_MISSED_ABSENT,
+                                              [TLS_TICKET_LATE] = TLS_MISSED_LATE};
     struct tls_counters *c = t->context->counters;
     if (!c || t->ticket == TLS_TICKET_NONE)
         return;
     if (t->resumed)
-        count(&c->resumed_by[t->ticket == TLS_TICKET_OWN ? TLS_RESUMED_OWN : TLS_RESUMED_PEER]);
-    else if (t->ticket == TLS_TICKET_UNKNOWN)
-        count(&c->missed[TLS_MISSED_UNKNOWN]);
-    else if (t->ticket == TLS_TICKET_DAMAGED)
-        count(&c->missed[TLS_MISSED_DAMAGED]);
+        count(&c->resumed_by[ways[t->ticket]]);
     else
-        count(&c->missed[TLS_MISSED_INVALID]);
+        count(&c->missed[t->ticket < TLS_TICKET_OWN ? reasons[t->ticket] : TLS_MISSED_INVALID]);
 }

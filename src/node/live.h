@@ -25,6 +25,7 @@ struct shared_keys {
     uint8_t token[TOKEN_KEY_BYTES];           /* what clients bring back */
     uint8_t visit[32];                        /* keys of return visits */
     uint8_t private[TOKEN_KEY_BYTES];         /* private fields of records */
+    uint8_t tls[TOKEN_KEY_BYTES];             /* clients' TLS sessions */
 };
 
 struct live {

@@ -124,7 +124,7 @@ static unsigned shard_count(uint64_t memory_bytes, const struct kinds *kinds)
 static struct store *make_store(struct node *n, uint64_t now)
 {
     const struct config *c = n->config;
-    struct store_config sc = {.mailboxes = c->top.workers * (1 + CACHE_DOORS) + 1};
+    struct store_config sc = {.mailboxes = c->top.workers * (2 + CACHE_DOORS) + 1};
     session_config_default(&sc.session);
     sc.session.kinds = &c->sessions.kinds;
     sc.session.memory_bytes = c->sessions.present ? c->sessions.memory_bytes : 2 * SHARD_BYTES;
@@ -225,6 +225,7 @@ static int start_threads(struct node *n)
     farm_derive(n->farm, "token", keys.token);
     farm_derive(n->farm, "visit", keys.visit);
     farm_derive(n->farm, "private", keys.private);
+    farm_derive(n->farm, "tls-session", keys.tls);
     int err = shared_init(&n->shared, &n->setup, n->store, &keys, &n->file);
     explicit_bzero(&keys, sizeof(keys));
     share_tickets(n);

@@ -425,8 +425,10 @@ const struct setting settings[] = {
         client, "Whether clients are asked for a certificate; a bad one is refused in any case."),
     ROW("tls", "client-ca", SETTING_PATH, "", 0, 0, NULL, tls_section, client_ca,
         "Who signs clients' certificates (PEM)."),
-    ROW("tls", "tickets", SETTING_CHOICE, "stateless", 0, 0, "stateless|off", tls_section, tickets,
-        "How clients resume TLS sessions: by tickets that every node of the farm opens, or not."),
+    ROW("tls", "tickets", SETTING_CHOICE, "stateless", 0, 0, "stateless|single-use|off",
+        tls_section, tickets,
+        "How clients resume TLS sessions: by tickets that every node of the farm opens, by ids of "
+        "sessions in its store (TLS 1.3: each used once), or not."),
     ROW("tls", "servers-ca", SETTING_PATH, "", 0, 0, NULL, tls_section, servers_ca,
         "Who signs the servers' own certificates (PEM), where the primary forwards to another "
         "node's https URL; without it, whom the system trusts."),

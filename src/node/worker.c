@@ -157,6 +157,8 @@ static void on_stop(uv_async_t *stop)
     for (unsigned p = 0; p < CACHE_DOORS; p++)
         if (w->caches[p])
             cache_close(w->caches[p], part_closed, w);
+    if (w->keep)
+        session_keep_close(w->keep, part_closed, w);
     sessiond_door_close(w->sessiond);
     w->sessiond = NULL;
     uv_close((uv_handle_t *)stop, NULL);
@@ -210,6 +212,7 @@ static int open_director(struct worker *w, int *fd, bool tls, struct director **
     struct director_config c = {.loop = &w->loop,
                                 .fd = *fd,
                                 .tls = tls ? s->tls->door : NULL,
+                                .keeper = w->keep ? session_keep_keeper(w->keep) : NULL,
                                 .relay_tls = s->tls->relays,
                                 .store = s->store,
                                 .self_name = config->node.name,
@@ -261,9 +264,30 @@ static int open_rebalancer(struct worker *w, struct director *d, unsigned place,
     return err;
 }
 
+/* Clients' TLS sessions that any node resumes. */
+static int open_keep(struct worker *w)
+{
+    struct shared *s = w->shared;
+    int kind = kinds_find(&s->config->sessions.kinds, "tls");
+    struct session_keep_config c = {.loop = &w->loop,
+                                    .store = s->store,
+                                    .mailbox =
+                                        w->index + s->config->top.workers * (1 + CACHE_DOORS) + 1,
+                                    .kind = (uint8_t)kind,
+                                    .key = s->keys.tls,
+                                    .counters = &s->kept};
+    if (!s->tls->door || kind < 0)
+        return STEAD_OK;
+    int err = session_keep_open(&c, &w->keep);
+    w->open_parts += err == STEAD_OK;
+    return err;
+}
+
 static int open_public(struct worker *w, struct worker_sockets *sockets)
 {
-    int err = open_director(w, &sockets->public, false, &w->director);
+    int err = open_keep(w);
+    if (!err)
+        err = open_director(w, &sockets->public, false, &w->director);
     if (!err)
         err = open_director(w, &sockets->secure, true, &w->secure);
     if (!err)
@@ -431,6 +455,7 @@ int worker_start(struct worker *w, unsigned index, struct shared *shared,
         uv_run(&w->loop, UV_RUN_DEFAULT);
         worker_hand_deinit(w);
         uv_loop_close(&w->loop);
+        session_keep_free(w->keep);
         live_unref(w->live);
         w->live = NULL;
     }
@@ -448,6 +473,7 @@ void worker_stop(struct worker *w)
     uv_thread_join(&w->thread);
     worker_hand_deinit(w);
     uv_loop_close(&w->loop);
+    session_keep_free(w->keep);
     live_unref(w->live);
     w->live = NULL;
 }

@@ -10,6 +10,7 @@
 #include "node/worker_hand.h"
 #include "role/director/health.h"
 #include "role/director/rebalancer.h"
+#include "role/director/session_keep.h"
 #include "role/gate/gate.h"
 #include "role/gate/sessiond_door.h"
 
@@ -37,6 +38,7 @@ struct shared {
     bool succeeds; /* another process was this node until now */
     struct own own;
     struct director_counters director;
+    struct session_keep_counters kept;
     const struct tcp_setup *tcp; /* of the setup */
     struct tcp_stick *tcp_stick;
     struct tcp_counters tcp_counters;
@@ -59,6 +61,7 @@ struct worker {
     uv_loop_t loop;
     uv_async_t stop, renew;
     struct live *live;                  /* what its parts go by */
+    struct session_keep *keep;          /* of the TLS listener's clients */
     struct director *director, *secure; /* of the plain listener, and of the TLS one */
     struct tcp *tcp[TCP_LISTENERS_MAX];
     struct takeover *takeover; /* the first worker's */

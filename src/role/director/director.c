@@ -367,6 +367,7 @@ int director_open(const struct director_config *c, struct director **out)
     struct http_server_config h = {.loop = c->loop,
                                    .fd = c->fd,
                                    .tls = c->tls,
+                                   .keeper = c->keeper,
                                    .limits = c->http,
                                    .counters = &c->counters->http,
                                    .server_name = "stead",

@@ -40,6 +40,7 @@ struct director_config {
     uv_loop_t *loop;
     int fd;               /* listening; the director's once it is open */
     struct tls_door *tls; /* of the listener; NULL: plain. Stays until director_close is done */
+    const struct tls_keeper *keeper; /* of its clients' TLS sessions, likewise; NULL: none */
     struct store *store;
     const char *self_name;
     const struct decide_config

@@ -16,6 +16,7 @@ import threading
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tls")]
 from certs import Authority, openssl
+from client import UnixConnection
 from farm import PUBLIC, Process, check, eventually, json, options, scenario
 
 TLS, NAME = 8443, "www.shop.test"
@@ -183,6 +184,79 @@ def stead_tls_test(farm):
         check(farm.cli("tls", *wrong).returncode == 2, f"stead tls {wrong} is wrong")
 
 
+def single_use(farm):
+    """Sessions in the store: every node resumes, and of many who show the same ticket one at most is resumed."""
+    for name in farm.names:
+        text = farm.conf(name).read_text()
+        farm.conf(name).write_text(re.sub(r"tls \{ (tickets = off )?", "tls { tickets = single-use ", text, count=1))
+        farm.nodes[name].send(signal.SIGHUP)
+    nodes = [f"{farm.ip(n)}:{TLS}" for n in farm.names]
+    def around():
+        done = farm.cli("tls", "test", "--name", NAME, *nodes)
+        return done.returncode == 0 and "good for 2 h" in done.stdout and "by session id" in done.stdout
+    eventually(around, "every node resumes what began at any")
+    check(all(farm.metric(n, RESUMED % "peer") > 0 and farm.metric(n, RESUMED % "local") > 0 for n in farm.names), "and it is counted")
+    races(farm)
+    for version in VERSIONS:
+        file = farm.run / f"bare{version}"
+        s_client(farm, "s1", version, file, False)
+        bytes_of = file.read_bytes()
+        check(s_client(farm, "s2", version, file, True), f"{version}: once")
+        file.write_bytes(bytes_of)
+        before = sum(farm.metric(n, MISSED % "absent") for n in farm.names)
+        check(s_client(farm, "s3", version, file, True) == (version == "-tls1_2"), f"{version}: and again")
+        after = sum(farm.metric(n, MISSED % "absent") for n in farm.names)
+        check(after - before == (version == "-tls1_3"), f"{version}: a used ticket is counted: {before} {after}")
+
+
+def races(farm):
+    """Eight processes with one ticket, at all nodes, at once."""
+    won = 0
+    for turn in range(6):
+        first = farm.run / "race"
+        s_client(farm, farm.names[turn % 3], "-tls1_3", first, False)
+        racers = []
+        for i in range(8):
+            racers.append(subprocess.Popen(
+                ["openssl", "s_client", "-connect", f"{farm.ip(farm.names[i % 3])}:{TLS}", "-servername", NAME, "-tls1_3", "-sess_in", first],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        said = [r.communicate(timeout=60)[0] for r in racers]
+        check(all("TLSv1.3" in s and ("Reused, " in s or "New, " in s) for s in said), f"each has its connection: {said}")
+        winners = sum("Reused, TLSv1.3" in s for s in said)
+        check(winners <= 1, f"turn {turn}: {winners} were resumed by one ticket")
+        won += winners
+    check(won > 0, "and somebody was")
+
+
+def damaged_in_the_store(farm):
+    """Somebody overwrites the record of a session: that is a full handshake."""
+    file = farm.run / "damaged"
+    s_client(farm, "s1", "-tls1_2", file, False)
+    text = openssl("sess_id", "-in", file, "-noout", "-text")
+    session = re.search(r"Session-ID: ([0-9A-F]{64})", text).group(1).lower()
+    api = UnixConnection(farm.run / "s2.sock")
+    api.request("PATCH", f"/v1/sessions/tls/{session}", json.dumps({"set": {"": "rubbish"}}), {"Content-Type": "application/json"})
+    reply = api.getresponse()
+    said = reply.read()
+    check(reply.status == 200, f"the record is there, and changed: {reply.status} {said}")
+    api.close()
+    check(not s_client(farm, "s3", "-tls1_2", file, True), "and nobody resumes it")
+    check(farm.metric("s3", MISSED % "damaged") >= 1, "which is counted")
+
+
+def single_use_without_its_node(farm):
+    """TLS 1.2: the copies of a dead node's sessions are good. TLS 1.3: nobody knows what the dead one has accepted."""
+    for version in VERSIONS:
+        s_client(farm, "s1", version, farm.run / f"left{version}", False)
+    farm.kill("s1")
+    check(not s_client(farm, "s2", "-tls1_3", farm.run / "left-tls1_3", True), "a ticket of a dead node is not accepted")
+    def resumed():
+        copy = farm.run / "copy"
+        copy.write_bytes((farm.run / "left-tls1_2").read_bytes())
+        return s_client(farm, "s2", "-tls1_2", copy, True)
+    eventually(resumed, "TLS 1.2: s2 resumes what began at s1, which is dead")
+
+
 def where_it_began_is_dead(farm):
     for version in VERSIONS:
         s_client(farm, "s1", version, farm.run / f"late{version}", False)
@@ -218,6 +292,11 @@ def main():
         stead_tls_test(farm)
         where_it_began_is_dead(farm)
         without_tickets(farm)
+        farm.start()
+        farm.wait_ready()
+        single_use(farm)
+        damaged_in_the_store(farm)
+        single_use_without_its_node(farm)
 
 
 main()
