@@ -18,6 +18,19 @@ static void read_text(const json_t *object, const char *name, char *out, size_t 
     snprintf(out, cap, "%s", value ? value : "");
 }
 
+static void read_address(const json_t *fields, const char *prefix, struct address *to)
+{
+    const struct {
+        const char *name;
+        char *out;
+    } parts[] = {{"name", to->name}, {"street", to->street}, {"zip", to->zip}, {"city", to->city}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char field[32];
+        snprintf(field, sizeof field, "%s%s", prefix, parts[i].name);
+        read_text(fields, field, parts[i].out, CART_TEXT_MAX + 1);
+    }
+}
+
 static void read_order(const json_t *fields, struct order *o)
 {
     char total[24];
@@ -25,10 +38,7 @@ static void read_order(const json_t *fields, struct order *o)
     read_text(fields, "order_txn", o->txn, sizeof o->txn);
     read_text(fields, "order_total", total, sizeof total);
     o->total_cents = strtol(total, NULL, 10);
-    read_text(fields, "order_name", o->address.name, sizeof o->address.name);
-    read_text(fields, "order_street", o->address.street, sizeof o->address.street);
-    read_text(fields, "order_zip", o->address.zip, sizeof o->address.zip);
-    read_text(fields, "order_city", o->address.city, sizeof o->address.city);
+    read_address(fields, "billing.order.", &o->address);
 }
 
 void cart_from_record(struct cart *c, const json_t *record)
@@ -46,6 +56,7 @@ void cart_from_record(struct cart *c, const json_t *record)
     }
     read_text(fields, "user", c->user, sizeof c->user);
     read_text(fields, "txn", c->txn, sizeof c->txn);
+    read_address(fields, "billing.", &c->billing);
     read_order(fields, &c->order);
 }
 
@@ -121,6 +132,12 @@ json_t *cart_login_change(const char *user)
     return json_pack("{s:{s:s}}", "set", "user", user);
 }
 
+json_t *cart_billing_change(const struct address *to)
+{
+    return json_pack("{s:{s:s, s:s, s:s, s:s}}", "set", "billing.name", to->name, "billing.street",
+                     to->street, "billing.zip", to->zip, "billing.city", to->city);
+}
+
 /* The same purchase always gets the same number. */
 static void order_number(const char *txn, char *out, size_t cap)
 {
@@ -143,7 +160,7 @@ json_t *cart_order_change(const struct cart *c, const struct address *to)
             json_array_append_new(gone, json_sprintf("item:%d", sku));
     return json_pack("{s:{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s}, s:o, s:{s:i}}", "set", "txn",
                      next_txn, "order", number, "order_txn", c->txn, "order_total",
-                     json_sprintf("%ld", cart_total_cents(c)), "order_name", to->name,
-                     "order_street", to->street, "order_zip", to->zip, "order_city", to->city,
-                     "delete", gone, "add", "orders", 1);
+                     json_sprintf("%ld", cart_total_cents(c)), "billing.order.name", to->name,
+                     "billing.order.street", to->street, "billing.order.zip", to->zip,
+                     "billing.order.city", to->city, "delete", gone, "add", "orders", 1);
 }

@@ -1,8 +1,9 @@
 /* cart.h - what a session holds, read from its record, and the changes that are made to it.
  *
  * Fields of the record: "item:SKU" = quantity; "user"; "txn" = the number of the purchase that is
- * being made; and of the last order "order", "order_txn", "order_total", "order_name",
- * "order_street", "order_zip", "order_city"; "orders" counts them.
+ * being made; of the last order "order", "order_txn", "order_total"; "orders" counts them. Under
+ * "billing." is what the configuration keeps private: "billing.name", ".street", ".zip", ".city",
+ * which the purchase will go to, and "billing.order.name" and so on, which the last order went to.
  */
 #ifndef CART_H
 #define CART_H
@@ -31,6 +32,7 @@ struct cart {
     int qty[SKU_MAX + 1]; /* by sku; [0] is not used */
     char user[32];        /* "" : nobody is logged in */
     char txn[CART_TXN_MAX + 1];
+    struct address billing; /* name "": none yet */
     struct order order;
 };
 
@@ -49,6 +51,7 @@ json_t *cart_new_fields(int sku, int qty);
 /* The thing's quantity is set; 0 takes it out. */
 json_t *cart_set_change(int sku, int qty);
 json_t *cart_login_change(const char *user);
+json_t *cart_billing_change(const struct address *to);
 /* The cart becomes an order: to be done at the cart's version only, so that it is done once. */
 json_t *cart_order_change(const struct cart *c, const struct address *to);
 

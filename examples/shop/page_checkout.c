@@ -2,7 +2,8 @@
  *
  * The purchase is one change of the session, made only at the version that was read: the cart
  * becomes an order and its transaction number is used up. Sent twice, at whichever servers, it
- * happens once: the second finds the order. */
+ * happens once: the second finds the order. The address may be kept before (POST /billing), and the
+ * payment made at another server: it is the same purchase, with the same number. */
 #include "page.h"
 
 #include <stddef.h>
@@ -21,19 +22,20 @@ static const struct {
 };
 #define FIELD_COUNT (sizeof fields / sizeof *fields)
 
-/* A script may leave all of it out and gets an order without an address; a half one is a mistake.
- */
-static bool read_address(const struct request *r, struct address *to)
+/* A script may leave all of it out (*any is false then) and gets an order to the address that was
+ * kept, or to none; a half one is a mistake. */
+static bool read_address(const struct request *r, struct address *to, bool *any)
 {
-    bool whole = true, any = false;
+    bool whole = true;
+    *any = false;
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         char *value = (char *)to + fields[i].at;
         bool good = request_form(r, fields[i].name, value, CART_TEXT_MAX + 1) &&
                     strspn(value, " ") < strlen(value);
         whole = whole && good;
-        any = any || request_has_form(r, fields[i].name);
+        *any = *any || request_has_form(r, fields[i].name);
     }
-    return whole || (!any && request_wants_json(r));
+    return whole;
 }
 
 static void add_summary(struct text *t, const struct cart *c)
@@ -70,7 +72,8 @@ static void reply_form(struct shop *s, struct request *r, const struct cart *c, 
         text_add(&t, "'></label>");
     }
     text_add(&t, "<button class='button wide'>Buy now</button><p class=small>Pressed twice, or "
-                 "again after a failure, it is charged once.</p></form></section>");
+                 "again after a failure, it is charged once.</p><button class='button quiet' "
+                 "formaction='/billing'>Keep the address, buy later</button></form></section>");
     add_summary(&t, c);
     text_add(&t, "</div>");
     page_end(&t);
@@ -86,7 +89,7 @@ void checkout_get(struct shop *s, struct request *r)
     } else if (cart_count(&c) == 0) {
         request_reply_see_other(r, "/cart");
     } else {
-        struct address to = c.order.address; /* as the last time */
+        struct address to = c.billing.name[0] ? c.billing : c.order.address; /* as the last time */
         if (!to.name[0])
             strcpy(to.name, c.user);
         reply_form(s, r, &c, 200, &to, NULL);
@@ -116,9 +119,48 @@ static bool is_done(const struct cart *c, const char *txn)
     return txn[0] ? strcmp(txn, c->order.txn) == 0 : cart_count(c) == 0;
 }
 
-/* One try. True: it was answered; false: the cart has changed meanwhile. */
+static void reply_address(struct shop *s, struct request *r, const struct cart *c,
+                          const struct address *to)
+{
+    if (request_wants_json(r))
+        shop_error(s, r, 400, "The address is not whole",
+                   "The form takes name, street, zip and city, of 1 to 100 bytes each.");
+    else
+        reply_form(s, r, c, 400, to, "Please fill in every line.");
+}
+
+void billing_post(struct shop *s, struct request *r)
+{
+    struct address to;
+    struct cart c;
+    struct node_answer answer;
+    bool any;
+    if (!shop_load(s, r, &c, &answer)) {
+        shop_fail(s, r, &answer);
+        return;
+    }
+    if (cart_count(&c) == 0) {
+        shop_error(s, r, 409, "There is nothing to buy", "Your cart is empty.");
+        return;
+    }
+    if (!read_address(r, &to, &any)) {
+        reply_address(s, r, &c, &to);
+        return;
+    }
+    node_change(s->node, c.id, NULL, cart_billing_change(&to), &answer);
+    if (answer.status != 200)
+        shop_fail(s, r, &answer);
+    else if (request_wants_json(r))
+        request_reply_json(r, 200, json_pack("{s:s, s:s}", "server", s->server, "txn", c.txn));
+    else
+        request_reply_see_other(r, "/checkout");
+    node_answer_deinit(&answer);
+}
+
+/* One try. True: it was answered; false: the cart has changed meanwhile. given NULL: to the address
+ * that was kept. */
 static bool try_purchase(struct shop *s, struct request *r, const char *txn,
-                         const struct address *to, bool address_whole)
+                         const struct address *given, bool address_whole)
 {
     struct cart c;
     struct node_answer answer;
@@ -132,13 +174,11 @@ static bool try_purchase(struct shop *s, struct request *r, const char *txn,
     } else if (txn[0] && strcmp(txn, c.txn) != 0) {
         shop_error(s, r, 409, "This form is out of date",
                    "Its purchase was made long ago, or in another window. Open the checkout anew.");
-    } else if (!address_whole && request_wants_json(r)) {
-        shop_error(s, r, 400, "The address is not whole",
-                   "The form takes name, street, zip and city, of 1 to 100 bytes each.");
     } else if (!address_whole) {
-        reply_form(s, r, &c, 400, to, "Please fill in every line.");
+        reply_address(s, r, &c, given ? given : &c.billing);
     } else {
-        node_change(s->node, c.id, c.version, cart_order_change(&c, to), &answer);
+        node_change(s->node, c.id, c.version, cart_order_change(&c, given ? given : &c.billing),
+                    &answer);
         if (answer.status == 200) {
             cart_from_record(&c, answer.record);
             reply_ordered(s, r, &c);
@@ -155,10 +195,12 @@ void checkout_post(struct shop *s, struct request *r)
 {
     struct address to;
     char txn[CART_TXN_MAX + 1];
-    bool whole = read_address(r, &to);
+    bool any, whole = read_address(r, &to, &any);
+    if (!any && request_wants_json(r))
+        whole = true;
     request_form(r, "txn", txn, sizeof txn); /* "" when it is not there */
     for (int i = 0; i < TRIES_MAX; i++)
-        if (try_purchase(s, r, txn, &to, whole))
+        if (try_purchase(s, r, txn, any ? &to : NULL, whole))
             return;
     shop_error(s, r, 409, "Your cart keeps changing", "Look at it and try again.");
 }

@@ -36,13 +36,14 @@ static const struct {
     const char *method, *path;
     void (*answer)(struct shop *s, struct request *r);
 } routes[] = {
-    {"GET", "/", catalogue_get},        {"GET", "/cart", cart_get},
-    {"GET", "/cart.json", cart_get},    {"POST", "/cart", cart_post},
-    {"POST", "/cart.json", cart_post},  {"GET", "/login", login_get},
-    {"POST", "/login", login_post},     {"POST", "/logout", logout_post},
-    {"GET", "/checkout", checkout_get}, {"POST", "/checkout", checkout_post},
-    {"GET", "/order", order_get},       {"GET", "/whoami.json", whoami_get},
-    {"GET", "/health", health_get},     {"GET", "/style.css", style_get},
+    {"GET", "/", catalogue_get},         {"GET", "/cart", cart_get},
+    {"GET", "/cart.json", cart_get},     {"POST", "/cart", cart_post},
+    {"POST", "/cart.json", cart_post},   {"GET", "/login", login_get},
+    {"POST", "/login", login_post},      {"POST", "/logout", logout_post},
+    {"GET", "/checkout", checkout_get},  {"POST", "/checkout", checkout_post},
+    {"POST", "/billing", billing_post},  {"GET", "/order", order_get},
+    {"GET", "/whoami.json", whoami_get}, {"GET", "/health", health_get},
+    {"GET", "/style.css", style_get},
 };
 #define ROUTE_COUNT (sizeof routes / sizeof *routes)
 

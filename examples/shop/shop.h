@@ -33,6 +33,7 @@ void login_post(struct shop *s, struct request *r);
 void logout_post(struct shop *s, struct request *r);
 void checkout_get(struct shop *s, struct request *r);
 void checkout_post(struct shop *s, struct request *r);
+void billing_post(struct shop *s, struct request *r);
 void order_get(struct shop *s, struct request *r);
 
 #endif
