@@ -220,6 +220,65 @@ static void alone_a_write_is_done_at_once(void **state)
     bus_deinit(&b);
 }
 
+static int write_pair(struct bus *b, const struct key *k, const char *text, const char *flags,
+                      struct session_reading *reading)
+{
+    struct bus_node *n = &b->nodes[0];
+    struct field_op ops[] = {{.type = FIELD_SET,
+                              .name = (const uint8_t *)"",
+                              .value = (const uint8_t *)text,
+                              .value_len = strlen(text)},
+                             {.type = flags ? FIELD_SET : FIELD_DELETE,
+                              .name = (const uint8_t *)"#",
+                              .name_len = 1,
+                              .value = (const uint8_t *)flags,
+                              .value_len = flags ? strlen(flags) : 0}};
+    struct session_op op = bus_op(SESSION_CHANGE, k);
+    struct session_actions a;
+    op.ops = ops;
+    op.op_count = 2;
+    session_actions_init(&a);
+    return session_write(n->shards[bus_shard(n, k)], &op, b->now_ns, &a, reading);
+}
+
+static void check_pair(struct bus *b, const struct key *k, const char *text, const char *flags,
+                       uint64_t version)
+{
+    struct session_reading reading;
+    const char *value;
+    assert_int_equal(read_from(b, 0, k, 0, &reading, &value), STEAD_OK);
+    const struct field *f = record_get(reading.record, "", 0);
+    assert_int_equal(reading.record->stamp.version, version);
+    assert_int_equal(f->value_len, strlen(text));
+    assert_memory_equal(field_value(f), text, f->value_len);
+    f = record_get(reading.record, "#", 1);
+    assert_true(!f == !flags);
+    if (flags)
+        assert_memory_equal(field_value(f), flags, f->value_len);
+}
+
+/* With a second field, as a cache's client has it that says flags: in its cell, or woken where a
+ * tombstone is left. */
+static void alone_a_second_field_comes_and_goes(void **state)
+{
+    (void)state;
+    struct bus b;
+    struct session_reading reading;
+    bus_init(&b);
+    bus_kind(&b, "app")->when_alone = ALONE_ACCEPT;
+    bus_begin(&b, 1);
+    struct key k = bus_key(&b, "app", "k");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    const char *const flags[] = {NULL, "abcd", "efgh", NULL, "ijkl", NULL};
+    char text[] = "0: a value";
+    for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++) {
+        text[0] = (char)('0' + i);
+        assert_int_equal(write_pair(&b, &k, text, flags[i], &reading), STEAD_OK);
+        check_pair(&b, &k, text, flags[i], i + 2);
+    }
+    bus_deinit(&b);
+}
+
 static void a_write_that_others_are_to_keep_takes_a_round(void **state)
 {
     (void)state;
@@ -299,6 +358,7 @@ int main(void)
         cmocka_unit_test(it_keeps_a_record_alive),
         cmocka_unit_test(a_bare_write_says_its_stamp_alone),
         cmocka_unit_test(alone_a_write_is_done_at_once),
+        cmocka_unit_test(alone_a_second_field_comes_and_goes),
         cmocka_unit_test(a_write_that_others_are_to_keep_takes_a_round),
         cmocka_unit_test(where_it_is_full_an_operation_makes_room),
     };
