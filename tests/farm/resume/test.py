@@ -244,6 +244,31 @@ def damaged_in_the_store(farm):
     check(farm.metric("s3", MISSED % "damaged") >= 1, "which is counted")
 
 
+def a_paused_node(farm):
+    """A node that is counted out and comes back: of those who show its ticket meanwhile and after, one at most is resumed."""
+    tickets = farm.run / "paused", farm.run / "paused-id"
+    for version, file in zip(("-tls1_3", "-tls1_2"), tickets):
+        s_client(farm, "s1", version, file, False)
+
+    def shown_at(node, version, file):
+        copy = farm.run / "shown"
+        copy.write_bytes(file.read_bytes())
+        return s_client(farm, node, version, copy, True)
+
+    farm.nodes["s1"].send(signal.SIGSTOP)
+    try:
+        accepted = [shown_at(n, "-tls1_3", tickets[0]) for n in ("s2", "s3")]
+        # Its records are claimed by others now: each of them could be misled to decide.
+        eventually(lambda: shown_at("s2", "-tls1_2", tickets[1]) and shown_at("s3", "-tls1_2", tickets[1]), "s1 is counted out")
+        accepted += [shown_at(n, "-tls1_3", tickets[0]) for n in ("s2", "s3")]
+    finally:
+        farm.nodes["s1"].send(signal.SIGCONT)
+    accepted += [shown_at(n, "-tls1_3", tickets[0]) for n in ("s1", "s2", "s3")]
+    check(not any(accepted[:4]), f"nobody decides for s1: {accepted}")
+    check(sum(accepted) <= 1, f"never twice: {accepted}")
+    farm.wait_up(*farm.servers)
+
+
 def single_use_without_its_node(farm):
     """TLS 1.2: the copies of a dead node's sessions are good. TLS 1.3: nobody knows what the dead one has accepted."""
     for version in VERSIONS:
@@ -296,6 +321,7 @@ def main():
         farm.wait_ready()
         single_use(farm)
         damaged_in_the_store(farm)
+        a_paused_node(farm)
         single_use_without_its_node(farm)
 
 
