@@ -380,6 +380,9 @@ static void collect(void *context, struct admin_snapshot *out)
     out->director = copy_director(&f->shared->director);
     out->exchange = copy_exchange(&f->shared->director.exchange);
     tell_tls(f->shared->tls, &out->tls);
+    out->tls.kept = f->shared->kept.kept;
+    out->tls.unkept = f->shared->kept.unkept;
+    out->tls.unasked = f->shared->kept.full;
     out->tcp = copy_tcp(&f->shared->tcp_counters, &f->shared->takeover_counters);
     out->loop_turn_max_ns = atomic_exchange(&f->mesh->turn_max_ns, 0);
 }

@@ -63,6 +63,8 @@ struct admin_certificate {
 struct admin_tls {
     uint64_t handshakes, resumed, open, reloads, reloads_failed;
     uint64_t resumed_by[TLS_RESUMED_WAYS], missed[TLS_MISSED_REASONS];
+    uint64_t kept, unkept,
+        unasked; /* sessions in the store; questions that there was no room for */
     uint64_t failures[TLS_FAILURES];
     uint64_t certificate_count;
     struct admin_certificate certificates[TLS_CERTIFICATES_MAX];
