@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-#define UPGRADE_VERSION 2
+#define UPGRADE_VERSION 3
 #define UPGRADE_MESSAGE_MAX (ENTRY_BYTES_MAX + 64)
 #define UPGRADE_FDS_MAX 3 /* descriptors of one packet */
 

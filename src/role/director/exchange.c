@@ -32,7 +32,7 @@ const char *exchange_end_name(enum exchange_end e)
         [EXCHANGE_CLOSED] = "closed",           [EXCHANGE_RETURNED] = "returned",
         [EXCHANGE_UNREACHABLE] = "unreachable", [EXCHANGE_FAILED] = "failed",
         [EXCHANGE_UPGRADED] = "upgraded",       [EXCHANGE_RESET] = "reset",
-        [EXCHANGE_STOPPED] = "stopped",
+        [EXCHANGE_STOPPED] = "stopped",         [EXCHANGE_PASSED] = "passed",
     };
     return names[e];
 }

@@ -24,6 +24,7 @@
 #define ROLE_DIRECTOR_EXCHANGE_H
 
 #include "core/http/http.h"
+#include "role/director/forward.h"
 #include "role/director/upstream.h"
 
 struct exchanger;
@@ -80,6 +81,7 @@ enum exchange_end {
     EXCHANGE_RETURNED,    /* client; bytes: read of it and not used */
     EXCHANGE_UNREACHABLE, /* client; bytes: the head of the request, as for the server */
     EXCHANGE_FAILED,      /* likewise, but the server is not to blame */
+    EXCHANGE_PASSED,      /* client, server: copies of what another process has */
     EXCHANGE_UPGRADED,    /* client, server; bytes for the server, back for the client */
     EXCHANGE_RESET,
     EXCHANGE_STOPPED
@@ -142,6 +144,9 @@ size_t exchanger_clients(const struct exchanger *e);
 bool exchanger_make_room(struct exchanger *e);
 /* Another rule for a server, from the next request on, on the loop. */
 void exchanger_set(struct exchanger *e, size_t slot, const struct exchange_server *server);
+/* Offers rests of answers to another process, at most `max`: as forwarder_export(). Those that are
+ * long, of a length that is known, to clients that may ask again, between plain sockets. */
+void exchanger_export(struct exchanger *e, unsigned max, forward_give *give, void *context);
 /* Another process takes new clients from now on: those under TLS, who cannot pass to it, are told
  * to connect again; until it is taken back. */
 void exchanger_retire(struct exchanger *e, bool retired);

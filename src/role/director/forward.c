@@ -27,8 +27,9 @@ void forward_limits_default(struct forward_limits *l)
 const char *forward_end_name(enum forward_end e)
 {
     static const char *const names[] = {
-        [FORWARD_CLOSED] = "closed", [FORWARD_REFUSED] = "refused", [FORWARD_RESET] = "reset",
-        [FORWARD_IDLE] = "idle",     [FORWARD_STOPPED] = "stopped", [FORWARD_PASSED] = "passed",
+        [FORWARD_CLOSED] = "closed",     [FORWARD_REFUSED] = "refused", [FORWARD_RESET] = "reset",
+        [FORWARD_IDLE] = "idle",         [FORWARD_STOPPED] = "stopped", [FORWARD_PASSED] = "passed",
+        [FORWARD_ANSWERED] = "answered",
     };
     return names[e];
 }
@@ -61,15 +62,15 @@ void forward_end_tunnel(struct tunnel *t, enum forward_end end)
     struct forwarder *f = t->forwarder;
     struct forward_result result = {
         .end = end, .client = {.fd = -1}, .up = t->up.bytes, .down = t->down.bytes};
-    if (end == FORWARD_REFUSED) {
+    if (end == FORWARD_REFUSED || end == FORWARD_ANSWERED) {
         poller_forget(f->poller, &t->client.item);
         result.client = t->client.stream;
         result.bytes = t->up.pending;
         result.len = t->up.len;
         t->client.stream = (struct stream){.fd = -1};
         t->up.pending = NULL;
-        f->counters->refused++;
     }
+    f->counters->refused += end == FORWARD_REFUSED;
     f->counters->resets += end == FORWARD_RESET;
     f->counters->timeouts += end == FORWARD_IDLE;
     f->counters->passed += end == FORWARD_PASSED;
@@ -198,6 +199,15 @@ static bool look_again(struct side *s, uint32_t events)
     return poller_again(s->tunnel->forwarder->poller, &s->item);
 }
 
+/* The rest of an answer. True: that was it. */
+static bool answer_ends(struct tunnel *t)
+{
+    if (!t->down.bounded || flow_waits(&t->down) || (t->down.left && !t->down.eof))
+        return false;
+    forward_end_tunnel(t, t->down.left ? FORWARD_RESET : FORWARD_ANSWERED);
+    return true;
+}
+
 static void on_ready(struct poller_item *item, uint32_t events)
 {
     struct side *s = list_entry(item, struct side, item);
@@ -215,7 +225,9 @@ static void on_ready(struct poller_item *item, uint32_t events)
     struct side *broken = pass_on(t, s, events);
     if (broken)
         on_reset(t, broken);
-    else if (t->up.shut && t->down.shut)
+    else if (answer_ends(t))
+        return;
+    else if (!t->down.bounded && t->up.shut && t->down.shut)
         forward_end_tunnel(t, FORWARD_CLOSED);
     else if (!watch_both(t) || !look_again(s, events))
         forward_end_tunnel(t, FORWARD_RESET);

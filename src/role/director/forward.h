@@ -49,12 +49,14 @@ enum forward_end {
     FORWARD_RESET,   /* one side broke off */
     FORWARD_IDLE,
     FORWARD_STOPPED, /* the forwarder was closed */
-    FORWARD_PASSED   /* it goes on in another process */
+    FORWARD_PASSED,  /* it goes on in another process */
+    FORWARD_ANSWERED /* a bounded answer was passed on; the client may ask again */
 };
 
 struct forward_result {
     enum forward_end end;
-    struct stream client; /* REFUSED: the client, the receiver's from now on; else empty */
+    struct stream
+        client; /* REFUSED, ANSWERED: the client, the receiver's from now on; else empty */
     char
         *bytes; /* REFUSED: all of what was to be forwarded, the receiver's (mem_free); else NULL */
     size_t len;
@@ -107,10 +109,13 @@ struct forward_half {
     uint32_t len;
     uint64_t bytes; /* passed on so far */
     bool eof, shut; /* the sender has ended its half; and the receiver was told */
+    bool bounded;   /* down: an answer of which `left` bytes are still to be read */
+    uint64_t left;
 };
 
-/* A running tunnel of two plain sockets, on its way from one process to another on the same host.
- */
+/* A running tunnel of two plain sockets, on its way from one process to another on the same host;
+ * or the rest of an answer to a client that is not read meanwhile: down is bounded and never says
+ * an end (shut), up has ended and said so. */
 struct forward_share {
     int client, server;
     uint32_t idle_ms; /* since its last byte */

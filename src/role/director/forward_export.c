@@ -3,14 +3,16 @@
 #include "role/director/forward_internal.h"
 #include "stead/error.h"
 
-static struct forward_half half_of(const struct flow *w)
+struct forward_half forward_half_of(const struct flow *w)
 {
     bool waits = w->pending != NULL;
     return (struct forward_half){.pending = waits ? w->pending + w->off : NULL,
                                  .len = waits ? w->len - w->off : 0,
                                  .bytes = w->bytes,
                                  .eof = w->eof,
-                                 .shut = w->shut};
+                                 .shut = w->shut,
+                                 .bounded = w->bounded,
+                                 .left = w->left};
 }
 
 /* Bytes in a pipe cannot pass as they are. */
@@ -33,8 +35,8 @@ void forwarder_export(struct forwarder *f, unsigned max, forward_give *give, voi
         const struct forward_share s = {.client = t->client.stream.fd,
                                         .server = t->server.stream.fd,
                                         .idle_ms = (uint32_t)(now - t->since_ms),
-                                        .up = half_of(&t->up),
-                                        .down = half_of(&t->down)};
+                                        .up = forward_half_of(&t->up),
+                                        .down = forward_half_of(&t->down)};
         if (!give(context, &s, t->context))
             return;
         forward_end_tunnel(t, FORWARD_PASSED);
@@ -49,6 +51,8 @@ static void set_half(struct flow *w, const struct forward_half *h)
     w->bytes = h->bytes;
     w->eof = h->eof;
     w->shut = h->shut;
+    w->bounded = h->bounded;
+    w->left = h->left;
 }
 
 /* The place by since_ms. They come newest first, and so before those that came already. */

@@ -45,6 +45,8 @@ struct forwarder {
     struct flow_means means;
 };
 
+/* What another process needs of a flow without a pipe (flow_gather). */
+struct forward_half forward_half_of(const struct flow *w);
 void forward_end_tunnel(struct tunnel *t, enum forward_end end);
 /* Sides and empty flows. */
 void forward_init_sides(struct tunnel *t, struct forwarder *f, struct stream client,

@@ -9,7 +9,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { COUNTED = 1, UP_EOF = 2, UP_SHUT = 4, DOWN_EOF = 8, DOWN_SHUT = 16, FLAGS_END = 32 };
+enum {
+    COUNTED = 1,
+    UP_EOF = 2,
+    UP_SHUT = 4,
+    DOWN_EOF = 8,
+    DOWN_SHUT = 16,
+    BOUNDED = 32,
+    FLAGS_END = 64
+};
 
 /* -- the message -- */
 
@@ -24,10 +32,11 @@ void passage_encode(const struct passage *p, struct wire_writer *w)
     const struct forward_half *up = &p->tunnel.up, *down = &p->tunnel.down;
     wire_put_u8(w, (uint8_t)((p->counted ? COUNTED : 0) | (up->eof ? UP_EOF : 0) |
                              (up->shut ? UP_SHUT : 0) | (down->eof ? DOWN_EOF : 0) |
-                             (down->shut ? DOWN_SHUT : 0)));
+                             (down->shut ? DOWN_SHUT : 0) | (down->bounded ? BOUNDED : 0)));
     wire_put_u32(w, p->tunnel.idle_ms);
     put_half(up, w);
     put_half(down, w);
+    wire_put_u64(w, down->bounded ? down->left : 0);
     wire_put_u64(w, p->key);
     wire_put_str8(w, p->service, strlen(p->service));
     wire_put_str8(w, p->led, strlen(p->led));
@@ -59,8 +68,11 @@ static void get_name(struct wire_reader *r, char out[NAME_MAX_BYTES + 1])
 static bool sensible(const struct forward_share *s)
 {
     const struct forward_half *up = &s->up, *down = &s->down;
-    return (!up->shut || (up->eof && !up->len)) && (!down->shut || (down->eof && !down->len)) &&
-           !(up->shut && down->shut);
+    if (down->bounded)
+        return up->eof && up->shut && !up->len && !down->eof && down->shut &&
+               (down->left || down->len);
+    return !down->left && (!up->shut || (up->eof && !up->len)) &&
+           (!down->shut || (down->eof && !down->len)) && !(up->shut && down->shut);
 }
 
 bool passage_decode(struct wire_reader *r, struct passage *out)
@@ -72,6 +84,8 @@ bool passage_decode(struct wire_reader *r, struct passage *out)
     s->idle_ms = wire_u32(r);
     s->up = get_half(r);
     s->down = get_half(r);
+    s->down.left = wire_u64(r);
+    s->down.bounded = flags & BOUNDED;
     s->up.eof = flags & UP_EOF;
     s->up.shut = flags & UP_SHUT;
     s->down.eof = flags & DOWN_EOF;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct secondary {
     struct secondary_config config;
@@ -152,6 +153,8 @@ static void on_tunnel_ended(void *context, const struct forward_result *e)
     if (e->end == FORWARD_REFUSED) {
         c->failed(c->context, server, e->client, &v->peer, e->bytes, e->len);
         mem_free(e->bytes);
+    } else if (e->end == FORWARD_ANSWERED) {
+        c->back(c->context, e->client, NULL, 0, &v->peer);
     } else if (log_wants(LOG_DEBUG)) {
         char ip[ADDR_TEXT_MAX];
         log_debug("forward-end", "client=%s end=%s up=%llu down=%llu", addr_format(&v->peer, ip),
@@ -231,6 +234,10 @@ static void on_exchange_ended(void *context, const struct exchange_result *r)
         return;
     case EXCHANGE_RETURNED:
         c->back(c->context, r->client, r->bytes, r->len, &v->peer);
+        break;
+    case EXCHANGE_PASSED:
+        close(r->client.fd); /* there are others of them */
+        close(r->server.fd);
         break;
     case EXCHANGE_UNREACHABLE:
     case EXCHANGE_FAILED:
@@ -384,6 +391,7 @@ void secondary_export(struct secondary *s, unsigned max, passage_give *give, voi
 {
     struct giving g = {give, context};
     forwarder_export(s->forwarder, max, give_tunnel, &g);
+    exchanger_export(s->exchanger, max, give_tunnel, &g);
 }
 
 static size_t server_of(const struct secondary *s, const char *service)

@@ -65,7 +65,8 @@ void secondary_retire(struct secondary *s, bool retired);
 void secondary_return(struct secondary *s);
 /* Idle clients are closed, others after their present request; tunnels go on. */
 void secondary_stop(struct secondary *s);
-/* Running tunnels, at most `max`, pass to another process: as forwarder_export(). */
+/* Running tunnels, and rests of long answers, at most `max` of each, pass to another process: as
+ * forwarder_export(). */
 void secondary_export(struct secondary *s, unsigned max, passage_give *give, void *context);
 /* As forwarder_import(). Its client is a user of the own server of that service, if there is one.
  */

@@ -184,16 +184,19 @@ def caching(farm, name):
         s = socket.create_connection((farm.ip(name), MEMCACHED), timeout=15)
         f = s.makefile("rwb")
         n = 0
+
+        def ask(line):
+            f.write(line)
+            f.flush()
+            return f.readline()
+
         while True:
             n += 1
             value = f"{name}-{n}".encode()
-            f.write(b"set k-%s-%d 0 0 %d\r\n%s\r\n" % (name.encode(), n % 50, len(value), value))
-            f.flush()
-            line = f.readline()
+            key = b"k-%s-%d" % (name.encode(), n % 50)
+            line = kinds.patiently(lambda: ask(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value)))
             check(line == b"STORED\r\n", f"set: {line}")
-            f.write(b"get k-%s-%d\r\n" % (name.encode(), n % 50))
-            f.flush()
-            line = f.readline()
+            line = kinds.patiently(lambda: ask(b"get %s\r\n" % key))
             check(line.startswith(b"VALUE"), f"get: {line}")
             check(f.readline().strip() == value and f.readline() == b"END\r\n", "another value")
             yield
@@ -220,9 +223,15 @@ def tunnelling(farm, name, total):
     return work
 
 
-def download(farm, name, result):
-    r = request(farm.ip(name), PUBLIC, "/long", host=f"{name}.shop.test", timeout_s=60)
-    result[name] = r.status == 200 and r.body == PIECE * PIECES
+def download(farm, stop, name, result):
+    """One behind the other on a connection, so that at any moment an answer is under way."""
+    c, whole = http.client.HTTPConnection(farm.ip(name), PUBLIC, timeout=60), True
+    while whole and not stop.is_set():
+        c.request("GET", "/long", headers={"Host": f"{name}.shop.test"})
+        c.auto_open = 0
+        r = c.getresponse()
+        whole = r.status == 200 and r.read() == PIECE * PIECES
+    result[name] = whole
 
 
 def everybody(farm, stop, kept, total):
@@ -273,7 +282,7 @@ def still_there(many):
 
 
 def old_ones_end(farm, old):
-    """Though every client but those who downloaded is still there, with what runs through it."""
+    """Though every client is still there, with what runs through it."""
     eventually(lambda: not any(runs(pid) for pid in old), f"the {len(old)} old processes have ended")
     for name in farm.names:
         def counted(name=name):
@@ -284,7 +293,7 @@ def old_ones_end(farm, old):
 def three_rounds(farm):
     stop, kept, total, whole = threading.Event(), {}, {}, {}
     clients, old = everybody(farm, stop, kept, total), []
-    downloads = [threading.Thread(target=download, args=(farm, n, whole), daemon=True) for n in farm.names]
+    downloads = [threading.Thread(target=download, args=(farm, stop, n, whole), daemon=True) for n in farm.names]
     for d in downloads:
         d.start()
     many = crowd(farm, "s1")
@@ -297,13 +306,11 @@ def three_rounds(farm):
             after = farm.status(name)
             check(after["pid"] != before["pid"] and after["incarnation"] != before["incarnation"], "the same process")
             check(after["id"] == before["id"] and after["ready"], f"another node: {after}")
-    for d in downloads:
-        d.join(60)
     still_there(many)
     old_ones_end(farm, old)
     time.sleep(0.5)
     stop.set()
-    for c in clients:
+    for c in [*clients, *downloads]:
         c.join(30)
     failed = [c.failed for c in clients if c.failed]
     check(not failed, f"{len(failed)} clients noticed: {failed}")

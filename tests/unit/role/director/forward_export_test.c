@@ -312,6 +312,51 @@ static void test_who_is_not_taken_stays(void **state)
     rig_close(&r);
 }
 
+/* The rest of an answer goes to a client, whose next request is not for the server. */
+static void answer(struct rig *r, uint64_t left)
+{
+    struct forward_share s = {.up = {.eof = true, .shut = true},
+                              .down = {.shut = true, .bounded = true, .left = left}};
+    rig_open(r, 60000);
+    connect_pair(&s.client, &r->client);
+    connect_pair(&s.server, &r->backend);
+    s.down.pending = mem_strdup("begun ");
+    s.down.len = 6;
+    assert_int_equal(forwarder_import(r->forwarder[1], &s, on_ended_there, r), STEAD_OK);
+    put(r->client, "next");
+}
+
+static void test_the_rest_of_an_answer(void **state)
+{
+    struct rig r;
+    char bytes[8];
+    (void)state;
+    answer(&r, 5);
+    put(r.backend, "whole, and what nobody asked for");
+    expect(&r, r.client, "begun whole");
+    SPIN_UNTIL(&r, r.ended[1]);
+    assert_int_equal(r.result[1].end, FORWARD_ANSWERED);
+    assert_true(r.result[1].client.fd >= 0);
+    assert_int_equal(recv(r.result[1].client.fd, bytes, sizeof bytes, 0), 4);
+    assert_int_equal(recv(r.client, bytes, sizeof bytes, MSG_DONTWAIT), -1); /* nothing more */
+    close(r.result[1].client.fd);
+    rig_close(&r);
+}
+
+static void test_an_answer_that_breaks_off(void **state)
+{
+    struct rig r;
+    (void)state;
+    answer(&r, 500);
+    put(r.backend, "half");
+    expect(&r, r.client, "begun half");
+    shutdown(r.backend, SHUT_WR);
+    SPIN_UNTIL(&r, r.ended[1]);
+    assert_int_equal(r.result[1].end, FORWARD_RESET);
+    assert_false(is_end(&r, r.client)); /* it must not look whole */
+    rig_close(&r);
+}
+
 static void test_idle_since_before(void **state)
 {
     struct rig r;
@@ -336,6 +381,8 @@ int main(void)
         cmocka_unit_test(test_half_closed),
         cmocka_unit_test(test_a_flood_in_the_middle),
         cmocka_unit_test(test_who_is_not_taken_stays),
+        cmocka_unit_test(test_the_rest_of_an_answer),
+        cmocka_unit_test(test_an_answer_that_breaks_off),
         cmocka_unit_test(test_idle_since_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,13 +88,37 @@ static void test_nonsense(void **state)
     assert_false(decode(bytes, encode(&p, bytes), &is));
     p = some();
     size_t len = encode(&p, bytes);
-    bytes[0] |= 32; /* no such flag */
+    bytes[0] |= 64; /* no such flag */
     assert_false(decode(bytes, len, &is));
     len = encode(&p, bytes);
     for (size_t i = 0; i + 4 <= len; i++)
         if (memcmp(bytes + i, "shop", 4) == 0)
             bytes[i + 1] = '\0';
     assert_false(decode(bytes, len, &is));
+}
+
+/* The rest of an answer. */
+static void test_bounded(void **state)
+{
+    (void)state;
+    uint8_t bytes[PASSAGE_BYTES_MAX];
+    struct passage p = some(), is, wrong;
+    p.tunnel.up.eof = p.tunnel.up.shut = true;
+    p.tunnel.down = (struct forward_half){.shut = true, .bounded = true, .left = 1ull << 40};
+    assert_true(decode(bytes, encode(&p, bytes), &is));
+    assert_true(is.tunnel.down.bounded);
+    assert_int_equal(is.tunnel.down.left, 1ull << 40);
+    wrong = p;
+    wrong.tunnel.down.left = 0; /* it is over */
+    assert_false(decode(bytes, encode(&wrong, bytes), &is));
+    wrong.tunnel.down.len = 1; /* but for what waits */
+    assert_true(decode(bytes, encode(&wrong, bytes), &is));
+    wrong = p;
+    wrong.tunnel.up.eof = false;
+    assert_false(decode(bytes, encode(&wrong, bytes), &is));
+    wrong = p;
+    wrong.tunnel.down.eof = true;
+    assert_false(decode(bytes, encode(&wrong, bytes), &is));
 }
 
 static void test_what_waits(void **state)
@@ -134,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
