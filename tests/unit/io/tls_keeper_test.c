@@ -211,6 +211,31 @@ static void sessions_of_either_version_come_back(void **state)
     }
 }
 
+/* The client's first share is of a group that is not ours: it says hello twice. */
+static void a_second_hello_asks_no_second_time(void **state)
+{
+    (void)state;
+    for (int slow = 0; slow < 2; slow++) {
+        struct rig r;
+        struct call c;
+        SSL_SESSION *s;
+        open_rig(&r);
+        visit(&r, TLS1_3_VERSION, NULL, &s);
+        r.shelf.slow = slow;
+        call(&r, &c, TLS1_3_VERSION, s);
+        assert_true(SSL_set1_groups_list(c.client, "P-521:P-256"));
+        if (slow) {
+            assert_int_equal(shake(&c), TLS_WAITS);
+            answer_now(&r.shelf);
+        }
+        assert_int_equal(shake(&c), TLS_DONE);
+        assert_int_equal(r.shelf.asked, 1);
+        assert_true(hang_up(&c, NULL));
+        SSL_SESSION_free(s);
+        close_rig(&r);
+    }
+}
+
 static void a_slow_answer_holds_up_its_own_handshake_only(void **state)
 {
     (void)state;
@@ -323,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sessions_of_either_version_come_back),
+        cmocka_unit_test(a_second_hello_asks_no_second_time),
         cmocka_unit_test(a_slow_answer_holds_up_its_own_handshake_only),
         cmocka_unit_test(a_connection_that_goes_drops_its_question),
         cmocka_unit_test(what_is_damaged_is_a_full_handshake),
