@@ -255,17 +255,48 @@ static void set_title(cfg_t *sec, const char *what, char *out, size_t size)
 
 #define COUNT_WORD(i) (UINT32_MAX - (i)) /* of a setting that is a number or a word */
 
+/* A kind of the farm's own, with the rules of another one. -1: a mistake. */
+static int add_kind(cfg_t *sec, struct kinds *kinds)
+{
+    const char *title = cfg_title(sec);
+    char name[KIND_NAME_MAX];
+    const char *like = cfg_size(sec, "like") ? cfg_getnstr(sec, "like", 0) : "";
+    int model = kinds_find(kinds, like);
+    if (!*like)
+        mistake(sec,
+                "kind \"%s\": there is no such kind; there are tls, auth, purchase, tcp, "
+                "stream and app; another one says which it is like",
+                title);
+    else if (model < 0)
+        mistake(sec, "kind \"%s\": like = \"%s\": there is no such kind before it", title, like);
+    else if (kinds->count == KINDS_MAX)
+        mistake(sec, "kind \"%s\": there are %d kinds already", title, KINDS_MAX);
+    if (!*like || model < 0 || kinds->count == KINDS_MAX)
+        return -1;
+    set_title(sec, "kind", name, sizeof name);
+    struct kind *k = &kinds->kind[kinds->count];
+    *k = kinds->kind[model];
+    memset(k->name, 0, sizeof k->name);
+    snprintf(k->name, sizeof k->name, "%.*s", KIND_NAME_MAX - 1, title);
+    return (int)kinds->count++;
+}
+
+static int find_kind(cfg_t *sec, struct kinds *kinds)
+{
+    int index = kinds_find(kinds, cfg_title(sec));
+    if (index < 0)
+        return add_kind(sec, kinds);
+    if (cfg_size(sec, "like"))
+        mistake(sec, "kind \"%s\": it is there already, and like itself only", cfg_title(sec));
+    return index;
+}
+
 static void extract_kind(cfg_t *sec, struct sessions_section *s)
 {
     struct kinds *kinds = &s->kinds;
-    int index = kinds_find(kinds, cfg_title(sec));
-    if (index < 0) {
-        mistake(sec,
-                "kind \"%s\": there is no such kind; there are tls, auth, purchase, tcp, "
-                "stream and app",
-                cfg_title(sec));
+    int index = find_kind(sec, kinds);
+    if (index < 0)
         return;
-    }
     struct kind *k = &kinds->kind[index];
     struct kind_section rules = {.copies = k->copies,
                                  .ack = k->ack == ACK_ALL ? COUNT_WORD(0) : k->ack,

@@ -36,7 +36,8 @@ const struct section sections[] = {
      "are forwarded by whoever gets them. The same text on every node."},
     {"sessions", NULL, false, "The session store. Without this section the node keeps no records."},
     {"sessions.kind", "the kind", true,
-     "Rules of one kind of session state: tls, auth, purchase, tcp, stream, app."},
+     "Rules of one kind of session state: tls, auth, purchase, tcp, stream, app, or one of the "
+     "farm's own (like). The same kinds in the same order on every node; new ones come last."},
     {"memcached", NULL, false,
      "A door for memcached's clients: session handlers that know nothing else share their state."},
     {"redis", NULL, false, "A door for clients of Redis and Valkey, likewise."},
@@ -265,6 +266,9 @@ const struct setting settings[] = {
         "The longest split of the network that deletions outlive. A node away longer comes back "
         "empty."),
 
+    ROW("sessions.kind", "like", SETTING_NAME, "", 0, 0, NULL, kind_section, like,
+        "Of a kind that the farm adds: the kind whose rules it has where it says none, but for "
+        "private fields."),
     ROW("sessions.kind", "copies", SETTING_COUNT, "", 1, COPIES_ALL, "all|group", kind_section,
         copies,
         "Nodes that keep a record, its owner counted; all: up to 9; group: those that share a "

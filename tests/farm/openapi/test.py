@@ -144,6 +144,8 @@ def sessions(t):
     at = {"kind": "app", "id": made["id"]}
     tag = {"If-Match": f'"{made["version"]}"'}
     t.ask("post", ALL, 201, kind="tls")
+    mine = t.ask("post", ALL, 201, kind="mine").json()
+    check(mine["expires_in"] == 90 and mine["copies"] == 2, f"a kind of the farm's own: {mine}")
     t.ask("get", ONE, 200, **at)
     t.ask("get", ONE, 200, headers={"Accept": EVENTS}, **at)
     t.ask("head", ONE, 200, **at)
@@ -241,7 +243,7 @@ def configure(farm):
     for name in farm.names:
         conf = farm.conf(name)
         text = conf.read_text()
-        small = '    kind "stream" { memory = "600k" }\n    kind "auth" { memory = "16m" }\n'
+        small = '    kind "stream" { memory = "600k" }\n    kind "auth" { memory = "16m" }\n    kind "mine" { like = "app" ttl = "90s" }\n'
         text = text.replace('    kind "purchase"', small + '    kind "purchase"')
         if name == "s1":
             text = text.replace('listen = "unix:run/s1.sock"',

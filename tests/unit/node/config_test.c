@@ -100,6 +100,43 @@ static void counts_are_numbers_or_words(void **state)
                    "ack = \"some\": it is not a number (0 to 8, or all|yes|no)");
 }
 
+static void a_farm_has_kinds_of_its_own(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "", many[2048] = HEAD SERVICE SERVER("") "sessions {";
+    assert_int_equal(load(HEAD SERVICE SERVER("") "sessions {\n"
+                                                  "kind app { copies = 3 }\n"
+                                                  "kind mine { like = app ttl = 90s }\n"
+                                                  "kind other { like = mine copies = 2 }\n"
+                                                  "}\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    const struct kinds *kinds = &c.sessions.kinds;
+    int app = kinds_find(kinds, "app"), mine = kinds_find(kinds, "mine");
+    assert_int_equal(mine, 6); /* behind those that every farm has */
+    assert_int_equal(kinds_find(kinds, "other"), 7);
+    assert_int_equal(kinds->count, 8);
+    assert_int_equal(kinds->kind[mine].copies, 3);
+    assert_int_equal(kinds->kind[mine].ttl_ms, 90000);
+    assert_int_equal(kinds->kind[mine].deletion, kinds->kind[app].deletion);
+    assert_int_not_equal(kinds->kind[app].ttl_ms, 90000);
+    assert_int_equal(kinds->kind[7].ttl_ms, 90000);
+    assert_int_equal(kinds->kind[7].copies, 2);
+    expect_mistake(HEAD "sessions { kind a { like = b } kind b { like = app } }\n",
+                   "like = \"b\": there is no such kind before it");
+    expect_mistake(HEAD "sessions { kind app { like = tls } }\n", "it is there already");
+    expect_mistake(HEAD "sessions { kind \"a b\" { like = app } }\n", "kind \"a b\"");
+    expect_mistake(HEAD "sessions { kind a234567890123456789012345678901x { like = app } }\n",
+                   "kind \"a2345");
+    for (int i = 0; i < 11; i++) {
+        size_t n = strlen(many);
+        snprintf(many + n, sizeof many - n, "kind k%d { like = app }\n", i);
+    }
+    strcat(many, "}\n");
+    expect_mistake(many, "kind \"k10\": there are 16 kinds already");
+}
+
 static void says_every_mistake_with_its_line(void **state)
 {
     (void)state;
@@ -350,36 +387,50 @@ static void reads_tcp_services(void **state)
     (void)state;
     struct config c;
     char errors[4096] = "";
-    assert_int_equal(load(HEAD DB "server \"db\" { urls = {\"tcp://s1.db.test:5432\"} listen = \"127.0.0.1:5432\"\n"
-                          "forward = \"127.0.0.1:5433\" proxy-protocol = v1 }\n"
-                          "tcp \"tls\" { listen = \"127.0.0.1:443\" services = {db} proxy-from = {\"10.0.0.0/8\"} }\n",
-                          &c, errors, sizeof(errors)),
-                     STEAD_OK);
+    assert_int_equal(
+        load(HEAD DB
+             "server \"db\" { urls = {\"tcp://s1.db.test:5432\"} listen = \"127.0.0.1:5432\"\n"
+             "forward = \"127.0.0.1:5433\" proxy-protocol = v1 }\n"
+             "tcp \"tls\" { listen = \"127.0.0.1:443\" services = {db} proxy-from = "
+             "{\"10.0.0.0/8\"} }\n",
+             &c, errors, sizeof(errors)),
+        STEAD_OK);
     assert_string_equal(errors, "");
     assert_int_equal(c.servers[0].tcp.listen.port, 5432);
     assert_int_equal(c.servers[0].tcp.proxy_out, 1);
     assert_int_equal(c.tcp[0].proxies.count, 1);
-    assert_int_equal(load(HEAD DB "server \"db\" { urls = {\"tcp://10.1.0.2:5432\"} address = \"10.1.0.2:5432\" }\n"
-                          "inline { interfaces = {eth0} }\n", &c, errors, sizeof(errors)),
-                     STEAD_OK);
+    assert_int_equal(
+        load(HEAD DB
+             "server \"db\" { urls = {\"tcp://10.1.0.2:5432\"} address = \"10.1.0.2:5432\" }\n"
+             "inline { interfaces = {eth0} }\n",
+             &c, errors, sizeof(errors)),
+        STEAD_OK);
     assert_int_equal(c.servers[0].forward.port, 5432);
 }
 
 static void says_what_is_wrong_of_tcp(void **state)
 {
     (void)state;
-    expect_mistake(HEAD "service \"db\" { name = \"db.test\" url = \"tcp://db.test\" }\n", "nor tcp://NAME:PORT");
-    expect_mistake(HEAD "service \"db\" { name = \"db.test\" url = \"tcp://db.test:1\" affinity = cookie }\n",
-                   "none, source or sni");
-    expect_mistake(HEAD DB "server \"db\" { urls = {\"tcp://s1.db.test:5432\"} forward = \"127.0.0.1:5433\" }\n",
-                   ":5: server: listen: a tcp service needs one");
-    expect_mistake(HEAD DB "server \"db\" { urls = {\"http://s1.db.test\"} forward = \"127.0.0.1:5433\" listen = \"127.0.0.1:1\" }\n",
+    expect_mistake(HEAD "service \"db\" { name = \"db.test\" url = \"tcp://db.test\" }\n",
+                   "nor tcp://NAME:PORT");
+    expect_mistake(
+        HEAD "service \"db\" { name = \"db.test\" url = \"tcp://db.test:1\" affinity = cookie }\n",
+        "none, source or sni");
+    expect_mistake(
+        HEAD DB
+        "server \"db\" { urls = {\"tcp://s1.db.test:5432\"} forward = \"127.0.0.1:5433\" }\n",
+        ":5: server: listen: a tcp service needs one");
+    expect_mistake(HEAD DB "server \"db\" { urls = {\"http://s1.db.test\"} forward = "
+                           "\"127.0.0.1:5433\" listen = \"127.0.0.1:1\" }\n",
                    "only then");
-    expect_mistake(HEAD SERVICE SERVER("listen = \"127.0.0.1:1\""), "listen: only before a service whose URL is tcp");
+    expect_mistake(HEAD SERVICE SERVER("listen = \"127.0.0.1:1\""),
+                   "listen: only before a service whose URL is tcp");
     expect_mistake(HEAD SERVICE SERVER("address = \"127.0.0.1:1\""), "it needs a section inline");
     expect_mistake(HEAD SERVICE SERVER("") "inline { }\n", "before whom does it stand");
-    expect_mistake(HEAD SERVICE "tcp \"x\" { listen = \"127.0.0.1:1\" services = {shop} }\n", ":5: tcp: services: each must");
-    expect_mistake(HEAD SERVICE "server \"shop\" { urls = {\"http://s1.shop.test\"} }\npublic { listen = \"127.0.0.1:80\" }\n",
+    expect_mistake(HEAD SERVICE "tcp \"x\" { listen = \"127.0.0.1:1\" services = {shop} }\n",
+                   ":5: tcp: services: each must");
+    expect_mistake(HEAD SERVICE "server \"shop\" { urls = {\"http://s1.shop.test\"} }\npublic { "
+                                "listen = \"127.0.0.1:80\" }\n",
                    "'forward' is required");
 }
 
@@ -392,10 +443,12 @@ static void reads_tls(void **state)
     (void)state;
     struct config c;
     char errors[4096] = "", path[512];
-    assert_int_equal(load(HEAD PUBLIC_TLS "tls { client = \"required\" client-ca = \"ca.pem\" minimum = \"1.3\"\n"
-                          CERTIFICATE "certificate \"two\" { chain = \"two.pem\" ocsp = \"two.der\" } }\n",
-                          &c, errors, sizeof(errors)),
-                     STEAD_OK);
+    assert_int_equal(
+        load(HEAD PUBLIC_TLS
+             "tls { client = \"required\" client-ca = \"ca.pem\" minimum = \"1.3\"\n" CERTIFICATE
+             "certificate \"two\" { chain = \"two.pem\" ocsp = \"two.der\" } }\n",
+             &c, errors, sizeof(errors)),
+        STEAD_OK);
     assert_string_equal(errors, "");
     assert_int_equal(c.public.listen_tls.port, 443);
     assert_int_equal(c.tls.certificate_count, 2);
@@ -420,12 +473,15 @@ static void says_what_is_wrong_of_tls(void **state)
     expect_mistake(HEAD SESSIONS_HERE "memcached { listen = \"unix:/run/m\" tls = yes }\n",
                    "on a unix socket there is none");
     expect_mistake(HEAD PUBLIC_TLS "tls { minimum = \"1.2\" }\n", "it needs certificate");
-    expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "client = \"optional\" }\n", "needs client-ca");
+    expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "client = \"optional\" }\n",
+                   "needs client-ca");
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE CERTIFICATE "}\n", "shop");
-    expect_mistake(HEAD PUBLIC_TLS "tls { certificate \"x\" { key = \"k\" } }\n", "'chain' is required");
+    expect_mistake(HEAD PUBLIC_TLS "tls { certificate \"x\" { key = \"k\" } }\n",
+                   "'chain' is required");
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "minimum = \"1.1\" }\n", "1.2|1.3");
     for (int i = 0; i <= TLS_CERTIFICATES_MAX; i++)
-        snprintf(text + strlen(text), sizeof(text) - strlen(text), "certificate \"c%d\" { chain = \"c\" }\n", i);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                 "certificate \"c%d\" { chain = \"c\" }\n", i);
     strncat(text, "}\n", 3);
     expect_mistake(text, "more than 32 certificates");
 }
@@ -439,9 +495,9 @@ static void a_door_for_stunnel(void **state)
     char errors[4096] = "";
     assert_int_equal(load(HEAD STORE, &c, errors, sizeof(errors)), STEAD_OK);
     assert_int_equal(c.sessiond.listen.family, 0);
-    assert_int_equal(load(HEAD STORE "sessiond { listen = \"[::1]:7399\" }\n", &c, errors,
-                          sizeof(errors)),
-                     STEAD_OK);
+    assert_int_equal(
+        load(HEAD STORE "sessiond { listen = \"[::1]:7399\" }\n", &c, errors, sizeof(errors)),
+        STEAD_OK);
     assert_int_equal(c.sessiond.listen.port, 7399);
     assert_string_equal(c.sessiond.kind, "tls");
     expect_mistake(HEAD STORE "sessiond { }\n", "sessiond: 'listen' is required");
@@ -487,10 +543,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_is_written),
-        cmocka_unit_test(reads_tcp_services), cmocka_unit_test(says_what_is_wrong_of_tcp),
+        cmocka_unit_test(reads_tcp_services),
+        cmocka_unit_test(says_what_is_wrong_of_tcp),
         cmocka_unit_test(counts_are_numbers_or_words),
         cmocka_unit_test(reads_tls),
         cmocka_unit_test(says_what_is_wrong_of_tls),
+        cmocka_unit_test(a_farm_has_kinds_of_its_own),
         cmocka_unit_test(says_every_mistake_with_its_line),
         cmocka_unit_test(a_group_is_read),
         cmocka_unit_test(sources_of_users_are_read),
