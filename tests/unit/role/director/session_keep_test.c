@@ -34,7 +34,8 @@ struct rig {
     struct kit_rules r;
     struct tls_counters counters;
     struct tls_door *door;
-    unsigned closed;
+    unsigned closed, waited;
+    bool hasty; /* the client goes while its session is looked for */
 };
 
 static void on_closed(void *context)
@@ -113,9 +114,15 @@ static bool visit(struct rig *r, int version, SSL_SESSION *old, SSL_SESSION **se
     for (int i = 0; i < ROUNDS && (p == TLS_WAITS || n != 1); i++) {
         n = n == 1 ? 1 : SSL_do_handshake(client);
         p = p == TLS_WAITS ? tls_handshake(s.tls) : p;
+        if (r->hasty && tls_asks(s.tls))
+            break;
+        if (tls_asks(s.tls)) { /* its time is over at once */
+            r->waited++;
+            store_tick(r->store, io_now_ns() + NS_PER_S);
+        }
         uv_run(&r->loop, UV_RUN_NOWAIT);
     }
-    assert_int_equal(p, TLS_DONE);
+    assert_int_equal(p, r->hasty ? TLS_WAITS : TLS_DONE);
     bool resumed = tls_resumed(s.tls);
     (void)SSL_read(client, &byte, 1); /* tickets */
     if (session)
@@ -182,6 +189,48 @@ static void what_another_key_has_sealed_is_damaged(void **state)
     }
 }
 
+/* A peer that is up and says nothing may know the session. */
+static void what_is_not_answered_in_time_is_a_full_handshake(void **state)
+{
+    struct rig r, other;
+    SSL_SESSION *s;
+    struct list sends;
+    (void)state;
+    open_rig(&other);
+    visit(&other, TLS1_3_VERSION, NULL, &s);
+    open_rig(&r);
+    struct peer_view peer = {.inc = 77,
+                             .node = 7,
+                             .state = PEER_UP,
+                             .holds = true,
+                             .lease_until_ns = io_now_ns() + 60 * NS_PER_S};
+    struct session_view v = {.self_inc = 11,
+                             .self_node = 1,
+                             .self_state = PEER_UP,
+                             .self_holds = true,
+                             .peer_count = 1,
+                             .peers = &peer};
+    store_set_view(r.store, &v, io_now_ns());
+    assert_false(visit(&r, TLS1_3_VERSION, s, NULL));
+    assert_true(r.waited > 0);
+    /* A kind that may be lost reads as absent when nobody answers. */
+    assert_int_equal(r.counters.missed[TLS_MISSED_ABSENT] + r.counters.missed[TLS_MISSED_LATE], 1);
+    SSL_SESSION_free(s);
+    visit(&other, TLS1_3_VERSION, NULL, &s);
+    r.hasty = true;
+    assert_false(visit(&r, TLS1_3_VERSION, s, NULL));
+    store_tick(r.store, io_now_ns() + NS_PER_S); /* the answer is for nobody */
+    uv_run(&r.loop, UV_RUN_NOWAIT);
+    list_init(&sends);
+    store_take_sends(r.store, &sends);
+    assert_false(list_empty(&sends));
+    while (!list_empty(&sends))
+        msg_free(list_entry(list_pop(&sends), struct msg, link));
+    SSL_SESSION_free(s);
+    close_rig(&other);
+    close_rig(&r);
+}
+
 static void a_keeper_that_closes_answers_nothing_more(void **state)
 {
     struct rig r;
@@ -206,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sessions_come_back_and_those_of_1_3_once),
         cmocka_unit_test(what_another_key_has_sealed_is_damaged),
+        cmocka_unit_test(what_is_not_answered_in_time_is_a_full_handshake),
         cmocka_unit_test(a_keeper_that_closes_answers_nothing_more),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
