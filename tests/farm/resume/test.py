@@ -246,6 +246,11 @@ def damaged_in_the_store(farm):
     check(farm.metric("s3", MISSED % "damaged") >= 1, "which is counted")
 
 
+def copied(farm, name):
+    """A handshake does not wait for the second copy."""
+    eventually(lambda: farm.metric(name, "stead_session_below_copies") == 0, f"all that {name} owns has its copies")
+
+
 def a_paused_node(farm):
     """A node that is counted out and comes back: of those who show its ticket meanwhile and after, one at most is resumed."""
     tickets = farm.run / "paused", farm.run / "paused-id"
@@ -257,6 +262,7 @@ def a_paused_node(farm):
         copy.write_bytes(file.read_bytes())
         return s_client(farm, node, version, copy, True)
 
+    copied(farm, "s1")
     farm.nodes["s1"].send(signal.SIGSTOP)
     try:
         accepted = [shown_at(n, "-tls1_3", tickets[0]) for n in ("s2", "s3")]
@@ -275,6 +281,7 @@ def single_use_without_its_node(farm):
     """TLS 1.2: the copies of a dead node's sessions are good. TLS 1.3: nobody knows what the dead one has accepted."""
     for version in VERSIONS:
         s_client(farm, "s1", version, farm.run / f"left{version}", False)
+    copied(farm, "s1")
     farm.kill("s1")
     check(not s_client(farm, "s2", "-tls1_3", farm.run / "left-tls1_3", True), "a ticket of a dead node is not accepted")
     def resumed():
