@@ -108,7 +108,8 @@ static struct admin_sessiond copy_sessiond(const struct sessiond_counters *c)
                                    .failed = c->failed,
                                    .malformed = c->malformed,
                                    .full = c->full,
-                                   .unsent = c->unsent};
+                                   .unsent = c->unsent,
+                                   .dropped = c->dropped};
 }
 
 _Static_assert(TICKETS_SECTIONS_MAX <= ADMIN_TICKET_SETS_MAX &&

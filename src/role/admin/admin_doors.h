@@ -14,7 +14,7 @@ struct admin_cache {
 /* The door for stunnel. */
 struct admin_sessiond {
     uint64_t requests, hits, misses, stores, removals, elsewhere, late, failed, malformed, full,
-        unsent;
+        unsent, dropped;
 };
 
 #define ADMIN_TICKET_SETS_MAX 8

@@ -315,6 +315,8 @@ static const struct metric metrics[] = {
         "Datagrams that are no requests."),
     ROW(COUNTER, "stead_sessiond_unsent_total", NULL, sessiond.unsent,
         "Answers that the socket did not take."),
+    ROW(COUNTER, "stead_sessiond_dropped_total", NULL, sessiond.dropped,
+        "Datagrams that the socket's queue had no room for."),
     ROW(COUNTER, "stead_auth_answers_total", "result=\"known\"", gate.known,
         "Answers to web servers that asked who sends a request."),
     ROW(COUNTER, "stead_auth_answers_total", "result=\"stranger\"", gate.strangers, ""),

@@ -19,6 +19,7 @@
 #define ERROR_PAUSE_US 1000  /* poll() fails only without memory */
 #define WRITE_TAG UINT64_MAX /* of operations that no client waits for */
 #define NO_SLOT UINT32_MAX
+#define BUFFER_BYTES (4 << 20) /* a burst waits in the kernel */
 
 /* Who asked. */
 struct asker {
@@ -29,6 +30,7 @@ struct asker {
 
 struct waiting {
     struct asker asker;
+    uint64_t until_ns;
     uint32_t generation, next_free;
     bool used;
 };
@@ -110,13 +112,14 @@ static void slot_give(struct sessiond_door *d, uint32_t slot)
     d->free_slot = slot;
 }
 
-static void tell_read(struct sessiond_door *d, const struct asker *to, struct session_result *r)
+/* Of a kind that may be lost, what could not be found out in time is told as absent. */
+static void tell_read(struct sessiond_door *d, const struct waiting *w, struct session_result *r)
 {
     if (r->status == STEAD_OK)
         count(&d->config.counters->elsewhere);
-    else if (r->status != STEAD_E_ABSENT && r->status != STEAD_E_ENDED)
+    else if (r->status == STEAD_E_DEADLINE || io_now_ns() >= w->until_ns)
         count(&d->config.counters->late);
-    answer(d, to, r->status == STEAD_OK ? r->record : NULL);
+    answer(d, &w->asker, r->status == STEAD_OK ? r->record : NULL);
 }
 
 /* A record that is there already, or gone already, is what was wanted. */
@@ -136,7 +139,7 @@ static void collect(struct sessiond_door *d)
             tell_write(d, r->status);
         } else if (slot < SESSIOND_WAITING_MAX && d->waiting[slot].used &&
                    d->waiting[slot].generation == generation) {
-            tell_read(d, &d->waiting[slot].asker, r);
+            tell_read(d, &d->waiting[slot], r);
             slot_give(d, slot);
         }
         session_result_free(r);
@@ -167,6 +170,7 @@ static void ask_others(struct sessiond_door *d, const struct asker *who, struct 
         answer_miss(d, who);
         return;
     }
+    d->waiting[slot].until_ns = op->deadline_ns;
     op->request = (uint64_t)d->waiting[slot].generation << 32 | slot;
     int status = store_submit(d->config.store, d->config.mailbox, op, now_ns, &r);
     if (status == STEAD_PENDING)
@@ -245,16 +249,41 @@ static void serve(struct sessiond_door *d, struct asker *who, size_t len)
     }
 }
 
+/* The kernel tells with each datagram how many it has dropped before it, of all. */
+static void see_dropped(struct sessiond_door *d, struct msghdr *m)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+        uint32_t dropped;
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL)
+            continue;
+        memcpy(&dropped, CMSG_DATA(c), sizeof dropped);
+        atomic_store_explicit(&d->config.counters->dropped, dropped, memory_order_relaxed);
+    }
+}
+
 static void receive(struct sessiond_door *d)
 {
+    union {
+        struct cmsghdr head; /* for its alignment */
+        uint8_t bytes[CMSG_SPACE(sizeof(uint32_t))];
+    } control;
     for (int i = 0; i < DATAGRAMS_MAX; i++) {
-        struct asker who = {.len = sizeof who.at};
-        ssize_t n = recvfrom(d->config.fd, d->in, sizeof d->in, MSG_DONTWAIT,
-                             (struct sockaddr *)&who.at, &who.len);
+        struct asker who = {0};
+        struct iovec in = {d->in, sizeof d->in};
+        struct msghdr m = {.msg_name = &who.at,
+                           .msg_namelen = sizeof who.at,
+                           .msg_iov = &in,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = sizeof control.bytes};
+        ssize_t n = recvmsg(d->config.fd, &m, MSG_DONTWAIT);
         if (n < 0 && errno != EINTR)
             return;
-        if (n >= 0)
-            serve(d, &who, (size_t)n);
+        if (n < 0)
+            continue;
+        see_dropped(d, &m);
+        who.len = m.msg_namelen;
+        serve(d, &who, (size_t)n);
     }
 }
 
@@ -300,6 +329,16 @@ static void door_free(struct sessiond_door *d)
     mem_free(d);
 }
 
+/* What the system does not grant, it does without. */
+static void tune(int fd)
+{
+    int on = 1, bytes = BUFFER_BYTES;
+    setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
+    /* FORCE goes beyond net.core.rmem_max and needs CAP_NET_ADMIN. */
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes))
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
 int sessiond_door_open(const struct sessiond_door_config *c, struct sessiond_door **out)
 {
     struct sessiond_door *d = mem_alloc(sizeof *d);
@@ -313,6 +352,7 @@ int sessiond_door_open(const struct sessiond_door_config *c, struct sessiond_doo
         door_free(d);
         return STEAD_E_IO;
     }
+    tune(c->fd);
     store_set_wake(c->store, c->mailbox, (struct store_wake){wake, d});
     if (pthread_create(&d->thread, NULL, run, d) != 0) {
         store_set_wake(c->store, c->mailbox, (struct store_wake){0});

@@ -13,10 +13,11 @@
 
 #include <stdatomic.h>
 
-#define SESSIOND_WAITING_MAX 1024 /* questions that other nodes are asked at once; beyond: a miss  \
-                                   */
-#define SESSIOND_GET_MS 3u        /* after that, stunnel listens no more */
-#define SESSIOND_PUT_MS 2500u     /* longer than it takes to count a dead node out */
+#define SESSIOND_WAITING_MAX                                                                       \
+    1024                      /* questions that other nodes are asked at once; beyond: a miss      \
+                               */
+#define SESSIOND_GET_MS 3u    /* after that, stunnel listens no more */
+#define SESSIOND_PUT_MS 2500u /* longer than it takes to count a dead node out */
 
 struct sessiond_counters {
     atomic_uint_fast64_t requests, hits, misses, stores, removals;
@@ -26,6 +27,7 @@ struct sessiond_counters {
     atomic_uint_fast64_t malformed; /* datagrams that are no requests */
     atomic_uint_fast64_t full;      /* of the misses: SESSIOND_WAITING_MAX was reached */
     atomic_uint_fast64_t unsent;    /* answers that the socket did not take */
+    atomic_uint_fast64_t dropped;   /* datagrams that its queue had no room for */
 };
 
 struct sessiond_door_config {

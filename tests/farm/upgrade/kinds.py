@@ -1,6 +1,7 @@
 """Clients of a node under upgrade that are no plain HTTP: TLS, HTTP/2 in it, Redis, and a service of plain TCP. Each is a
 function that gives a generator's maker: one step of the generator is one request, and what goes wrong raises."""
 import http.client
+import os
 import pathlib
 import socket
 import ssl
@@ -14,7 +15,7 @@ from certs import Authority
 from farm import PUBLIC, SHOP, check
 from frames import ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, literal
 
-TLS, REDIS, ECHO = 8443, 6379, 7007
+TLS, REDIS, ECHO, SESSIOND = 8443, 6379, 7007, 7399
 BUSY = (b"-TRYAGAIN", b"SERVER_ERROR not reachable at the moment")
 
 
@@ -42,6 +43,7 @@ def configure(farm):
         conf.write_text(text + f"""
 tls {{ certificate "shop" {{ chain = "run/shop.pem" key = "run/shop.key" }} }}
 redis {{ listen = "{ip}:{REDIS}" }}
+sessiond {{ listen = "{ip}:{SESSIOND}" }}
 server "echo" {{
     urls    = {{"tcp://{name}.echo.test:{ECHO}"}}
     listen  = "{ip}:{ECHO}"
@@ -164,4 +166,29 @@ def echoing(farm, name):
             s.sendall(block)
             check(f.read(len(block)) == block, "other bytes came back")
             yield
+    return work
+
+
+def resuming(farm, name):
+    """TLS sessions by stunnel's datagrams, a socket for each as it has: what is stored is found soon, and then each time."""
+    def ask(at, verb, one, value=b""):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(15)
+            s.connect(at)
+            s.send(struct.pack("!BBH", 1, verb, 300 if verb == 0 else 0) + one + value)
+            return s.recv(1024) if verb == 1 else b""
+
+    def work():
+        at = (farm.ip(name), SESSIOND)
+        while True:
+            one, value, end = os.urandom(32), os.urandom(160), time.monotonic() + 15
+            ask(at, 0, one, value)
+            found = b""
+            while found != b"\x01\x81\0\0" + one + value:
+                check(time.monotonic() < end, f"a TLS session is not there: {found[:8]}")
+                found = ask(at, 1, one)
+            for _ in range(50):
+                yield
+                found = ask(at, 1, one)
+                check(found[:2] in (b"\x01\x81", b"\x01\x80"), f"answered {found[:8]}")
     return work

@@ -242,7 +242,7 @@ def everybody(farm, stop, kept, total):
                          ("DNS", asking(farm, name)), ("memcached", caching(farm, name)),
                          ("tunnel", tunnelling(farm, name, total)), ("https", kinds.https(farm, name)),
                          ("HTTP/2", kinds.http2(farm, name)), ("Redis", kinds.redis(farm, name)),
-                         ("TCP service", kinds.echoing(farm, name))):
+                         ("TCP service", kinds.echoing(farm, name)), ("stunnel", kinds.resuming(farm, name))):
             clients.append(Client(stop, f"{what} at {name}", do))
     return clients
 
