@@ -195,7 +195,9 @@ def single_use(farm):
         done = farm.cli("tls", "test", "--name", NAME, *nodes)
         return done.returncode == 0 and "good for 2 h" in done.stdout and "by session id" in done.stdout
     eventually(around, "every node resumes what began at any")
-    check(all(farm.metric(n, RESUMED % "peer") > 0 and farm.metric(n, RESUMED % "local") > 0 for n in farm.names), "and it is counted")
+    # Which other node has the second copy, and resumes as from its own store, is by lot.
+    for origin in ("local", "peer"):
+        check(sum(farm.metric(n, RESUMED % origin) for n in farm.names) > 0, f"{origin} is counted")
     check(farm.metric("s1", 'stead_tls_sessions_total{result="kept"}') > 6, "so are those that are kept")
     check(farm.metric("s1", 'stead_tls_sessions_total{result="failed"}') == 0, "all of them are")
     races(farm)
