@@ -72,7 +72,7 @@ static uint64_t watching(struct bench *b)
 
 static void say_wait(struct bench *b, const char *path, const char *query, const char *version)
 {
-    char with[320], header[64];
+    char with[640], header[320];
     snprintf(with, sizeof with, "%s?%s", path, query);
     snprintf(header, sizeof header, "If-None-Match: \"%s\"\r\n", version);
     say(b, "GET", with, header, "");
