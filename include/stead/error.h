@@ -39,7 +39,8 @@ extern "C" {
     X(NAME_TAKEN, -25, "another live node has this name or identity")                              \
     X(NO_SERVER, -26, "no server of the service can take a client")                                \
     X(UNSUPPORTED, -27, "not supported")                                                           \
-    X(NOT_FOUND, -28, "not found")
+    X(NOT_FOUND, -28, "not found")                                                                 \
+    X(NO_QUORUM, -29, "no majority of the voters can be reached")
 
 enum stead_error {
     STEAD_OK = 0,
@@ -49,7 +50,8 @@ enum stead_error {
 #undef X
 };
 
-/* The code's short name ("ABSENT") and its text. Never NULL; an unknown code gives "UNKNOWN_CODE". */
+/* The code's short name ("ABSENT") and its text. Never NULL; an unknown code gives "UNKNOWN_CODE".
+ */
 const char *stead_error_name(int code);
 const char *stead_error_text(int code);
 

@@ -23,9 +23,11 @@
     X(DEDUP_OFF)              /* a retransmitted message is delivered twice */                     \
     X(READY_TOO_EARLY)        /* a starting node is up before the farm has its copies again */     \
     X(TWINS_COUNT_TWICE)      /* two processes of one node are two places for copies */            \
-    X(SWIM_NO_REFUTATION)     /* a node that hears that it is suspect says nothing */              \
-    X(SWIM_NO_LOCAL_HEALTH)   /* a starved node trusts its own clock as ever */                    \
-    X(SWIM_NO_SUSPICION)      /* a probe that failed once is a verdict */
+    X(QUORUM_OF_ONE)        /* what a majority of the voters is to grant, any node grants alone */ \
+    X(VOTES_TOO_EARLY)      /* a voter that lost its memory says at once that it has nothing */    \
+    X(SWIM_NO_REFUTATION)   /* a node that hears that it is suspect says nothing */                \
+    X(SWIM_NO_LOCAL_HEALTH) /* a starved node trusts its own clock as ever */                      \
+    X(SWIM_NO_SUSPICION)    /* a probe that failed once is a verdict */
 
 enum mutant {
     MUTANT_NONE,

@@ -16,6 +16,7 @@ static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_SHATTER] = "shatter", [SCENARIO_LINK] = "link",   [SCENARIO_FENCE] = "fence",
     [SCENARIO_LOSSY] = "lossy",     [SCENARIO_FULL] = "full",   [SCENARIO_CLONE] = "clone",
     [SCENARIO_WARM] = "warm",       [SCENARIO_MIXED] = "mixed", [SCENARIO_UPGRADE] = "upgrade",
+    [SCENARIO_QUORUM] = "quorum",
 };
 
 const char *sim_scenario_name(enum sim_scenario s)
@@ -193,6 +194,12 @@ static void sim_make_kinds(struct kinds *k)
                         .when_alone = ALONE_ACCEPT,
                         .deletion = DELETE_FINAL,
                         .ttl_ms = BRIEF_TTL_MS},
+        [KIND_LOCK] = {.name = "lock",
+                       .copies = 2,
+                       .ack = ACK_ALL,
+                       .when_alone = ALONE_REFUSE,
+                       .deletion = DELETE_VERSIONED,
+                       .atomic = ATOMIC_QUORUM},
     };
     k->count = KIND_COUNT;
     memcpy(k->kind, rows, sizeof rows);
@@ -202,6 +209,8 @@ static void sim_sharpen_kinds(struct sim *s)
 {
     if (s->scenario == SCENARIO_WARM && s->node_count > 3)
         s->kinds.kind[KIND_TRIPLE].short_refuse = true;
+    if (s->scenario == SCENARIO_QUORUM)
+        s->voters = s->node_count >= 5 && (s->opt.seed & 1) ? 5 : 3;
 }
 
 static enum sim_scenario sim_pick_scenario(struct sim *s)

@@ -70,6 +70,7 @@ enum sim_scenario {
                            and backups by name; a kind that must not be short of copies */
     SCENARIO_MIXED,     /* all of them */
     SCENARIO_UPGRADE,   /* a process hands over to its successor, under loss; either or both die */
+    SCENARIO_QUORUM,    /* what a majority must grant, under kills, pauses and cuts of all sorts */
     SCENARIO_COUNT
 };
 
@@ -113,6 +114,7 @@ struct sim {
     unsigned node_count;
     uint8_t farm_key[32];
     struct kinds kinds;
+    unsigned voters; /* so many of the first nodes are */
     struct sim_net *net;
     struct sim_node *nodes; /* SIM_SLOTS */
     struct sim_client *clients;
@@ -124,7 +126,16 @@ struct sim {
 };
 
 /* The kinds that the simulated farm keeps, by index. */
-enum sim_kind { KIND_PURCHASE, KIND_CART, KIND_APP, KIND_TRIPLE, KIND_TLS, KIND_BRIEF, KIND_COUNT };
+enum sim_kind {
+    KIND_PURCHASE,
+    KIND_CART,
+    KIND_APP,
+    KIND_TRIPLE,
+    KIND_TLS,
+    KIND_BRIEF,
+    KIND_LOCK, /* atomic = quorum */
+    KIND_COUNT
+};
 #define BRIEF_TTL_MS 6000
 #define BRIEF_GRACE_MS 8000
 

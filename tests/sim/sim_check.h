@@ -37,6 +37,7 @@ extern const struct sim_checker check_durable, check_one_owner, check_no_fall;
 extern const struct sim_checker check_fresh, check_ended, check_refused, check_brief;
 extern const struct sim_checker check_equal, check_bounds, check_quiet, check_serves;
 extern const struct sim_checker check_merge;
+extern const struct sim_checker check_winner;
 extern const struct sim_checker check_sick, check_clone, check_joins, check_leases;
 
 /* What the checkers remember. */

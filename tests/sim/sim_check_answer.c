@@ -23,6 +23,8 @@ static const struct key *answer_key(const struct sim *s, const struct model_op *
 static bool answer_relaxed(const struct sim *s, const struct model_op *op)
 {
     const struct model_key *k = &s->model->keys[op->key];
+    if (k->key.kind == KIND_LOCK)
+        return false;
     uint64_t since = k->key.kind == KIND_BRIEF ? k->made_ns : op->start_ns;
     return sim_model_in_epoch(s, since, op->end_ns);
 }
@@ -251,6 +253,48 @@ const struct sim_checker check_brief = {
     .promise = "a record lives as long as its ttl from the last use, and no longer",
     .answered = brief_answer,
     .final = brief_final,
+};
+
+/* -- where a majority decides, one wins -- */
+
+/* May d have ended the record between a and b, or at any time after if nobody knows? */
+static bool winner_parts(const struct model_op *d, const struct model_op *a,
+                         const struct model_op *b)
+{
+    uint64_t from = a->start_ns < b->start_ns ? a->start_ns : b->start_ns;
+    uint64_t to = a->end_ns > b->end_ns ? a->end_ns : b->end_ns;
+    return d->type == SESSION_END && d->outcome != OUTCOME_REFUSED && d->start_ns <= to &&
+           !(d->outcome == OUTCOME_ACKED && d->end_ns < from);
+}
+
+static bool winner_made(const struct model_op *o)
+{
+    return (o->type == SESSION_CREATE || o->type == SESSION_CREATE_IF_ABSENT) &&
+           o->status == STEAD_OK && o->outcome != OUTCOME_RUNNING;
+}
+
+static void winner_answer(struct sim *s, struct sim_node *n, const struct model_op *op,
+                          const struct session_result *r)
+{
+    const struct model_key *k = &s->model->keys[op->key];
+    if (k->key.kind != KIND_LOCK || !winner_made(op))
+        return;
+    for (size_t i = 0; i < k->op_count; i++) {
+        const struct model_op *o = &s->model->ops[k->ops[i]];
+        bool parted = o == op || !winner_made(o);
+        for (size_t j = 0; j < k->op_count && !parted; j++)
+            parted = winner_parts(&s->model->ops[k->ops[j]], o, op);
+        if (!parted)
+            sim_violation(s, check_winner.name, &k->key,
+                          "#%" PRIu64 " made it at %s, as #%" PRIu64 " did, and nobody ended it",
+                          r->request, n->name, k->ops[i]);
+    }
+}
+
+const struct sim_checker check_winner = {
+    .name = "one winner",
+    .promise = "where a majority decides, a record is made once",
+    .answered = winner_answer,
 };
 
 /* -- a farm in order serves -- */

@@ -59,9 +59,21 @@ static const struct manner scramble = {.keys = 3,
                                        .kind_count = 1,
                                        .kinds = {KIND_TRIPLE}};
 
+/* Locks: made if absent, changed and ended by whoever comes. */
+static const struct manner locks = {.keys = 20,
+                                    .fresh = 60,
+                                    .reads = 35,
+                                    .counts = 0,
+                                    .think_min_ms = 5,
+                                    .think_max_ms = 120,
+                                    .ends = true,
+                                    .kind_count = 1,
+                                    .kinds = {KIND_LOCK}};
+
 static const struct manner *client_manner(const struct sim *s)
 {
-    return s->scenario == SCENARIO_FENCE     ? &demand
+    return s->scenario == SCENARIO_QUORUM    ? &locks
+           : s->scenario == SCENARIO_FENCE   ? &demand
            : s->scenario == SCENARIO_SHATTER ? &scramble
                                              : &usual;
 }
@@ -154,7 +166,7 @@ static void client_wish_fields(struct sim *s, struct model_op *o)
         o->effect[field] = remove ? EFFECT_REMOVE : EFFECT_SET;
     }
     if (sim_chance(&st->rng, client_manner(s)->counts) &&
-        s->model->keys[o->key].key.kind != KIND_APP)
+        s->model->keys[o->key].key.kind != KIND_APP && s->model->keys[o->key].key.kind != KIND_LOCK)
         o->effect[MODEL_COUNTER] = EFFECT_ADD;
     o->effect[MODEL_PRESENCE] = EFFECT_SET;
 }
@@ -172,7 +184,8 @@ static uint64_t client_wish_on(struct sim *s, unsigned who, uint32_t key)
 {
     struct client_state *st = client_state(s);
     const struct manner *m = client_manner(s);
-    bool app = s->model->keys[key].key.kind == KIND_APP;
+    uint8_t kind = s->model->keys[key].key.kind;
+    bool app = kind == KIND_APP || kind == KIND_LOCK;
     uint64_t draw = rng_below(&st->rng, 100);
     enum session_op_type type = draw < m->reads ? SESSION_READ : SESSION_CHANGE;
     if (m->ends && app && draw >= 80)
@@ -312,7 +325,8 @@ void sim_clients_start(struct sim *s)
     for (unsigned i = 0; i < APP_KEYS; i++) {
         char name[16];
         int len = snprintf(name, sizeof name, "app-%u", i);
-        st->app_keys[i] = sim_model_add_key(s, KIND_APP, name, (size_t)len);
+        st->app_keys[i] = sim_model_add_key(
+            s, s->scenario == SCENARIO_QUORUM ? KIND_LOCK : KIND_APP, name, (size_t)len);
     }
     for (unsigned i = 0; i < SIM_CLIENTS; i++)
         client_think(s, i);
@@ -339,7 +353,7 @@ static void client_next(struct sim *s, unsigned who)
     uint64_t op;
     if (again)
         op = client_wish_again(s, who, c->op);
-    else if (sim_chance(&st->rng, 120))
+    else if (sim_chance(&st->rng, s->scenario == SCENARIO_QUORUM ? 700 : 120))
         op = client_wish_on(s, who, st->app_keys[rng_below(&st->rng, APP_KEYS)]);
     else
         op = client_wish(s, who);

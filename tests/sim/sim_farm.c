@@ -31,7 +31,7 @@ struct sim_node *sim_nodes_new(struct sim *s)
         n->slot = n->home = i;
         n->addr = sim_net_addr(i);
         snprintf(n->name, sizeof n->name, "n%u", i + 1);
-        n->entry.holds = i != bystander;
+        n->entry.holds = i != bystander || s->scenario == SCENARIO_QUORUM;
         n->memory_bytes = MEMORY_BYTES;
         if (s->scenario == SCENARIO_FULL)
             n->memory_bytes = sim_between(&r, MEMORY_TIGHT_MIN, MEMORY_TIGHT_MAX);
@@ -88,6 +88,7 @@ void sim_node_stats(const struct sim_node *n, struct session_stats *out)
         out->malformed += one.malformed;
         out->claims += one.claims;
         out->fenced += one.fenced;
+        out->votes += one.votes;
     }
 }
 
@@ -122,7 +123,8 @@ bool sim_farm_whole(struct sim *s)
         if (n->paused || !node_sees_all(s, n))
             return false;
         sim_node_stats(n, &stats);
-        if (stats.below_copies || stats.orphans || stats.doubtful)
+        if (stats.below_copies || stats.orphans || stats.doubtful ||
+            (i < s->voters && stats.votes < n->shard_count))
             return false;
     }
     return true;

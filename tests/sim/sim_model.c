@@ -76,6 +76,7 @@ static enum model_outcome model_outcome(const struct sim *s, const struct model_
     case STEAD_E_TOO_LARGE:
     case STEAD_E_FULL:
     case STEAD_E_ALONE:
+    case STEAD_E_NO_QUORUM:
         return OUTCOME_REFUSED;
     default:
         return OUTCOME_MAYBE;
@@ -169,7 +170,9 @@ bool sim_model_in_epoch(const struct sim *s, uint64_t start_ns, uint64_t end_ns)
  * promised. */
 static bool model_unordered(const struct sim *s, const struct model_op *a, const struct model_op *b)
 {
-    for (size_t i = 0; i < s->model->epoch_count; i++) {
+    /* Where a majority decides there is an order, whatever is cut. */
+    size_t count = s->model->keys[a->key].key.kind == KIND_LOCK ? 0 : s->model->epoch_count;
+    for (size_t i = 0; i < count; i++) {
         const struct model_epoch *e = &s->model->epochs[i];
         if (!epoch_touches(e, a->start_ns, a->end_ns) || !epoch_touches(e, b->start_ns, b->end_ns))
             continue;

@@ -25,6 +25,8 @@ const struct sim_mutant sim_mutants[] = {
     ROW(NONCE_REUSED, SCENARIO_CALM, 4),
     ROW(DEDUP_OFF, SCENARIO_LOSSY, 4),
     ROW(READY_TOO_EARLY, SCENARIO_ROLLING, 40),
+    ROW(QUORUM_OF_ONE, SCENARIO_QUORUM, 10),
+    ROW(VOTES_TOO_EARLY, SCENARIO_QUORUM, 60),
     ROW(TWINS_COUNT_TWICE, SCENARIO_UPGRADE, 40),
 };
 const size_t sim_mutant_count = sizeof sim_mutants / sizeof sim_mutants[0];

@@ -512,6 +512,8 @@ static void node_make_farm(struct sim *s, struct sim_node *n)
         c.join[c.join_count++] = sim_net_addr(n->join[i]);
     for (size_t i = 0; i < n->disk.address_count && c.join_count < JOIN_ADDRESSES_MAX; i++)
         c.join[c.join_count++] = n->disk.addresses[i];
+    for (; c.voter_count < s->voters; c.voter_count++)
+        snprintf(c.voters[c.voter_count], sizeof c.voters[0], "%s", s->nodes[c.voter_count].name);
     n->farm = farm_new(&c, &n->entry, sim_node_clock(n, s->now_ns));
     n->farm_deadline_ns = 0;
 }

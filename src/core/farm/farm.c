@@ -26,6 +26,8 @@ struct farm {
     bool grouped;             /* there is a multicast group */
     bool unflushed;           /* something waits in the mesh for farm_tick */
     struct session_view view;
+    size_t voter_count;
+    char voters[QUORUM_VOTERS_MAX][NAME_MAX_BYTES + 1];
     struct peer_view *peers;         /* MEMBERS_MAX */
     struct member_contact *contacts; /* MEMBERS_MAX */
 };
@@ -120,6 +122,8 @@ struct farm *farm_new(const struct farm_config *c, const struct entry *self, uin
         return NULL;
     }
     f->grouped = c->group.family != 0;
+    f->voter_count = c->voter_count;
+    memcpy(f->voters, c->voters, sizeof f->voters);
     set_card(f);
     set_beacon(f, false);
     return f;
@@ -394,6 +398,15 @@ static enum peer_state peer_state_of(enum status s)
     return PEER_DOWN;
 }
 
+/* From 1; 0: it is none. */
+static uint8_t voter_of(const struct farm *f, const char *name)
+{
+    for (size_t i = 0; i < f->voter_count; i++)
+        if (strcmp(f->voters[i], name) == 0)
+            return (uint8_t)(i + 1);
+    return 0;
+}
+
 const struct session_view *farm_view(struct farm *f)
 {
     const struct entry *self = membership_self(f->members);
@@ -409,6 +422,7 @@ const struct session_view *farm_view(struct farm *f)
             .mate = c->mate,
             .wish = c->wish,
             .zone = c->zone,
+            .voter = voter_of(f, c->name),
             .lease_until_ns = c->lease_until_ns,
             .counted = c->counted,
             .granted = c->granted,
@@ -420,6 +434,8 @@ const struct session_view *farm_view(struct farm *f)
         .self_state = peer_state_of(self->status),
         .self_holds = self->holds,
         .self_zone = membership_zone(f->members),
+        .voters = (uint8_t)f->voter_count,
+        .self_voter = voter_of(f, self->name),
         .peer_count = count,
         .peers = f->peers,
     };

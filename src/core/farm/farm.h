@@ -19,7 +19,9 @@ struct farm_config {
     struct member_timing timing;
     size_t join_count;
     struct addr join[JOIN_ADDRESSES_MAX];
-    struct addr group; /* multicast; family 0 = none. What is sent to it goes by the same socket */
+    struct addr group;  /* multicast; family 0 = none. What is sent to it goes by the same socket */
+    size_t voter_count; /* of kinds that no two sides of a cut may own; all nodes have the same */
+    char voters[QUORUM_VOTERS_MAX][NAME_MAX_BYTES + 1];
     uint64_t seed;
 };
 

@@ -147,9 +147,10 @@ struct member_contact {
     uint64_t inc, node;
     enum status status; /* JOINING, UP, DRAINING, DOWN, LEFT: suspect is not told here */
     bool holds;
-    bool mate;     /* shares a group with this node */
-    bool wish;     /* named as the backup of a server of this node */
-    uint64_t zone; /* its zone's name as a number */
+    bool mate;        /* shares a group with this node */
+    bool wish;        /* named as the backup of a server of this node */
+    uint64_t zone;    /* its zone's name as a number */
+    const char *name; /* valid until the next call on the membership */
     uint64_t lease_until_ns, counted, granted;
 };
 size_t membership_contacts(const struct membership *m, struct member_contact *out, size_t max);

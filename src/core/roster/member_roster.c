@@ -137,6 +137,7 @@ size_t membership_contacts(const struct membership *m, struct member_contact *ou
                 .mate = share_group(&m->self, c->entry),
                 .wish = backs_up(&m->self, c->entry),
                 .zone = zone_number(c->entry),
+                .name = c->entry->name,
                 .lease_until_ns = c->lease_until_ns,
                 .counted = c->counted,
                 .granted = c->granted,

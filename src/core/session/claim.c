@@ -3,6 +3,7 @@
 #include "core/session/session_internal.h"
 
 #define AGAIN_NS (50 * NS_PER_MS)
+#define UNGRANTED_NS (200 * NS_PER_MS)
 #define RETRY_MAX_NS (4 * NS_PER_S)
 
 /* Without memory nothing is claimed, since what others have might be lost; it is tried again. */
@@ -70,7 +71,10 @@ void claim_asked(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
     uint64_t owner = living_owner(s, from, m, item);
-    struct message reply = {.type = MESSAGE_CLAIMED, .key = m->key, .token = m->token};
+    struct message reply = {.type = MESSAGE_CLAIMED,
+                            .key = m->key,
+                            .token = m->token,
+                            .votes = s->quorum.votes ? VOTES_YES : 0};
     const struct record *rec = NULL;
     if (item)
         reply.stamp = item->record->stamp;
@@ -154,20 +158,38 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     bool hearsay = m->peer == s->self_inc || (m->peer != from && work_target(w, m->peer));
     if (status == STEAD_E_EXISTS && !hearsay) {
         claim_lost(s, w, item, m->peer, from);
+    } else if (status == STEAD_E_EXISTS && quorum_rules(s, &m->key)) {
+        t->answer = ANSWER_REFUSED; /* it stands by another owner: no grant, nor all it has */
+        claim_check(s, w);
     } else if (status == STEAD_OK || (status == STEAD_E_EXISTS && m->stamp.term != 0)) {
         if (merge_answer(s, from, item, m)) {
             t->answer = ANSWER_HAVE;
             t->stamp = m->stamp;
+            t->votes = m->votes & VOTES_YES;
             claim_check(s, w);
         } else {
             claim_failed(s, w, item);
         }
     } else {
         t->answer = ANSWER_NONE;
+        t->votes = m->votes & VOTES_YES;
         claim_check(s, w);
     }
     w->held--;
     work_release(s, w);
+}
+
+/* No majority of the voters grants it: whoever waits is told, and it is tried again. */
+static void claim_ungranted(struct session *s, struct work *w, struct item *item)
+{
+    s->stats.claims_failed++;
+    work_begin(s, w, WORK_IDLE);
+    if (item->role == ROLE_OWNER)
+        item->state->doubtful = true;
+    if (!quorum_in_sight(s))
+        quorum_refuse(s, w);
+    repair_note(s, item);
+    w->again_ns = s->now_ns + UNGRANTED_NS;
 }
 
 /* Nobody else has it; and by what is known here it was not used for longer than it lives, or its
@@ -202,14 +224,20 @@ void claim_check(struct session *s, struct work *w)
         claim_ask(s, w);
         return;
     }
+    if (quorum_rules(s, &w->key) && (s->quorum.self == 0 || !quorum_granted(s, w))) {
+        claim_ungranted(s, w, item);
+        return;
+    }
     bool have = false;
     struct stamp next = item->record->stamp;
+    w->seen = next;
     for (size_t i = 0; i < w->target_count; i++) {
         const struct target *t = &w->targets[i];
         if (t->answer != ANSWER_HAVE)
             continue;
         next.term = t->stamp.term > next.term ? t->stamp.term : next.term;
         next.version = t->stamp.version > next.version ? t->stamp.version : next.version;
+        w->seen = stamp_compare(&t->stamp, &w->seen) > 0 ? t->stamp : w->seen;
         round_drop(w, t->inc);
         have = true;
     }

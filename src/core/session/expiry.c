@@ -86,7 +86,8 @@ static void expire_owned(struct session *s, struct item *item)
 {
     bool wait;
     struct session_state *st = item->state;
-    if (!item_confident(s, item, &wait)) {
+    bool kept = !quorum_rules(s, &item->record->key) || quorum_keeps(s, item);
+    if (!item_confident(s, item, &wait) || !kept) {
         postpone(s, item, 500 * NS_PER_MS);
         return;
     }

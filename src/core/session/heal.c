@@ -138,7 +138,9 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
         return;
     }
     if (mine->inc == from) {
-        if (m->index == 0 && stamp_compare(mine, &m->stamp) <= 0)
+        if (m->index == 0 && stamp_compare(mine, &m->stamp) <= 0 && quorum_rules(s, &m->key))
+            heal_offer(s, item, from); /* it may yet be one of the majority that keeps it */
+        else if (m->index == 0 && stamp_compare(mine, &m->stamp) <= 0)
             gone(s, item, from);
         return;
     }
@@ -146,7 +148,7 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
         return; /* its owner will say so itself */
     /* What was owned here may have copies elsewhere, which the new owner learns of from the offer.
      */
-    if (same && m->index == 0 && mine->inc != s->self_inc)
+    if (same && m->index == 0 && mine->inc != s->self_inc && !quorum_rules(s, &m->key))
         gone(s, item, from);
     else
         heal_offer(s, item, from);
@@ -203,6 +205,16 @@ static uint32_t lost_there(const struct session *s, const struct record *mine,
     return lost;
 }
 
+/* Another has owned it since: a majority is to say what there is. */
+static void doubt(struct session *s, struct work *w, struct item *item)
+{
+    if (w->phase != WORK_IDLE)
+        return;
+    item->state->doubtful = true;
+    repair_note(s, item);
+    serve_key(s, w);
+}
+
 static void take(struct session *s, uint64_t from, const struct message *m, struct item *item,
                  struct work *w, const struct record *r)
 {
@@ -210,6 +222,11 @@ static void take(struct session *s, uint64_t from, const struct message *m, stru
     uint32_t ttl = item->record->ttl_ms;
     unsigned lost;
     bool changed;
+    if (quorum_rules(s, &m->key) && r->stamp.inc != s->self_inc && r->stamp.term >= own.term) {
+        taken(s, m, from, STEAD_E_BUSY, s->self_inc, item);
+        doubt(s, w, item);
+        return;
+    }
     if (item_merge(s, item, r, &changed, &lost)) {
         taken(s, m, from, STEAD_E_BUSY, s->self_inc, item);
         return;

@@ -31,7 +31,7 @@ bool holder_may_serve(struct session *s, const struct item *item)
     if (MUTANT(READ_WITHOUT_LEASE))
         return true;
     /* Owners replace a holder that leaves, and write on before it is told. */
-    if (s->self_state == PEER_LEAVING)
+    if (s->self_state == PEER_LEAVING || quorum_rules(s, &r->key))
         return false;
     return p && peer_heard(&p->view) && listed(s, r) && item->generation != 0 &&
            item->generation == p->view.granted + 1 && p->view.lease_until_ns > s->now_ns &&
@@ -50,10 +50,28 @@ static void answer(struct session *s, uint64_t to, const struct message *m, int 
     session_send(s, &reply, NULL, to);
 }
 
-/* May `from` write this record, as far as this node knows? */
-static int judge(struct session *s, uint64_t from, const struct item *item, const struct record *r)
+/* Where a majority decides: this voter stands by the owner that it hears and that confirmed the
+ * copy here, unless that one handed the record over; and by what a claimant had not seen. */
+static bool overtakes(struct session *s, uint64_t from, const struct item *item,
+                      const struct message *m)
 {
     const struct stamp *mine = &item->record->stamp;
+    struct peer *owner = peer_find(s, mine->inc);
+    if (mine->inc == from || MUTANT(QUORUM_OF_ONE))
+        return false;
+    bool stands = item->role != ROLE_OWNER && owner && peer_heard(&owner->view) &&
+                  item->generation != 0 && item->generation == owner->view.granted + 1;
+    return (stands && !(m->votes && m->peer == mine->inc)) ||
+           (m->votes && stamp_compare(mine, &m->seen) > 0);
+}
+
+/* May `from` write this record, as far as this node knows? */
+static int judge(struct session *s, uint64_t from, const struct item *item, const struct record *r,
+                 const struct message *m)
+{
+    const struct stamp *mine = &item->record->stamp;
+    if (quorum_rules(s, &m->key) && overtakes(s, from, item, m))
+        return STEAD_E_FENCED;
     if (MUTANT(NO_FENCING))
         return STEAD_OK;
     if (item->record->ended && !r->ended)
@@ -136,6 +154,8 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
     item_unqueue(s, item);
     take_head(item, r);
     confirm(s, item, m);
+    if (quorum_rules(s, &m->key))
+        quorum_saw(s, &m->key, &r->stamp);
     if (newer)
         keep_life(s, item, m);
     if (was_owner) {
@@ -158,8 +178,12 @@ static void keep(struct session *s, uint64_t from, const struct message *m, stru
 static void keep_new(struct session *s, uint64_t from, const struct message *m, struct record *r)
 {
     struct item *item = NULL;
+    bool rules = quorum_rules(s, &m->key);
     if (m->base != 0) {
         answer(s, from, m, STEAD_E_NOT_FOUND, NULL);
+    } else if (rules && (m->votes & NEWS_MADE) &&
+               !quorum_may_make(s, &m->key, from, r->stamp.term)) {
+        answer(s, from, m, STEAD_E_BUSY, NULL);
     } else if (s->self_state == PEER_LEAVING || !s->self_holds ||
                !item_room_make(s, r->key.kind, r->memory_bytes)) {
         answer(s, from, m, STEAD_E_FULL, NULL);
@@ -168,6 +192,8 @@ static void keep_new(struct session *s, uint64_t from, const struct message *m, 
     } else {
         confirm(s, item, m);
         keep_life(s, item, m);
+        if (rules)
+            quorum_saw(s, &m->key, &r->stamp);
         answer(s, from, m, STEAD_OK, &r->stamp);
         struct work *w = work_find(s, &m->key);
         if (w)
@@ -229,7 +255,7 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
         keep_new(s, from, m, r);
         return;
     }
-    int err = judge(s, from, item, r);
+    int err = judge(s, from, item, r, m);
     if (!err && !base_fits(item, m, r))
         err = STEAD_E_NOT_FOUND;
     size_t more = err ? 0 : growth(item, m, r);

@@ -171,7 +171,7 @@ int item_add_guest(struct session *s, struct item *item, uint64_t inc)
     const struct record *r = item->record;
     if (inc == s->self_inc || stays(item, inc))
         return STEAD_OK;
-    if (!may_hold(s, inc))
+    if (!may_hold(s, inc) || (quorum_rules(s, &r->key) && peer_find(s, inc)->view.voter == 0))
         return STEAD_E_UNREACHABLE;
     if (peer_is_full(peer_find(s, inc), r->key.kind, r->memory_bytes))
         return STEAD_E_FULL;
@@ -200,7 +200,7 @@ static bool node_holds(struct session *s, const struct item *item, uint64_t node
 static uint64_t missing_wish(struct session *s, const struct item *item)
 {
     const struct record *r = item->record;
-    if (!s->wished || kind_of(s, &r->key)->copies <= 1)
+    if (!s->wished || kind_of(s, &r->key)->copies <= 1 || quorum_rules(s, &r->key))
         return 0;
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct peer *p = &s->peers[i];
@@ -292,6 +292,8 @@ bool item_needs_repair(struct session *s, struct item *item)
         good += p && kept;
     }
     size_t wanted = wanted_copies(s, item->record);
+    if (quorum_rules(s, &item->record->key) && wanted < quorum_need(s) - 1)
+        wanted = quorum_need(s) - 1;
     return good < wanted || (missing_wish(s, item) != 0 && st->count < RECORD_HOLDERS_MAX);
 }
 
@@ -329,7 +331,7 @@ uint64_t item_owner(struct session *s, const struct item *item)
 /* The least recently used that may go: no tombstone, and nothing under way about it. */
 static bool evict_one(struct session *s, uint8_t kind)
 {
-    if (s->kinds.kind[kind].when_full != FULL_EVICT)
+    if (s->kinds.kind[kind].when_full != FULL_EVICT || s->kinds.kind[kind].atomic == ATOMIC_QUORUM)
         return false;
     for (unsigned i = 0; i < EVICT_LOOKS; i++) {
         struct item *oldest = table_lru(s->table, kind);

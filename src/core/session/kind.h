@@ -16,6 +16,7 @@
 
 enum when_alone { ALONE_REFUSE, ALONE_ACCEPT };
 enum when_full { FULL_REFUSE, FULL_EVICT };
+enum atomic { ATOMIC_AVAILABLE, ATOMIC_QUORUM };
 enum deletion { DELETE_FINAL, DELETE_VERSIONED };
 
 struct kind {
@@ -29,6 +30,7 @@ struct kind {
     enum when_alone when_alone; /* when no other holder is up */
     enum when_full when_full;
     enum deletion deletion;
+    enum atomic atomic;    /* QUORUM: quorum.h; losable and evicting kinds cannot be so */
     uint32_t ttl_ms;       /* default life; 0 = no expiry */
     uint64_t memory_bytes; /* limit on this node; 0 = the common limit alone */
 };

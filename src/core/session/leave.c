@@ -102,7 +102,10 @@ static void hand_over(struct session *s, struct item *item)
     if (!w)
         return;
     pace_begin(s, w, item);
-    if (item_confident(s, item, &wait))
+    bool confident = item_confident(s, item, &wait);
+    if (confident && quorum_rules(s, &w->key) && !quorum_keeps(s, item))
+        wait = true;
+    if (confident && !wait)
         leave_start(s, w, item);
     else if (!wait)
         claim_start(s, w, item);
@@ -198,10 +201,12 @@ void leave_handed(struct session *s, uint64_t from, const struct message *m)
     w->held++;
     if (!peer_same_contact(s, from, m))
         status = STEAD_E_DENIED;
-    else if (!s->self_holds || s->self_state != PEER_UP || w->phase != WORK_IDLE)
+    else if (!s->self_holds || s->self_state != PEER_UP || w->phase != WORK_IDLE ||
+             (quorum_rules(s, &m->key) && s->quorum.self == 0))
         status = STEAD_E_BUSY;
     else if (!item_room_make(s, r->key.kind, r->memory_bytes))
         status = STEAD_E_FULL;
+    struct stamp handed = r->stamp;
     struct item *item = status ? NULL : inherit(s, r, &used);
     if (!status && !item)
         status = STEAD_E_NOMEM;
@@ -209,6 +214,7 @@ void leave_handed(struct session *s, uint64_t from, const struct message *m)
         refuse_handover(s, from, m, status);
     } else {
         item->state->base = item->record->stamp;
+        w->seen = handed;
         item->record->stamp.term++;
         item->record->stamp.version++;
         item->record->stamp.inc = s->self_inc;

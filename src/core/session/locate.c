@@ -4,10 +4,20 @@
 
 void locate_ask(struct session *s, struct work *w)
 {
-    struct message m = {.type = MESSAGE_LOCATE, .key = w->key, .token = w->token};
+    struct message m = {
+        .type = MESSAGE_LOCATE, .key = w->key, .token = w->token, .base = w->ballot};
     for (size_t i = 0; i < w->target_count; i++)
         if (w->targets[i].answer == ANSWER_WAITING)
             session_send(s, &m, NULL, w->targets[i].inc);
+}
+
+/* Where a majority decides: is somebody waiting who is to make the record here? */
+static bool makes(const struct session *s, const struct work *w)
+{
+    bool any = false;
+    for (const struct list *l = w->queue.next; l != &w->queue; l = l->next)
+        any |= list_entry(l, struct waiter, link)->op.type == SESSION_CREATE_IF_ABSENT;
+    return any && s->quorum.self != 0 && quorum_rules(s, &w->key);
 }
 
 void locate_start(struct session *s, struct work *w)
@@ -16,6 +26,8 @@ void locate_start(struct session *s, struct work *w)
     s->stats.reads_missed++;
     work_begin(s, w, WORK_LOCATE);
     w->missing = s->missing;
+    w->outbid = false;
+    w->ballot = makes(s, w) ? quorum_ballot(s, &w->key) : 0;
     if (!work_target_heard(s, w)) {
         work_begin(s, w, WORK_IDLE);
         work_fail(s, w, STEAD_E_NOMEM, true);
@@ -30,10 +42,16 @@ void locate_start(struct session *s, struct work *w)
 void locate_asked(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
-    struct message reply = {.type = MESSAGE_LOCATED, .key = m->key, .token = m->token};
+    struct message reply = {.type = MESSAGE_LOCATED,
+                            .key = m->key,
+                            .token = m->token,
+                            .votes = s->quorum.votes ? VOTES_YES : 0,
+                            .base = m->base};
     if (!item) {
         reply.status = (uint8_t)-STEAD_E_ABSENT;
         reply.missing = (uint8_t)(s->missing < UINT8_MAX ? s->missing : UINT8_MAX);
+        if (m->base != 0 && !quorum_promise(s, &m->key, from, &reply.base))
+            reply.votes = VOTES_ANOTHER;
     } else {
         reply.status = item->record->ended ? (uint8_t)-STEAD_E_ENDED : 0;
         reply.stamp = item->record->stamp;
@@ -55,6 +73,11 @@ void locate_answered(struct session *s, uint64_t from, const struct message *m)
                                           : ANSWER_NONE;
     t->stamp = m->stamp;
     t->owner = m->peer;
+    t->votes = m->votes & VOTES_YES;
+    if ((m->votes & VOTES_ANOTHER) && m->base > w->ballot) {
+        w->outbid = true;
+        quorum_saw(s, &m->key, &(struct stamp){.term = m->base});
+    }
     w->missing = m->missing > w->missing ? m->missing : w->missing;
     w->held++;
     locate_check(s, w);
@@ -113,6 +136,33 @@ static void finish_absent(struct session *s, struct work *w, uint64_t asked_ns)
     list_splice(&w->queue, &again);
 }
 
+/* The same where a majority decides: what it has not said is not known. */
+static void finish_granted(struct session *s, struct work *w, uint64_t asked_ns)
+{
+    bool granted = quorum_granted(s, w) && !w->outbid, sight = quorum_in_sight(s);
+    for (size_t i = 0; i < w->target_count; i++)
+        granted &= w->targets[i].answer != ANSWER_HAVE; /* it is heard no more */
+    struct list again, *l;
+    list_init(&again);
+    if (!sight && !granted)
+        quorum_refuse(s, w);
+    while ((l = list_pop(&w->queue))) {
+        struct waiter *waiter = list_entry(l, struct waiter, link);
+        bool creates = waiter->op.type == SESSION_CREATE_IF_ABSENT;
+        if (!granted) {
+            waiter_retry(s, waiter);
+        } else if (waiter->queued_ns > asked_ns || (creates && w->ballot == 0)) {
+            list_append(&again, l);
+        } else if (creates) {
+            waiter->searched = true;
+            list_append(&again, l);
+        } else {
+            waiter_fail(s, waiter, STEAD_E_ABSENT);
+        }
+    }
+    list_splice(&w->queue, &again);
+}
+
 void locate_check(struct session *s, struct work *w)
 {
     bool ended = false;
@@ -128,6 +178,12 @@ void locate_check(struct session *s, struct work *w)
     uint64_t place = best_place(s, w), asked_ns = w->since_ns;
     if (!ended && !place && work_target_late(s, w)) {
         locate_ask(s, w);
+        return;
+    }
+    if (!ended && !place && quorum_rules(s, &w->key)) {
+        finish_granted(s, w, asked_ns);
+        work_begin(s, w, WORK_IDLE);
+        serve_key(s, w);
         return;
     }
     work_begin(s, w, WORK_IDLE);

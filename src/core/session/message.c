@@ -25,18 +25,23 @@ enum part {
     PART_SHARD = 1 << 10,  /* index, count */
     PART_OP = 1 << 11,
     PART_MISSING = 1 << 12,
-    PART_RECORD = 1 << 13 /* one byte, then the record if it is 1 */
+    PART_VOTES = 1 << 14,
+    PART_BALLOT = 1 << 15, /* base */
+    PART_NEWS = 1 << 16,   /* votes; if not 0 seen, peer */
+    PART_RECORD = 1 << 13  /* one byte, then the record if it is 1 */
 };
 
 static const unsigned parts_of[] = {
     [MESSAGE_FORWARD] = PART_TOKEN | PART_CONTACT | PART_HOPS | PART_OP,
     [MESSAGE_RESULT] = PART_TOKEN | PART_LIFE | PART_STATUS | PART_OUTCOME | PART_RECORD,
-    [MESSAGE_LOCATE] = PART_TOKEN,
-    [MESSAGE_LOCATED] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_MISSING,
+    [MESSAGE_LOCATE] = PART_TOKEN | PART_BALLOT,
+    [MESSAGE_LOCATED] =
+        PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_MISSING | PART_VOTES | PART_BALLOT,
     [MESSAGE_CLAIM] = PART_TOKEN | PART_STAMP | PART_PEER | PART_DIGEST,
-    [MESSAGE_CLAIMED] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_RECORD,
+    [MESSAGE_CLAIMED] =
+        PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_VOTES | PART_RECORD,
     [MESSAGE_REPLICATE] =
-        PART_TOKEN | PART_CONTACT | PART_BASE | PART_LIFE | PART_DIGEST | PART_RECORD,
+        PART_TOKEN | PART_CONTACT | PART_BASE | PART_LIFE | PART_DIGEST | PART_NEWS | PART_RECORD,
     [MESSAGE_REPLICATED] = PART_TOKEN | PART_STATUS | PART_STAMP,
     [MESSAGE_DROP] = PART_STAMP | PART_DIGEST,
     /* index 1: you hold a copy; count 1: say HEARD */
@@ -55,12 +60,15 @@ static const unsigned parts_of[] = {
     [MESSAGE_CULL] = PART_TOKEN | PART_SHARD | PART_OP,
     [MESSAGE_CULLED] = PART_TOKEN | PART_CONTACT | PART_SHARD, /* contact: ended, failed */
     [MESSAGE_VERIFIED] = PART_TOKEN | PART_STATUS | PART_STAMP,
+    [MESSAGE_ENROL] = PART_TOKEN,
+    [MESSAGE_ENROLLED] = PART_TOKEN | PART_SHARD,
 };
 #define TYPE_COUNT (sizeof(parts_of) / sizeof(parts_of[0]))
 
 static bool has_key(enum message_type t)
 {
-    return t != MESSAGE_SYNC && t != MESSAGE_SYNCED && t != MESSAGE_CULL && t != MESSAGE_CULLED;
+    return t != MESSAGE_SYNC && t != MESSAGE_SYNCED && t != MESSAGE_CULL && t != MESSAGE_CULLED &&
+           t != MESSAGE_ENROL && t != MESSAGE_ENROLLED;
 }
 
 static void put_stamp(struct wire_writer *w, const struct stamp *s)
@@ -151,6 +159,35 @@ static int get_op(struct wire_reader *r, struct session_op *op)
     return wire_ok(r) ? STEAD_OK : STEAD_E_PARSE;
 }
 
+/* What only kinds with voters need. */
+static void put_quorum_parts(struct wire_writer *w, const struct message *m)
+{
+    unsigned parts = parts_of[m->type];
+    if (parts & (PART_VOTES | PART_NEWS))
+        wire_put_u8(w, m->votes);
+    if (parts & PART_BALLOT)
+        wire_put_u64(w, m->base);
+    if ((parts & PART_NEWS) && m->votes) {
+        put_stamp(w, &m->seen);
+        wire_put_u64(w, m->peer);
+    }
+}
+
+static void get_quorum_parts(struct wire_reader *r, struct message *m)
+{
+    unsigned parts = parts_of[m->type];
+    if (parts & (PART_VOTES | PART_NEWS))
+        m->votes = wire_u8(r);
+    if (parts & PART_BALLOT)
+        m->base = wire_u64(r);
+    if ((parts & PART_BALLOT) && m->base > NUMBER_MAX)
+        wire_fail(r);
+    if ((parts & PART_NEWS) && m->votes) {
+        m->seen = get_stamp(r);
+        m->peer = wire_u64(r);
+    }
+}
+
 static void put_parts(struct wire_writer *w, const struct message *m, const struct record *rec)
 {
     unsigned parts = parts_of[m->type];
@@ -184,6 +221,7 @@ static void put_parts(struct wire_writer *w, const struct message *m, const stru
     }
     if (parts & PART_MISSING)
         wire_put_u8(w, m->missing);
+    put_quorum_parts(w, m);
     if (parts & PART_OP)
         put_op(w, &m->op);
     if (parts & PART_RECORD) {
@@ -196,7 +234,7 @@ static void put_parts(struct wire_writer *w, const struct message *m, const stru
 struct msg *message_encode(const struct message *m, const struct record *rec, uint64_t to)
 {
     assert(m->type > 0 && m->type < TYPE_COUNT);
-    size_t room = 3 + KEY_BYTES_MAX + 160;
+    size_t room = 3 + KEY_BYTES_MAX + 208;
     if (parts_of[m->type] & PART_OP)
         room += op_size(&m->op);
     if (rec)
@@ -258,6 +296,7 @@ static int get_parts(struct wire_reader *r, struct message *m)
     }
     if (parts & PART_MISSING)
         m->missing = wire_u8(r);
+    get_quorum_parts(r, m);
     if (parts & PART_OP) {
         int err = get_op(r, &m->op);
         if (err)

@@ -30,8 +30,15 @@ enum message_type {
     MESSAGE_VERIFY, /* this is what I have: do you have the same? */
     MESSAGE_VERIFIED,
     MESSAGE_CULL, /* end all records of the kind `index` whose field has that value */
-    MESSAGE_CULLED
+    MESSAGE_CULLED,
+    MESSAGE_ENROL, /* voters: have your records their majority without what I have lost? */
+    MESSAGE_ENROLLED
 };
+
+#define VOTES_YES 1     /* the sender votes (quorum.h) */
+#define VOTES_ANOTHER 2 /* it has promised a greater ballot to another: `base` of LOCATED */
+#define NEWS_CLAIM 1    /* settled by a majority only: `seen`, and `peer` who handed it over */
+#define NEWS_MADE 2     /* the same of a record that is being made */
 
 /* Only the parts of its type mean anything. */
 struct message {
@@ -42,12 +49,15 @@ struct message {
     uint64_t peer;    /* CLAIM: the owner that is down; LOCATED, CLAIMED: the owner, 0 = none */
     uint64_t counted; /* how often the sender has counted the receiver out */
     uint64_t granted; /* and the receiver the sender, as the sender knows */
-    uint64_t base;    /* REPLICATE: version that a delta is against; 0 = whole */
+    uint64_t base;    /* REPLICATE: version that a delta is against; 0 = whole.
+                         LOCATE: the ballot of who is to make it; 0 = nobody */
     uint64_t digest;
     uint32_t left_ms; /* of its life; 0 = no expiry */
     uint8_t status;   /* a stead_error with its sign turned */
     uint8_t hops, copies, origin, index, count;
     uint8_t missing;       /* nodes that may come back with copies, as the sender sees it */
+    uint8_t votes;         /* LOCATED, CLAIMED: VOTES_*. REPLICATE: NEWS_* */
+    struct stamp seen;     /* REPLICATE with NEWS_CLAIM: the greatest that the claimant merged */
     struct session_op op;  /* FORWARD; key, ops are set by the decoder, see message_op_free */
     const uint8_t *record; /* an encoded record, in the message's bytes; NULL = none */
     size_t record_len;

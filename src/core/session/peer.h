@@ -29,6 +29,10 @@ struct peer {
     uint64_t sync_asked_ns;
     uint64_t sync_owed[SYNC_OWED_MAX]; /* nonces that it waits for an answer to */
     uint8_t sync_owed_count;
+    uint64_t enrol_shards; /* as a voter: shards of it that have answered ENROL */
+    uint64_t enrol_asked_ns, enrol_since_ns;
+    uint64_t enrol_owed[SYNC_OWED_MAX];
+    uint8_t enrol_owed_count;
 };
 
 struct peer *peer_find(struct session *s, uint64_t inc);

@@ -47,6 +47,12 @@ static bool beside_better(struct ranked *best, size_t *count, const struct ranke
     return false;
 }
 
+/* Where a majority of voters decides, they alone keep records. */
+static bool may_keep(const struct session *s, const struct key *key, const struct peer_view *p)
+{
+    return p->voter != 0 || !quorum_rules(s, key);
+}
+
 /* bytes 0: those that are full too. */
 static size_t order(struct session *s, const struct key *key, size_t bytes, uint64_t *out,
                     size_t max)
@@ -61,7 +67,7 @@ static size_t order(struct session *s, const struct key *key, size_t bytes, uint
         /* The successor of this process keeps no copy for it, but may make records in its stead. */
         bool here = p->node == s->self_node && (bytes > 0 || s->self_state <= PEER_UP) &&
                     !MUTANT(TWINS_COUNT_TWICE);
-        if (!p->holds || p->state > PEER_UP || full || here)
+        if (!p->holds || p->state > PEER_UP || full || here || !may_keep(s, key, p))
             continue;
         struct ranked r = {.inc = p->inc,
                            .node = p->node,
@@ -149,7 +155,7 @@ static size_t choose(struct session *s, const struct key *key, size_t bytes, uin
         const struct peer_view *p = &s->peers[i].view;
         bool here = p->node == s->self_node && !MUTANT(TWINS_COUNT_TWICE);
         if (!p->holds || p->state > PEER_UP || here || (k->group && !p->mate) ||
-            peer_is_full(&s->peers[i], key->kind, bytes))
+            !may_keep(s, key, p) || peer_is_full(&s->peers[i], key->kind, bytes))
             continue;
         struct ranked r = {.inc = p->inc,
                            .node = p->node,
@@ -174,8 +180,15 @@ size_t placement_holders(struct session *s, const struct key *key, size_t bytes,
                          uint64_t out[RECORD_HOLDERS_MAX])
 {
     const struct kind *k = kind_of(s, key);
-    size_t max = k->copies > 0 ? k->copies - 1u : 0;
+    size_t max = k->copies > 0 ? k->copies - 1u : 0, least = placement_least(s, key);
+    if (max < least)
+        max = least;
     return choose(s, key, bytes, out, max < RECORD_HOLDERS_MAX ? max : RECORD_HOLDERS_MAX);
+}
+
+size_t placement_least(const struct session *s, const struct key *key)
+{
+    return quorum_rules(s, key) ? quorum_need(s) - 1 : kind_least(kind_of(s, key));
 }
 
 size_t placement_candidates(struct session *s, const struct key *key, size_t bytes,

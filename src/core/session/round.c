@@ -34,6 +34,11 @@ static void send_replicate(struct session *s, struct work *w, struct item *item,
                         .base = base,
                         .digest = record_digest(item->record),
                         .left_ms = item_left_ms(s, item)};
+    if (quorum_rules(s, &w->key) && (w->claiming || w->made)) {
+        m.votes = w->made ? NEWS_MADE : NEWS_CLAIM;
+        m.seen = w->seen;
+        m.peer = w->handover_from;
+    }
     t->answer = ANSWER_WAITING;
     session_send(s, &m, item->record, t->inc);
 }
@@ -87,7 +92,8 @@ static void answer_round(struct session *s, struct work *w, struct item *item, u
 void round_start(struct session *s, struct work *w, struct item *item, bool claiming)
 {
     w->held++;
-    bool early = kind_of(s, &w->key)->ack == 0 || MUTANT(ACK_BEFORE_COPY);
+    bool early =
+        (kind_of(s, &w->key)->ack == 0 && !quorum_rules(s, &w->key)) || MUTANT(ACK_BEFORE_COPY);
     bool changed = item_choose_holders(s, item, w);
     work_begin(s, w, WORK_ROUND);
     work_set_claiming(s, w, claiming);
@@ -198,6 +204,9 @@ static void fail_round(struct session *s, struct work *w, int status, uint64_t a
     struct item *item = table_find(s->table, &w->key);
     if (item && item->role == ROLE_OWNER)
         take_back(w, item);
+    /* Where a majority decides, it has to be asked again before anything else is said of it. */
+    if (item && item->role == ROLE_OWNER && quorum_rules(s, &w->key) && (w->claiming || w->made))
+        item->state->doubtful = true;
     work_begin(s, w, WORK_IDLE);
     item = table_find(s->table, &w->key);
     if (item) {
@@ -303,8 +312,18 @@ static size_t count_kept(const struct session_state *st, uint64_t version, bool 
 static void answer_early(struct session *s, struct work *w, struct item *item, const struct kind *k)
 {
     size_t kept = count_kept(item->state, w->stamp.version, false);
-    if (k->ack != ACK_ALL && !w->claiming && kept >= k->ack && kept >= kind_least(k))
+    if (k->ack != ACK_ALL && k->atomic == ATOMIC_AVAILABLE && !w->claiming && kept >= k->ack &&
+        kept >= kind_least(k))
         answer_round(s, w, item, (uint8_t)(1 + kept), ORIGIN_LOCAL);
+}
+
+/* Fewer than a majority of the voters are there to keep it. */
+static void conclude_thin(struct session *s, struct work *w, struct item *item)
+{
+    bool waits = !list_empty(&w->round);
+    int status = waits && undo(s, w, item) ? STEAD_E_NO_QUORUM : STEAD_E_UNKNOWN;
+    s->stats.no_quorum += status == STEAD_E_NO_QUORUM;
+    fail_round(s, w, status, s->now_ns + REFUSED_NS);
 }
 
 void round_check(struct session *s, struct work *w)
@@ -330,6 +349,8 @@ void round_check(struct session *s, struct work *w)
     /* Without memory a holder may not even have been asked. */
     if (count_kept(item->state, w->stamp.version, true) < item->state->count)
         conclude_refused(s, w, item);
+    else if (quorum_rules(s, &w->key) && !quorum_kept(s, item, w->stamp.version))
+        conclude_thin(s, w, item);
     else if (alone && !list_empty(&w->round))
         conclude_alone(s, w, item);
     else
@@ -419,7 +440,8 @@ static void refused(struct session *s, struct work *w, struct item *item, struct
     } else if (status == STEAD_E_FENCED) {
         fenced(s, w, item, &m->stamp);
     } else if (status != STEAD_E_FULL || !pass_over(s, w, item, t)) {
-        w->refusal = status == STEAD_E_FULL || status == STEAD_E_NOMEM ? status : 0;
+        bool clear = status == STEAD_E_FULL || status == STEAD_E_NOMEM || status == STEAD_E_BUSY;
+        w->refusal = clear ? status : 0;
         round_check(s, w);
     }
 }

@@ -64,11 +64,13 @@ static void answer_read(struct session *s, struct waiter *w, struct item *item)
 /* Is there somebody to keep a copy, or does the kind do without? */
 static int may_write(struct session *s, const struct key *key, size_t bytes)
 {
-    size_t least = kind_least(kind_of(s, key));
+    size_t least = placement_least(s, key);
     uint64_t any[RECORD_HOLDERS_MAX];
     if (least == 0 || placement_holders(s, key, bytes, any) >= least)
         return STEAD_OK;
-    return placement_holders(s, key, 0, any) >= least ? STEAD_E_FULL : STEAD_E_ALONE;
+    if (placement_holders(s, key, 0, any) >= least)
+        return STEAD_E_FULL;
+    return quorum_rules(s, key) ? STEAD_E_NO_QUORUM : STEAD_E_ALONE;
 }
 
 static size_t op_bytes(const struct session_op *op)
@@ -135,7 +137,7 @@ static int write_or_push(struct session *s, struct work *w, struct item *item,
         err = STEAD_OK;
     if (err && op->type != SESSION_END)
         return err;
-    return err == STEAD_E_ALONE ? err : apply(s, op, item);
+    return err == STEAD_E_ALONE || err == STEAD_E_NO_QUORUM ? err : apply(s, op, item);
 }
 
 /* The writes at the head of the queue go into one round; a read behind them waits for it. */
@@ -160,6 +162,17 @@ static bool apply_writes(struct session *s, struct work *w, struct item *item)
     return any;
 }
 
+/* No majority has confirmed it at the moment: copies are made until one has. */
+static void serve_unkept(struct session *s, struct work *w, struct item *item)
+{
+    if (!quorum_in_sight(s))
+        quorum_refuse(s, w);
+    if (s->self_state != PEER_LEAVING && s->quorum.self != 0 && item_needs_repair(s, item))
+        round_start(s, w, item, false);
+    else
+        w->again_ns = s->now_ns + AGAIN_NS;
+}
+
 static void serve_owner(struct session *s, struct work *w, struct item *item)
 {
     bool wait;
@@ -168,6 +181,10 @@ static void serve_owner(struct session *s, struct work *w, struct item *item)
             w->again_ns = s->now_ns + AGAIN_NS;
         else
             claim_start(s, w, item);
+        return;
+    }
+    if (quorum_rules(s, &w->key) && !quorum_keeps(s, item)) {
+        serve_unkept(s, w, item);
         return;
     }
     if (s->self_state == PEER_LEAVING && list_empty(&w->queue))
@@ -255,7 +272,7 @@ static void create(struct session *s, struct work *w, struct waiter *next)
     else if (!(r = record_new(&w->key)))
         err = STEAD_E_NOMEM;
     if (!err) {
-        struct stamp first = {1, 1, s->self_inc};
+        struct stamp first = {w->ballot ? w->ballot : 1, 1, s->self_inc};
         err = record_apply(r, next->op.ops, next->op.op_count, &first, now_s(s));
         r->ttl_ms = next->op.ttl_ms ? next->op.ttl_ms : kind_of(s, &w->key)->ttl_ms;
     }
@@ -272,6 +289,7 @@ static void create(struct session *s, struct work *w, struct waiter *next)
     list_append(&w->round, &next->link);
     w->made = true;
     w->spread = false;
+    w->seen = (struct stamp){0};
     round_start(s, w, item, false);
 }
 
@@ -279,7 +297,8 @@ static uint64_t home_of(struct session *s, const struct key *key)
 {
     uint64_t order[1];
     size_t n = placement_order(s, key, order, 1);
-    bool self = s->self_holds && s->self_state <= PEER_UP;
+    bool self =
+        s->self_holds && s->self_state <= PEER_UP && (s->quorum.self != 0 || !quorum_rules(s, key));
     return placement_first(s, key, order, n, self);
 }
 
@@ -292,6 +311,14 @@ static void serve_stranger(struct session *s, struct work *w)
         bool elsewhere = next->op.type == SESSION_CREATE && !s->self_holds && next->hops == 0;
         if (makes || elsewhere)
             home = home_of(s, &w->key);
+        if (makes && quorum_rules(s, &w->key) && s->quorum.self == 0 && (!home || next->hops > 0)) {
+            list_remove(&next->link);
+            if (home)
+                waiter_retry(s, next);
+            else
+                waiter_fail(s, next, STEAD_E_NO_QUORUM);
+            continue;
+        }
         if (elsewhere && home) {
             list_remove(&next->link);
             waiter_pass(s, next, home);
@@ -358,7 +385,8 @@ int serve_read(struct session *s, const struct session_op *op, struct item **out
     /* Whatever goes on about the key is not overtaken. */
     if (!item || (s->work_count > 0 && work_find(s, op->key)))
         return STEAD_PENDING;
-    if (item->role == ROLE_OWNER ? !item_confident(s, item, &wait)
+    if (item->role == ROLE_OWNER ? !item_confident(s, item, &wait) ||
+                                       (quorum_rules(s, op->key) && !quorum_keeps(s, item))
                                  : !holder_may_serve(s, item) || !copy_is_enough(op, item->record))
         return STEAD_PENDING;
     *out = item;
@@ -372,7 +400,8 @@ static bool is_alone(struct session *s, struct item *item)
     bool wait;
     return item->role == ROLE_OWNER && s->peer_count == 0 && s->self_state == PEER_UP &&
            item->state->count == 0 && item->record->holder_count == 0 &&
-           !list_linked(&item->queue) && kind_least(k) == 0 && item_confident(s, item, &wait);
+           !list_linked(&item->queue) && kind_least(k) == 0 && k->atomic == ATOMIC_AVAILABLE &&
+           item_confident(s, item, &wait);
 }
 
 int serve_write(struct session *s, const struct session_op *op, struct item **out)

@@ -59,6 +59,7 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     buzhash_init(&s->place_hash, c->farm_secret);
     rng_init(&s->rng, c->seed);
     s->sync_nonce = rng_u64(&s->rng) | 1;
+    s->quorum.nonce = s->sync_nonce ^ 2;
     list_init(&s->works);
     wheel_init(&s->timers, now_ns);
     list_init(&s->waiters);
@@ -124,6 +125,7 @@ void session_wipe(struct session *s)
     while ((n = table_walk(s->table, &cursor, items, TABLE_WALK_MAX)) > 0)
         for (size_t i = 0; i < n; i++)
             item_remove(s, items[i]);
+    quorum_forget(s);
     works_review(s);
 }
 
@@ -201,6 +203,9 @@ static void on_op(struct session *s, const struct session_op *op)
     assert(op->key->kind < s->kinds.count);
     struct waiter *w = waiter_new(s, op, 0, op->request, 0, op->deadline_ns);
     if (w) {
+        /* A majority that has to be asked anyhow is asked for the key, too. */
+        if (op->type == SESSION_CREATE && quorum_rules(s, op->key))
+            w->op.type = SESSION_CREATE_IF_ABSENT;
         serve_waiter(s, w);
         return;
     }
@@ -252,7 +257,8 @@ static message_handler *const handlers[] = {
     [MESSAGE_DISOWN] = holder_disowned,     [MESSAGE_SYNCED] = sync_answered,
     [MESSAGE_HEARD] = heal_heard,           [MESSAGE_VERIFY] = verify_asked,
     [MESSAGE_VERIFIED] = verify_answered,   [MESSAGE_CULL] = cull_asked,
-    [MESSAGE_CULLED] = cull_answered,
+    [MESSAGE_CULLED] = cull_answered,       [MESSAGE_ENROL] = quorum_enrol_asked,
+    [MESSAGE_ENROLLED] = quorum_enrolled,
 };
 
 static void hand(struct session *s, uint64_t from, const struct message *m)
@@ -287,7 +293,7 @@ static bool busy(const struct session *s)
     for (size_t i = 0; i < s->peer_count; i++)
         announcing |= s->peers[i].announcing || s->peers[i].sync_owed_count > 0 ||
                       missing_asks(s, &s->peers[i]);
-    return announcing || s->scanning || s->scan_again || s->repair_count > 0 ||
+    return announcing || quorum_busy(s) || s->scanning || s->scan_again || s->repair_count > 0 ||
            s->orphan_count > 0 || s->waiter_count > 0 || s->work_count > 0 ||
            (s->self_state == PEER_LEAVING && table_count(s->table) > 0) ||
            (s->self_state == PEER_JOINING && s->peer_count > 0);
@@ -307,6 +313,7 @@ static void tick(struct session *s)
     pace_tick(s);
     heal_announce(s);
     sync_tick(s);
+    quorum_tick(s);
 }
 
 void session_step(struct session *s, const struct session_event *ev, uint64_t now_ns,
@@ -423,6 +430,7 @@ void session_stats(const struct session *s, struct session_stats *out)
     out->waiting = s->waiter_count;
     out->divergent = s->verify.count;
     out->orphans = s->orphan_count;
+    out->votes = s->quorum.votes;
     for (struct list *l = s->repair.next; l != &s->repair; l = l->next) {
         const struct item *item = list_entry(l, struct item, queue);
         bool doubtful = item->state ? item->state->doubtful : item->doubtful;

@@ -184,6 +184,8 @@ struct session_stats {
     uint64_t sweep_verified;        /* records compared since session_verify began */
     uint64_t divergent;             /* of them not mended yet, as far as they are remembered */
     uint64_t pushes, pushes_failed; /* of those asked for on this node: kept, and not */
+    uint64_t no_quorum; /* operations refused since no majority of the voters was there */
+    uint64_t votes;     /* 1: as a voter that was told of all that may not be forgotten */
     uint64_t sync_peers, sync_done; /* joining: peers asked and peers that answered: done */
 };
 

@@ -18,6 +18,7 @@
 #include "core/session/message.h"
 #include "core/session/pace.h"
 #include "core/session/peer.h"
+#include "core/session/quorum.h"
 #include "core/session/session.h"
 #include "core/session/table.h"
 #include "core/session/verify.h"
@@ -55,6 +56,7 @@ struct session {
     size_t waiter_count;
     uint64_t next_token;
     struct hints hints;
+    struct quorum quorum;
 
     struct list repair;  /* owned items: short of copies, or doubtful */
     struct list orphans; /* copies whose owner is down */
@@ -101,6 +103,8 @@ size_t placement_holders(struct session *s, const struct key *key, size_t bytes,
 /* The same without a limit by `copies`: whoever can take the place of one of them. */
 size_t placement_candidates(struct session *s, const struct key *key, size_t bytes,
                             uint64_t out[RECORD_HOLDERS_MAX]);
+/* Without so many holders nothing of the key is written. */
+size_t placement_least(const struct session *s, const struct key *key);
 /* Is this node the first in order among itself and the incarnations given that are heard? */
 uint64_t placement_first(struct session *s, const struct key *key, const uint64_t *incs,
                          size_t count, bool with_self);

@@ -36,6 +36,7 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
         to->announcing = false;
         to->unheard = 0;
         to->sync_owed_count = 0;
+        to->enrol_owed_count = 0;
         to->sync_done = false;
         to->sync_shards = 0;
     }
@@ -49,7 +50,7 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
         /* Heard for the first time, or again: what is owned here may be known otherwise there. */
         to->announcing = v->counted > 0 || v->granted > 0;
         to->cursor = 0;
-        to->sync_asked_ns = 0;
+        to->sync_asked_ns = to->enrol_asked_ns = 0;
         to->sync_done = false;
         to->sync_shards = 0;
     }
@@ -64,7 +65,7 @@ static bool changed(const struct peer *old, const struct peer *now)
     return !old || old->view.state != now->view.state || old->view.granted != now->view.granted ||
            old->view.counted != now->view.counted || old->view.holds != now->view.holds ||
            old->view.mate != now->view.mate || old->view.wish != now->view.wish ||
-           old->view.zone != now->view.zone;
+           old->view.zone != now->view.zone || old->view.voter != now->view.voter;
 }
 
 /* Peers that were away longer than deletions are remembered, and lived on: the smaller side drops
@@ -127,6 +128,8 @@ void view_update(struct session *s, const struct session_view *v)
     s->self_state = v->self_state;
     s->self_holds = v->self_holds;
     s->self_zone = v->self_zone;
+    s->quorum.voters = v->voters;
+    s->quorum.self = v->self_voter;
     s->wished = false;
     for (size_t i = 0; i < count; i++)
         s->wished |= next[i].view.wish;

@@ -23,6 +23,8 @@ enum peer_state {
     PEER_LEFT     /* gone after handing over: nothing is missing with it */
 };
 
+#define QUORUM_VOTERS_MAX 15 /* a record names a majority of them */
+
 struct peer_view {
     uint64_t inc;  /* incarnation: names the peer everywhere in the session protocol */
     uint64_t node; /* the node's lasting id: placement hashes over it */
@@ -31,6 +33,7 @@ struct peer_view {
     bool mate;     /* shares a group with this node */
     bool wish;     /* the named backup of a server of this node: it holds what is owned here */
     uint64_t zone; /* a number for each rack, room or site; copies go to different ones */
+    uint8_t voter; /* which of the voters it is, from 1; 0 = none */
     uint64_t lease_until_ns;
     uint64_t counted;
     uint64_t granted;
@@ -41,6 +44,7 @@ struct session_view {
     enum peer_state self_state;
     bool self_holds;
     uint64_t self_zone;
+    uint8_t voters, self_voter; /* how many are configured; which one this node is */
     size_t peer_count;
     const struct peer_view *peers; /* ordered by inc; valid during the call only */
 };

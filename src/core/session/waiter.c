@@ -150,9 +150,7 @@ void waiter_done(struct session *s, struct waiter *w, const struct item *item, u
     waiter_finish(s, w, &o);
 }
 
-/* The nodes do not agree at the moment who may do it: nothing was done, and the node that the
- * caller spoke to tries again, until the deadline. */
-static void retry_later(struct session *s, struct waiter *w)
+void waiter_retry(struct session *s, struct waiter *w)
 {
     if (w->asker != 0) {
         waiter_fail(s, w, STEAD_E_NOT_FOUND);
@@ -193,7 +191,7 @@ void waiter_pass(struct session *s, struct waiter *w, uint64_t to)
         return;
     }
     if (w->hops >= HOPS_MAX || is_silent(s, w, to)) {
-        retry_later(s, w);
+        waiter_retry(s, w);
         return;
     }
     if (list_linked(&w->link))
@@ -225,7 +223,7 @@ static void restart(struct session *s, struct waiter *w)
     if (w->hops < HOPS_MAX)
         serve_waiter(s, w);
     else
-        retry_later(s, w);
+        waiter_retry(s, w);
 }
 
 /* A write that was passed to a node that went away may have been done there. */

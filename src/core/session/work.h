@@ -71,6 +71,7 @@ struct target {
     uint64_t granted, counted; /* as they were when we asked */
     struct stamp stamp;
     uint64_t owner;
+    bool votes; /* its answer counts, where a majority decides */
 };
 
 struct work {
@@ -106,7 +107,10 @@ struct work {
     struct target *targets;
     size_t drop_count;
     uint64_t drops[RECORD_HOLDERS_MAX * 2]; /* peers with a copy that are no holders any more */
-    size_t missing; /* LOCATE: nodes that may come back with copies, by those who answered */
+    uint64_t ballot;   /* where a majority decides: of who is to make the record, 0 = nobody is */
+    bool outbid;       /* LOCATE: somebody has promised a greater one to another */
+    struct stamp seen; /* likewise, ROUND of a claim: the greatest that was merged */
+    size_t missing;    /* LOCATE: nodes that may come back with copies, by those who answered */
     size_t passed_count;
     struct copy passed[RECORD_HOLDERS_MAX]; /* ROUND: holders without room, and what they have */
     size_t rival_count;
@@ -127,6 +131,9 @@ void waiter_fail(struct session *s, struct waiter *w, int status);
 void waiter_done(struct session *s, struct waiter *w, const struct item *item, uint8_t copies,
                  enum session_origin origin);
 void waiter_pass(struct session *s, struct waiter *w, uint64_t to);
+/* The nodes do not agree at the moment who may do it: nothing was done, and the node that the
+ * caller spoke to tries again, until the deadline. */
+void waiter_retry(struct session *s, struct waiter *w);
 void waiters_tick(struct session *s);
 void waiters_peer_gone(struct session *s, uint64_t inc);
 void waiter_result(struct session *s, uint64_t from, const struct message *m);
