@@ -306,6 +306,7 @@ static void extract_kind(cfg_t *sec, struct sessions_section *s)
                                  .when_alone = k->when_alone,
                                  .when_full = k->when_full,
                                  .deletion = k->deletion,
+                                 .atomic = k->atomic,
                                  .ttl_ms = k->ttl_ms,
                                  .memory_bytes = k->memory_bytes,
                                  .private = s->private[index]};
@@ -321,6 +322,12 @@ static void extract_kind(cfg_t *sec, struct sessions_section *s)
     k->when_alone = rules.when_alone;
     k->when_full = rules.when_full;
     k->deletion = rules.deletion;
+    k->atomic = rules.atomic;
+    if (k->atomic == ATOMIC_QUORUM && (k->losable || k->when_full == FULL_EVICT))
+        mistake(sec,
+                "kind \"%s\": atomic = quorum loses nothing: it needs losable = no and when-full = "
+                "refuse",
+                k->name);
     k->ttl_ms = rules.ttl_ms;
     k->memory_bytes = rules.memory_bytes;
     s->private[index] = rules.private;
@@ -555,6 +562,29 @@ static void extract_externals(cfg_t *cfg, struct config *c)
     }
 }
 
+static bool is_voter(const struct config *c, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(c->node.voters.text[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Who is to decide, and can he? */
+static void check_voters(cfg_t *cfg, const struct config *c)
+{
+    const struct kinds *kinds = &c->sessions.kinds;
+    for (size_t i = 0; i < kinds->count; i++)
+        if (kinds->kind[i].atomic == ATOMIC_QUORUM && c->node.voters.count == 0)
+            mistake(cfg, "kind \"%s\": atomic = quorum needs node { voters = {...} }",
+                    kinds->kind[i].name);
+    for (size_t i = 0; i < c->node.voters.count; i++)
+        if (is_voter(c, i, c->node.voters.text[i]))
+            mistake(cfg, "voters: \"%s\" is there twice", c->node.voters.text[i]);
+    if (!c->sessions.present && is_voter(c, c->node.voters.count, c->node.name))
+        mistake(cfg, "voters: this node is one, so it needs a section sessions { ... }");
+}
+
 static void extract_all(cfg_t *cfg, struct config *c)
 {
     extract(cfg, "", &c->top);
@@ -573,6 +603,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
             extract_server(sec, &c->servers[c->server_count++]);
     }
     extract_sessions(only_section(cfg, "sessions"), &c->sessions);
+    check_voters(cfg, c);
     for (unsigned i = 0; i < cfg_size(cfg, "service"); i++) {
         sec = cfg_getnsec(cfg, "service", i);
         if (c->service_count == CONFIG_SERVICES_MAX) {

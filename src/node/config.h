@@ -20,6 +20,7 @@ struct node_section {
     struct addresses join;
     struct addr multicast; /* family 0: none */
     struct strings groups;
+    struct voters voters;
     char zone[NAME_MAX_BYTES + 1];
     uint32_t join_wait_ms, leave_wait_ms, upgrade_wait_ms, probe_interval_ms;
 };

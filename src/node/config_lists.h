@@ -3,6 +3,7 @@
 #define NODE_CONFIG_LISTS_H
 
 #include "base/prefix.h"
+#include "core/session/view.h"
 #include "role/name/name.h"
 
 #define CONFIG_TEXT_MAX 256
@@ -16,6 +17,12 @@
 struct strings {
     size_t count;
     char text[CONFIG_STRINGS_MAX][CONFIG_TEXT_MAX];
+};
+
+/* As struct strings, and longer: the table of settings knows its size. */
+struct voters {
+    size_t count;
+    char text[QUORUM_VOTERS_MAX][CONFIG_TEXT_MAX];
 };
 
 struct addresses {

@@ -9,7 +9,7 @@
 /* Only what the file sets overrules the kind's default (core/session/kind.h). */
 struct kind_section {
     char like[KIND_NAME_MAX];
-    uint32_t copies, ack, short_refuse, when_alone, when_full, deletion, ttl_ms;
+    uint32_t copies, ack, short_refuse, when_alone, when_full, deletion, atomic, ttl_ms;
     bool losable, sliding;
     uint64_t memory_bytes;
     struct strings private; /* names of fields, with * for any text */

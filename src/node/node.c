@@ -163,6 +163,9 @@ static int make_core(struct node *n)
     fc.timing.join_wait_ms = n->config->node.join_wait_ms;
     swim_timing_pace(&fc.timing.swim, n->config->node.probe_interval_ms);
     fc.group = n->config->node.multicast;
+    for (size_t i = 0; i < n->config->node.voters.count; i++)
+        snprintf(fc.voters[fc.voter_count++], sizeof(fc.voters[0]), "%.*s", NAME_MAX_BYTES,
+                 n->config->node.voters.text[i]);
     io_random(&fc.seed, sizeof(fc.seed));
     if (n->upgrade.successor) {
         n->setup.entry.twin = n->upgrade.hello.entry.inc;

@@ -142,7 +142,8 @@ void setting_format(const struct setting *s, const void *value, size_t index, ch
     case SETTING_NAMES:
     case SETTING_TEXTS:
     case SETTING_URLS:
-        snprintf(out, cap, "%s", ((const struct strings *)value)->text[index]);
+        snprintf(out, cap, "%s",
+                 (const char *)((const struct strings *)value)->text + index * CONFIG_TEXT_MAX);
         return;
     case SETTING_ADDRESSES:
         format_address(&((const struct addresses *)value)->addr[index], port, out, cap);

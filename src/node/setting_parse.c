@@ -164,7 +164,7 @@ static bool parse_strings(const struct setting *s, const char *text, size_t inde
                           struct strings *out, const char **why)
 {
     *why = "there are too many in this list";
-    if (index >= CONFIG_STRINGS_MAX)
+    if (index >= (s->size - offsetof(struct strings, text)) / CONFIG_TEXT_MAX)
         return false;
     *why = s->type == SETTING_URLS
                ? "it is neither an http or https URL without a path, nor tcp://NAME:PORT"
@@ -176,7 +176,7 @@ static bool parse_strings(const struct setting *s, const char *text, size_t inde
     if (out)
         out->count = index + 1;
     size_t limit = s->type == SETTING_NAMES ? NAME_MAX_BYTES + 1 : CONFIG_TEXT_MAX;
-    return copy_text(out ? out->text[index] : NULL, limit, text, why);
+    return copy_text(out ? (char *)out->text + index * CONFIG_TEXT_MAX : NULL, limit, text, why);
 }
 
 static bool parse_addresses(const struct setting *s, const char *text, size_t index,

@@ -97,6 +97,10 @@ const struct setting settings[] = {
         "Everything works without it."),
     ROW("node", "groups", SETTING_NAMES, "", 0, 0, NULL, node_section, groups,
         "Groups that clients and policies can choose by."),
+    ROW("node", "voters", SETTING_NAMES, "", 0, 0, NULL, node_section, voters,
+        "Names of the nodes of which a majority decides about records of a kind with atomic = "
+        "quorum: 3 or 5, 15 at most, the same list on all nodes. Each of them needs a section "
+        "sessions. One that is down counts."),
     ROW("node", "zone", SETTING_NAME, "", 0, 0, NULL, node_section, zone, "Rack, room or site."),
     ROW("node", "join-wait", SETTING_DURATION, "3s", 0, DAY_MS, NULL, node_section, join_wait_ms,
         "A starting node that finds nobody goes on alone after this."),
@@ -291,6 +295,12 @@ const struct setting settings[] = {
         when_full, "A write at the memory limit: refused, or the oldest losable ones make room."),
     ROW("sessions.kind", "deletion", SETTING_CHOICE, "", 0, 0, "final|versioned", kind_section,
         deletion, "final: an ended id never lives again; versioned: a key may be made anew."),
+    ROW("sessions.kind", "atomic", SETTING_CHOICE, "", 0, 0, "available|quorum", kind_section,
+        atomic,
+        "available: when the network is cut, both sides go on, and their changes are merged later. "
+        "quorum: no two sides ever own a record, which takes a majority of the voters (node: "
+        "voters); without one its operations are refused. copies counts a majority at least, "
+        "and ack is all."),
     ROW("sessions.kind", "ttl", SETTING_DURATION, "", 0, 365 * DAY_MS, NULL, kind_section, ttl_ms,
         "Its life when the request names none; 0s = no expiry."),
     ROW("sessions.kind", "private", SETTING_TEXTS, "", 0, 0, NULL, kind_section, private,

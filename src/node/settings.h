@@ -20,7 +20,7 @@ enum setting_type {
     SETTING_COUNT,     /* uint32_t: a number, or UINT32_MAX - i for word i of `choices` */
     SETTING_BOOL,      /* bool: yes or no */
     SETTING_CHOICE,    /* uint32_t: index into `choices`, words divided by '|' */
-    SETTING_NAMES,     /* struct strings: a list of names */
+    SETTING_NAMES,     /* struct strings, or voters: a list of names */
     SETTING_TEXTS,     /* struct strings: a list of texts */
     SETTING_URLS,      /* struct strings: a list of URLs */
     SETTING_ADDRESSES, /* struct addresses */

@@ -70,7 +70,7 @@ struct session_op {
 enum session_origin { ORIGIN_LOCAL, ORIGIN_OWNER, ORIGIN_CLAIM };
 
 /* status: STEAD_OK, or ABSENT, ENDED, EXISTS, CONFLICT, TOO_LARGE, INVAL, FULL, ALONE, UNREACHABLE,
- * DEADLINE (nothing was done, or it is not known to be kept), UNKNOWN, BUSY, FENCED, NOMEM. */
+ * NO_QUORUM, DEADLINE (not done, or not known to be kept), UNKNOWN, BUSY, FENCED, NOMEM. */
 struct session_result {
     struct list link;
     uint64_t request;
@@ -88,9 +88,8 @@ void session_result_free(struct session_result *r);
 enum session_event_type {
     SESSION_EV_OP,      /* from a role on this node */
     SESSION_EV_MESSAGE, /* from another node's session shard, authenticated */
-    SESSION_EV_VIEW, /* the other nodes, whenever something changed and every 100 ms for the leases
-                      */
-    SESSION_EV_TICK  /* the deadline given before has come */
+    SESSION_EV_VIEW,    /* the other nodes, when something changed, and every 100 ms */
+    SESSION_EV_TICK     /* the deadline given before has come */
 };
 
 struct session_event {
@@ -184,8 +183,7 @@ struct session_stats {
     uint64_t sweep_verified;        /* records compared since session_verify began */
     uint64_t divergent;             /* of them not mended yet, as far as they are remembered */
     uint64_t pushes, pushes_failed; /* of those asked for on this node: kept, and not */
-    uint64_t no_quorum; /* operations refused since no majority of the voters was there */
-    uint64_t votes;     /* 1: as a voter that was told of all that may not be forgotten */
+    uint64_t no_quorum, votes;      /* refused without a majority of the voters; 1: it is a voter */
     uint64_t sync_peers, sync_done; /* joining: peers asked and peers that answered: done */
 };
 

@@ -82,9 +82,10 @@ static json_t *sessions_json(const struct session_stats *s)
         {"handover_left", s->handover_left}, {"claims", s->claims},
         {"claims_failed", s->claims_failed}, {"fenced", s->fenced},
         {"splits_merged", s->splits_merged}, {"values_lost", s->values_lost},
-        {"expired", s->expired}, {"evicted", s->evicted}, {"reads_local", s->reads_local},
-        {"reads_owner", s->reads_owner}, {"reads_missed", s->reads_missed}, {"full", s->full},
-        {"busy", s->busy}, {"sync_peers", s->sync_peers}, {"sync_done", s->sync_done});
+        {"no_quorum", s->no_quorum}, {"voting_shards", s->votes}, {"expired", s->expired},
+        {"evicted", s->evicted}, {"reads_local", s->reads_local}, {"reads_owner", s->reads_owner},
+        {"reads_missed", s->reads_missed}, {"full", s->full}, {"busy", s->busy},
+        {"sync_peers", s->sync_peers}, {"sync_done", s->sync_done});
 }
 
 static json_t *mesh_json(const struct admin_snapshot *s)

@@ -98,6 +98,8 @@ static bool say_failure(struct cache_conn *c, const struct cache_op *op)
         return cache_say_error(c, "OOM command not allowed: the sessions' memory is full");
     case STEAD_E_ALONE:
         return cache_say_error(c, "NOREPLICAS no other node is there to hold a copy");
+    case STEAD_E_NO_QUORUM:
+        return cache_say_error(c, "CLUSTERDOWN no majority of the voters can be reached");
     case STEAD_E_ENDED:
         return cache_say_error(c, "ERR this key was ended for good: its kind has final deletion");
     case STEAD_E_UNKNOWN:

@@ -13,11 +13,12 @@
 static const struct {
     int err, status;
 } statuses[] = {
-    {STEAD_E_ABSENT, 404},      {STEAD_E_ENDED, 404},    {STEAD_E_NOT_FOUND, 404},
-    {STEAD_E_EXISTS, 409},      {STEAD_E_CONFLICT, 412}, {STEAD_E_TOO_LARGE, 413},
-    {STEAD_E_INVAL, 400},       {STEAD_E_FULL, 507},     {STEAD_E_ALONE, 503},
-    {STEAD_E_UNREACHABLE, 503}, {STEAD_E_BUSY, 503},     {STEAD_E_FENCED, 503},
-    {STEAD_E_UNKNOWN, 503},     {STEAD_E_DEADLINE, 503}, {STEAD_E_NOMEM, 503},
+    {STEAD_E_ABSENT, 404},      {STEAD_E_ENDED, 404},     {STEAD_E_NOT_FOUND, 404},
+    {STEAD_E_EXISTS, 409},      {STEAD_E_CONFLICT, 412},  {STEAD_E_TOO_LARGE, 413},
+    {STEAD_E_INVAL, 400},       {STEAD_E_FULL, 507},      {STEAD_E_ALONE, 503},
+    {STEAD_E_UNREACHABLE, 503}, {STEAD_E_BUSY, 503},      {STEAD_E_FENCED, 503},
+    {STEAD_E_UNKNOWN, 503},     {STEAD_E_NO_QUORUM, 503}, {STEAD_E_DEADLINE, 503},
+    {STEAD_E_NOMEM, 503},
 };
 
 static int status_of(int err)
@@ -155,12 +156,13 @@ static json_t *kind_json(const struct kind *k)
                      : k->copies == COPIES_ALL ? json_string("all")
                                                : json_integer(k->copies);
     json_t *ack = k->ack == ACK_ALL ? json_string("all") : json_integer(k->ack);
-    return json_pack("{s:s, s:o, s:o, s:s, s:b, s:b, s:s, s:s, s:s, s:f}", "name", k->name,
+    return json_pack("{s:s, s:o, s:o, s:s, s:b, s:b, s:s, s:s, s:s, s:s, s:f}", "name", k->name,
                      "copies", copies, "ack", ack, "short", k->short_refuse ? "refuse" : "accept",
                      "losable", (int)k->losable, "sliding", (int)k->sliding, "when_alone",
                      k->when_alone == ALONE_ACCEPT ? "accept" : "refuse", "when_full",
                      k->when_full == FULL_EVICT ? "evict" : "refuse", "deletion",
-                     k->deletion == DELETE_FINAL ? "final" : "versioned", "ttl",
+                     k->deletion == DELETE_FINAL ? "final" : "versioned", "atomic",
+                     k->atomic == ATOMIC_QUORUM ? "quorum" : "available", "ttl",
                      (double)k->ttl_ms / 1000.0);
 }
 

@@ -75,6 +75,7 @@ struct bus_message {
 struct bus {
     struct session_config config;
     struct kinds kinds;
+    unsigned voters; /* so many of the first nodes are */
     struct bus_node nodes[BUS_NODES];
     bool cut[BUS_NODES][BUS_NODES]; /* from, to */
     struct list wire;
@@ -271,6 +272,11 @@ static inline void bus_count_out(struct bus *b, int at, int of)
     bus_drop_wire(b, at, of);
 }
 
+static inline uint8_t bus_voter(const struct bus *b, int i)
+{
+    return (uint8_t)(i < (int)b->voters ? i + 1 : 0);
+}
+
 static inline void bus_view(struct bus *b, int i)
 {
     struct bus_node *n = &b->nodes[i];
@@ -280,6 +286,8 @@ static inline void bus_view(struct bus *b, int i)
                              .self_state = n->state,
                              .self_holds = !n->keeps_nothing,
                              .self_zone = n->zone,
+                             .voters = (uint8_t)b->voters,
+                             .self_voter = bus_voter(b, i),
                              .peers = peers};
     for (int j = 0; j < BUS_NODES; j++) {
         const struct bus_node *p = &b->nodes[j];
@@ -293,6 +301,7 @@ static inline void bus_view(struct bus *b, int i)
                                  .mate = p->group == n->group,
                                  .wish = p->inc == n->backup,
                                  .zone = p->zone,
+                                 .voter = bus_voter(b, j),
                                  .lease_until_ns = c->lease_ns,
                                  .counted = c->counted,
                                  .granted = c->granted};
