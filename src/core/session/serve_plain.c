@@ -11,7 +11,7 @@
  * that was broken makes it doubtful. */
 static struct plain *plain_of(struct session *s, const struct session_op *op)
 {
-    if (s->work_count > 0 && work_find(s, op->key))
+    if (quorum_rules(s, op->key) || (s->work_count > 0 && work_find(s, op->key)))
         return NULL;
     struct plain *p = table_plain(s->table, op->key, op->hash);
     return p && p->role == ROLE_OWNER ? p : NULL;
