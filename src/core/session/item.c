@@ -144,7 +144,7 @@ bool item_has_candidate(struct session *s, const struct item *item)
 
 /* Who is last in order gives way, but no named backup as long as there is another, and not `but`.
  * It lives and reads are served there: so it is told by the round to come, which waits for it. */
-static void drop_last(struct session *s, struct item *item, uint64_t but)
+static void drop_last(struct session *s, struct item *item, uint64_t but, bool backups)
 {
     struct session_state *st = item->state;
     struct copy *last = NULL;
@@ -156,7 +156,7 @@ static void drop_last(struct session *s, struct item *item, uint64_t but)
         struct peer *p = peer_find(s, st->copies[i].inc);
         uint64_t score = p ? placement_score(s, &item->record->key, p->view.node) : 0;
         bool wish = p && p->view.wish;
-        if (wish != wished ? wish : score > least)
+        if ((wish && !backups) || (wish != wished ? wish : score > least))
             continue;
         wished = wish;
         least = score;
@@ -180,7 +180,7 @@ int item_add_guest(struct session *s, struct item *item, uint64_t inc)
     if (!item_copy(item, inc))
         return STEAD_E_BUSY; /* it has as many copies as a record can name */
     while (item_holders(item) > most)
-        drop_last(s, item, inc);
+        drop_last(s, item, inc, true);
     return STEAD_OK;
 }
 
@@ -211,7 +211,7 @@ static uint64_t missing_wish(struct session *s, const struct item *item)
     return 0;
 }
 
-/* Each comes in the place of who is last in order. */
+/* Each comes in the place of who is last in order and none itself: several would take turns. */
 static void add_wishes(struct session *s, struct item *item, size_t wanted)
 {
     uint64_t inc;
@@ -219,7 +219,7 @@ static void add_wishes(struct session *s, struct item *item, size_t wanted)
         size_t before = item_holders(item);
         add_copy(item, inc);
         if (before >= wanted && before > 0)
-            drop_last(s, item, inc);
+            drop_last(s, item, inc, false);
         if (item_holders(item) > wanted + GUESTS_MAX)
             return;
     }

@@ -44,7 +44,7 @@ struct bus_node {
     bool made, dead, paused;
     bool keeps_nothing; /* a director */
     unsigned zone, group;
-    uint64_t backup; /* the incarnation that is the named backup of its server */
+    uint64_t backup, backup2; /* incarnations that are named backups of its servers */
     uint64_t inc, id;
     enum peer_state state;
     unsigned shard_count;
@@ -299,7 +299,7 @@ static inline void bus_view(struct bus *b, int i)
                                  .state = c->heard ? p->state : PEER_DOWN,
                                  .holds = !p->keeps_nothing,
                                  .mate = p->group == n->group,
-                                 .wish = p->inc == n->backup,
+                                 .wish = p->inc == n->backup || p->inc == n->backup2,
                                  .zone = p->zone,
                                  .voter = bus_voter(b, j),
                                  .lease_until_ns = c->lease_ns,

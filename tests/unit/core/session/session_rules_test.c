@@ -141,6 +141,24 @@ static void the_named_backup_always_holds(void **state)
     bus_deinit(&b);
 }
 
+/* A node with two servers may have two of them, and a kind room for one: they do not take turns. */
+static void two_named_backups_come_to_rest(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 4);
+    b.nodes[0].backup = b.nodes[2].inc;
+    b.nodes[0].backup2 = b.nodes[3].inc;
+    bus_run(&b, 1000);
+    for (int n = 0; n < 20; n++) {
+        struct key k = numbered(&b, "purchase", n);
+        assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+        assert_true(has(&b, 2, &k) || has(&b, 3, &k));
+    }
+    bus_deinit(&b);
+}
+
 /* One of two holders stands still. */
 static void a_write_waits_for_as_many_as_its_kind_says(void **state)
 {
@@ -205,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_group_keeps_its_own),
         cmocka_unit_test(all_keep_what_is_for_all),
         cmocka_unit_test(the_named_backup_always_holds),
+        cmocka_unit_test(two_named_backups_come_to_rest),
         cmocka_unit_test(a_write_waits_for_as_many_as_its_kind_says),
         cmocka_unit_test(what_would_be_short_is_refused),
     };
