@@ -100,7 +100,7 @@ static size_t count_replaced(const struct session *s, const struct missing_room 
     size_t count = 0;
     for (size_t i = begin; i < end; i++) {
         const struct peer *p = &s->peers[r->places[i].at];
-        bool replaced = p->view.state == PEER_DOWN && p->view.holds && !p->may_return;
+        bool replaced = p->view.state == PEER_DOWN && p->held && !p->may_return;
         count += replaced && lost_beside(r, p->down_ns, recopied_ns(s, r, begin, end, p));
     }
     return count;

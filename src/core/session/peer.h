@@ -15,6 +15,7 @@ struct peer {
     size_t full_bytes;   /* the smallest record that it had no room for */
     uint64_t full_until_ns, full_pause_ns;
     uint64_t contact_ns; /* when either was last counted out by the other, as far as is known */
+    bool held;           /* it kept records, though what it kept may be gone with it by now */
     bool may_return;     /* it is down, and may come back with what it holds */
     uint64_t down_ns;    /* when it stopped being heard */
     uint64_t up_ns;      /* since when it is up; 0: it is not */

@@ -29,6 +29,8 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
         *to = *old;
     bool was_heard = old && peer_heard(&old->view);
     to->view = *v;
+    if (peer_heard(v)) /* membership takes it back when another takes its place */
+        to->held = v->holds;
     if (old && (v->granted > old->view.granted || v->counted > old->view.counted))
         to->contact_ns = s->now_ns;
     if (was_heard && !peer_heard(v)) {
