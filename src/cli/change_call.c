@@ -46,16 +46,6 @@ bool change_call_line(const struct change_call *c, const char *begin, int first,
     return false;
 }
 
-void change_call_quote(const char *from, char *to, size_t cap)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
-    size_t n = 0;
-    to[0] = '\0';
-    for (; *from && n + 4 < cap; from++)
-        n += (size_t)snprintf(to + n, cap - n, strchr(plain, *from) ? "%c" : "%%%02x",
-                              (unsigned char)*from);
-}
-
 static void print(const struct change_call *c, const char *body)
 {
     json_t *j = json_loads(body, 0, NULL);
@@ -69,11 +59,11 @@ static void print(const struct change_call *c, const char *body)
 
 int change_call_ask(const struct change_call *c, const char *server, const char *line)
 {
-    char path[PATH_MAX_BYTES], text[3 * CHANGE_LINE_MAX], where[512], *body;
-    change_call_quote(line, text, sizeof(text));
-    change_call_quote(server ? server : "", where, sizeof(where));
-    snprintf(path, sizeof(path), "/v1/change?force=%d%s%s&change=%s", c->force,
-             server ? "&server=" : "", where, text);
+    char path[PATH_MAX_BYTES], *body;
+    snprintf(path, sizeof(path), "/v1/change?force=%d", c->force);
+    if ((server && !cli_query_add(path, sizeof(path), "server", server)) ||
+        !cli_query_add(path, sizeof(path), "change", line))
+        return EXIT_USAGE;
     int status = cli_admin(&c->options, "POST", path, &body);
     int result = EXIT_DONE;
     if (status == 409 && strstr(body, "NO_SERVER")) {

@@ -24,7 +24,5 @@ bool change_call_line(const struct change_call *c, const char *begin, int first,
 /* Asks `server` (a node's name or a URL; NULL: the node that is called). Returns the exit status;
  * prints the answer. */
 int change_call_ask(const struct change_call *c, const char *server, const char *line);
-/* A value in a query. */
-void change_call_quote(const char *from, char *to, size_t cap);
 
 #endif

@@ -75,6 +75,9 @@ bool cli_wants_help(int argc, char **argv, const char *text);
 /* Asks the node's admin listener. Returns the HTTP status, or 0 after it said on standard error
  * what failed and what to do. *body is malloc'ed, ended by NUL; NULL when 0 is returned. */
 int cli_admin(const struct cli_options *o, const char *method, const char *path, char **body);
+/* Appends NAME=VALUE to the path's query, the value escaped. False, with the path as it was, after
+ * it said that there is no room: a value is never sent in part. */
+bool cli_query_add(char *path, size_t cap, const char *name, const char *value);
 /* Says on standard error what a node answered that did not do it. Returns EXIT_FAILED. */
 int cli_refused(const char *verb, int status, const char *body);
 

@@ -1,6 +1,6 @@
 /* stead config: what is in effect at a node, and where it differs from its file. stead reload: the
  * file is read again. */
-#include "cli/change_call.h"
+#include "cli/cli.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -102,11 +102,8 @@ int verb_reload(int argc, char **argv)
     }
     if (!cli_find_node(&o))
         return EXIT_USAGE;
-    size_t n = strlen(path);
-    if (o.first < argc) {
-        n += (size_t)snprintf(path + n, sizeof(path) - n, "?server=");
-        change_call_quote(argv[o.first], path + n, sizeof(path) - n);
-    }
+    if (o.first < argc && !cli_query_add(path, sizeof(path), "server", argv[o.first]))
+        return EXIT_USAGE;
     int status = cli_admin(&o, "POST", path, &body);
     json_t *j = status == 200 ? json_loads(body, 0, NULL) : NULL;
     int result = j ? EXIT_DONE : cli_refused("reload", status, body);

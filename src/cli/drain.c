@@ -67,17 +67,6 @@ static bool take_call(int argc, char **argv, const char *const *extra, const cha
     return cli_find_node(&out->options);
 }
 
-static void make_path(const struct call *c, const char *path, char *out, size_t cap)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
-    size_t n = (size_t)snprintf(out, cap, "%s?force=%d", path, c->force);
-    if (c->server)
-        n += (size_t)snprintf(out + n, cap - n, "&server=");
-    for (const char *s = c->server; s && *s && n + 4 < cap; s++)
-        n += (size_t)snprintf(out + n, cap - n, strchr(plain, *s) ? "%c" : "%%%02x",
-                              (unsigned char)*s);
-}
-
 struct left {
     char server[64];
     bool safe;
@@ -97,7 +86,9 @@ static void take_left(const json_t *j, struct left *out)
 static int ask(const struct call *c, const char *method, const char *path, struct left *left)
 {
     char at[512], *body;
-    make_path(c, path, at, sizeof(at));
+    snprintf(at, sizeof(at), "%s?force=%d", path, c->force);
+    if (c->server && !cli_query_add(at, sizeof(at), "server", c->server))
+        return EXIT_USAGE;
     int status = cli_admin(&c->options, method, at, &body);
     json_t *j = status == 200 ? json_loads(body, 0, NULL) : NULL;
     int result = EXIT_DONE;

@@ -28,16 +28,6 @@ struct outcome {
     json_t *silent;
 };
 
-static void put_query(char *out, size_t cap, const char *name, const char *value)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
-    size_t n = strlen(out);
-    n += (size_t)snprintf(out + n, cap - n, "%c%s=", strchr(out, '?') ? '&' : '?', name);
-    for (const char *s = value; *s && n + 4 < cap; s++)
-        n += (size_t)snprintf(out + n, cap - n, strchr(plain, *s) ? "%c" : "%%%02x",
-                              (unsigned char)*s);
-}
-
 /* One pass over the farm. False after it was said what is wrong. */
 static bool pass(const struct cli_options *o, const char *path, struct outcome *out)
 {
@@ -104,9 +94,10 @@ int verb_session(int argc, char **argv)
     }
     if (!cli_find_node(&o))
         return EXIT_USAGE;
-    put_query(path, sizeof path, "user", value[USER]);
-    put_query(path, sizeof path, "kind", value[KIND] ? value[KIND] : "auth");
-    put_query(path, sizeof path, "field", value[FIELD] ? value[FIELD] : "user");
+    if (!cli_query_add(path, sizeof path, "user", value[USER]) ||
+        !cli_query_add(path, sizeof path, "kind", value[KIND] ? value[KIND] : "auth") ||
+        !cli_query_add(path, sizeof path, "field", value[FIELD] ? value[FIELD] : "user"))
+        return EXIT_USAGE;
     for (int i = 0; i < PASSES_MAX; i++) {
         json_decref(one.silent);
         one.silent = NULL;

@@ -30,17 +30,6 @@ struct watch {
     long long pid, first_pid;
 };
 
-static void path_add(char *out, size_t cap, const char *name, const char *value)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/";
-    size_t n = strlen(out);
-    n += (size_t)snprintf(out + n, cap - n, "%c%s=", strchr(out, '?') ? '&' : '?', name);
-    for (const char *s = value; *s && n + 4 < cap; s++)
-        n += (size_t)snprintf(out + n, cap - n, strchr(plain, *s) ? "%c" : "%%%02x",
-                              (unsigned char)*s);
-}
-
 /* The node is another process than this one: a path must not depend on where it was started. */
 static bool add_file(char *out, size_t cap, const char *name, const char *file)
 {
@@ -51,8 +40,7 @@ static bool add_file(char *out, size_t cap, const char *name, const char *file)
         fprintf(stderr, "stead upgrade: there is no file %s\n", file);
         return false;
     }
-    path_add(out, cap, name, whole);
-    return true;
+    return cli_query_add(out, cap, name, whole);
 }
 
 static bool take(const char *body, struct watch *w)

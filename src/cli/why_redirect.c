@@ -3,7 +3,6 @@
 #include "cli/roster.h"
 #include "cli/why.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -107,21 +106,6 @@ static void print_now(const struct cli_options *o, const char *service)
     free(body);
 }
 
-static bool path_for(const char *id, char *out, size_t cap)
-{
-    size_t len = (size_t)snprintf(out, cap, "/v1/decision?id=");
-    for (; *id; id++) {
-        if (len + 4 > cap)
-            return false;
-        if (isalnum((unsigned char)*id))
-            out[len++] = *id;
-        else
-            len += (size_t)snprintf(out + len, 4, "%%%02X", (unsigned char)*id);
-    }
-    out[len] = '\0';
-    return true;
-}
-
 static int unknown(const char *id)
 {
     const char *node = strchr(id, '@');
@@ -138,11 +122,10 @@ int why_redirect(int argc, char **argv)
 {
     static const char *const none[] = {NULL};
     struct cli_options o;
-    char path[3 * ID_MAX + 32], *body;
+    char path[3 * ID_MAX + 32] = "/v1/decision", *body;
     if (!cli_options(argc, argv, &o, none, NULL))
         return EXIT_USAGE;
-    if (o.first + 1 != argc || strlen(argv[o.first]) > ID_MAX ||
-        !path_for(argv[o.first], path, sizeof(path))) {
+    if (o.first + 1 != argc || !cli_query_add(path, sizeof(path), "id", argv[o.first])) {
         fprintf(stderr, "stead why redirect: which id? See 'stead help why'\n");
         return EXIT_USAGE;
     }

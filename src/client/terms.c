@@ -1,6 +1,8 @@
 /* terms.c - the options of a call. */
 #include "client/terms.h"
 
+#include "core/http/http_query.h"
+
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -125,17 +127,12 @@ void terms_deinit(struct terms *t)
     *t = (struct terms){0};
 }
 
-/* Only what needs no escape goes in as it is. */
 static size_t add_parameter(char *out, size_t n, char mark, const char *key, const char *value)
 {
     if (!value || !*value)
         return n;
     n += (size_t)snprintf(out + n, TERMS_TARGET_MAX - n, "%c%s=", mark, key);
-    for (const char *at = value; *at && n + 4 < TERMS_TARGET_MAX; at++) {
-        bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
-                     (*at >= '0' && *at <= '9') || *at == '-' || *at == '.' || *at == '_';
-        n += (size_t)snprintf(out + n, 4, plain ? "%c" : "%%%02X", (unsigned char)*at);
-    }
+    (void)http_percent_encode((struct slice){value, strlen(value)}, out, TERMS_TARGET_MAX, &n);
     return n;
 }
 
