@@ -99,5 +99,7 @@ bool http_path_safe(struct slice path);
 bool http_list_next(struct slice *list, struct slice *element);
 /* The value of a cookie in a Cookie header's value; at == NULL if absent. */
 struct slice http_cookie(struct slice header, const char *name);
+/* The first of that name in all Cookie headers of a request. */
+struct slice http_find_cookie(const struct http_head *h, const char *name);
 
 #endif

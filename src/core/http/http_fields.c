@@ -54,6 +54,19 @@ struct slice http_cookie(struct slice header, const char *name)
     return (struct slice){NULL, 0};
 }
 
+struct slice http_find_cookie(const struct http_head *h, const char *name)
+{
+    struct slice none = {NULL, 0};
+    for (size_t i = 0; i < h->header_count; i++) {
+        if (!slice_is_nocase(h->headers[i].name, "cookie"))
+            continue;
+        struct slice value = http_cookie(h->headers[i].value, name);
+        if (value.at)
+            return value;
+    }
+    return none;
+}
+
 bool http_decimal(struct slice text, uint64_t *out)
 {
     uint64_t v = 0;

@@ -27,18 +27,6 @@ static bool value_valid(struct slice v)
     return true;
 }
 
-static struct slice request_cookie(const struct http_head *h, const char *name)
-{
-    for (size_t i = 0; i < h->header_count; i++) {
-        if (!slice_is_nocase(h->headers[i].name, "cookie"))
-            continue;
-        struct slice v = http_cookie(h->headers[i].value, name);
-        if (v.at != NULL)
-            return v;
-    }
-    return (struct slice){NULL, 0};
-}
-
 size_t handoff_make(const uint8_t *key, const char *service, const char *server,
                     const char *const *cookies, size_t cookie_count, const struct http_head *h,
                     const uint8_t *salt, int64_t now_s, char text[TOKEN_TEXT_MAX])
@@ -53,7 +41,7 @@ size_t handoff_make(const uint8_t *key, const char *service, const char *server,
     wire_put_u64(&w, (uint64_t)now_s + HANDOFF_LIFE_S);
     size_t bare = wire_written(&w);
     for (size_t i = 0; i < cookie_count && i < HANDOFF_COOKIES_MAX; i++) {
-        struct slice v = request_cookie(h, cookies[i]);
+        struct slice v = http_find_cookie(h, cookies[i]);
         if (v.at == NULL || !value_valid(v))
             continue;
         wire_put_str8(&w, cookies[i], strlen(cookies[i]));

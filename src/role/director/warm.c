@@ -26,25 +26,13 @@ bool warm_parse(const char *text, const struct kinds *kinds, struct warm_rule *o
     return true;
 }
 
-static struct slice cookie_of(const struct http_head *h, const char *name)
-{
-    for (size_t i = 0; i < h->header_count; i++) {
-        if (!slice_is_nocase(h->headers[i].name, "cookie"))
-            continue;
-        struct slice value = http_cookie(h->headers[i].value, name);
-        if (value.at)
-            return value;
-    }
-    return (struct slice){NULL, 0};
-}
-
 size_t warm_keys(const struct warm_rule *rules, size_t count, const struct http_head *h,
                  struct key *out)
 {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         char bytes[KEY_BYTES_MAX];
-        struct slice value = cookie_of(h, rules[i].cookie);
+        struct slice value = http_find_cookie(h, rules[i].cookie);
         size_t prefix = strlen(rules[i].prefix);
         if (value.len == 0 || prefix + value.len > sizeof(bytes))
             continue;

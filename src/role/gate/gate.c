@@ -16,11 +16,14 @@ void gate_count(atomic_uint_fast64_t *counter)
 
 struct gate_call *gate_call_new(struct gate *g, struct http_request *r)
 {
-    if (g->free_slot == NO_SLOT)
+    struct gate_call *call = g->free_slot != NO_SLOT ? mem_alloc(sizeof *call) : NULL;
+    gate_count(&g->config.counters->calls);
+    if (!call) {
+        gate_count(&g->config.counters->busy);
+        gate_count(&g->config.counters->failed);
+        gate_refuse(g, r, 503, STEAD_E_BUSY, stead_error_text(STEAD_E_BUSY));
         return NULL;
-    struct gate_call *call = mem_alloc(sizeof *call);
-    if (!call)
-        return NULL;
+    }
     call->gate = g;
     call->request = r;
     call->slot = g->free_slot;

@@ -105,7 +105,7 @@ int gate_auth(const struct gate *g, const struct http_request *r, const char **w
 
 /* gate.c */
 void gate_count(atomic_uint_fast64_t *counter);
-/* A call with a slot; NULL when there is none left. */
+/* A call with a slot, counted. NULL when there is none left: the request was answered with 503. */
 struct gate_call *gate_call_new(struct gate *g, struct http_request *r);
 /* Ends the call; its request must have been answered. */
 void gate_call_free(struct gate_call *call);

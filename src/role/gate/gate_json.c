@@ -2,8 +2,8 @@
  * gate_route.c and gate_reply.c. */
 #include "role/gate/gate_json.h"
 
-#include "base/mem.h"
 #include "base/base64.h"
+#include "base/mem.h"
 
 #include <inttypes.h>
 #include <openssl/crypto.h>

@@ -6,9 +6,9 @@
  * the session if the first end came through late. */
 #include "role/gate/gate_internal.h"
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "io/io.h"
-#include "base/base64.h"
 
 #include <openssl/crypto.h>
 

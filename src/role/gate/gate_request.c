@@ -1,9 +1,9 @@
 /* gate_request.c - a request's headers and body made into a call and its first operation. */
 #include "role/gate/gate_internal.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "io/io.h"
-#include "base/base64.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,13 +231,8 @@ static void begin_call(struct gate *g, struct http_request *r, const struct gate
 {
     const struct http_head *h = http_request_head(r);
     struct gate_call *call = gate_call_new(g, r);
-    gate_count(&g->config.counters->calls);
-    if (!call) {
-        gate_count(&g->config.counters->busy);
-        gate_count(&g->config.counters->failed);
-        gate_refuse(g, r, 503, STEAD_E_BUSY, stead_error_text(STEAD_E_BUSY));
+    if (!call)
         return;
-    }
     call->verb = route->verb;
     call->key.kind = (uint8_t)find_kind(g, route->kind);
     if (route->id.at)

@@ -74,14 +74,7 @@ static struct slice find_id(const struct gate *g, const struct http_head *h, con
     size_t skip = sizeof scheme - 1;
     if (!g->token && bearer.len > skip && strncasecmp(bearer.at, scheme, skip) == 0)
         return (struct slice){bearer.at + skip, bearer.len - skip};
-    for (size_t i = 0; i < h->header_count; i++) {
-        if (!slice_is_nocase(h->headers[i].name, "cookie"))
-            continue;
-        struct slice id = http_cookie(h->headers[i].value, cookie);
-        if (id.at)
-            return id;
-    }
-    return (struct slice){NULL, 0};
+    return http_find_cookie(h, cookie);
 }
 
 /* -- answers -- */
@@ -158,13 +151,8 @@ void gate_verify_result(struct gate_call *call, const struct session_result *res
 static void ask_store(struct gate *g, struct http_request *r, int kind, struct slice id)
 {
     struct gate_call *call = gate_call_new(g, r);
-    gate_count(&g->config.counters->calls);
-    if (!call) {
-        gate_count(&g->config.counters->busy);
-        gate_count(&g->config.counters->failed);
-        gate_refuse(g, r, 503, STEAD_E_BUSY, stead_error_text(STEAD_E_BUSY));
+    if (!call)
         return;
-    }
     call->verb = GATE_VERIFY;
     key_set(&call->key, (uint8_t)kind, id.at, id.len);
     call->deadline_ms = GATE_DEADLINE_MS;
