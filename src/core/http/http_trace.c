@@ -6,6 +6,7 @@
 #define ID_AT 3
 #define PARENT_AT 36
 #define FLAGS_AT 53
+#define OWN_ID_DIGITS 16
 
 static int digit(char c)
 {
@@ -71,6 +72,17 @@ void trace_format(const struct trace *t, char out[TRACE_TEXT_MAX])
     out[FLAGS_AT - 1] = '-';
     put_hex(out + FLAGS_AT, 2, t->flags & 1u);
     out[TRACE_TEXT_MAX - 1] = '\0';
+}
+
+size_t request_id_make(uint64_t chance, const char *node, char out[REQUEST_ID_CHARS_MAX + 1])
+{
+    size_t len = strnlen(node, REQUEST_ID_CHARS_MAX - OWN_ID_DIGITS - 1);
+    put_hex(out, OWN_ID_DIGITS, chance);
+    out[OWN_ID_DIGITS] = '@';
+    memcpy(out + OWN_ID_DIGITS + 1, node, len);
+    len += OWN_ID_DIGITS + 1;
+    out[len] = '\0';
+    return len;
 }
 
 bool request_id_valid(struct slice id)

@@ -27,6 +27,9 @@ void trace_step(struct trace *t, uint64_t random);
 /* "00-TRACEID-PARENTID-FLAGS", 55 characters. */
 void trace_format(const struct trace *t, char out[TRACE_TEXT_MAX]);
 
+/* An id of one's own: 16 hexadecimal digits of chance, '@', and the node's name, cut to what an id
+ * may have; so it is known whom to ask. Returns its length; a NUL stands behind. */
+size_t request_id_make(uint64_t chance, const char *node, char out[REQUEST_ID_CHARS_MAX + 1]);
 /* May it stand in a header and in a log as it is: 1 to REQUEST_ID_CHARS_MAX letters, digits and
  * -._~+/=:@ ? */
 bool request_id_valid(struct slice id);

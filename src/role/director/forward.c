@@ -348,17 +348,24 @@ static void side_init(struct tunnel *t, struct side *s, struct stream stream)
     *s = (struct side){.item = {.fd = stream.fd, .ready = on_ready}, .stream = stream, .tunnel = t};
 }
 
-int forward_start(struct forwarder *f, const struct forward_request *r)
+int forward_room(struct forwarder *f, struct tunnel **out)
 {
     if (f->closing || f->tunnels >= f->limits.tunnels_max) {
         f->counters->busy++;
         return STEAD_E_BUSY;
     }
-    struct tunnel *t = mem_alloc(sizeof(*t));
-    if (!t)
-        return STEAD_E_NOMEM;
+    *out = mem_alloc(sizeof(**out));
+    return *out ? STEAD_OK : STEAD_E_NOMEM;
+}
+
+int forward_start(struct forwarder *f, const struct forward_request *r)
+{
+    struct tunnel *t;
+    int e = forward_room(f, &t);
+    if (e != STEAD_OK)
+        return e;
     int server;
-    int e = connect_to(&r->to, &r->from, &server);
+    e = connect_to(&r->to, &r->from, &server);
     if (e != STEAD_OK) {
         if (e == STEAD_E_UNREACHABLE)
             f->counters->refused++;
@@ -367,9 +374,7 @@ int forward_start(struct forwarder *f, const struct forward_request *r)
         mem_free(t);
         return e;
     }
-    t->forwarder = f;
-    side_init(t, &t->server, (struct stream){.fd = server});
-    side_init(t, &t->client, r->client);
+    forward_init_sides(t, f, r->client, (struct stream){.fd = server});
     if (!watch(&t->server, false, true)) {
         complain(f, errno);
         close(server);
@@ -377,11 +382,8 @@ int forward_start(struct forwarder *f, const struct forward_request *r)
         return STEAD_E_IO;
     }
     tune(r->client.fd);
-    t->up = (struct flow){.from = &t->client.stream,
-                          .to = &t->server.stream,
-                          .pending = r->bytes,
-                          .len = (uint32_t)r->len};
-    t->down = (struct flow){.from = &t->server.stream, .to = &t->client.stream};
+    t->up.pending = r->bytes;
+    t->up.len = (uint32_t)r->len;
     t->ended = r->ended;
     t->context = r->context;
     t->since_ms = uv_now(f->loop);
@@ -422,13 +424,10 @@ int forward_run(struct tunnel *t, struct list *behind)
 
 int forward_join(struct forwarder *f, const struct forward_join *j)
 {
-    if (f->closing || f->tunnels >= f->limits.tunnels_max) {
-        f->counters->busy++;
-        return STEAD_E_BUSY;
-    }
-    struct tunnel *t = mem_alloc(sizeof(*t));
-    if (!t)
-        return STEAD_E_NOMEM;
+    struct tunnel *t;
+    int err = forward_room(f, &t);
+    if (err)
+        return err;
     forward_init_sides(t, f, j->client, j->server);
     t->up.pending = j->up;
     t->up.len = (uint32_t)j->up_len;
@@ -437,7 +436,7 @@ int forward_join(struct forwarder *f, const struct forward_join *j)
     t->ended = j->ended;
     t->context = j->context;
     t->since_ms = uv_now(f->loop);
-    int err = forward_run(t, f->active.prev);
+    err = forward_run(t, f->active.prev);
     if (err)
         mem_free(t);
     return err;

@@ -69,13 +69,10 @@ int forwarder_import(struct forwarder *f, const struct forward_share *s,
                      void *context)
 {
     uint64_t now = uv_now(f->loop);
-    if (f->closing || f->tunnels >= f->limits.tunnels_max) {
-        f->counters->busy++;
-        return STEAD_E_BUSY;
-    }
-    struct tunnel *t = mem_alloc(sizeof(*t));
-    if (!t)
-        return STEAD_E_NOMEM;
+    struct tunnel *t;
+    int err = forward_room(f, &t);
+    if (err)
+        return err;
     forward_init_sides(t, f, (struct stream){.fd = s->client}, (struct stream){.fd = s->server});
     set_half(&t->up, &s->up);
     set_half(&t->down, &s->down);
@@ -84,7 +81,7 @@ int forwarder_import(struct forwarder *f, const struct forward_share *s,
     t->ended = ended;
     t->context = context;
     t->since_ms = now > s->idle_ms ? now - s->idle_ms : 0;
-    int err = forward_run(t, place(f, t->since_ms));
+    err = forward_run(t, place(f, t->since_ms));
     if (err)
         mem_free(t);
     return err;

@@ -48,6 +48,9 @@ struct forwarder {
 /* What another process needs of a flow without a pipe (flow_gather). */
 struct forward_half forward_half_of(const struct flow *w);
 void forward_end_tunnel(struct tunnel *t, enum forward_end end);
+/* A new tunnel, zeroed; not counted before it runs. STEAD_E_BUSY (there are as many as may be, or
+ * the forwarder closes), NOMEM. */
+int forward_room(struct forwarder *f, struct tunnel **out);
 /* Sides and empty flows. */
 void forward_init_sides(struct tunnel *t, struct forwarder *f, struct stream client,
                         struct stream server);

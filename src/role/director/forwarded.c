@@ -283,24 +283,13 @@ static void put_forwarded(struct text *t, const struct plan *p)
         PUT(t, "proto=http\r\n");
 }
 
-static void put_hex(struct text *t, uint64_t value)
-{
-    char digits[16];
-    for (size_t i = 0; i < sizeof(digits); i++, value <<= 4)
-        digits[i] = "0123456789abcdef"[value >> 60];
-    put(t, digits, sizeof(digits));
-}
-
-/* As marks of decisions have it. */
 static void put_id(struct text *t, const struct forwarded *f)
 {
-    if (f->id) {
+    char own[REQUEST_ID_CHARS_MAX + 1];
+    if (f->id)
         put(t, f->id, strlen(f->id));
-        return;
-    }
-    put_hex(t, f->random[0]);
-    PUT(t, "@");
-    put(t, f->node, strnlen(f->node, REQUEST_ID_CHARS_MAX - 17));
+    else
+        put(t, own, request_id_make(f->random[0], f->node, own));
 }
 
 static void put_upgrade(struct text *t, const struct http_head *h)

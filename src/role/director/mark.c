@@ -3,21 +3,6 @@
 
 #include <string.h>
 
-#define OWN_ID_CHARS 16
-
-_Static_assert(OWN_ID_CHARS + 1 + NAME_MAX_BYTES < 2 * MARK_ID_MAX, "names are cut in ids");
-
-static void make_id(const char *node, uint64_t chance, char id[MARK_ID_MAX])
-{
-    size_t len = strlen(node), room = MARK_ID_MAX - OWN_ID_CHARS - 2;
-    for (int i = OWN_ID_CHARS - 1; i >= 0; i--, chance >>= 4)
-        id[i] = "0123456789abcdef"[chance & 15];
-    id[OWN_ID_CHARS] = '@';
-    len = len < room ? len : room;
-    memcpy(id + OWN_ID_CHARS + 1, node, len);
-    id[OWN_ID_CHARS + 1 + len] = '\0';
-}
-
 void mark_make(const struct http_head *h, const char *node, uint64_t chance, struct mark *out)
 {
     const struct http_header *id = http_find(h->headers, h->header_count, "x-request-id");
@@ -26,7 +11,7 @@ void mark_make(const struct http_head *h, const char *node, uint64_t chance, str
         memcpy(out->id, id->value.at, id->value.len);
         out->id[id->value.len] = '\0';
     } else {
-        make_id(node, chance, out->id);
+        request_id_make(chance, node, out->id);
     }
     out->traced = parent && trace_parse(parent->value, &out->trace);
     if (out->traced)
