@@ -11,12 +11,23 @@
 #define SIM_TIME_MAX SEC(400)
 
 static const char *const scenario_names[SCENARIO_COUNT] = {
-    [SCENARIO_CALM] = "calm",       [SCENARIO_KILLS] = "kills", [SCENARIO_ROLLING] = "rolling",
-    [SCENARIO_PAUSES] = "pauses",   [SCENARIO_SICK] = "sick",   [SCENARIO_PARTITION] = "partition",
-    [SCENARIO_SHATTER] = "shatter", [SCENARIO_LINK] = "link",   [SCENARIO_FENCE] = "fence",
-    [SCENARIO_LOSSY] = "lossy",     [SCENARIO_FULL] = "full",   [SCENARIO_CLONE] = "clone",
-    [SCENARIO_WARM] = "warm",       [SCENARIO_MIXED] = "mixed", [SCENARIO_UPGRADE] = "upgrade",
+    [SCENARIO_CALM] = "calm",
+    [SCENARIO_KILLS] = "kills",
+    [SCENARIO_ROLLING] = "rolling",
+    [SCENARIO_PAUSES] = "pauses",
+    [SCENARIO_SICK] = "sick",
+    [SCENARIO_PARTITION] = "partition",
+    [SCENARIO_SHATTER] = "shatter",
+    [SCENARIO_LINK] = "link",
+    [SCENARIO_FENCE] = "fence",
+    [SCENARIO_LOSSY] = "lossy",
+    [SCENARIO_FULL] = "full",
+    [SCENARIO_CLONE] = "clone",
+    [SCENARIO_WARM] = "warm",
+    [SCENARIO_MIXED] = "mixed",
+    [SCENARIO_UPGRADE] = "upgrade",
     [SCENARIO_QUORUM] = "quorum",
+    [SCENARIO_REPOSITORY] = "repository",
 };
 
 const char *sim_scenario_name(enum sim_scenario s)

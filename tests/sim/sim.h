@@ -71,6 +71,8 @@ enum sim_scenario {
     SCENARIO_MIXED,     /* all of them */
     SCENARIO_UPGRADE,   /* a process hands over to its successor, under loss; either or both die */
     SCENARIO_QUORUM,    /* what a majority must grant, under kills, pauses and cuts of all sorts */
+    SCENARIO_REPOSITORY, /* one or two nodes keep what they hold beyond their processes, with a lag
+                          */
     SCENARIO_COUNT
 };
 

@@ -18,6 +18,17 @@ static void nodes_contacts(struct sim_node *n, struct rng *r)
             n->join[n->join_count++] = i;
 }
 
+/* One of them, or two. */
+static void nodes_repositories(const struct sim *s, struct sim_node *nodes, struct rng *r)
+{
+    unsigned first = (unsigned)rng_below(r, s->node_count);
+    unsigned count = sim_chance(r, 300) ? 2 : 1;
+    for (unsigned i = 0; i < count; i++) {
+        struct sim_node *n = &nodes[(first + i) % s->node_count];
+        n->shelf.on = n->entry.holds = true;
+    }
+}
+
 struct sim_node *sim_nodes_new(struct sim *s)
 {
     struct sim_node *nodes = calloc(SIM_SLOTS, sizeof *nodes);
@@ -45,6 +56,8 @@ struct sim_node *sim_nodes_new(struct sim *s)
         list_init(&n->outgoing);
         list_init(&n->held);
     }
+    if (s->scenario == SCENARIO_REPOSITORY)
+        nodes_repositories(s, nodes, &r);
     return nodes;
 }
 
@@ -52,6 +65,8 @@ void sim_nodes_free(struct sim *s)
 {
     for (unsigned i = 0; i < SIM_SLOTS; i++)
         sim_node_kill(s, i);
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        sim_shelf_free(&s->nodes[i]);
     free(s->nodes);
 }
 

@@ -394,6 +394,7 @@ static void node_leave(struct sim *s, struct sim_node *n)
     n->left_unclean = !node_all(n, session_drained);
     sim_trace(s, "%s leaves%s", n->name, n->left_unclean ? " with records left" : "");
     farm_actions_init(&a);
+    sim_shelf_flush(s, n, true);
     farm_leave(n->farm, sim_node_clock(n, s->now_ns), &a);
     node_send_datagrams(s, n, &a);
     farm_actions_clear(&a);
@@ -465,6 +466,7 @@ void sim_node_run(struct sim *s, unsigned slot)
     node_daemon(s, n);
     if (!sim_node_alive(n))
         return;
+    sim_shelf_flush(s, n, false);
     if (n->stalls && n->stalls_writing && !n->writes)
         node_send_held(s, n);
     else if (n->stalls) {
@@ -498,7 +500,8 @@ static void node_make_entry(struct sim_node *n)
                               .status = STATUS_JOINING,
                               .address = n->addr,
                               .twin = n->slot == n->home ? 0 : n->twin_inc,
-                              .holds = n->entry.holds};
+                              .holds = n->entry.holds,
+                              .repository = n->shelf.on};
     snprintf(n->entry.name, sizeof n->entry.name, "%.*s", (int)strcspn(n->name, "'"), n->name);
     snprintf(n->entry.version, sizeof n->entry.version, "1");
 }
@@ -525,6 +528,7 @@ static void node_make_shards(struct sim *s, struct sim_node *n)
     c.kinds = &s->kinds;
     c.memory_bytes = n->memory_bytes / n->shard_count;
     c.grace_ms = BRIEF_GRACE_MS;
+    c.repository = n->shelf.on;
     farm_derive(n->farm, "placement", c.farm_secret);
     for (unsigned i = 0; i < n->shard_count; i++) {
         for (size_t b = 0; b < sizeof c.bucket_secret; b++)
@@ -535,6 +539,7 @@ static void node_make_shards(struct sim *s, struct sim_node *n)
         n->shards[i] = session_new(&c, sim_node_clock(n, s->now_ns));
         n->shard_deadline_ns[i] = 0;
     }
+    sim_shelf_load(s, n);
 }
 
 void sim_node_start(struct sim *s, unsigned slot)

@@ -19,6 +19,21 @@ struct sim_disk {
     struct addr addresses[SIM_SLOTS];
 };
 
+/* What a repository has kept: outlives the process, and its state directory. */
+struct sim_kept {
+    struct key key;
+    uint8_t *bytes;
+    size_t len;
+    uint64_t end_ns; /* of its life; TIME_NEVER */
+};
+
+struct sim_shelf {
+    bool on;
+    size_t count, cap;
+    struct sim_kept *kept;
+    uint64_t flush_ns;
+};
+
 enum sim_phase { PHASE_OFF, PHASE_JOINING, PHASE_UP, PHASE_LEAVING };
 
 /* An operation on its way into a node. */
@@ -34,6 +49,7 @@ struct sim_node {
     char name[16];
     bool clone; /* never restarted; must be refused */
     struct sim_disk disk;
+    struct sim_shelf shelf;
     unsigned shard_count;
     uint64_t memory_bytes;
     int32_t clock_ppm;
@@ -119,6 +135,12 @@ bool sim_node_synced(struct sim_node *n);
 void sim_upgrade_step(struct sim *s, struct sim_node *n);
 bool sim_upgrade_running(struct sim *s, unsigned slot);
 void sim_node_settle(struct sim *s, struct sim_node *n);
+
+/* sim_shelf.c: what was kept goes into new shards; what has changed is kept, if it is time or at
+ * once. */
+void sim_shelf_load(struct sim *s, struct sim_node *n);
+void sim_shelf_flush(struct sim *s, struct sim_node *n, bool now);
+void sim_shelf_free(struct sim_node *n);
 
 /* sim_tell.c: a session message that is taken in, and what a step made of a copy, in words. */
 void sim_tell_message(struct sim *s, const struct sim_node *n, const struct msg *m);

@@ -174,7 +174,7 @@ static void put_text(struct wire_writer *w, const char *text)
     wire_put_str8(w, text, strlen(text));
 }
 
-enum { NODE_HOLDS = 1, NODE_TWIN = 2, NODE_FLAGS = 3 };
+enum { NODE_HOLDS = 1, NODE_TWIN = 2, NODE_REPOSITORY = 4, NODE_FLAGS = 7 };
 enum { SERVER_HEALTHY = 1, SERVER_MAINT = 2, SERVER_DRAIN = 4, SERVER_FLAGS = 7 };
 
 static void counts_encode(const struct server *s, struct wire_writer *w)
@@ -218,7 +218,8 @@ void entry_encode(const struct entry *e, struct wire_writer *w)
         wire_put_u8(w, (uint8_t)e->addresses[i].network);
         entry_encode_addr(&e->addresses[i].addr, w);
     }
-    wire_put_u8(w, (uint8_t)((e->holds ? NODE_HOLDS : 0) | (e->twin != 0 ? NODE_TWIN : 0)));
+    wire_put_u8(w, (uint8_t)((e->holds ? NODE_HOLDS : 0) | (e->twin != 0 ? NODE_TWIN : 0) |
+                             (e->repository ? NODE_REPOSITORY : 0)));
     if (e->twin != 0)
         wire_put_u64(w, e->twin);
     wire_put_u8(w, e->group_count);
@@ -260,6 +261,7 @@ static void get_flags(struct wire_reader *r, struct entry *out)
 {
     uint8_t flags = wire_u8(r);
     out->holds = flags & NODE_HOLDS;
+    out->repository = flags & NODE_REPOSITORY;
     out->twin = flags & NODE_TWIN ? wire_u64(r) : 0;
     if (flags > NODE_FLAGS || (flags & NODE_TWIN && (out->twin == 0 || out->twin == out->inc)))
         wire_fail(r);

@@ -77,6 +77,7 @@ struct entry {
     uint8_t address_count;
     struct entry_address addresses[ENTRY_ADDRESSES_MAX]; /* further ones of the public listener */
     bool holds;                                          /* keeps session records */
+    bool repository; /* holds a copy of every record of the farm, and keeps it beyond its process */
     uint8_t group_count;
     char groups[ENTRY_GROUPS_MAX][NAME_MAX_BYTES + 1];
     uint32_t group_users[ENTRY_GROUPS_MAX]; /* users that belong to the group */

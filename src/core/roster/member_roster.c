@@ -135,7 +135,7 @@ size_t membership_contacts(const struct membership *m, struct member_contact *ou
                 /* What a replaced process kept is gone with it. */
                 .holds = c->entry->holds && c->presence != PRESENCE_REPLACED,
                 .mate = share_group(&m->self, c->entry),
-                .wish = backs_up(&m->self, c->entry),
+                .wish = c->entry->repository || backs_up(&m->self, c->entry),
                 .zone = zone_number(c->entry),
                 .name = c->entry->name,
                 .lease_until_ns = c->lease_until_ns,

@@ -26,7 +26,8 @@ void claim_ask(struct session *s, struct work *w)
                         .token = w->token,
                         .stamp = w->stamp,
                         .peer = w->stamp.inc,
-                        .digest = record_digest(item->record)};
+                        .digest = record_digest(item->record),
+                        .shelved = item_is_shelved(item)};
     for (size_t i = 0; i < w->target_count; i++)
         if (w->targets[i].answer == ANSWER_WAITING)
             session_send(s, &m, NULL, w->targets[i].inc);
@@ -37,6 +38,7 @@ void claim_start(struct session *s, struct work *w, struct item *item)
     w->held++;
     work_begin(s, w, WORK_CLAIM);
     w->stamp = item->record->stamp;
+    w->missing = s->missing;
     if (!MUTANT(CLAIM_WITHOUT_ASKING) && !work_target_heard(s, w)) {
         claim_failed(s, w, item);
     } else {
@@ -70,11 +72,17 @@ static uint64_t living_owner(struct session *s, uint64_t from, const struct mess
 void claim_asked(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
-    uint64_t owner = living_owner(s, from, m, item);
+    bool shelved = item && item_is_shelved(item);
+    /* Beside a copy that is one, what is shelved counts for nothing, a final end apart. */
+    if (shelved && !m->shelved && !item->record->ended)
+        item = NULL;
+    uint64_t owner = living_owner(s, from, m, shelved ? NULL : item);
     struct message reply = {.type = MESSAGE_CLAIMED,
                             .key = m->key,
                             .token = m->token,
-                            .votes = s->quorum.votes ? VOTES_YES : 0};
+                            .missing = missing_told(s),
+                            .votes = s->quorum.votes ? VOTES_YES : 0,
+                            .shelved = item && shelved};
     const struct record *rec = NULL;
     if (item)
         reply.stamp = item->record->stamp;
@@ -156,12 +164,16 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     int status = -(int)m->status;
     /* An owner that was asked itself answers for itself. */
     bool hearsay = m->peer == s->self_inc || (m->peer != from && work_target(w, m->peer));
-    if (status == STEAD_E_EXISTS && !hearsay) {
+    bool has = status == STEAD_OK || (status == STEAD_E_EXISTS && m->stamp.term != 0);
+    w->missing = m->missing > w->missing ? m->missing : w->missing;
+    if (item_is_shelved(item) && ((status == STEAD_E_EXISTS && !hearsay) || (has && !m->shelved))) {
+        shelf_yield_to(s, w, item, hearsay || m->peer == 0 ? from : m->peer);
+    } else if (status == STEAD_E_EXISTS && !hearsay) {
         claim_lost(s, w, item, m->peer, from);
     } else if (status == STEAD_E_EXISTS && quorum_rules(s, &m->key)) {
         t->answer = ANSWER_REFUSED; /* it stands by another owner: no grant, nor all it has */
         claim_check(s, w);
-    } else if (status == STEAD_OK || (status == STEAD_E_EXISTS && m->stamp.term != 0)) {
+    } else if (has) {
         if (merge_answer(s, from, item, m)) {
             t->answer = ANSWER_HAVE;
             t->stamp = m->stamp;
@@ -207,7 +219,8 @@ static bool life_over(struct session *s, const struct item *item, struct work *w
 void claim_check(struct session *s, struct work *w)
 {
     struct item *item = table_find(s->table, &w->key);
-    if (item && item->role != ROLE_OWNER && item->generation != 0 &&
+    bool shelved = item && item_is_shelved(item);
+    if (item && item->role != ROLE_OWNER && item->generation != 0 && !shelved &&
         peer_is_heard(s, item->record->stamp.inc)) {
         /* Its owner is heard again. */
         item_unqueue(s, item);
@@ -228,6 +241,8 @@ void claim_check(struct session *s, struct work *w)
         claim_ungranted(s, w, item);
         return;
     }
+    if (shelved && !shelf_may_claim(s, w, item))
+        return;
     bool have = false;
     struct stamp next = item->record->stamp;
     w->seen = next;
@@ -241,7 +256,7 @@ void claim_check(struct session *s, struct work *w)
         round_drop(w, t->inc);
         have = true;
     }
-    if (!have && life_over(s, item, w)) {
+    if (!have && !shelved && life_over(s, item, w)) {
         work_begin(s, w, WORK_IDLE);
         item_remove(s, item);
         serve_key(s, w);
@@ -256,6 +271,9 @@ void claim_check(struct session *s, struct work *w)
     item->record->stamp = next;
     for (size_t i = 0; i < item->state->count; i++)
         item->state->copies[i].version = 0;
-    expiry_set(s, item, item->record->ttl_ms);
+    /* What was shelved lives on as it was; who had it elsewhere may have used it just now. */
+    if (shelved)
+        item->generation = GENERATION_NONE;
+    expiry_set(s, item, shelved ? item_left_ms(s, item) : item->record->ttl_ms);
     round_start(s, w, item, true);
 }

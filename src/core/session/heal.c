@@ -117,6 +117,10 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
         session_send(s, &heard, NULL, from);
     if (!item || !peer_is_heard(s, from))
         return;
+    if (item_is_shelved(item) && !item->record->ended) {
+        gone(s, item, from);
+        return;
+    }
     const struct stamp *mine = &item->record->stamp;
     bool same = record_digest(item->record) == m->digest;
     if (item->role == ROLE_OWNER) {
@@ -273,6 +277,8 @@ static void take(struct session *s, uint64_t from, const struct message *m, stru
 void heal_offered(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
+    if (item && item_is_shelved(item))
+        item = NULL;
     if (!item || item->role != ROLE_OWNER) {
         uint64_t owner = item ? item_owner(s, item) : hint_get(s, &m->key);
         taken(s, m, from, STEAD_E_NOT_FOUND, owner == from ? 0 : owner, item);

@@ -251,7 +251,7 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
     }
     session_drop_false(s, &m->key, &r->stamp);
     struct item *item = table_find(s->table, &m->key);
-    if (!item) {
+    if (!item || shelf_yields(s, item)) {
         keep_new(s, from, m, r);
         return;
     }
@@ -277,8 +277,8 @@ void holder_replicate(struct session *s, uint64_t from, const struct message *m)
 void holder_disowned(struct session *s, uint64_t from, const struct message *m)
 {
     struct item *item = table_find(s->table, &m->key);
-    if (!item || item->role == ROLE_OWNER || item->record->stamp.inc != from ||
-        stamp_compare(&item->record->stamp, &m->stamp) > 0)
+    if (!item || item->role == ROLE_OWNER || item_is_shelved(item) ||
+        item->record->stamp.inc != from || stamp_compare(&item->record->stamp, &m->stamp) > 0)
         return;
     item->generation = 0;
     item->mend_ns = s->now_ns + DISOWNED_NS;

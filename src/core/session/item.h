@@ -20,6 +20,9 @@ enum item_role { ROLE_NONE, ROLE_OWNER, ROLE_HOLDER };
     (UINT64_MAX - 1) /* it knows: there is no room here for what is newer                          \
                       */
 
+/* Kept by a process that is gone: shelf.h */
+#define GENERATION_SHELVED (UINT64_MAX - 2)
+
 struct item *item_insert(struct session *s, struct record *r, enum item_role role);
 void item_own(struct session *s, struct item *item); /* becomes owner */
 void item_disown(struct session *s, struct item *item);

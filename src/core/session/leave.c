@@ -172,6 +172,8 @@ static struct item *inherit(struct session *s, struct record *r, bool *used)
     bool changed;
     struct item *item = table_find(s->table, &r->key);
     *used = false;
+    if (item && shelf_yields(s, item))
+        item = NULL;
     if (item) {
         struct stamp mine = item->record->stamp;
         if (item_merge(s, item, r, &changed, &lost))

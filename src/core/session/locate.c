@@ -49,7 +49,7 @@ void locate_asked(struct session *s, uint64_t from, const struct message *m)
                             .base = m->base};
     if (!item) {
         reply.status = (uint8_t)-STEAD_E_ABSENT;
-        reply.missing = (uint8_t)(s->missing < UINT8_MAX ? s->missing : UINT8_MAX);
+        reply.missing = missing_told(s);
         if (m->base != 0 && !quorum_promise(s, &m->key, from, &reply.base))
             reply.votes = VOTES_ANOTHER;
     } else {

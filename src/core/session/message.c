@@ -28,7 +28,8 @@ enum part {
     PART_VOTES = 1 << 14,
     PART_BALLOT = 1 << 15, /* base */
     PART_NEWS = 1 << 16,   /* votes; if not 0 seen, peer */
-    PART_RECORD = 1 << 13  /* one byte, then the record if it is 1 */
+    PART_SHELVED = 1 << 17,
+    PART_RECORD = 1 << 13 /* one byte, then the record if it is 1 */
 };
 
 static const unsigned parts_of[] = {
@@ -37,9 +38,9 @@ static const unsigned parts_of[] = {
     [MESSAGE_LOCATE] = PART_TOKEN | PART_BALLOT,
     [MESSAGE_LOCATED] =
         PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_MISSING | PART_VOTES | PART_BALLOT,
-    [MESSAGE_CLAIM] = PART_TOKEN | PART_STAMP | PART_PEER | PART_DIGEST,
-    [MESSAGE_CLAIMED] =
-        PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_VOTES | PART_RECORD,
+    [MESSAGE_CLAIM] = PART_TOKEN | PART_STAMP | PART_PEER | PART_DIGEST | PART_SHELVED,
+    [MESSAGE_CLAIMED] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER | PART_MISSING |
+                        PART_VOTES | PART_SHELVED | PART_RECORD,
     [MESSAGE_REPLICATE] =
         PART_TOKEN | PART_CONTACT | PART_BASE | PART_LIFE | PART_DIGEST | PART_NEWS | PART_RECORD,
     [MESSAGE_REPLICATED] = PART_TOKEN | PART_STATUS | PART_STAMP,
@@ -222,6 +223,8 @@ static void put_parts(struct wire_writer *w, const struct message *m, const stru
     if (parts & PART_MISSING)
         wire_put_u8(w, m->missing);
     put_quorum_parts(w, m);
+    if (parts & PART_SHELVED)
+        wire_put_u8(w, m->shelved);
     if (parts & PART_OP)
         put_op(w, &m->op);
     if (parts & PART_RECORD) {
@@ -297,6 +300,8 @@ static int get_parts(struct wire_reader *r, struct message *m)
     if (parts & PART_MISSING)
         m->missing = wire_u8(r);
     get_quorum_parts(r, m);
+    if (parts & PART_SHELVED)
+        m->shelved = wire_u8(r) != 0;
     if (parts & PART_OP) {
         int err = get_op(r, &m->op);
         if (err)

@@ -55,6 +55,7 @@ struct message {
     uint32_t left_ms; /* of its life; 0 = no expiry */
     uint8_t status;   /* a stead_error with its sign turned */
     uint8_t hops, copies, origin, index, count;
+    bool shelved;          /* what the sender has was kept by a process that is gone (shelf.h) */
     uint8_t missing;       /* nodes that may come back with copies, as the sender sees it */
     uint8_t votes;         /* LOCATED, CLAIMED: VOTES_*. REPLICATE: NEWS_* */
     struct stamp seen;     /* REPLICATE with NEWS_CLAIM: the greatest that the claimant merged */

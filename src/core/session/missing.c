@@ -145,3 +145,8 @@ void missing_count(struct session *s, void *room)
         s->missing += count_replaced(s, &r, i, end);
     }
 }
+
+uint8_t missing_told(const struct session *s)
+{
+    return (uint8_t)(s->missing < UINT8_MAX ? s->missing : UINT8_MAX);
+}

@@ -10,7 +10,7 @@
 
 void repair_note(struct session *s, struct item *item)
 {
-    if (list_linked(&item->queue))
+    if (list_linked(&item->queue) || item_is_shelved(item))
         return;
     if (item->role == ROLE_OWNER) {
         list_append(&s->repair, &item->queue);

@@ -243,6 +243,13 @@ static void serve_holder(struct session *s, struct work *w, struct item *item)
     }
     if (!first_waiter(w))
         return;
+    if (item_is_shelved(item)) {
+        if (s->self_state == PEER_UP)
+            claim_start(s, w, item);
+        else
+            w->again_ns = s->now_ns + AGAIN_NS;
+        return;
+    }
     if (peer_is_heard(s, owner) && first_waiter(w)->asker == owner) {
         /* Whom this copy names owner asks here: it is none, and everybody is asked. */
         item->generation = 0;

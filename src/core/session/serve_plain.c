@@ -110,6 +110,7 @@ int serve_plain_write(struct session *s, const struct session_op *op, struct ses
     r->ttl_ms = op->ttl_ms ? op->ttl_ms : r->ttl_ms;
     if (!table_plain_replace(s->table, p, v, count))
         return STEAD_PENDING;
+    shelf_note(s, op->key);
     if (op->ttl_ms || k->sliding)
         renew(s, p);
     done(s, p, out);

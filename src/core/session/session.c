@@ -44,6 +44,11 @@ void session_result_free(struct session_result *r)
     mem_free(r);
 }
 
+static void on_change(void *context, const struct key *key)
+{
+    shelf_note(context, key);
+}
+
 struct session *session_new(const struct session_config *c, uint64_t now_ns)
 {
     struct session *s = mem_alloc(sizeof(*s));
@@ -72,11 +77,14 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     for (size_t i = 0; i < WORK_BUCKETS; i++)
         list_init(&s->buckets[i]);
     s->table = table_new(&s->bucket_hash, now_ns);
-    if (!s->table) {
+    if (!s->table || !shelf_init(s)) {
+        table_free(s->table);
         mem_free(s);
         return NULL;
     }
     table_tell(s->table, c->ticks);
+    if (c->repository)
+        table_watch(s->table, on_change, s);
     return s;
 }
 
@@ -113,6 +121,7 @@ void session_free(struct session *s)
     for (size_t i = 0; i < CULLS_MAX; i++)
         cull_free(&s->culls[i]);
     table_free(s->table);
+    shelf_deinit(s);
     mem_free(s->peers);
     mem_free(s);
 }
@@ -293,8 +302,8 @@ static bool busy(const struct session *s)
     for (size_t i = 0; i < s->peer_count; i++)
         announcing |= s->peers[i].announcing || s->peers[i].sync_owed_count > 0 ||
                       missing_asks(s, &s->peers[i]);
-    return announcing || quorum_busy(s) || s->scanning || s->scan_again || s->repair_count > 0 ||
-           s->orphan_count > 0 || s->waiter_count > 0 || s->work_count > 0 ||
+    return announcing || quorum_busy(s) || s->scanning || s->shelf.open || s->scan_again ||
+           s->repair_count > 0 || s->orphan_count > 0 || s->waiter_count > 0 || s->work_count > 0 ||
            (s->self_state == PEER_LEAVING && table_count(s->table) > 0) ||
            (s->self_state == PEER_JOINING && s->peer_count > 0);
 }
@@ -310,6 +319,7 @@ static void tick(struct session *s)
     waiters_tick(s);
     works_tick(s);
     repair_scan(s);
+    shelf_tick(s);
     pace_tick(s);
     heal_announce(s);
     sync_tick(s);
@@ -456,6 +466,8 @@ static bool owns(struct session *s, const struct item *item)
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned)
 {
     struct item *item = table_find(s->table, key);
+    if (item && item_is_shelved(item))
+        item = NULL;
     if (owned)
         *owned = item && owns(s, item);
     return item ? item->record : NULL;

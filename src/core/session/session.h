@@ -33,6 +33,7 @@ struct session_config {
     uint32_t compare_s;        /* all records are compared with others in so long; 0: never */
     uint64_t seed;             /* for jitter */
     uint8_t shard_index, shard_count; /* of this node's shards; default 0 of 1 */
+    bool repository;                  /* changes are noted, to be kept (shelf.h) */
 };
 
 /* Fills in the defaults above; kinds, secrets, memory and seed stay the caller's to set. */
@@ -184,6 +185,8 @@ struct session_stats {
     uint64_t divergent;             /* of them not mended yet, as far as they are remembered */
     uint64_t pushes, pushes_failed; /* of those asked for on this node: kept, and not */
     uint64_t no_quorum, votes;      /* refused without a majority of the voters; 1: it is a voter */
+    uint64_t shelved, shelf_claimed, shelf_overruled; /* of what was kept: waits; nobody else had
+                                                         it; somebody had */
     uint64_t sync_peers, sync_done; /* joining: peers asked and peers that answered: done */
 };
 

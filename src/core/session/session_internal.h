@@ -20,6 +20,7 @@
 #include "core/session/peer.h"
 #include "core/session/quorum.h"
 #include "core/session/session.h"
+#include "core/session/shelf.h"
 #include "core/session/table.h"
 #include "core/session/verify.h"
 #include "core/session/work.h"
@@ -75,6 +76,7 @@ struct session {
     struct cull culls[CULLS_MAX];
     uint64_t cull_ns; /* when they are to go on; TIME_NEVER */
     uint64_t sync_nonce;
+    struct shelf shelf;
     struct session_stats stats;
 };
 
@@ -85,6 +87,8 @@ void view_update(struct session *s, const struct session_view *v);
 size_t missing_room_bytes(size_t peers);
 /* Counts anew; room: so many bytes. */
 void missing_count(struct session *s, void *room);
+/* The count, as messages have it. */
+uint8_t missing_told(const struct session *s);
 /* Is that peer to say whether its copies are complete, though this node is up? */
 bool missing_asks(const struct session *s, const struct peer *p);
 

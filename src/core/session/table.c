@@ -25,6 +25,13 @@ struct table *table_new(const struct buzhash *hash, uint64_t now_ns)
     return t;
 }
 
+void table_watch(struct table *t, void (*changed)(void *context, const struct key *key),
+                 void *context)
+{
+    t->changed = changed;
+    t->context = context;
+}
+
 void table_free(struct table *t)
 {
     if (!t)
@@ -141,6 +148,8 @@ void table_remove(struct table *t, struct item *item)
 {
     assert(!item->state && !list_linked(&item->queue));
     struct kind_use *use = &t->kinds[item->kind];
+    if (t->changed)
+        t->changed(t->context, &item->record->key);
     index_take(t, index_hash_cell(t, cell_at(t, item->ref)), item->ref);
     due_set(t, item->ref, item->expires_ns, TIME_NEVER);
     lru_remove(t, use, item->ref);

@@ -83,6 +83,11 @@ void table_free(struct table *t);
 /* What changes, comes or goes is counted there from now on, when it is put to rest. */
 void table_tell(struct table *t, struct ticks *c);
 
+/* `changed` is called for each key whose record, or the time when that was last used, is another
+ * when it comes to rest, and that is removed. It calls nothing of the table. */
+void table_watch(struct table *t, void (*changed)(void *context, const struct key *key),
+                 void *context);
+
 struct item *table_find(struct table *t, const struct key *key);
 /* Takes ownership of record. The key must not be in the table. NULL without memory, and for a kind
  * of KINDS_MAX or more (record still the caller's). */

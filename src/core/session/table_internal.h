@@ -83,7 +83,9 @@ struct table {
     struct list kept;  /* awake for longer */
     struct block *pool;
     unsigned pool_count;
-    struct plain plain; /* the last of table_plain() */
+    struct plain plain;                                    /* the last of table_plain() */
+    void (*changed)(void *context, const struct key *key); /* NULL: nobody wants to know */
+    void *context;
     struct dial dial;
     unsigned due_moves;           /* cells that may yet be moved before an answer */
     uint32_t due[DIAL_SLOTS + 1]; /* the first cell of each slot */

@@ -398,11 +398,20 @@ static bool write_cell(struct table *t, struct item *item)
     return true;
 }
 
+static bool has_changed(const struct item *item)
+{
+    return stamp_compare(&item->record->stamp, &item->read) != 0 ||
+           item->touched_ns != item->read_touched_ns;
+}
+
 /* False: it stays awake. */
 static bool put_to_rest(struct table *t, struct item *item)
 {
+    bool changed = t->changed && has_changed(item);
     if (item->record->mark || !write_cell(t, item))
         return false;
+    if (changed)
+        t->changed(t->context, &item->record->key);
     table_recount(t, item);
     list_remove(&item->awake);
     item->doubtful = item->state && item->state->doubtful;

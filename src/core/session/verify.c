@@ -52,7 +52,8 @@ void verify_forget(struct session *s, const struct key *key)
 static bool is_compared(struct session *s, const struct item *item)
 {
     return kind_of(s, &item->record->key)->when_full != FULL_EVICT &&
-           !work_find(s, &item->record->key) && !list_linked(&item->queue);
+           !work_find(s, &item->record->key) && !list_linked(&item->queue) &&
+           !item_is_shelved(item);
 }
 
 static void ask(struct session *s, const struct item *item, uint64_t to, bool owned)

@@ -129,6 +129,8 @@ void view_update(struct session *s, const struct session_view *v)
     s->self_node = v->self_node;
     s->self_state = v->self_state;
     s->self_holds = v->self_holds;
+    if (s->self_state == PEER_LEAVING)
+        shelf_leave(s);
     s->self_zone = v->self_zone;
     s->quorum.voters = v->voters;
     s->quorum.self = v->self_voter;

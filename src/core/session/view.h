@@ -31,7 +31,8 @@ struct peer_view {
     enum peer_state state;
     bool holds;    /* keeps session records (a pure director or name server does not) */
     bool mate;     /* shares a group with this node */
-    bool wish;     /* the named backup of a server of this node: it holds what is owned here */
+    bool wish;     /* a repository, or the named backup of a server of this node: it holds what is
+                      owned here */
     uint64_t zone; /* a number for each rack, room or site; copies go to different ones */
     uint8_t voter; /* which of the voters it is, from 1; 0 = none */
     uint64_t lease_until_ns;

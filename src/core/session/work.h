@@ -110,7 +110,7 @@ struct work {
     uint64_t ballot;   /* where a majority decides: of who is to make the record, 0 = nobody is */
     bool outbid;       /* LOCATE: somebody has promised a greater one to another */
     struct stamp seen; /* likewise, ROUND of a claim: the greatest that was merged */
-    size_t missing;    /* LOCATE: nodes that may come back with copies, by those who answered */
+    size_t missing; /* LOCATE, CLAIM: nodes that may come back with copies, by those who answered */
     size_t passed_count;
     struct copy passed[RECORD_HOLDERS_MAX]; /* ROUND: holders without room, and what they have */
     size_t rival_count;
