@@ -370,6 +370,8 @@ static void collect(void *context, struct admin_snapshot *out)
     out->dns = sum_dns(f->shared->name, WORKERS_MAX);
     out->gate = copy_gate(&f->shared->gate);
     out->upgrades = copy_upgrades(f);
+    if (f->repository)
+        repository_stats(f->repository, &out->repository);
     out->orders = (struct admin_orders){.done = f->mesh->commands.carried_out,
                                         .refused = f->mesh->commands.refused,
                                         .malformed = f->mesh->commands.malformed};

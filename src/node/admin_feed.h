@@ -12,6 +12,7 @@ struct admin_feed {
     const struct config *config;
     const struct entry *entry; /* as configured; users and health come from the store */
     struct store *store;
+    struct repository *repository; /* NULL: there is none */
     struct mesh_loop *mesh;
     struct shared *shared;
     struct upgrade *upgrade;

@@ -375,6 +375,20 @@ static void extract_sessions(cfg_t *sec, struct sessions_section *s)
         mistake(sec, "auth-login = \"%s\": it is no http or https URL", s->auth_login);
 }
 
+static void extract_repository(cfg_t *sec, struct config *c)
+{
+    struct repository_section *s = &c->repository;
+    if (!sec)
+        return;
+    s->present = true;
+    extract(sec, "repository", s);
+    if (!c->sessions.present)
+        mistake(sec, "repository: it needs a section sessions { ... }");
+    if (!*s->path)
+        snprintf(s->path, sizeof(s->path), "%.*s/repository", (int)sizeof(s->path) - 16,
+                 c->top.state);
+}
+
 static void check_prefixes(cfg_t *sec, const struct cache_section *s, const struct kinds *kinds)
 {
     for (size_t i = 0; i < s->prefixes.count; i++) {
@@ -625,6 +639,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
         else
             extract(sec, "agent", &c->agents[c->agent_count++]);
     }
+    extract_repository(only_section(cfg, "repository"), c);
     extract_cache(cfg, "memcached", &c->memcached, c);
     extract_cache(cfg, "redis", &c->redis, c);
     if ((sec = only_section(cfg, "sessiond")))

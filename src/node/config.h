@@ -165,6 +165,7 @@ struct config {
     size_t server_count;
     struct server_section servers[ENTRY_SERVERS_MAX];
     struct sessions_section sessions;
+    struct repository_section repository;
     struct cache_section memcached, redis;
     struct sessiond_section sessiond;
     struct public_section public;

@@ -45,6 +45,8 @@ size_t config_places(const struct config *c, struct config_place out[CONFIG_PLAC
         add(out, &n, "external", c->externals[i].name, &c->externals[i]);
     if (c->sessions.present)
         add(out, &n, "sessions", "", &c->sessions);
+    if (c->repository.present)
+        add(out, &n, "repository", "", &c->repository);
     if (*c->memcached.listen)
         add(out, &n, "memcached", "", &c->memcached);
     if (*c->redis.listen)

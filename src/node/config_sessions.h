@@ -26,6 +26,15 @@ struct sessions_section {
     struct strings private[KINDS_MAX]; /* by kind */
 };
 
+/* What this node keeps beyond its process. */
+struct repository_section {
+    bool present;
+    uint32_t engine;            /* index into lmdb */
+    char path[CONFIG_TEXT_MAX]; /* "" until config_load: in the state folder */
+    uint64_t size_max;
+    uint32_t age_max_ms;
+};
+
 /* A door for clients of another protocol. */
 struct cache_section {
     char listen[CONFIG_TEXT_MAX]; /* "" = no such section */

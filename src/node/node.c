@@ -13,6 +13,7 @@
 #include "node/setup.h"
 #include "node/upgrade.h"
 #include "node/worker.h"
+#include "store/repository.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -37,6 +38,7 @@ struct node {
     uv_timer_t watchdog;
     struct farm *farm;
     struct store *store;
+    struct repository *repository; /* NULL: there is none */
     struct mesh_loop mesh;
     struct upgrade upgrade;
     struct shared shared;
@@ -131,10 +133,28 @@ static struct store *make_store(struct node *n, uint64_t now)
     sc.shards = shard_count(sc.session.memory_bytes, sc.session.kinds);
     if (c->sessions.present)
         sc.session.split_max_ms = c->sessions.split_max_ms;
+    sc.session.repository = c->repository.present;
     io_random(sc.session.bucket_secret, sizeof(sc.session.bucket_secret));
     io_random(&sc.session.seed, sizeof(sc.session.seed));
     farm_derive(n->farm, "placement", sc.session.farm_secret);
     return store_new(&sc, now);
+}
+
+/* Before the others hear of this node: it has by then what it had. */
+static int make_repository(struct node *n)
+{
+    const struct repository_section *c = &n->config->repository;
+    if (!c->present)
+        return STEAD_OK;
+    struct repository_config rc = {
+        .store = n->store, .path = c->path, .bytes_max = c->size_max, .age_max_ms = c->age_max_ms};
+    farm_derive(n->farm, "repository names", rc.keys.names);
+    farm_derive(n->farm, "repository", rc.keys.values);
+    n->repository = repository_new(&rc);
+    explicit_bzero(&rc.keys, sizeof(rc.keys));
+    if (n->repository)
+        repository_load(n->repository);
+    return n->repository ? STEAD_OK : STEAD_E_NOMEM;
 }
 
 /* The configured addresses first, then where the farm was found last time. */
@@ -178,7 +198,7 @@ static int make_core(struct node *n)
         n->store = make_store(n, now);
     if (n->store)
         own_tell_store(n->config, n->store);
-    return n->store ? STEAD_OK : STEAD_E_NOMEM;
+    return n->store ? make_repository(n) : STEAD_E_NOMEM;
 }
 
 static int start_admin(struct node *n)
@@ -187,6 +207,7 @@ static int start_admin(struct node *n)
     n->feed = (struct admin_feed){.config = n->config,
                                   .entry = &s->entry,
                                   .store = n->store,
+                                  .repository = n->repository,
                                   .mesh = &n->mesh,
                                   .shared = &n->shared,
                                   .upgrade = &n->upgrade,
@@ -409,7 +430,9 @@ static int run(struct node *n)
     if (err)
         return err;
     start_watchdog(n);
-    if (!n->upgrade.successor)
+    if (n->repository)
+        err = repository_start(n->repository);
+    if (!err && !n->upgrade.successor)
         err = start_threads(n);
     if (!err) {
         log_info("started", "farm=%s address=%s version=%s", n->config->top.farm,
@@ -455,6 +478,7 @@ int node_run(const struct config *c)
                 stead_error_text(STEAD_E_NAME_TAKEN));
     else
         exit_status = 0;
+    repository_free(n->repository); /* after the last change */
     store_free(n->store);
     farm_free(n->farm);
     uv_loop_close(&n->loop);

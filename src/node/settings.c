@@ -38,6 +38,9 @@ const struct section sections[] = {
     {"sessions.kind", "the kind", true,
      "Rules of one kind of session state: tls, auth, purchase, tcp, stream, app, or one of the "
      "farm's own (like). The same kinds in the same order on every node; new ones come last."},
+    {"repository", NULL, false,
+     "This node holds a copy of every record of the farm, and keeps it on disk: "
+     "docs/repository.md."},
     {"memcached", NULL, false,
      "A door for memcached's clients: session handlers that know nothing else share their state."},
     {"redis", NULL, false, "A door for clients of Redis and Valkey, likewise."},
@@ -308,6 +311,20 @@ const struct setting settings[] = {
         "session API shows them."),
     ROW("sessions.kind", "memory", SETTING_SIZE, "", 0, 1024 * GIB, NULL, kind_section,
         memory_bytes, "Limit of this kind; 0 = only the common one."),
+
+    ROW("repository", "engine", SETTING_CHOICE, "lmdb", 0, 0, "lmdb", repository_section, engine,
+        "What keeps the records: lmdb, one file of this node's."),
+    ROW("repository", "path", SETTING_PATH, "", 0, 0, NULL, repository_section, path,
+        "The file. By default `repository` in the state folder. All in it is sealed with the "
+        "farm's key."),
+    ROW("repository", "size-max", SETTING_SIZE, "16g", 1 << 20, 16384 * GIB, NULL,
+        repository_section, size_max,
+        "The file grows no larger. When it is full that is said, and what changes is in memory "
+        "only."),
+    ROW("repository", "age-max", SETTING_DURATION, "1h", 1000, 30 * DAY_MS, NULL,
+        repository_section, age_max_ms,
+        "A file that was written last so long ago is set aside at the start. Above sessions: "
+        "split-max, what was deleted meanwhile may come back."),
 
     ROW("memcached", "listen", SETTING_LISTEN, NULL, 0, 0, NULL, cache_section, listen,
         "Where clients come: unix:PATH (mode 0660) or an address; one that is not loopback needs a "

@@ -54,6 +54,7 @@ static void make_entry(const struct config *c, const struct state *st, struct en
                         .address = c->node.address,
                         .public = c->public.listen,
                         .holds = c->sessions.present,
+                        .repository = c->repository.present,
                         .group_count = (uint8_t)c->node.groups.count,
                         .server_count = (uint8_t)c->server_count};
     copy_text(e->name, sizeof(e->name), c->node.name);

@@ -1,4 +1,5 @@
-/* mailbox.h - a bounded queue of results from any thread to one worker, which is woken when it was empty. */
+/* mailbox.h - a bounded queue of results from any thread to one worker, which is woken when it was
+ * empty. */
 #ifndef STORE_MAILBOX_H
 #define STORE_MAILBOX_H
 
@@ -17,8 +18,8 @@ struct mailbox {
 void mailbox_init(struct mailbox *m);
 void mailbox_deinit(struct mailbox *m);
 void mailbox_set_wake(struct mailbox *m, struct store_wake wake);
-/* Takes the result. The number in a mailbox is bounded by the operations its worker has waiting, each of which
- * gets exactly one result. */
+/* Takes the result. The number in a mailbox is bounded by the operations its worker has waiting,
+ * each of which gets exactly one result. */
 void mailbox_put(struct mailbox *m, struct session_result *r);
 struct session_result *mailbox_take(struct mailbox *m);
 

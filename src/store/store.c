@@ -25,7 +25,7 @@ uint64_t store_hash(const struct store *s, const void *key, size_t len)
     return buzhash(&s->route, key, len);
 }
 
-static struct shard *shard_of(struct store *s, const struct key *key)
+struct shard *store_shard(struct store *s, const struct key *key)
 {
     return shard_of_hash(s, key->kind, buzhash(&s->route, key->bytes, key->len));
 }
@@ -166,7 +166,7 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
         atomic_fetch_add(&s->busy, 1);
         return STEAD_E_BUSY;
     }
-    struct shard *shard = shard_of(s, op->key);
+    struct shard *shard = store_shard(s, op->key);
     struct session_actions a;
     session_actions_init(&a);
     pthread_mutex_lock(&shard->lock);
@@ -284,7 +284,7 @@ int store_push(struct store *s, const struct key *keys, size_t count, const char
         return STEAD_E_BUSY;
     }
     for (size_t i = 0; i < count; i++) {
-        struct shard *shard = shard_of(s, &keys[i]);
+        struct shard *shard = store_shard(s, &keys[i]);
         struct session_event ev = {.type = SESSION_EV_OP,
                                    .op = {.type = SESSION_PUSH,
                                           .key = &keys[i],
@@ -385,7 +385,7 @@ void store_deliver(struct store *s, const struct msg *m, uint64_t now_ns)
         return;
     }
     if (key.len > 0) {
-        step_locked(s, shard_of(s, &key), &ev, now_ns);
+        step_locked(s, store_shard(s, &key), &ev, now_ns);
         return;
     }
     for (unsigned i = 0; i < s->shard_count; i++)

@@ -64,12 +64,13 @@ struct store {
     /* store_own.c */
     pthread_mutex_t own_lock; /* nothing is locked while it is held */
     struct own_server own[ENTRY_SERVERS_MAX];
-    atomic_bool out[ENTRY_SERVERS_MAX];        /* down or in maintenance by its own word */
+    atomic_bool out[ENTRY_SERVERS_MAX]; /* down or in maintenance by its own word */
     const char *_Atomic why[ENTRY_SERVERS_MAX];
     atomic_uint_fast64_t answers[ENTRY_SERVERS_MAX], errors[ENTRY_SERVERS_MAX];
     atomic_uint told_users[ENTRY_SERVERS_MAX]; /* by another source than forwarding; stale: 0 */
 };
 
+struct shard *store_shard(struct store *s, const struct key *key);
 void store_own_init(struct store *s);
 void store_own_deinit(struct store *s);
 void store_state_init(struct store *s);

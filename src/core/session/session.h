@@ -33,7 +33,7 @@ struct session_config {
     uint32_t compare_s;        /* all records are compared with others in so long; 0: never */
     uint64_t seed;             /* for jitter */
     uint8_t shard_index, shard_count; /* of this node's shards; default 0 of 1 */
-    bool repository;                  /* changes are noted, to be kept (shelf.h) */
+    bool repository;                  /* shelf.h */
 };
 
 /* Fills in the defaults above; kinds, secrets, memory and seed stay the caller's to set. */
@@ -178,26 +178,23 @@ struct session_stats {
     uint64_t doubtful;      /* owned records that must be claimed again before they are served */
     uint64_t handover_left; /* records still to be handed over while leaving */
     uint64_t claims, claims_failed, fenced, refused, splits_merged, values_lost, expired, evicted;
-    uint64_t reads_missed_again; /* told absent by the last search's answer */
-    uint64_t reads_local, reads_owner, reads_missed, full, malformed, busy;
+    uint64_t reads_missed_again, reads_local, reads_owner, reads_missed, full, malformed, busy;
     uint64_t verified, diverged;    /* records compared with others; copies found to differ */
     uint64_t sweep_verified;        /* records compared since session_verify began */
     uint64_t divergent;             /* of them not mended yet, as far as they are remembered */
     uint64_t pushes, pushes_failed; /* of those asked for on this node: kept, and not */
     uint64_t no_quorum, votes;      /* refused without a majority of the voters; 1: it is a voter */
-    uint64_t shelved, shelf_claimed, shelf_overruled; /* of what was kept: waits; nobody else had
-                                                         it; somebody had */
-    uint64_t sync_peers, sync_done; /* joining: peers asked and peers that answered: done */
+    uint64_t shelved, shelf_claimed, shelf_overruled; /* shelf.h */
+    uint64_t sync_peers, sync_done;                   /* joining: peers asked, and done */
 };
 
 void session_stats(const struct session *s, struct session_stats *out);
-/* Every peer that is up has its copies again and has said so to this starting shard, or there is
- * none. */
+/* Every peer that is up, if any, has said to this starting shard that it has its copies again. */
 bool session_synced(const struct session *s);
 /* Leaving: nothing is left here that others should have. */
 bool session_drained(const struct session *s);
-/* For the simulator's checkers: the stored record for a key, or NULL, and whether this shard owns
- * it (NULL: not asked): for certain, neither claimed nor made just now. */
+/* For checkers: the stored record, or NULL, and whether this shard owns it (NULL: not asked): for
+ * certain, neither claimed nor made just now. */
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned);
 
 #endif

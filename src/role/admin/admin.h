@@ -17,6 +17,7 @@
 #include "io/http_server.h"
 #include "io/tls_context.h"
 #include "role/admin/admin_doors.h"
+#include "store/repository.h"
 #include "store/store.h"
 
 #define ADMIN_REASON_MAX 64
@@ -120,6 +121,7 @@ struct admin_snapshot {
     struct admin_gate gate;
     struct admin_orders orders;
     struct admin_upgrades upgrades;
+    struct repository_stats repository;
     struct admin_cache memcached, redis;
     struct admin_sessiond sessiond;
     struct admin_tickets tickets;

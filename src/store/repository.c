@@ -1,0 +1,203 @@
+/* A repository's thread: when it looks at what has changed, and what becomes of an engine that
+ * fails. */
+#include "store/repository.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "stead/error.h"
+#include "store/repository_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define ROUND_MS 100
+#define RETRY_MS 1000
+#define STACK_BYTES (1u << 20)
+
+uint64_t repository_wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+struct repository *repository_new(const struct repository_config *c)
+{
+    struct repository *r = mem_alloc(sizeof(*r));
+    if (!r)
+        return NULL;
+    r->config = *c;
+    r->kinds = *store_kinds(c->store);
+    r->path = mem_strdup(c->path);
+    r->again = mem_alloc(REPOSITORY_AGAIN_MAX * sizeof(*r->again));
+    r->clean_ms = repository_wall_ms();
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->wake, NULL);
+    if (r->path && r->again)
+        return r;
+    repository_free(r);
+    return NULL;
+}
+
+/* -- the engine -- */
+
+static void set_aside(struct repository *r, const char *why)
+{
+    size_t room = strlen(r->path) + 32;
+    char *to = mem_alloc(room);
+    engine_close(r->engine);
+    r->engine = NULL;
+    if (!to)
+        return;
+    snprintf(to, room, "%s.%s", r->path, why);
+    if (rename(r->path, to) == 0)
+        log_warn("repository-aside", "path=%s now=%s", r->path, to);
+    mem_free(to);
+}
+
+static void said(struct repository *r, int err)
+{
+    pthread_mutex_lock(&r->lock);
+    r->stats.failures += err != STEAD_OK;
+    r->stats.up = err == STEAD_OK;
+    pthread_mutex_unlock(&r->lock);
+    if (err && !r->failing)
+        log_error("repository-fails", "path=%s error=\"%s\" kept=memory", r->path,
+                  err == STEAD_E_FULL ? "the disk or the file's limit is full"
+                                      : stead_error_text(err));
+    else if (!err && r->failing)
+        log_info("repository-works", "path=%s", r->path);
+    r->failing = err != STEAD_OK;
+}
+
+static int fill(struct repository *r)
+{
+    int err = repository_fill_shards(r);
+    if (err != STEAD_E_PARSE && err != STEAD_E_DENIED)
+        return err;
+    log_error("repository-refused", "path=%s why=\"%s\"", r->path,
+              err == STEAD_E_DENIED ? "older than age-max"
+                                    : "damaged, or sealed with another farm's key");
+    set_aside(r, err == STEAD_E_DENIED ? "old" : "damaged");
+    return engine_lmdb_open(r->path, r->config.bytes_max, &r->engine);
+}
+
+static int open_engine(struct repository *r)
+{
+    int err = engine_lmdb_open(r->path, r->config.bytes_max, &r->engine);
+    if (err == STEAD_E_PARSE) {
+        log_error("repository-refused", "path=%s why=\"the file is damaged\"", r->path);
+        set_aside(r, "damaged");
+        err = engine_lmdb_open(r->path, r->config.bytes_max, &r->engine);
+    }
+    if (!err && !r->loaded)
+        err = fill(r);
+    if (!err)
+        err = repository_begin(r);
+    if (err) {
+        engine_close(r->engine);
+        r->engine = NULL;
+        return err;
+    }
+    r->full |= r->loaded;
+    r->loaded = true;
+    return STEAD_OK;
+}
+
+void repository_load(struct repository *r)
+{
+    int err = open_engine(r);
+    said(r, err);
+    r->full |= err != STEAD_OK;
+}
+
+/* -- the thread -- */
+
+static void do_round(struct repository *r)
+{
+    uint64_t now_ms = repository_wall_ms();
+    if (r->failing && now_ms < r->retry_ms && now_ms + RETRY_MS >= r->retry_ms)
+        return;
+    int err = r->engine ? STEAD_OK : open_engine(r);
+    if (!err && r->full)
+        err = repository_sweep(r);
+    if (!err)
+        err = repository_drain(r);
+    if (err) {
+        r->full = true;
+        r->retry_ms = now_ms + RETRY_MS;
+    }
+    if (err == STEAD_E_IO || err == STEAD_E_PARSE) {
+        engine_close(r->engine);
+        r->engine = NULL;
+    }
+    said(r, err);
+    pthread_mutex_lock(&r->lock);
+    r->stats.lag_ms = now_ms > r->clean_ms ? now_ms - r->clean_ms : 0;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool wait_round(struct repository *r)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += ROUND_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&r->lock);
+    if (!r->stops)
+        pthread_cond_timedwait(&r->wake, &r->lock, &until);
+    bool stops = r->stops;
+    pthread_mutex_unlock(&r->lock);
+    return !stops;
+}
+
+static void *run(void *context)
+{
+    struct repository *r = context;
+    while (wait_round(r))
+        do_round(r);
+    r->retry_ms = 0;
+    do_round(r);
+    return NULL;
+}
+
+int repository_start(struct repository *r)
+{
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    int err = pthread_create(&r->thread, &attr, run, r);
+    pthread_attr_destroy(&attr);
+    r->running = err == 0;
+    return err ? STEAD_E_NOMEM : STEAD_OK;
+}
+
+void repository_free(struct repository *r)
+{
+    if (!r)
+        return;
+    if (r->running) {
+        pthread_mutex_lock(&r->lock);
+        r->stops = true;
+        pthread_cond_signal(&r->wake);
+        pthread_mutex_unlock(&r->lock);
+        pthread_join(r->thread, NULL);
+    }
+    engine_close(r->engine);
+    pthread_cond_destroy(&r->wake);
+    pthread_mutex_destroy(&r->lock);
+    explicit_bzero(&r->config.keys, sizeof(r->config.keys));
+    mem_free(r->again);
+    mem_free(r->path);
+    mem_free(r);
+}
+
+void repository_stats(struct repository *r, struct repository_stats *out)
+{
+    pthread_mutex_lock(&r->lock);
+    *out = r->stats;
+    pthread_mutex_unlock(&r->lock);
+}

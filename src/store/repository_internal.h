@@ -1,0 +1,51 @@
+/* repository_internal.h - the inside of a repository: its thread's state. repository.c is the
+ * thread and its engine, repository_fill.c what goes in and out. */
+#ifndef STORE_REPOSITORY_INTERNAL_H
+#define STORE_REPOSITORY_INTERNAL_H
+
+#include "store/repository.h"
+#include "store/store_kept.h"
+
+#include <pthread.h>
+
+#define BATCH_RECORDS 512
+#define BATCH_BYTES (4u << 20)
+
+/* Changes on their way into the engine, each key once at a time. */
+struct batch {
+    size_t count, bytes;
+    struct sealed sealed[BATCH_RECORDS + 1]; /* the time, too */
+};
+
+struct repository {
+    struct repository_config config;
+    char *path;
+    struct kinds kinds;
+    struct engine *engine; /* NULL: not open */
+    bool loaded;           /* what was kept has been looked at, or there was nothing */
+    bool full;             /* all is to be put in, and what is gone to be taken out */
+    bool failing;          /* and it has been said */
+    uint64_t retry_ms, clean_ms, told_ms;
+    struct batch batch;
+    struct key *again; /* REPOSITORY_AGAIN_MAX */
+    size_t again_count;
+
+    pthread_t thread;
+    bool running, stops;
+    pthread_mutex_t lock; /* of stops and stats */
+    pthread_cond_t wake;
+    struct repository_stats stats;
+};
+
+uint64_t repository_wall_ms(void);
+/* Everything that is in the engine: shelved, unless it is too old. STEAD_E_PARSE: not of this farm,
+ * or damaged; STEAD_E_DENIED: too old. */
+int repository_fill_shards(struct repository *r);
+/* A new file says from when on it is kept. */
+int repository_begin(struct repository *r);
+/* What has changed since. STEAD_OK, or the engine's error: it is not there then. */
+int repository_drain(struct repository *r);
+/* All. */
+int repository_sweep(struct repository *r);
+
+#endif

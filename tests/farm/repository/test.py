@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""A repository keeps what all others hold. All nodes end, by SIGTERM or a power cut, and start again: sessions are there, and
+what was ended is not. The servers that held some die, and others go on from what the repository has. A damaged file is set aside.
+
+usage: test.py --build DIR
+"""
+import json
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from client import UnixConnection
+from farm import ADMIN, check, eventually, options, request, scenario
+
+CONF = """farm     = "kept"
+key-file = "run/farm.key"
+state    = "run/{name}"
+node "{name}" {{
+    address = "{ip}"
+    join    = {{{join}}}
+}}
+sessions {{
+    listen = "unix:run/{name}.sock"
+    memory = "32m"
+    kind "purchase" {{ copies = 2 when-alone = "accept" }}
+}}
+admin  {{ listen = "{ip}:7380" }}
+{more}
+"""
+SERVERS = ["s1", "s2", "s3", "s4"]
+SECRET = "of-nobody-else-4711"
+
+
+def configure(farm):
+    for name in farm.names:
+        farm.conf(name).unlink(missing_ok=True)
+    farm.servers, farm.names = [], ["s5", *SERVERS]  # s5 is the repository
+    for name in farm.names:
+        join = ", ".join(f'"{farm.ip(n)}"' for n in ("s5", "s1", "s2") if n != name)
+        more = 'repository { age-max = "1h" }' if name == "s5" else ""
+        farm.conf(name).write_text(CONF.format(name=name, ip=farm.ip(name), join=join, more=more))
+
+
+def ask(farm, name, method, path, body=None):
+    connection = UnixConnection(farm.run / f"{name}.sock")
+    try:
+        connection.request(method, f"/v1/sessions/purchase{path}", json.dumps(body) if body is not None else None)
+        reply = connection.getresponse()
+        text = reply.read()
+        return reply.status, json.loads(text) if text else None
+    finally:
+        connection.close()
+
+
+def make(farm, name, fields):
+    status, record = ask(farm, name, "POST", "", {"ttl": 3600, "fields": fields})
+    check(status == 201, f"made at {name}: {status} {record}")
+    return record["id"]
+
+
+def fields(farm, name, number):
+    status, record = ask(farm, name, "GET", f"/{number}")
+    return record["fields"] if status == 200 else status
+
+
+def ready(farm, *names):
+    for name in names:
+        eventually(lambda name=name: farm.ready(name), f"{name} is ready")
+    for name in names:
+        eventually(lambda name=name: farm.status(name)["nodes"]["up"] == len(names), f"{name} hears the others")
+
+
+def kept(farm):
+    """Nothing waits to be written."""
+    return farm.metric("s5", "stead_repository_up") == 1 and farm.metric("s5", "stead_repository_lag_milliseconds") < 1000
+
+
+def wait_kept(farm, count):
+    eventually(lambda: kept(farm) and farm.metric("s5", "stead_repository_records") >= count + 1, "all is in the file")
+
+
+def begin(farm):
+    """Sessions at all servers; some are changed, some are ended."""
+    live, ended = {}, []
+    for i in range(40):
+        at = SERVERS[i % len(SERVERS)]
+        number = make(farm, at, {"cart": f"{i}", "secret": SECRET})
+        live[number] = {"cart": f"{i}", "secret": SECRET}
+        if i % 4 == 0:
+            status, record = ask(farm, SERVERS[(i + 1) % 4], "PATCH", f"/{number}", {"set": {"cart": f"changed {i}"}})
+            check(status == 200, f"a change: {status} {record}")
+            live[number]["cart"] = f"changed {i}"
+        if i % 5 == 0:
+            check(ask(farm, at, "DELETE", f"/{number}")[0] == 204, "an end")
+            ended.append(number)
+            del live[number]
+    return live, ended
+
+
+def all_there(farm, live, ended, *names):
+    def good():
+        for i, (number, want) in enumerate(live.items()):
+            got = fields(farm, names[i % len(names)], number)
+            check(got == want, f"{number} at {names[i % len(names)]}: {got}, not {want}")
+        return True
+    eventually(good, "all sessions are as they were")
+    for number in ended:
+        check(fields(farm, names[0], number) in (404, 410), "what was ended stays so")
+
+
+
+def everybody_again(farm):
+    farm.start()
+    ready(farm, *farm.names)
+
+
+def stopped_in_order(farm, live, ended):
+    for name in (*SERVERS, "s5"):  # the repository last
+        farm.term(name)
+    everybody_again(farm)
+    all_there(farm, live, ended, *SERVERS)
+
+
+def power_cut(farm, live, ended):
+    wait_kept(farm, len(live))
+    for process in farm.nodes.values():
+        process.send(9)
+    for process in farm.nodes.values():
+        process.end(9)
+    everybody_again(farm)
+    all_there(farm, live, ended, *SERVERS)
+    check(farm.metric("s5", "stead_session_shelf_total") > 0, "they came from the file")
+
+
+def servers_die(farm, live, ended):
+    """One and two at once, and the repository, too, a moment later; three and four held nothing of it."""
+    number = make(farm, "s1", {"cart": "of one", "secret": SECRET})
+    live[number] = {"cart": "of one", "secret": SECRET}
+    for process in (farm.nodes["s1"], farm.nodes["s2"]):
+        process.send(9)
+    for name in ("s1", "s2"):
+        farm.nodes[name].end(9)
+    all_there(farm, live, ended, "s3", "s4")
+    farm.start("s1", "s2")
+    ready(farm, *farm.names)
+
+
+def sealed(farm):
+    """Nothing can be read in the file."""
+    text = (farm.run / "s5" / "repository").read_bytes()
+    check(len(text) > 8192, "there is a file")
+    check(SECRET.encode() not in text and b"purchase" not in text and b"cart" not in text, "all is sealed")
+    check((farm.run / "s5" / "repository").stat().st_mode & 0o077 == 0, "its owner's only")
+
+
+def restarts_alone(farm, live, ended):
+    """What changed while it was away holds."""
+    farm.kill("s5")
+    number = next(iter(live))
+    eventually(lambda: ask(farm, "s3", "PATCH", f"/{number}", {"set": {"cart": "while it was away"}})[0] == 200, "a change")
+    live[number]["cart"] = "while it was away"
+    gone = list(live)[-1]
+    eventually(lambda: ask(farm, "s4", "DELETE", f"/{gone}")[0] == 204, "an end")
+    ended.append(gone)
+    del live[gone]
+    farm.start("s5")
+    ready(farm, *farm.names)
+    all_there(farm, live, ended, "s5", *SERVERS)
+    eventually(lambda: farm.metric("s5", "stead_session_shelved") == 0, "nothing waits on the shelf")
+
+
+def damaged(farm, live, ended):
+    farm.kill("s5")
+    path = farm.run / "s5" / "repository"
+    path.write_bytes(path.read_bytes()[:20000])
+    farm.start("s5")
+    ready(farm, *farm.names)
+    check(re.search(r"repository-refused.*damaged", farm.log("s5").read_text()), "the log says so")
+    check((farm.run / "s5" / "repository.damaged").exists(), "it is set aside")
+    all_there(farm, live, ended, "s5", *SERVERS)
+    wait_kept(farm, len(live))
+    check(request(farm.ip("s5"), ADMIN, "/readyz").status == 200, "and it serves")
+
+
+def main():
+    args = options()
+    with scenario(args.build, 19) as farm:
+        configure(farm)
+        farm.start()
+        ready(farm, *farm.names)
+        live, ended = begin(farm)
+        wait_kept(farm, len(live))
+        sealed(farm)
+        for step in (servers_die, restarts_alone, power_cut, stopped_in_order, damaged):
+            print(step.__name__, flush=True)
+            step(farm, live, ended)
+
+
+main()
