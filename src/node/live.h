@@ -26,6 +26,7 @@ struct shared_keys {
     uint8_t visit[32];                        /* keys of return visits */
     uint8_t private[TOKEN_KEY_BYTES];         /* private fields of records */
     uint8_t tls[TOKEN_KEY_BYTES];             /* clients' TLS sessions */
+    uint8_t tls_set[TOKEN_KEY_BYTES];         /* those of servers beside the node */
 };
 
 struct live {

@@ -250,6 +250,7 @@ static int start_threads(struct node *n)
     farm_derive(n->farm, "visit", keys.visit);
     farm_derive(n->farm, "private", keys.private);
     farm_derive(n->farm, "tls-session", keys.tls);
+    farm_derive(n->farm, "tls-set", keys.tls_set);
     int err = shared_init(&n->shared, &n->setup, n->store, &keys, &n->file);
     explicit_bzero(&keys, sizeof(keys));
     share_tickets(n);

@@ -310,6 +310,7 @@ static int open_gate(struct worker *w, struct worker_sockets *sockets)
                             .auth_cookie = s->config->sessions.auth_cookie,
                             .auth_login = s->config->sessions.auth_login,
                             .private = &s->private,
+                            .tls_key = s->keys.tls_set,
                             .http_counters = &s->gate_http,
                             .counters = &s->gate};
     http_limits_default(&c.http);

@@ -1,9 +1,10 @@
 /* ticket_file.c - a ring's keys as nginx, HAProxy and Apache read them. */
 #include "core/ticket/ticket_file.h"
 
+#include "core/ticket/ticket_set.h"
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <string.h>
 
 #define PRESENT 1 /* its place in the ring; the next one's is before it */
@@ -20,14 +21,7 @@ bool ticket_file_secret(const uint8_t farm[TICKET_SECRET_BYTES], enum ticket_for
     static const char *const labels[] = {[TICKET_NGINX] = "stead ticket file 1 nginx",
                                          [TICKET_HAPROXY] = "stead ticket file 1 haproxy",
                                          [TICKET_APACHE] = "stead ticket file 1 apache"};
-    uint8_t product[TICKET_SECRET_BYTES];
-    unsigned len = TICKET_SECRET_BYTES;
-    bool good = HMAC(EVP_sha256(), farm, TICKET_SECRET_BYTES, (const uint8_t *)labels[format],
-                     strlen(labels[format]), product, &len) != NULL &&
-                HMAC(EVP_sha256(), product, TICKET_SECRET_BYTES, (const uint8_t *)set, strlen(set),
-                     out, &len) != NULL;
-    OPENSSL_cleanse(product, sizeof product);
-    return good;
+    return ticket_set_secret(farm, labels[format], set, out);
 }
 
 void ticket_file_name(const struct ticket_ring *r, size_t index, uint8_t out[TICKET_NAME_BYTES])

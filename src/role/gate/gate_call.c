@@ -81,6 +81,10 @@ void gate_call_result(struct gate_call *call, struct session_result *r)
     }
     const struct http_head *h = http_request_head(call->request);
     bool created = call->verb == GATE_CREATE || call->verb == GATE_LOGIN;
+    if (gate_is_tls(call->verb)) {
+        gate_tls_result(call, r);
+        return;
+    }
     if (call->step != STEP_ONLY) {
         gate_renew_result(call, r);
         return;

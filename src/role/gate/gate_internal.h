@@ -28,6 +28,11 @@ enum gate_verb {
     GATE_VERIFY,
     GATE_KINDS,
     GATE_WHOAMI,
+    GATE_TLS_KEYS,
+    GATE_TLS_GET,
+    GATE_TLS_TAKE,
+    GATE_TLS_PUT,
+    GATE_TLS_END,
     GATE_REPORT_SHOW,
     GATE_REPORT,
     GATE_REPORT_END
@@ -142,6 +147,14 @@ char *gate_login_form(const char *body, size_t len, int64_t now_s, const char **
 /* gate_request.c: may it be an id? */
 bool gate_id_is_plain(struct slice id);
 
+/* gate_tls.c: /v1/tls, for servers that end TLS themselves. */
+bool gate_is_tls(enum gate_verb verb);
+enum http_verdict gate_tls_request(struct gate *g, struct http_request *r,
+                                   const struct gate_route *route, const char *body, size_t len);
+void gate_tls_result(struct gate_call *call, struct session_result *r);
+/* gate_request.c: milliseconds; GATE_DEADLINE_MS when nothing is said, 0 when it makes no sense. */
+uint32_t gate_deadline(const struct http_head *h);
+
 /* gate_reply.c: each answers and ends the call. */
 void gate_reply_record(struct gate_call *call, int status, const struct record *r, unsigned copies,
                        const char *origin);
@@ -154,6 +167,8 @@ void gate_refuse(struct gate *g, struct http_request *r, int status, int err, co
 void gate_refuse_method(struct gate *g, struct http_request *r, const char *allow);
 void gate_reply_kinds(struct gate *g, struct http_request *r);
 void gate_reply_whoami(struct gate *g, struct http_request *r);
+/* Answers with the object, which is freed; the text is wiped, as it may hold keys. */
+void gate_reply_json(struct http_request *r, json_t *j);
 
 /* gate_report.c: answers what is asked of /v1/server/SERVICE/report. */
 enum http_verdict gate_report_request(struct gate *g, struct http_request *r,

@@ -92,7 +92,8 @@ static void reply_failure(struct gate_call *call, int err, const char *extra)
 void gate_reply_status(struct gate_call *call, int err)
 {
     /* A renewal that fails here has left the old record as it was. */
-    bool writes = call->verb != GATE_READ && call->verb != GATE_VERIFY && call->verb != GATE_RENEW;
+    bool writes = call->verb != GATE_READ && call->verb != GATE_VERIFY &&
+                  call->verb != GATE_RENEW && call->verb != GATE_TLS_GET;
     bool open =
         writes && (err == STEAD_E_UNKNOWN || err == STEAD_E_DEADLINE || err == STEAD_E_FENCED);
     reply_failure(call, err, open ? ", \"outcome\": \"unknown\"" : "");
@@ -139,14 +140,17 @@ void gate_reply_record(struct gate_call *call, int status, const struct record *
     gate_call_free(call);
 }
 
-static void reply_json(struct http_request *r, json_t *j)
+void gate_reply_json(struct http_request *r, json_t *j)
 {
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    size_t len = text ? strlen(text) : 0;
     json_decref(j);
     if (text)
-        http_reply(r, 200, JSON_TYPE, COMMON_HEADERS, text, strlen(text));
+        http_reply(r, 200, JSON_TYPE, COMMON_HEADERS, text, len);
     else
         http_reply_error(r, 503, "NOMEM", stead_error_text(STEAD_E_NOMEM));
+    if (text)
+        explicit_bzero(text, len); /* of some it is a key */
     free(text);
 }
 
@@ -172,10 +176,10 @@ void gate_reply_kinds(struct gate *g, struct http_request *r)
     json_t *list = json_array();
     for (size_t i = 0; i < kinds->count; i++)
         json_array_append_new(list, kind_json(&kinds->kind[i]));
-    reply_json(r, json_pack("{s:o}", "kinds", list));
+    gate_reply_json(r, json_pack("{s:o}", "kinds", list));
 }
 
 void gate_reply_whoami(struct gate *g, struct http_request *r)
 {
-    reply_json(r, json_pack("{s:s, s:s}", "node", g->node, "farm", g->farm));
+    gate_reply_json(r, json_pack("{s:s, s:s}", "node", g->node, "farm", g->farm));
 }

@@ -33,8 +33,7 @@ static int find_kind(const struct gate *g, struct slice name)
     return kinds_find(store_kinds(g->config.store), text);
 }
 
-/* Milliseconds; GATE_DEADLINE_MS when nothing is said, 0 when it makes no sense. */
-static uint32_t read_deadline(const struct http_head *h)
+uint32_t gate_deadline(const struct http_head *h)
 {
     const struct http_header *header = http_find(h->headers, h->header_count, "stead-deadline-ms");
     if (!header)
@@ -200,7 +199,7 @@ static int check_session_request(const struct gate *g, const struct http_head *h
         *why = "an id is 1 to 250 letters, digits, '-', '_', '.' or '~'";
         return 400;
     }
-    if (!read_deadline(h)) {
+    if (!gate_deadline(h)) {
         *why = "Stead-Deadline-Ms is a number of milliseconds from 1 on";
         return 400;
     }
@@ -237,7 +236,7 @@ static void begin_call(struct gate *g, struct http_request *r, const struct gate
     call->key.kind = (uint8_t)find_kind(g, route->kind);
     if (route->id.at)
         key_set(&call->key, call->key.kind, route->id.at, route->id.len);
-    call->deadline_ms = read_deadline(h);
+    call->deadline_ms = gate_deadline(h);
     call->last_ns = io_now_ns() + 2 * call->deadline_ms * NS_PER_MS;
     read_match(h, &call->has_match, &call->match);
     start_call(call, change);
@@ -302,6 +301,8 @@ enum http_verdict gate_request(void *context, struct http_request *r, const char
         gate_reply_whoami(g, r);
     } else if (route.verb == GATE_VERIFY) {
         gate_verify_request(g, r);
+    } else if (gate_is_tls(route.verb)) {
+        return gate_tls_request(g, r, &route, body, len);
     } else if (route.verb >= GATE_REPORT_SHOW) {
         return gate_report_request(g, r, &route, body, len);
     } else if ((status = check_session_request(g, h, &route, &err, &why)) == 404) {

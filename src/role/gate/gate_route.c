@@ -3,7 +3,19 @@
 
 #define PARTS_MAX 6
 
-enum resource { KINDS, WHOAMI, COLLECTION, RECORD, RENEW, TOUCH, REPORT, RESOURCES };
+enum resource {
+    KINDS,
+    WHOAMI,
+    COLLECTION,
+    RECORD,
+    RENEW,
+    TOUCH,
+    REPORT,
+    TLS_KEYS,
+    TLS_VALUE,
+    TLS_TAKE,
+    RESOURCES
+};
 
 static const struct {
     enum resource resource;
@@ -16,7 +28,9 @@ static const struct {
     {RECORD, "PATCH", GATE_CHANGE, true},       {RECORD, "DELETE", GATE_END, false},
     {RENEW, "POST", GATE_RENEW, true},          {TOUCH, "POST", GATE_TOUCH, true},
     {REPORT, "GET", GATE_REPORT_SHOW, false},   {REPORT, "PUT", GATE_REPORT, true},
-    {REPORT, "DELETE", GATE_REPORT_END, false},
+    {REPORT, "DELETE", GATE_REPORT_END, false}, {TLS_KEYS, "GET", GATE_TLS_KEYS, false},
+    {TLS_VALUE, "GET", GATE_TLS_GET, false},    {TLS_VALUE, "PUT", GATE_TLS_PUT, true},
+    {TLS_VALUE, "DELETE", GATE_TLS_END, false}, {TLS_TAKE, "POST", GATE_TLS_TAKE, false},
 };
 
 static const char *const allowed[RESOURCES] = {
@@ -27,6 +41,9 @@ static const char *const allowed[RESOURCES] = {
     [RENEW] = "POST",
     [TOUCH] = "POST",
     [REPORT] = "GET, HEAD, PUT, DELETE",
+    [TLS_KEYS] = "GET, HEAD",
+    [TLS_VALUE] = "GET, HEAD, PUT, DELETE",
+    [TLS_TAKE] = "POST",
 };
 
 /* The path's parts between slashes; PARTS_MAX when there are that many or more. */
@@ -42,10 +59,24 @@ static size_t split(struct slice path, struct slice parts[PARTS_MAX])
     return count;
 }
 
+/* /v1/tls/SET/... */
+static bool find_tls(const struct slice *parts, size_t count, enum resource *out)
+{
+    if (count == 4)
+        *out = slice_is(parts[3], "keys") ? TLS_KEYS : TLS_VALUE;
+    else if (count == 5 && slice_is(parts[4], "take"))
+        *out = TLS_TAKE;
+    else
+        return false;
+    return true;
+}
+
 static bool find_resource(const struct slice *parts, size_t count, enum resource *out)
 {
     if (count < 2 || !slice_is(parts[0], "v1"))
         return false;
+    if (slice_is(parts[1], "tls"))
+        return find_tls(parts, count, out);
     bool sessions = slice_is(parts[1], "sessions");
     if (count == 2 && slice_is(parts[1], "kinds"))
         *out = KINDS;

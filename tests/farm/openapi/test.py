@@ -3,6 +3,7 @@
 every answer is as its schema says, and every other method is refused as documented."""
 import http.client
 import json
+import os
 import pathlib
 import sys
 
@@ -109,7 +110,10 @@ class Tester:
 ALL, ONE = "/v1/sessions/{kind}", "/v1/sessions/{kind}/{id}"
 RENEW, TOUCH = ONE + "/renew", ONE + "/touch"
 AUTH, BELOW, REPORT = "/v1/auth", "/v1/auth/{path}", "/v1/server/{service}/report"
-SOME = {"kind": "app", "id": "x", "path": "page", "service": "shop"}
+KEYS, KEPT = "/v1/tls/{set}/keys", "/v1/tls/{set}/{id}"
+TAKE = KEPT + "/take"
+SOME = {"kind": "app", "id": "x", "path": "page", "service": "shop", "set": "shop"}
+VALUE = {"value": "c2VjcmV0", "ttl": 60}
 
 
 def denied(t):
@@ -202,6 +206,29 @@ def logins(t):
     t.ask("post", AUTH, 507, big)
 
 
+def tls(t):
+    """What a server keeps is there, and is taken once."""
+    at = {"set": "shop", "id": os.urandom(32).hex()}
+    t.ask("get", KEYS, 200, **at)
+    t.ask("get", KEYS, 400, set="no:set")
+    t.ask("put", KEPT, 404, VALUE, headers={"If-Match": "*"}, **at)
+    t.ask("put", KEPT, 204, VALUE, **at)
+    t.ask("put", KEPT, 409, VALUE, **at)
+    t.ask("put", KEPT, 204, VALUE, headers={"If-Match": "*"}, **at)
+    t.ask("put", KEPT, 400, {"value": "?"}, valid=False, **at)
+    t.ask("put", KEPT, 413, {"value": "A" * 12000, "ttl": 1}, **at)
+    check(t.ask("get", KEPT, 200, **at).json()["value"] == VALUE["value"], "the value is there")
+    t.ask("post", TAKE, 200, **at)
+    t.ask("post", TAKE, 404, **at)
+    for method in ("get", "delete"):
+        t.ask(method, KEPT, 404, **at)
+        t.ask(method, KEPT, 400, set="shop", id="x")
+    t.ask("post", TAKE, 400, set="shop", id="x")
+    at["id"] = os.urandom(32).hex()
+    t.ask("put", KEPT, 204, VALUE, **at)
+    t.ask("delete", KEPT, 204, **at)
+
+
 def the_rest(t):
     for template in ("/v1/kinds", "/v1/whoami"):
         t.ask("get", template, 200)
@@ -231,6 +258,11 @@ def alone(t, farm):
     t.ask("delete", ONE, 503, **at)
     t.ask("get", ONE, 503, kind="purchase", id="unknown")
     t.ask("post", AUTH, 503, {"user": "ann"})
+    other = {"set": "shop", "id": os.urandom(32).hex()}
+    t.ask("put", KEPT, 503, VALUE, headers={"If-Match": "*"}, **other)
+    t.ask("get", KEPT, 503, **other)
+    t.ask("delete", KEPT, 503, **other)
+    t.ask("post", TAKE, 503, **other)
     cookie = {"Cookie": f"session={login['id'][::-1]}"}
     for template in (AUTH, BELOW):
         t.ask("get", template, 503, headers=cookie, path="a")
@@ -265,6 +297,7 @@ def main():
         sessions(t)
         full(t)
         logins(t)
+        tls(t)
         the_rest(t)
         alone(t, farm)
         left = list(t.untested())

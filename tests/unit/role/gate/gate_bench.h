@@ -51,6 +51,7 @@ static void open_bench(struct bench *b, const char *token)
                             .auth_cookie = "sid",
                             .auth_login = "",
                             .private = &private_rules,
+                            .tls_key = private_key,
                             .http_counters = &b->http,
                             .counters = &b->counters};
     http_limits_default(&c.http);
@@ -148,7 +149,7 @@ static const char *member(const char *name)
     return value;
 }
 
-static const char *created(struct bench *b, const char *body, char path[300])
+static inline const char *created(struct bench *b, const char *body, char path[300])
 {
     assert_int_equal(ask(b, "POST", "/v1/sessions/auth", "", body), 201);
     snprintf(path, 300, "/v1/sessions/auth/%s", member("id"));
