@@ -258,11 +258,6 @@ def alone(t, farm):
     t.ask("delete", ONE, 503, **at)
     t.ask("get", ONE, 503, kind="purchase", id="unknown")
     t.ask("post", AUTH, 503, {"user": "ann"})
-    other = {"set": "shop", "id": os.urandom(32).hex()}
-    t.ask("put", KEPT, 503, VALUE, headers={"If-Match": "*"}, **other)
-    t.ask("get", KEPT, 503, **other)
-    t.ask("delete", KEPT, 503, **other)
-    t.ask("post", TAKE, 503, **other)
     cookie = {"Cookie": f"session={login['id'][::-1]}"}
     for template in (AUTH, BELOW):
         t.ask("get", template, 503, headers=cookie, path="a")
