@@ -359,7 +359,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->inc = f->entry->inc;
     out->pid = (uint64_t)getpid();
     out->uptime_ns = io_now_ns() - f->started_ns;
-    out->kinds = *store_kinds(f->store);
+    store_kinds_now(f->store, &out->kinds);
     store_stats(f->store, &out->store);
     mesh_loop_stats(f->mesh, &out->mesh, &out->members);
     tell_phase(f, out);

@@ -124,6 +124,7 @@ static int publish(struct changes *g, const struct config *now, const struct con
     g->serial++;
     log_set_level((enum log_level)fresh->config.top.log_level);
     own_tell_store(&fresh->config, s->store);
+    store_renew_kinds(s->store, &fresh->config.sessions.kinds);
     if (s->book)
         name_book_set(s->book, &fresh->names);
     mesh_loop_renew(g->mesh, &fresh->config);

@@ -291,14 +291,12 @@ static int find_kind(cfg_t *sec, struct kinds *kinds)
     return index;
 }
 
-static void extract_kind(cfg_t *sec, struct sessions_section *s)
+void config_kind_rules(const struct sessions_section *s, size_t index, struct kind_section *out)
 {
-    struct kinds *kinds = &s->kinds;
-    int index = find_kind(sec, kinds);
-    if (index < 0)
-        return;
-    struct kind *k = &kinds->kind[index];
-    struct kind_section rules = {.copies = k->copies,
+    const struct kind *k = &s->kinds.kind[index];
+    *out = (struct kind_section){.copies = k->group                  ? COUNT_WORD(1)
+                                           : k->copies == COPIES_ALL ? COUNT_WORD(0)
+                                                                     : k->copies,
                                  .ack = k->ack == ACK_ALL ? COUNT_WORD(0) : k->ack,
                                  .short_refuse = k->short_refuse,
                                  .losable = k->losable,
@@ -308,8 +306,20 @@ static void extract_kind(cfg_t *sec, struct sessions_section *s)
                                  .deletion = k->deletion,
                                  .atomic = k->atomic,
                                  .ttl_ms = k->ttl_ms,
+                                 .size_bytes = kind_size_max(k),
                                  .memory_bytes = k->memory_bytes,
                                  .private = s->private[index]};
+}
+
+static void extract_kind(cfg_t *sec, struct sessions_section *s)
+{
+    struct kinds *kinds = &s->kinds;
+    int index = find_kind(sec, kinds);
+    if (index < 0)
+        return;
+    struct kind *k = &kinds->kind[index];
+    struct kind_section rules;
+    config_kind_rules(s, (size_t)index, &rules);
     extract(sec, "sessions.kind", &rules);
     k->group = rules.copies == COUNT_WORD(1);
     k->copies = (uint8_t)(rules.copies >= COUNT_WORD(1) ? COPIES_ALL : rules.copies);
@@ -329,6 +339,7 @@ static void extract_kind(cfg_t *sec, struct sessions_section *s)
                 "refuse",
                 k->name);
     k->ttl_ms = rules.ttl_ms;
+    k->size_bytes = (uint32_t)rules.size_bytes;
     k->memory_bytes = rules.memory_bytes;
     s->private[index] = rules.private;
 }

@@ -73,6 +73,27 @@ static const struct config_place *find(const struct config_place *list, size_t c
     return NULL;
 }
 
+/* Kinds are told apart by their places (kind.h). */
+static void diff_kinds(const struct sessions_section *was, const struct sessions_section *is,
+                       struct config_difference *out, size_t *count, size_t max)
+{
+    size_t a = was->kinds.count, b = is->kinds.count;
+    for (size_t i = 0; i < (a > b ? a : b) && *count < max; i++) {
+        const struct kind *name = i < a ? &was->kinds.kind[i] : &is->kinds.kind[i];
+        struct kind_section x, y;
+        struct config_place p = {"sessions.kind", name->name, &x}, q = {p.section, p.title, &y};
+        bool same = i < a && i < b && strcmp(name->name, is->kinds.kind[i].name) == 0;
+        if (!same) {
+            struct config_difference *d = next(out, count, max, &p, "");
+            snprintf(i < a ? d->was : d->is, CONFIG_VALUE_MAX, "there");
+            continue;
+        }
+        config_kind_rules(was, i, &x);
+        config_kind_rules(is, i, &y);
+        diff_place(&p, &q, out, count, max);
+    }
+}
+
 size_t config_diff(const struct config *was, const struct config *is, struct config_difference *out,
                    size_t max)
 {
@@ -88,6 +109,8 @@ size_t config_diff(const struct config *was, const struct config *is, struct con
     for (size_t i = 0; i < nb; i++)
         if (!find(a, na, &b[i]) && count < max)
             snprintf(next(out, &count, max, &b[i], "")->is, CONFIG_VALUE_MAX, "there");
+    if (was->sessions.present && is->sessions.present)
+        diff_kinds(&was->sessions, &is->sessions, out, &count, max);
     return count;
 }
 

@@ -11,7 +11,7 @@ struct kind_section {
     char like[KIND_NAME_MAX];
     uint32_t copies, ack, short_refuse, when_alone, when_full, deletion, atomic, ttl_ms;
     bool losable, sliding;
-    uint64_t memory_bytes;
+    uint64_t size_bytes, memory_bytes;
     struct strings private; /* names of fields, with * for any text */
 };
 

@@ -17,6 +17,9 @@ static const struct {
     {"", "log-level"},
     {"node", "groups"},
     {"node", "zone"},
+    {"sessions.kind", "ttl"},
+    {"sessions.kind", "sliding"},
+    {"sessions.kind", "size"},
     {"server", NULL},
     {"external", NULL},
     {"server.check", NULL},
@@ -126,6 +129,8 @@ bool live_take(const struct config *file, struct config *now, unsigned busy)
 {
     take_section("", &file->top, &now->top);
     take_section("node", &file->node, &now->node);
+    if (file->sessions.present && now->sessions.present)
+        (void)kinds_renew(&now->sessions.kinds, &file->sessions.kinds);
     if (file->dns.listen.count && now->dns.listen.count) {
         take_section("dns", &file->dns, &now->dns);
         now->dns.site_count = file->dns.site_count;

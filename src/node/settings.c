@@ -309,6 +309,10 @@ const struct setting settings[] = {
     ROW("sessions.kind", "private", SETTING_TEXTS, "", 0, 0, NULL, kind_section, private,
         "Names of fields, with * for any text, whose values are sealed as they arrive: only the "
         "session API shows them."),
+    ROW("sessions.kind", "size", SETTING_SIZE, "", 64, RECORD_BYTES_MAX, NULL, kind_section,
+        size_bytes,
+        "The largest record: names and values of its fields together. A write beyond it is "
+        "refused, and what was there stays."),
     ROW("sessions.kind", "memory", SETTING_SIZE, "", 0, 1024 * GIB, NULL, kind_section,
         memory_bytes, "Limit of this kind; 0 = only the common one."),
 

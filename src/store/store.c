@@ -115,7 +115,7 @@ struct store *store_new(const struct store_config *c, uint64_t now_ns)
     s->shard_count = c->shards;
     s->mailbox_count = c->mailboxes;
     s->kinds = *c->session.kinds;
-    s->shard_kinds = s->kinds;
+    s->kinds_now = s->shard_kinds = s->kinds;
     for (size_t i = 0; i < s->kinds.count; i++)
         s->shard_kinds.kind[i].memory_bytes /= c->shards;
     buzhash_init(&s->route, c->session.bucket_secret);
@@ -154,6 +154,25 @@ void store_set_wake(struct store *s, unsigned mailbox, struct store_wake wake)
 const struct kinds *store_kinds(const struct store *s)
 {
     return &s->kinds;
+}
+
+void store_kinds_now(struct store *s, struct kinds *out)
+{
+    pthread_mutex_lock(&s->state_lock);
+    *out = s->kinds_now;
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+void store_renew_kinds(struct store *s, const struct kinds *kinds)
+{
+    pthread_mutex_lock(&s->state_lock);
+    bool changed = kinds_renew(&s->kinds_now, kinds);
+    pthread_mutex_unlock(&s->state_lock);
+    for (unsigned i = 0; changed && i < s->shard_count; i++) {
+        pthread_mutex_lock(&s->shards[i].lock);
+        session_renew_kinds(s->shards[i].session, kinds);
+        pthread_mutex_unlock(&s->shards[i].lock);
+    }
 }
 
 int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,

@@ -43,7 +43,12 @@ struct store *store_new(const struct store_config *c, uint64_t now_ns)
 void store_free(struct store *s);
 void store_set_wake(struct store *s, unsigned mailbox, struct store_wake wake);
 void store_set_mesh_wake(struct store *s, struct store_wake wake);
+/* As they were at the start: names, and all that does not change while the node runs. */
 const struct kinds *store_kinds(const struct store *s);
+/* As they are now. */
+void store_kinds_now(struct store *s, struct kinds *out);
+/* From now on: kinds_renew(). */
+void store_renew_kinds(struct store *s, const struct kinds *kinds);
 
 /* -- any thread -- */
 

@@ -38,7 +38,7 @@ struct shard {
 
 struct store {
     unsigned shard_count, mailbox_count;
-    struct kinds kinds;       /* of the node */
+    struct kinds kinds;       /* of the node, at its start */
     struct kinds shard_kinds; /* with a shard's part of each memory limit */
     struct buzhash route;
     struct ticks ticks;
@@ -48,6 +48,7 @@ struct store {
 
     /* store_state.c */
     pthread_mutex_t state_lock;
+    struct kinds kinds_now;
     struct store_wake mesh_wake;
     struct roster *_Atomic roster; /* changed under the lock, compared without */
     struct list outbox;

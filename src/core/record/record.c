@@ -205,15 +205,23 @@ static int apply_op(struct draft *d, const struct field_op *op, const struct sta
 }
 
 /* A record that a merge brought above its limits may still shrink. */
-static bool too_large(const struct draft *d, const struct record *r, uint64_t bytes_before)
+static bool too_large(const struct draft *d, const struct record *r, uint64_t bytes_before,
+                      uint32_t bytes_max)
 {
-    bool bytes = d->bytes > RECORD_BYTES_MAX && d->bytes > bytes_before;
+    bool bytes = (d->bytes > RECORD_BYTES_MAX && d->bytes > bytes_before) ||
+                 (d->live_bytes > bytes_max && d->live_bytes > r->live_bytes);
     bool fields = d->count > RECORD_FIELDS_MAX && d->count > r->field_count;
     return bytes || fields;
 }
 
 int record_apply(struct record *r, const struct field_op *ops, size_t count,
                  const struct stamp *stamp, uint32_t now_s)
+{
+    return record_apply_within(r, ops, count, stamp, now_s, RECORD_BYTES_MAX);
+}
+
+int record_apply_within(struct record *r, const struct field_op *ops, size_t count,
+                        const struct stamp *stamp, uint32_t now_s, uint32_t bytes_max)
 {
     struct draft d;
     int err = STEAD_OK;
@@ -226,7 +234,7 @@ int record_apply(struct record *r, const struct field_op *ops, size_t count,
         uint64_t bytes_before = d.bytes;
         for (size_t i = 0; i < count && err == STEAD_OK; i++)
             err = apply_op(&d, &ops[i], stamp, now_s);
-        if (err == STEAD_OK && too_large(&d, r, bytes_before))
+        if (err == STEAD_OK && too_large(&d, r, bytes_before, bytes_max))
             err = STEAD_E_TOO_LARGE;
         if (err != STEAD_OK) {
             draft_abort(&d);

@@ -126,6 +126,10 @@ bool record_is_tombstone(const struct record *r);
  * above r->died. Later operations see the effect of earlier ones. */
 int record_apply(struct record *r, const struct field_op *ops, size_t count,
                  const struct stamp *stamp, uint32_t now_s);
+/* The same with a limit of the caller's on the names and values of the live fields: TOO_LARGE, but
+ * a record above it may shrink. */
+int record_apply_within(struct record *r, const struct field_op *ops, size_t count,
+                        const struct stamp *stamp, uint32_t now_s, uint32_t bytes_max);
 /* Final deletion: drops the fields and died, sets ended and the stamp. */
 void record_end(struct record *r, const struct stamp *stamp, uint32_t now_s);
 /* Versioned deletion: died = stamp = *stamp, fields dropped. Nothing on an ended record. */

@@ -1,9 +1,12 @@
 /* kind.c - the kinds that every farm has, with their defaults. */
 #include "core/session/kind.h"
 
+#include "core/record/record.h"
+
 #include <string.h>
 
 #define HOUR_MS 3600000u
+#define KIB 1024u
 
 static const struct kind defaults[] = {
     {.name = "tls",
@@ -11,17 +14,39 @@ static const struct kind defaults[] = {
      .losable = true,
      .when_alone = ALONE_ACCEPT,
      .when_full = FULL_EVICT,
-     .ttl_ms = 2 * HOUR_MS},
-    {.name = "auth", .copies = 2, .ack = ACK_ALL, .sliding = true, .ttl_ms = 12 * HOUR_MS},
-    {.name = "purchase", .copies = 2, .ack = ACK_ALL, .sliding = true, .ttl_ms = 24 * HOUR_MS},
-    {.name = "tcp", .copies = 2, .ack = ACK_ALL, .sliding = true, .ttl_ms = HOUR_MS},
-    {.name = "stream", .copies = 2, .ack = ACK_ALL, .sliding = true, .ttl_ms = HOUR_MS},
+     .ttl_ms = 2 * HOUR_MS,
+     .size_bytes = 64 * KIB},
+    {.name = "auth",
+     .copies = 2,
+     .ack = ACK_ALL,
+     .sliding = true,
+     .ttl_ms = 12 * HOUR_MS,
+     .size_bytes = 64 * KIB},
+    {.name = "purchase",
+     .copies = 2,
+     .ack = ACK_ALL,
+     .sliding = true,
+     .ttl_ms = 24 * HOUR_MS,
+     .size_bytes = 256 * KIB},
+    {.name = "tcp",
+     .copies = 2,
+     .ack = ACK_ALL,
+     .sliding = true,
+     .ttl_ms = HOUR_MS,
+     .size_bytes = RECORD_BYTES_MAX},
+    {.name = "stream",
+     .copies = 2,
+     .ack = ACK_ALL,
+     .sliding = true,
+     .ttl_ms = HOUR_MS,
+     .size_bytes = RECORD_BYTES_MAX},
     {.name = "app",
      .copies = 2,
      .ack = ACK_ALL,
      .sliding = true,
      .deletion = DELETE_VERSIONED,
-     .ttl_ms = 24 * HOUR_MS},
+     .ttl_ms = 24 * HOUR_MS,
+     .size_bytes = RECORD_BYTES_MAX},
 };
 
 _Static_assert(ALONE_REFUSE == 0 && FULL_REFUSE == 0 && DELETE_FINAL == 0,
@@ -33,6 +58,28 @@ void kinds_default(struct kinds *k)
     memset(k, 0, sizeof *k);
     k->count = sizeof defaults / sizeof *defaults;
     memcpy(k->kind, defaults, sizeof defaults);
+}
+
+bool kinds_renew(struct kinds *k, const struct kinds *from)
+{
+    bool changed = false;
+    for (size_t i = 0; i < k->count && i < from->count; i++) {
+        struct kind *to = &k->kind[i], was = *to;
+        const struct kind *by = &from->kind[i];
+        if (strncmp(to->name, by->name, KIND_NAME_MAX) != 0)
+            continue;
+        to->ttl_ms = by->ttl_ms;
+        to->sliding = by->sliding;
+        to->size_bytes = by->size_bytes;
+        changed |= was.ttl_ms != to->ttl_ms || was.sliding != to->sliding ||
+                   was.size_bytes != to->size_bytes;
+    }
+    return changed;
+}
+
+uint32_t kind_size_max(const struct kind *k)
+{
+    return k->size_bytes ? k->size_bytes : RECORD_BYTES_MAX;
 }
 
 size_t kind_least(const struct kind *k)

@@ -32,6 +32,7 @@ struct kind {
     enum deletion deletion;
     enum atomic atomic;    /* QUORUM: quorum.h; losable and evicting kinds cannot be so */
     uint32_t ttl_ms;       /* default life; 0 = no expiry */
+    uint32_t size_bytes;   /* of one record, its fields' names and values; 0 = RECORD_BYTES_MAX */
     uint64_t memory_bytes; /* limit on this node; 0 = the common limit alone */
 };
 
@@ -42,6 +43,11 @@ struct kinds {
 
 /* tls, auth, purchase, tcp, stream, app with their defaults. */
 void kinds_default(struct kinds *k);
+/* Takes over what may change while the shard runs: ttl, sliding and size of the kinds of the same
+ * place and name. True: something did. */
+bool kinds_renew(struct kinds *k, const struct kinds *from);
+/* Names and values of a record's live fields, at most. */
+uint32_t kind_size_max(const struct kind *k);
 /* Without so many holders nothing is written. */
 size_t kind_least(const struct kind *k);
 /* Index by name, or -1. */

@@ -81,6 +81,16 @@ static size_t op_bytes(const struct session_op *op)
     return size;
 }
 
+/* A value that no record of the kind may have is refused before room is made for it. */
+static bool has_large_value(const struct session *s, const struct session_op *op)
+{
+    uint32_t most = kind_size_max(&s->kinds.kind[op->key->kind]);
+    for (size_t i = 0; i < op->op_count; i++)
+        if (op->ops[i].type == FIELD_SET && op->ops[i].value_len > most)
+            return true;
+    return false;
+}
+
 static int apply(struct session *s, const struct session_op *op, struct item *item)
 {
     struct record *r = item->record;
@@ -105,9 +115,12 @@ static int apply(struct session *s, const struct session_op *op, struct item *it
         return status_of_tombstone(r);
     if (!matches(op, r))
         return STEAD_E_CONFLICT;
+    if (has_large_value(s, op))
+        return STEAD_E_TOO_LARGE;
     if (!item_room_make(s, op->key->kind, op_bytes(op)))
         return STEAD_E_FULL;
-    int err = record_apply(r, op->ops, op->op_count, &next, now_s(s));
+    int err = record_apply_within(r, op->ops, op->op_count, &next, now_s(s),
+                                  kind_size_max(kind_of(s, op->key)));
     if (err)
         return err;
     if (op->ttl_ms || again)
@@ -272,6 +285,8 @@ static void create(struct session *s, struct work *w, struct waiter *next)
     size_t bytes = op_bytes(&next->op) + sizeof(*r);
     if (!s->self_holds)
         err = STEAD_E_ALONE;
+    else if (has_large_value(s, &next->op))
+        err = STEAD_E_TOO_LARGE;
     else if ((err = may_write(s, &w->key, bytes)))
         ;
     else if (!item_room_make(s, w->key.kind, bytes))
@@ -280,7 +295,8 @@ static void create(struct session *s, struct work *w, struct waiter *next)
         err = STEAD_E_NOMEM;
     if (!err) {
         struct stamp first = {w->ballot ? w->ballot : 1, 1, s->self_inc};
-        err = record_apply(r, next->op.ops, next->op.op_count, &first, now_s(s));
+        err = record_apply_within(r, next->op.ops, next->op.op_count, &first, now_s(s),
+                                  kind_size_max(kind_of(s, &w->key)));
         r->ttl_ms = next->op.ttl_ms ? next->op.ttl_ms : kind_of(s, &w->key)->ttl_ms;
     }
     if (!err && !(item = item_insert(s, r, ROLE_HOLDER)))

@@ -83,6 +83,14 @@ static size_t values_of(const struct session_op *op, const struct record *r, uin
     return 2;
 }
 
+static bool is_within(const struct kind *k, const struct plain_value *v, size_t count)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += v[i].name_len + (size_t)v[i].value_len;
+    return sum <= kind_size_max(k);
+}
+
 static size_t bytes_of(const struct plain_value *v, size_t count)
 {
     size_t sum = 0;
@@ -100,7 +108,8 @@ int serve_plain_write(struct session *s, const struct session_op *op, struct ses
         return STEAD_PENDING;
     struct plain *p = plain_of(s, op);
     size_t count = p ? values_of(op, &p->record, bytes, v) : 0;
-    if (count == 0 || !item_has_room(s, op->key->kind, bytes_of(v, count)))
+    if (count == 0 || !is_within(k, v, count) ||
+        !item_has_room(s, op->key->kind, bytes_of(v, count)))
         return STEAD_PENDING;
     struct record *r = &p->record;
     if (op->has_match && (op->match.term != r->stamp.term || op->match.version != r->stamp.version))

@@ -416,6 +416,11 @@ int session_write(struct session *s, const struct session_op *op, uint64_t now_n
     return status;
 }
 
+void session_renew_kinds(struct session *s, const struct kinds *kinds)
+{
+    (void)kinds_renew(&s->kinds, kinds);
+}
+
 void session_expect(const struct session *s, uint8_t kind, uint64_t hash, bool bucket_only)
 {
     table_expect(s->table, kind, hash, bucket_only);

@@ -142,6 +142,7 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
     __attribute__((warn_unused_result));
 void session_free(struct session *s);
 
+void session_renew_kinds(struct session *s, const struct kinds *kinds); /* kinds_renew() */
 void session_step(struct session *s, const struct session_event *ev, uint64_t now_ns,
                   struct session_actions *out);
 

@@ -92,7 +92,7 @@ static bool say_failure(struct cache_conn *c, const struct cache_op *op)
         cache_count(&c->door->config.counters->failed);
     switch (op->error) {
     case STEAD_E_TOO_LARGE:
-        return cache_say_error(c, "ERR string exceeds maximum allowed size (1 MiB)");
+        return cache_say_error(c, "ERR string exceeds maximum allowed size");
     case STEAD_E_FULL:
     case STEAD_E_NOMEM:
         return cache_say_error(c, "OOM command not allowed: the sessions' memory is full");

@@ -154,28 +154,40 @@ void gate_reply_json(struct http_request *r, json_t *j)
     free(text);
 }
 
-static json_t *kind_json(const struct kind *k)
+static json_t *names_json(const struct gate *g, size_t kind)
+{
+    const struct private_rules *p = g->config.private;
+    json_t *names = json_array();
+    for (size_t i = 0; p && i < p->kind[kind].count; i++)
+        json_array_append_new(names, json_stringn((const char *)p->kind[kind].names[i].at,
+                                                  p->kind[kind].names[i].len));
+    return names;
+}
+
+static json_t *kind_json(const struct kind *k, json_t *private)
 {
     json_t *copies = k->group                  ? json_string("group")
                      : k->copies == COPIES_ALL ? json_string("all")
                                                : json_integer(k->copies);
     json_t *ack = k->ack == ACK_ALL ? json_string("all") : json_integer(k->ack);
-    return json_pack("{s:s, s:o, s:o, s:s, s:b, s:b, s:s, s:s, s:s, s:s, s:f}", "name", k->name,
-                     "copies", copies, "ack", ack, "short", k->short_refuse ? "refuse" : "accept",
-                     "losable", (int)k->losable, "sliding", (int)k->sliding, "when_alone",
-                     k->when_alone == ALONE_ACCEPT ? "accept" : "refuse", "when_full",
-                     k->when_full == FULL_EVICT ? "evict" : "refuse", "deletion",
-                     k->deletion == DELETE_FINAL ? "final" : "versioned", "atomic",
-                     k->atomic == ATOMIC_QUORUM ? "quorum" : "available", "ttl",
-                     (double)k->ttl_ms / 1000.0);
+    return json_pack(
+        "{s:s, s:o, s:o, s:s, s:b, s:b, s:s, s:s, s:s, s:s, s:f, s:I, s:o}", "name", k->name,
+        "copies", copies, "ack", ack, "short", k->short_refuse ? "refuse" : "accept", "losable",
+        (int)k->losable, "sliding", (int)k->sliding, "when_alone",
+        k->when_alone == ALONE_ACCEPT ? "accept" : "refuse", "when_full",
+        k->when_full == FULL_EVICT ? "evict" : "refuse", "deletion",
+        k->deletion == DELETE_FINAL ? "final" : "versioned", "atomic",
+        k->atomic == ATOMIC_QUORUM ? "quorum" : "available", "ttl", (double)k->ttl_ms / 1000.0,
+        "size", (json_int_t)kind_size_max(k), "private", private);
 }
 
 void gate_reply_kinds(struct gate *g, struct http_request *r)
 {
-    const struct kinds *kinds = store_kinds(g->config.store);
+    struct kinds kinds;
+    store_kinds_now(g->config.store, &kinds);
     json_t *list = json_array();
-    for (size_t i = 0; i < kinds->count; i++)
-        json_array_append_new(list, kind_json(&kinds->kind[i]));
+    for (size_t i = 0; i < kinds.count; i++)
+        json_array_append_new(list, kind_json(&kinds.kind[i], names_json(g, i)));
     gate_reply_json(r, json_pack("{s:o}", "kinds", list));
 }
 

@@ -133,8 +133,10 @@ static void start_change(struct gate_call *call, const struct gate_change *chang
 /* Any read renews a sliding life; else, or for another life, the record is written anew. */
 static void start_touch(struct gate_call *call, const struct gate_change *change)
 {
-    const struct kind *kind = &store_kinds(call->gate->config.store)->kind[call->key.kind];
+    struct kinds kinds;
     struct session_op op = {.type = SESSION_READ, .key = &call->key};
+    store_kinds_now(call->gate->config.store, &kinds);
+    const struct kind *kind = &kinds.kind[call->key.kind];
     if (change->ttl_ms || !kind->sliding) {
         op.type = SESSION_CHANGE;
         op.ttl_ms = change->ttl_ms ? change->ttl_ms : kind->ttl_ms;

@@ -270,7 +270,7 @@ def configure(farm):
     for name in farm.names:
         conf = farm.conf(name)
         text = conf.read_text()
-        small = '    kind "stream" { memory = "600k" }\n    kind "auth" { memory = "16m" }\n    kind "mine" { like = "app" ttl = "90s" }\n'
+        small = '    kind "stream" { memory = "600k" }\n    kind "auth" { memory = "16m" size = "1m" }\n    kind "mine" { like = "app" ttl = "90s" }\n'
         text = text.replace('    kind "purchase"', small + '    kind "purchase"')
         if name == "s1":
             text = text.replace('listen = "unix:run/s1.sock"',

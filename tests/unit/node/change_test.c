@@ -247,6 +247,36 @@ static void a_file_read_again_keeps_places(void **state)
     assert_true(!now.servers[0].gone && now.servers[1].gone);
 }
 
+/* Size, ttl and sliding of a kind are taken up; the rest is named, and so is a new kind. */
+static void kinds_of_a_file_read_again(void **state)
+{
+    static struct config was, other;
+    struct config_difference d[CONFIG_DIFFERENCES_MAX];
+    (void)state;
+    load(TEXT "sessions { kind app { size = 64k } }\n", &was);
+    load(TEXT "sessions { kind app { size = 1k copies = 3 private = {\"card\"} }\n"
+              "kind auth { ttl = 5m sliding = no } kind mine { like = app } }\n",
+         &other);
+    now = was;
+    assert_int_equal(config_diff(&was, &other, d, CONFIG_DIFFERENCES_MAX), 6);
+    assert_true(live_take(&other, &now, 0));
+    const struct kinds *k = &now.sessions.kinds;
+    const struct kind *app = &k->kind[kinds_find(k, "app")], *auth = &k->kind[1];
+    assert_int_equal(app->size_bytes, 1024);
+    assert_int_equal(app->copies, 2);
+    assert_true(auth->ttl_ms == 300000 && !auth->sliding && auth->size_bytes == 65536);
+    assert_int_equal(k->count, 6);
+    size_t n = config_diff(&other, &now, d, CONFIG_DIFFERENCES_MAX);
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(d[i].restart);
+        assert_string_equal(d[i].section, "sessions.kind");
+    }
+    assert_string_equal(d[0].name, "copies");
+    assert_string_equal(d[1].name, "private");
+    assert_true(strcmp(d[2].title, "mine") == 0 && strcmp(d[2].was, "there") == 0);
+}
+
 static void what_is_shown_is_read_again(void **state)
 {
     static struct config other;
@@ -286,6 +316,8 @@ int main(void)
         cmocka_unit_test_setup(services_are_changed, set_up),
         cmocka_unit_test_setup(lines_lead_to_what_they_were_made_of, set_up),
         cmocka_unit_test_setup(a_file_read_again_keeps_places, set_up),
+        cmocka_unit_test_setup(kinds_of_a_file_read_again, set_up),
+        cmocka_unit_test_setup(kinds_of_a_file_read_again, set_up),
         cmocka_unit_test_setup(what_is_shown_is_read_again, set_up),
         cmocka_unit_test_setup(without_memory_nothing_changes, set_up),
     };

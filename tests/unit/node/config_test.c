@@ -100,6 +100,27 @@ static void counts_are_numbers_or_words(void **state)
                    "ack = \"some\": it is not a number (0 to 8, or all|yes|no)");
 }
 
+static void kinds_have_a_size(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(HEAD SERVICE SERVER("") "sessions { kind auth { size = 4k }\n"
+                                                  "kind app { copies = group }\n"
+                                                  "kind mine { like = app size = 1m }\n"
+                                                  "kind one { like = auth } }\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    const struct kinds *kinds = &c.sessions.kinds;
+    assert_int_equal(kinds->kind[kinds_find(kinds, "auth")].size_bytes, 4096);
+    assert_int_equal(kinds->kind[kinds_find(kinds, "purchase")].size_bytes, 256 << 10);
+    assert_int_equal(kinds->kind[kinds_find(kinds, "mine")].size_bytes, 1 << 20);
+    assert_true(kinds->kind[kinds_find(kinds, "mine")].group);
+    assert_int_equal(kinds->kind[kinds_find(kinds, "one")].size_bytes, 4096);
+    expect_mistake(HEAD "sessions { kind app { size = 2m } }\n", "out of range");
+    expect_mistake(HEAD "sessions { kind app { size = 0 } }\n", "out of range");
+}
+
 static void a_farm_has_kinds_of_its_own(void **state)
 {
     (void)state;
@@ -548,6 +569,7 @@ int main(void)
         cmocka_unit_test(counts_are_numbers_or_words),
         cmocka_unit_test(reads_tls),
         cmocka_unit_test(says_what_is_wrong_of_tls),
+        cmocka_unit_test(kinds_have_a_size),
         cmocka_unit_test(a_farm_has_kinds_of_its_own),
         cmocka_unit_test(says_every_mistake_with_its_line),
         cmocka_unit_test(a_group_is_read),

@@ -31,6 +31,7 @@ static struct store *new_store(enum when_alone alone, uint32_t waiting_max)
     kinds_default(&kinds);
     for (size_t i = 0; i < kinds.count; i++)
         kinds.kind[i].when_alone = alone;
+    kinds.kind[kinds_find(&kinds, "purchase")].size_bytes = 0;
     session_config_default(&c.session);
     c.session.kinds = &kinds;
     c.session.memory_bytes = 1u << 30;
@@ -331,6 +332,28 @@ static void push_goes_to_a_node_by_name(void **state)
     store_free(s);
 }
 
+static void kinds_are_renewed_in_every_shard(void **state)
+{
+    (void)state;
+    struct store *s = new_store(ALONE_ACCEPT, 64);
+    struct kinds kinds = *store_kinds(s), is;
+    struct session_result *r = NULL;
+    set_view(s, false);
+    value_len = 101;
+    int purchase = kinds_find(&kinds, "purchase");
+    for (unsigned i = 0; i < 40; i++) {
+        kinds.kind[purchase].size_bytes = i % 2 ? 102 : 101; /* the name has a byte */
+        store_renew_kinds(s, &kinds);
+        store_kinds_now(s, &is);
+        assert_int_equal(is.kind[purchase].size_bytes, kinds.kind[purchase].size_bytes);
+        assert_int_equal(submit(s, 0, SESSION_CREATE, i, i, clock_ns() + NS_PER_S, &r), STEAD_OK);
+        assert_int_equal(r->status, i % 2 ? STEAD_OK : STEAD_E_TOO_LARGE);
+        session_result_free(r);
+    }
+    value_len = 0;
+    store_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +363,7 @@ int main(void)
         cmocka_unit_test(a_full_outbox_refuses_new_work),
         cmocka_unit_test(an_outbox_of_large_messages_too),
         cmocka_unit_test(push_goes_to_a_node_by_name),
+        cmocka_unit_test(kinds_are_renewed_in_every_shard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

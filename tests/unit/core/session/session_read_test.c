@@ -319,6 +319,28 @@ static void where_it_is_full_an_operation_makes_room(void **state)
     bus_deinit(&b);
 }
 
+/* In its cell as by an operation. */
+static void what_is_too_large_is_not_done_at_once(void **state)
+{
+    (void)state;
+    static char large[101];
+    struct bus b;
+    struct session_reading reading;
+    bus_init(&b);
+    memset(large, 'x', sizeof(large));
+    bus_kind(&b, "app")->when_alone = ALONE_ACCEPT;
+    bus_kind(&b, "app")->size_bytes = 100;
+    bus_begin(&b, 1);
+    struct key k = bus_key(&b, "app", "k");
+    assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+    assert_int_equal(write_from(&b, 0, &k, large, 101, &reading), STEAD_E_TOO_LARGE);
+    assert_string_equal(bus_read(&b, 0, &k)->value, "one");
+    assert_int_equal(write_from(&b, 0, &k, large, 100, &reading), STEAD_OK);
+    assert_int_equal(write_from(&b, 0, &k, large, 101, &reading), STEAD_E_TOO_LARGE);
+    assert_int_equal(bus_read(&b, 0, &k)->value_len, 100);
+    bus_deinit(&b);
+}
+
 /* A hundred who miss one key at once ask the farm twice at most; and where one may be lost, not
  * again for a moment. */
 static void misses_share_a_question(void **state)
@@ -361,6 +383,7 @@ int main(void)
         cmocka_unit_test(alone_a_second_field_comes_and_goes),
         cmocka_unit_test(a_write_that_others_are_to_keep_takes_a_round),
         cmocka_unit_test(where_it_is_full_an_operation_makes_room),
+        cmocka_unit_test(what_is_too_large_is_not_done_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

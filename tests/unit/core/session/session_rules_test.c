@@ -215,6 +215,82 @@ static void what_would_be_short_is_refused(void **state)
     bus_deinit(&b);
 }
 
+/* Whoever is asked, the owner decides: at a node alone, where values are replaced in their cells,
+ * as in company. */
+static void a_kind_has_its_size(void **state)
+{
+    (void)state;
+    char text[202];
+    memset(text, 'v', sizeof(text));
+    for (int nodes = 1; nodes <= 3; nodes += 2) {
+        struct bus b;
+        bus_init(&b);
+        bus_kind(&b, "app")->size_bytes = 200;
+        bus_kind(&b, "app")->when_alone = ALONE_ACCEPT;
+        bus_begin(&b, nodes);
+        bus_run(&b, 200);
+        struct key k = bus_key(&b, "app", "k"), other = bus_key(&b, "app", "other");
+        int last = nodes - 1;
+        text[200] = 'v';
+        text[201] = '\0';
+        assert_int_equal(bus_create(&b, 0, &k, text)->status, STEAD_E_TOO_LARGE);
+        assert_int_equal(bus_set(&b, 0, SESSION_CREATE_IF_ABSENT, &other, text)->status,
+                         STEAD_E_TOO_LARGE);
+        assert_int_equal(bus_read(&b, last, &other)->status, STEAD_E_ABSENT);
+        text[200] = '\0';
+        assert_int_equal(bus_create(&b, 0, &k, text)->status, STEAD_OK);
+        for (int i = 0; i < nodes; i++) {
+            text[200] = 'v';
+            text[201] = '\0';
+            assert_int_equal(bus_change(&b, i, &k, text)->status, STEAD_E_TOO_LARGE);
+            text[200] = '\0';
+            assert_int_equal(bus_change(&b, i, &k, text)->status, STEAD_OK);
+            /* Another field's name and value count, too. */
+            struct bus_result *r = bus_field(&b, i, SESSION_CHANGE, &k, FIELD_SET, "a", "");
+            assert_int_equal(r->status, STEAD_E_TOO_LARGE);
+            assert_int_equal(bus_read(&b, i, &k)->value_len, 200);
+        }
+        assert_int_equal(bus_stats(&b, 0).full, 0);
+        bus_deinit(&b);
+    }
+}
+
+/* A smaller limit takes nothing away; what is above it may shrink. */
+static void a_size_changes_while_it_runs(void **state)
+{
+    (void)state;
+    struct bus b;
+    char text[302];
+    memset(text, 'v', sizeof(text));
+    text[300] = '\0';
+    bus_init(&b);
+    bus_begin(&b, 2);
+    bus_run(&b, 200);
+    struct key k = bus_key(&b, "app", "k");
+    assert_int_equal(bus_create(&b, 0, &k, text)->status, STEAD_OK);
+    assert_int_equal(bus_field(&b, 0, SESSION_CHANGE, &k, FIELD_SET, "b", "beside")->status,
+                     STEAD_OK);
+    bus_kind(&b, "app")->size_bytes = 200;
+    bus_kind(&b, "app")->ttl_ms = 1000;
+    bus_kind(&b, "app")->copies = 1;
+    for (int i = 0; i < 2; i++)
+        for (unsigned shard = 0; shard < b.nodes[i].shard_count; shard++)
+            session_renew_kinds(b.nodes[i].shards[shard], &b.kinds);
+    assert_int_equal(bus_read(&b, 1, &k)->status, STEAD_OK);
+    assert_int_equal(bus_field(&b, 0, SESSION_CHANGE, &k, FIELD_SET, "b", "besides")->status,
+                     STEAD_E_TOO_LARGE);
+    assert_int_equal(bus_field(&b, 0, SESSION_CHANGE, &k, FIELD_SET, "b", "b")->status, STEAD_OK);
+    text[200] = '\0';
+    assert_int_equal(bus_change(&b, 0, &k, text)->status, STEAD_OK); /* smaller than before */
+    assert_int_equal(bus_field(&b, 0, SESSION_CHANGE, &k, FIELD_SET, "c", "")->status,
+                     STEAD_E_TOO_LARGE);
+    struct key late = bus_key(&b, "app", "late");
+    struct bus_result *r = bus_create(&b, 0, &late, "x");
+    assert_true(r->left_ms > 0 && r->left_ms <= 1000);
+    assert_int_equal(r->copies, 2); /* that is no such rule */
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +302,8 @@ int main(void)
         cmocka_unit_test(two_named_backups_come_to_rest),
         cmocka_unit_test(a_write_waits_for_as_many_as_its_kind_says),
         cmocka_unit_test(what_would_be_short_is_refused),
+        cmocka_unit_test(a_kind_has_its_size),
+        cmocka_unit_test(a_size_changes_while_it_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

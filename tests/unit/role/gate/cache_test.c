@@ -337,6 +337,41 @@ static void test_large_values(void **state)
     close_bench(&b);
 }
 
+/* The kind's limit, in each way in; what was there stays. */
+static void test_size_of_a_kind(void **state)
+{
+    (void)state;
+    static const struct {
+        enum cache_protocol protocol;
+        const char *said, *heard;
+    } cases[] = {
+        {CACHE_MEMCACHE,
+         "set k 0 0 8\r\n12345678\r\nset k 0 0 9\r\n123456789\r\nadd n 0 0 9\r\n123456789\r\n"
+         "append k 0 0 1\r\n9\r\nset k 1 0 8\r\n12345678\r\nms k 9\r\n123456789\r\nget k n\r\n"
+         "set k 0 0 0\r\n\r\nget k\r\n",
+         "STORED\r\nSERVER_ERROR object too large for cache\r\n"
+         "SERVER_ERROR object too large for cache\r\nSERVER_ERROR object too large for cache\r\n"
+         "SERVER_ERROR object too large for cache\r\nSERVER_ERROR object too large for cache\r\n"
+         "VALUE k 0 8\r\n12345678\r\nEND\r\nSTORED\r\nVALUE k 0 0\r\n\r\nEND\r\n"},
+        {CACHE_RESP,
+         "SET k 12345678\r\nSET k 123456789\r\nSET n 123456789 NX\r\nSETEX k 9 123456789\r\n"
+         "APPEND k 9\r\nGETSET k 123456789\r\nGET k\r\nGET n\r\n",
+         "+OK\r\n-ERR string exceeds maximum allowed size\r\n"
+         "-ERR string exceeds maximum allowed size\r\n-ERR string exceeds maximum allowed size\r\n"
+         "-ERR string exceeds maximum allowed size\r\n-ERR string exceeds maximum allowed size\r\n"
+         "$8\r\n12345678\r\n$-1\r\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (unsigned how = 0; how < 4; how++) {
+            struct bench b;
+            open_bench(&b, cases[i].protocol, "");
+            b.store.kinds.kind[kinds_find(&b.store.kinds, "app")].size_bytes = 8;
+            b.store.delay = how & 1;
+            say(&b, cases[i].said, strlen(cases[i].said), how & 2);
+            hear(&b, cases[i].heard, strlen(cases[i].heard));
+            close_bench(&b);
+        }
+}
+
 static void test_password(void **state)
 {
     (void)state;
@@ -415,6 +450,27 @@ static void test_sasl(void **state)
     open_bench(&b, CACHE_MEMCACHE, ""); /* as memcached does it when it wants no password */
     say(&b, text, frame(text, 0x20, "", "", 0), false);
     hear_frame(&b, 0x20, 0x81, "Unknown command");
+    close_bench(&b);
+}
+
+static void test_size_in_binary(void **state)
+{
+    (void)state;
+    char text[128];
+    struct bench b;
+    open_bench(&b, CACHE_MEMCACHE, "");
+    b.store.kinds.kind[kinds_find(&b.store.kinds, "app")].size_bytes = 8;
+    for (size_t len = 8; len <= 9; len++) {
+        /* SetQ, which is silent when all is well, with flags and expiry of 0. */
+        size_t n = frame(text, 0x11, "", "\0\0\0\0\0\0\0\0k123456789", 9 + len);
+        text[3] = 1;
+        text[4] = 8;
+        say(&b, text, n, false);
+        if (len == 9)
+            hear_frame(&b, 0x11, 3, "Too large.");
+        say(&b, text, frame(text, 0x0a, "", "", 0), false);
+        hear_frame(&b, 0x0a, 0, "");
+    }
     close_bench(&b);
 }
 
@@ -588,6 +644,8 @@ int main(void)
         cmocka_unit_test(test_a_transaction_of_large_answers),
         cmocka_unit_test(test_hello),
         cmocka_unit_test(test_large_values),
+        cmocka_unit_test(test_size_of_a_kind),
+        cmocka_unit_test(test_size_in_binary),
         cmocka_unit_test(test_password),
         cmocka_unit_test(test_sasl),
         cmocka_unit_test(test_failures_are_said),

@@ -42,6 +42,7 @@ static struct record *stored(struct store *s, const struct key *key)
 static int carry_out(struct store *s, const struct session_op *op, struct record **shown)
 {
     struct record *r = stored(s, op->key);
+    size_t count = s->count;
     bool dead = !r || (record_is_tombstone(r) && !r->ended);
     if (op->type == SESSION_CREATE_IF_ABSENT && !dead)
         return r->ended ? STEAD_E_ENDED : STEAD_E_EXISTS;
@@ -69,7 +70,10 @@ static int carry_out(struct store *s, const struct session_op *op, struct record
     }
     if (op->type != SESSION_READ) {
         s->changes++;
-        int err = record_apply(r, op->ops, op->op_count, &next, 0);
+        int err = record_apply_within(r, op->ops, op->op_count, &next, 0,
+                                      kind_size_max(&s->kinds.kind[op->key->kind]));
+        if (err && s->count > count)
+            record_free(s->records[--s->count]);
         if (err)
             return err;
         r->ttl_ms = op->ttl_ms ? op->ttl_ms : r->ttl_ms;
@@ -178,6 +182,11 @@ uint32_t store_changes(const struct store *s, const struct key *key)
 {
     assert_true(key->len > 0);
     return s->changes;
+}
+
+void store_kinds_now(struct store *s, struct kinds *out)
+{
+    *out = s->kinds;
 }
 
 const struct kinds *store_kinds(const struct store *s)

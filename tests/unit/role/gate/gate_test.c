@@ -452,6 +452,33 @@ static const struct field *kept(struct bench *b, const char *name)
     return NULL;
 }
 
+static void a_kind_has_its_size(void **state)
+{
+    struct bench b;
+    char path[300];
+    (void)state;
+    open_bench(&b, NULL);
+    int kind = kinds_find(&b.store.kinds, "auth");
+    b.store.kinds.kind[kind].size_bytes = 8;
+    private_rules.kind[kind].count = 1;
+    private_rules.kind[kind].names[0] = (struct slice){"billing.*", 9};
+    created(&b, "{\"fields\": {\"a\": \"1234567\"}}", path);
+    assert_int_equal(ask(&b, "PATCH", path, "", "{\"set\": {\"a\": \"12345678\"}}"), 413);
+    assert_has("\"TOO_LARGE\"");
+    assert_int_equal(ask(&b, "PATCH", path, "", "{\"set\": {\"b\": \"\"}}"), 413);
+    assert_int_equal(ask(&b, "PATCH", path, "", "{\"set\": {\"b\": \"123\", \"a\": \"123\"}}"),
+                     200);
+    assert_int_equal(
+        ask(&b, "POST", "/v1/sessions/auth", "", "{\"fields\": {\"a\": \"12345678\"}}"), 413);
+    assert_int_equal(ask(&b, "POST", "/v1/auth", "", "{\"user\": \"ann\"}"), 413);
+    assert_int_equal(ask(&b, "GET", "/v1/kinds", "", ""), 200);
+    assert_has("\"size\": 8,");
+    assert_has("\"size\": 262144,");
+    assert_has("\"billing.*\"");
+    private_rules.kind[kind].count = 0;
+    close_bench(&b);
+}
+
 static void private_fields_are_sealed_when_they_arrive(void **state)
 {
     struct bench b;
@@ -498,6 +525,7 @@ int main(void)
         cmocka_unit_test(a_login_is_told_to_web_servers),
         cmocka_unit_test(strangers_are_led_to_the_login),
         cmocka_unit_test(a_login_that_is_none),
+        cmocka_unit_test(a_kind_has_its_size),
         cmocka_unit_test(private_fields_are_sealed_when_they_arrive),
         cmocka_unit_test(a_renewal_moves_everything_to_a_new_id),
         cmocka_unit_test(a_renewal_loses_no_change_made_meanwhile),

@@ -254,6 +254,7 @@ static void a_slow_client_holds_little(void **state)
     char path[300];
     (void)state;
     open_bench(&b, NULL);
+    b.store.kinds.kind[kinds_find(&b.store.kinds, "auth")].size_bytes = sizeof big;
     created(&b, "{}", path);
     say(&b, "GET", path, "Accept: text/event-stream\r\n", "");
     await(&b, "id: 1.1\n");
