@@ -36,7 +36,7 @@ struct session_config {
     bool repository;                  /* shelf.h */
 };
 
-/* Fills in the defaults above; kinds, secrets, memory and seed stay the caller's to set. */
+/* The defaults above; kinds, secrets, memory and seed stay the caller's to set. */
 void session_config_default(struct session_config *c);
 
 enum session_op_type {
@@ -192,8 +192,7 @@ struct session_stats {
 void session_stats(const struct session *s, struct session_stats *out);
 /* Every peer that is up, if any, has said to this starting shard that it has its copies again. */
 bool session_synced(const struct session *s);
-/* Leaving: nothing is left here that others should have. */
-bool session_drained(const struct session *s);
+bool session_drained(const struct session *s); /* leaving: nothing is left here for others */
 /* For checkers: the stored record, or NULL, and whether this shard owns it (NULL: not asked): for
  * certain, neither claimed nor made just now. */
 const struct record *session_peek(struct session *s, const struct key *key, bool *owned);
