@@ -5,9 +5,9 @@ set -euo pipefail
 
 build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libconfuse-dev libssl-dev
     libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev libsystemd-dev
-    libldns-dev libnghttp2-dev liblmdb-dev)
+    libldns-dev libnghttp2-dev liblmdb-dev libhiredis-dev)
 run=(curl openssl bind9-dnsutils)
-test=(nghttp2-client haproxy nginx-light knot knot-dnsutils python3 php-cli php-memcached php-redis python3-redis python3-pymemcache redis-tools
+test=(nghttp2-client haproxy nginx-light knot knot-dnsutils python3 php-cli php-memcached php-redis python3-redis python3-pymemcache redis-tools redis-server
     mandoc libhttp-parser-dev g++ clang libclang-rt-14-dev universal-ctags iproute2 iptables apache2-bin stunnel4 faketime slowhttptest)
 bench=(nginx-light nghttp2-client haproxy gdnsd knot dnsperf uthash-dev libxxhash-dev libglib2.0-dev)
 

@@ -26,6 +26,7 @@ struct engine_put {
     uint8_t name[ENGINE_NAME_BYTES];
     const uint8_t *bytes;
     size_t len;
+    uint64_t life_ms; /* an engine may forget it after; 0: never */
 };
 
 /* Bytes are the engine's, and good during the call only. False ends the walk. */
@@ -37,7 +38,8 @@ struct engine_stats {
 };
 
 struct engine_calls {
-    /* All of them or none; on disk when it returns. */
+    /* All of them or none, on disk when it returns; or, for engines that say so, each by itself, in
+     * any order but the last one, which comes after all others. */
     int (*put)(struct engine *e, const struct engine_put *puts, size_t count);
     int (*get)(struct engine *e, const uint8_t name[ENGINE_NAME_BYTES], engine_take *take,
                void *context);
@@ -47,6 +49,8 @@ struct engine_calls {
     /* A whole copy as of now, in a new file. STEAD_E_EXISTS: the file is there. */
     int (*snapshot)(struct engine *e, const char *path);
     int (*stats)(struct engine *e, struct engine_stats *out);
+    /* Once a second or more often, by whoever has it open; NULL: it needs none. */
+    int (*tick)(struct engine *e);
     void (*close)(struct engine *e);
 };
 
