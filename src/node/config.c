@@ -395,6 +395,9 @@ static void extract_repository(cfg_t *sec, struct config *c)
     extract(sec, "repository", s);
     if (!c->sessions.present)
         mistake(sec, "repository: it needs a section sessions { ... }");
+    for (size_t i = 0; i < s->of.count; i++)
+        if (strcmp(s->of.text[i], c->node.name) == 0)
+            mistake(sec, "repository: of names this node itself");
     if (!*s->path)
         snprintf(s->path, sizeof(s->path), "%.*s/repository", (int)sizeof(s->path) - 16,
                  c->top.state);

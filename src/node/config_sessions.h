@@ -29,6 +29,7 @@ struct sessions_section {
 /* What this node keeps beyond its process. */
 struct repository_section {
     bool present;
+    struct strings of;          /* nodes and groups; none: all */
     uint32_t engine;            /* index into lmdb */
     char path[CONFIG_TEXT_MAX]; /* "" until config_load: in the state folder */
     uint64_t size_max;

@@ -39,7 +39,7 @@ const struct section sections[] = {
      "Rules of one kind of session state: tls, auth, purchase, tcp, stream, app, or one of the "
      "farm's own (like). The same kinds in the same order on every node; new ones come last."},
     {"repository", NULL, false,
-     "This node holds a copy of every record of the farm, and keeps it on disk: "
+     "This node holds a copy of every record of the farm, or of some nodes, and keeps it on disk: "
      "docs/repository.md."},
     {"memcached", NULL, false,
      "A door for memcached's clients: session handlers that know nothing else share their state."},
@@ -316,6 +316,9 @@ const struct setting settings[] = {
     ROW("sessions.kind", "memory", SETTING_SIZE, "", 0, 1024 * GIB, NULL, kind_section,
         memory_bytes, "Limit of this kind; 0 = only the common one."),
 
+    ROW("repository", "of", SETTING_NAMES, "", 0, 0, NULL, repository_section, of,
+        "Whose records it keeps: up to 4 nodes, groups of nodes, or other repositories, and then "
+        "what these have. Without it, all of the farm."),
     ROW("repository", "engine", SETTING_CHOICE, "lmdb", 0, 0, "lmdb", repository_section, engine,
         "What keeps the records: lmdb, one file of this node's."),
     ROW("repository", "path", SETTING_PATH, "", 0, 0, NULL, repository_section, path,

@@ -55,6 +55,7 @@ static void make_entry(const struct config *c, const struct state *st, struct en
                         .public = c->public.listen,
                         .holds = c->sessions.present,
                         .repository = c->repository.present,
+                        .of_count = (uint8_t)c->repository.of.count,
                         .group_count = (uint8_t)c->node.groups.count,
                         .server_count = (uint8_t)c->server_count};
     copy_text(e->name, sizeof(e->name), c->node.name);
@@ -63,6 +64,8 @@ static void make_entry(const struct config *c, const struct state *st, struct en
     for (size_t i = 0; i < c->node.groups.count; i++)
         snprintf(e->groups[i], sizeof(e->groups[i]), "%.*s", NAME_MAX_BYTES,
                  c->node.groups.text[i]);
+    for (size_t i = 0; i < c->repository.of.count; i++)
+        snprintf(e->of[i], sizeof(e->of[i]), "%.*s", NAME_MAX_BYTES, c->repository.of.text[i]);
     for (size_t i = 0; i < c->public.outside.count; i++)
         e->addresses[e->address_count++] =
             (struct entry_address){c->public.outside.addr[i], NETWORK_OUTSIDE};

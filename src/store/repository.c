@@ -134,9 +134,6 @@ static void do_round(struct repository *r)
         r->engine = NULL;
     }
     said(r, err);
-    pthread_mutex_lock(&r->lock);
-    r->stats.lag_ms = now_ms > r->clean_ms ? now_ms - r->clean_ms : 0;
-    pthread_mutex_unlock(&r->lock);
 }
 
 static bool wait_round(struct repository *r)
@@ -198,6 +195,8 @@ void repository_free(struct repository *r)
 void repository_stats(struct repository *r, struct repository_stats *out)
 {
     pthread_mutex_lock(&r->lock);
+    uint64_t now_ms = repository_wall_ms();
     *out = r->stats;
+    out->lag_ms = now_ms > r->clean_ms ? now_ms - r->clean_ms : 0;
     pthread_mutex_unlock(&r->lock);
 }

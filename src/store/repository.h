@@ -32,7 +32,7 @@ struct repository_stats {
     uint64_t written, removed, batches; /* since the start */
     uint64_t failures, sweeps;
     uint64_t waiting; /* keys that have changed and are not there yet, about */
-    uint64_t lag_ms;  /* since when not all that has changed is there */
+    uint64_t lag_ms;  /* what had changed so long ago is there */
     uint64_t records, file_bytes;
 };
 

@@ -231,9 +231,9 @@ int repository_drain(struct repository *r)
     batch_clear(&r->batch);
     pthread_mutex_lock(&r->lock);
     r->stats.waiting = r->again_count;
-    pthread_mutex_unlock(&r->lock);
     if (!err && r->again_count == 0 && !r->full)
         r->clean_ms = now_ms;
+    pthread_mutex_unlock(&r->lock);
     return err;
 }
 

@@ -25,15 +25,16 @@ struct repository {
     bool loaded;           /* what was kept has been looked at, or there was nothing */
     bool full;             /* all is to be put in, and what is gone to be taken out */
     bool failing;          /* and it has been said */
-    uint64_t retry_ms, clean_ms, told_ms;
+    uint64_t retry_ms, told_ms;
     struct batch batch;
     struct key *again; /* REPOSITORY_AGAIN_MAX */
     size_t again_count;
 
     pthread_t thread;
     bool running, stops;
-    pthread_mutex_t lock; /* of stops and stats */
+    pthread_mutex_t lock; /* of stops, clean_ms and stats */
     pthread_cond_t wake;
+    uint64_t clean_ms; /* what had changed by then is in the engine */
     struct repository_stats stats;
 };
 

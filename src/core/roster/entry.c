@@ -200,7 +200,7 @@ static void server_encode(const struct server *s, struct wire_writer *w)
 void entry_encode(const struct entry *e, struct wire_writer *w)
 {
     assert(e->group_count <= ENTRY_GROUPS_MAX && e->server_count <= ENTRY_SERVERS_MAX &&
-           e->address_count <= ENTRY_ADDRESSES_MAX);
+           e->address_count <= ENTRY_ADDRESSES_MAX && e->of_count <= ENTRY_OF_MAX);
     wire_put_u64(w, e->node);
     wire_put_u64(w, e->inc);
     wire_put_u64(w, e->boot);
@@ -222,6 +222,10 @@ void entry_encode(const struct entry *e, struct wire_writer *w)
                              (e->repository ? NODE_REPOSITORY : 0)));
     if (e->twin != 0)
         wire_put_u64(w, e->twin);
+    if (e->repository)
+        wire_put_u8(w, e->of_count);
+    for (size_t i = 0; e->repository && i < e->of_count; i++)
+        put_text(w, e->of[i]);
     wire_put_u8(w, e->group_count);
     for (size_t i = 0; i < e->group_count; i++) {
         put_text(w, e->groups[i]);
@@ -257,22 +261,25 @@ static void get_url(struct wire_reader *r, char *out)
         memcpy(out, text, len);
 }
 
-static void get_flags(struct wire_reader *r, struct entry *out)
-{
-    uint8_t flags = wire_u8(r);
-    out->holds = flags & NODE_HOLDS;
-    out->repository = flags & NODE_REPOSITORY;
-    out->twin = flags & NODE_TWIN ? wire_u64(r) : 0;
-    if (flags > NODE_FLAGS || (flags & NODE_TWIN && (out->twin == 0 || out->twin == out->inc)))
-        wire_fail(r);
-}
-
 static uint8_t get_count(struct wire_reader *r, uint8_t max)
 {
     uint8_t n = wire_u8(r);
     if (n > max)
         wire_fail(r);
     return wire_ok(r) ? n : 0;
+}
+
+static void get_flags(struct wire_reader *r, struct entry *out)
+{
+    uint8_t flags = wire_u8(r);
+    out->holds = flags & NODE_HOLDS;
+    out->repository = flags & NODE_REPOSITORY;
+    out->twin = flags & NODE_TWIN ? wire_u64(r) : 0;
+    out->of_count = out->repository ? get_count(r, ENTRY_OF_MAX) : 0;
+    for (size_t i = 0; i < out->of_count; i++)
+        get_name(r, out->of[i], NAME_MAX_BYTES, false);
+    if (flags > NODE_FLAGS || (flags & NODE_TWIN && (out->twin == 0 || out->twin == out->inc)))
+        wire_fail(r);
 }
 
 static void counts_decode(struct wire_reader *r, struct server *s)
@@ -461,7 +468,8 @@ bool entry_valid(const struct entry *e)
     struct wire_reader r;
     struct entry copy;
     if (e->group_count > ENTRY_GROUPS_MAX || e->server_count > ENTRY_SERVERS_MAX ||
-        e->address_count > ENTRY_ADDRESSES_MAX)
+        e->address_count > ENTRY_ADDRESSES_MAX || e->of_count > ENTRY_OF_MAX ||
+        (e->of_count > 0 && !e->repository))
         return false;
     wire_writer_init(&w, bytes, sizeof bytes);
     entry_encode(e, &w);

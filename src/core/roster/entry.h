@@ -18,7 +18,9 @@
 #define SERVER_URLS_MAX 4
 #define ENTRY_GROUPS_MAX 4
 #define ENTRY_ADDRESSES_MAX 3
-#define ENTRY_BYTES_MAX 5632 /* the largest entry: 4 servers of 1,180 bytes, 4 groups, and 600 */
+#define ENTRY_OF_MAX 4
+/* The largest entry: 4 servers of 1,180 bytes, 4 groups, 4 names of a repository's, and 600. */
+#define ENTRY_BYTES_MAX 5888
 #define ENTRY_COUNTS_BYTES_MAX 160 /* the largest counts: 4 servers of 16 bytes, 4 groups, 50 */
 
 enum status {
@@ -77,7 +79,9 @@ struct entry {
     uint8_t address_count;
     struct entry_address addresses[ENTRY_ADDRESSES_MAX]; /* further ones of the public listener */
     bool holds;                                          /* keeps session records */
-    bool repository; /* holds a copy of every record of the farm, and keeps it beyond its process */
+    bool repository; /* holds a copy of others' records, and keeps it beyond its process */
+    uint8_t of_count;
+    char of[ENTRY_OF_MAX][NAME_MAX_BYTES + 1]; /* whose: nodes and groups; none: all (portion.h) */
     uint8_t group_count;
     char groups[ENTRY_GROUPS_MAX][NAME_MAX_BYTES + 1];
     uint32_t group_users[ENTRY_GROUPS_MAX]; /* users that belong to the group */

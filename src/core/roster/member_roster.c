@@ -1,6 +1,7 @@
 /* member_roster.c - what membership shows: the snapshot for readers, contacts for the session
  * shards, addresses for the disk. */
 #include "core/roster/member_state.h"
+#include "core/roster/portion.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -120,9 +121,36 @@ static bool backs_up(const struct entry *e, const struct entry *by)
     return false;
 }
 
+/* The incarnations of those who keep what this node owns. */
+static size_t find_keepers(const struct membership *m, uint64_t *incs)
+{
+    const struct entry *repositories[PORTION_REPOSITORIES_MAX];
+    bool keeps[PORTION_REPOSITORIES_MAX];
+    size_t count = 0, n = 0;
+    for (size_t i = 0; i < m->contacts.count && count < PORTION_REPOSITORIES_MAX; i++) {
+        const struct contact *c = m->contacts.items[i];
+        if (c->entry->repository && contact_shown(c))
+            repositories[count++] = c->entry;
+    }
+    portion_keepers(&m->self, repositories, count, keeps);
+    for (size_t i = 0; i < count; i++)
+        if (keeps[i])
+            incs[n++] = repositories[i]->inc;
+    return n;
+}
+
+static bool is_among(uint64_t inc, const uint64_t *incs, size_t count)
+{
+    size_t i = 0;
+    while (i < count && incs[i] != inc)
+        i++;
+    return i < count;
+}
+
 size_t membership_contacts(const struct membership *m, struct member_contact *out, size_t max)
 {
-    size_t n = 0;
+    uint64_t keepers[PORTION_REPOSITORIES_MAX];
+    size_t n = 0, keeper_count = find_keepers(m, keepers);
     for (size_t i = 0; i < m->contacts.count; i++) {
         const struct contact *c = m->contacts.items[i];
         if (!contact_shown(c))
@@ -135,7 +163,8 @@ size_t membership_contacts(const struct membership *m, struct member_contact *ou
                 /* What a replaced process kept is gone with it. */
                 .holds = c->entry->holds && c->presence != PRESENCE_REPLACED,
                 .mate = share_group(&m->self, c->entry),
-                .wish = c->entry->repository || backs_up(&m->self, c->entry),
+                .wish =
+                    is_among(c->entry->inc, keepers, keeper_count) || backs_up(&m->self, c->entry),
                 .zone = zone_number(c->entry),
                 .name = c->entry->name,
                 .lease_until_ns = c->lease_until_ns,

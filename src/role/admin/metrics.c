@@ -106,7 +106,7 @@ static const struct metric metrics[] = {
     ROW(GAUGE, "stead_repository_records", NULL, repository.records, "Records in the engine."),
     ROW(GAUGE, "stead_repository_file_bytes", NULL, repository.file_bytes, "Bytes of its file."),
     ROW(GAUGE, "stead_repository_lag_milliseconds", NULL, repository.lag_ms,
-        "Since when not all that has changed is in the engine."),
+        "What had changed so long ago is in the engine."),
     ROW(GAUGE, "stead_repository_waiting", NULL, repository.waiting,
         "Records that were being changed when they were to be written."),
     ROW(COUNTER, "stead_repository_loaded_total", "what=\"loaded\"", repository.loaded,

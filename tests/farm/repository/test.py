@@ -4,80 +4,21 @@ what was ended is not. The servers that held some die, and others go on from wha
 
 usage: test.py --build DIR
 """
-import json
 import pathlib
 import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from client import UnixConnection
 from farm import ADMIN, check, eventually, options, request, scenario
+from kept import ask, configure, fields, make, ready, wait_kept
 
-CONF = """farm     = "kept"
-key-file = "run/farm.key"
-state    = "run/{name}"
-node "{name}" {{
-    address = "{ip}"
-    join    = {{{join}}}
-}}
-sessions {{
-    listen = "unix:run/{name}.sock"
-    memory = "32m"
-    kind "purchase" {{ copies = 2 when-alone = "accept" }}
-}}
-admin  {{ listen = "{ip}:7380" }}
-{more}
-"""
 SERVERS = ["s1", "s2", "s3", "s4"]
 SECRET = "of-nobody-else-4711"
 
 
-def configure(farm):
-    for name in farm.names:
-        farm.conf(name).unlink(missing_ok=True)
-    farm.servers, farm.names = [], ["s5", *SERVERS]  # s5 is the repository
-    for name in farm.names:
-        join = ", ".join(f'"{farm.ip(n)}"' for n in ("s5", "s1", "s2") if n != name)
-        more = 'repository { age-max = "1h" }' if name == "s5" else ""
-        farm.conf(name).write_text(CONF.format(name=name, ip=farm.ip(name), join=join, more=more))
-
-
-def ask(farm, name, method, path, body=None):
-    connection = UnixConnection(farm.run / f"{name}.sock")
-    try:
-        connection.request(method, f"/v1/sessions/purchase{path}", json.dumps(body) if body is not None else None)
-        reply = connection.getresponse()
-        text = reply.read()
-        return reply.status, json.loads(text) if text else None
-    finally:
-        connection.close()
-
-
-def make(farm, name, fields):
-    status, record = ask(farm, name, "POST", "", {"ttl": 3600, "fields": fields})
-    check(status == 201, f"made at {name}: {status} {record}")
-    return record["id"]
-
-
-def fields(farm, name, number):
-    status, record = ask(farm, name, "GET", f"/{number}")
-    return record["fields"] if status == 200 else status
-
-
-def ready(farm, *names):
-    for name in names:
-        eventually(lambda name=name: farm.ready(name), f"{name} is ready")
-    for name in names:
-        eventually(lambda name=name: farm.status(name)["nodes"]["up"] == len(names), f"{name} hears the others")
-
-
-def kept(farm):
-    """Nothing waits to be written."""
-    return farm.metric("s5", "stead_repository_up") == 1 and farm.metric("s5", "stead_repository_lag_milliseconds") < 1000
-
-
-def wait_kept(farm, count):
-    eventually(lambda: kept(farm) and farm.metric("s5", "stead_repository_records") >= count + 1, "all is in the file")
+def configure_all(farm):
+    """s5 is the repository."""
+    configure(farm, ["s5", *SERVERS], {"s5": 'repository { age-max = "1h" }'}, ("s5", "s1", "s2"))
 
 
 def begin(farm):
@@ -123,7 +64,7 @@ def stopped_in_order(farm, live, ended):
 
 
 def power_cut(farm, live, ended):
-    wait_kept(farm, len(live))
+    wait_kept(farm, "s5")
     for process in farm.nodes.values():
         process.send(9)
     for process in farm.nodes.values():
@@ -179,18 +120,18 @@ def damaged(farm, live, ended):
     check(re.search(r"repository-refused.*damaged", farm.log("s5").read_text()), "the log says so")
     check((farm.run / "s5" / "repository.damaged").exists(), "it is set aside")
     all_there(farm, live, ended, "s5", *SERVERS)
-    wait_kept(farm, len(live))
+    wait_kept(farm, "s5")
     check(request(farm.ip("s5"), ADMIN, "/readyz").status == 200, "and it serves")
 
 
 def main():
     args = options()
     with scenario(args.build, 19) as farm:
-        configure(farm)
+        configure_all(farm)
         farm.start()
         ready(farm, *farm.names)
         live, ended = begin(farm)
-        wait_kept(farm, len(live))
+        wait_kept(farm, "s5")
         sealed(farm)
         for step in (servers_die, restarts_alone, power_cut, stopped_in_order, damaged):
             print(step.__name__, flush=True)

@@ -26,6 +26,9 @@ static struct entry sample(void)
         .address = {.family = 4, .port = 7946, .ip = {10, 0, 0, 1}},
         .public = {.family = 6, .port = 443, .ip = {0xfe, 0x80, [15] = 1}},
         .holds = true,
+        .repository = true,
+        .of_count = 2,
+        .of = {"beta", "eu"},
         .group_count = 2,
         .groups = {"blue", "eu"},
         .server_count = 1,
@@ -87,6 +90,9 @@ static void test_largest_fits(void **state)
     memset(e.zone, 'z', NAME_MAX_BYTES);
     memset(e.version, 'v', sizeof e.version - 1);
     e.address = e.public;
+    e.of_count = ENTRY_OF_MAX;
+    for (size_t i = 0; i < ENTRY_OF_MAX; i++)
+        memset(e.of[i], 'o', NAME_MAX_BYTES);
     e.group_count = ENTRY_GROUPS_MAX;
     e.server_count = ENTRY_SERVERS_MAX;
     for (size_t i = 0; i < ENTRY_GROUPS_MAX; i++)
@@ -117,6 +123,15 @@ static void test_bad_values(void **state)
     assert_false(entry_valid(&e));
     e = sample();
     strcpy(e.groups[1], "a/b");
+    assert_false(entry_valid(&e));
+    e = sample();
+    strcpy(e.of[1], "a/b");
+    assert_false(entry_valid(&e));
+    e = sample();
+    e.of_count = ENTRY_OF_MAX + 1;
+    assert_false(entry_valid(&e));
+    e = sample();
+    e.repository = false; /* and yet it says whose */
     assert_false(entry_valid(&e));
     e = sample();
     strcpy(e.servers[0].urls[0], "ftp://alpha/");
