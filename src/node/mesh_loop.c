@@ -46,6 +46,8 @@ static const char *notice_event(enum member_notice n)
         [MEMBER_FOREIGN_KEY] = "foreign-key",
         [MEMBER_GROUP_SILENT] = "group-silent",
         [MEMBER_GROUP_HEARD] = "group-heard",
+        [MEMBER_KEY_RETIRED] = "key-retired",
+        [MEMBER_KEY_UNKNOWN] = "key-unknown",
     };
     return names[n];
 }
@@ -58,6 +60,16 @@ static void log_member(const struct farm_notice *n)
                  "address=%s why=\"it speaks for this farm with another key; see "
                  "key-file\"",
                  addr_format(&n->addr, where));
+    else if (n->what == MEMBER_KEY_RETIRED)
+        log_warn("key-retired",
+                 "address=%s generation=%u why=\"it still uses a key that was retired: give it the "
+                 "key-file of another node and restart it\"",
+                 addr_format(&n->addr, where), n->key);
+    else if (n->what == MEMBER_KEY_UNKNOWN)
+        log_warn("key-unknown",
+                 "address=%s generation=%u why=\"the farm there uses a key that this node does not "
+                 "have: if it was retired here too, take another node's key-file and restart\"",
+                 addr_format(&n->addr, where), n->key);
     else if (n->what == MEMBER_GROUP_SILENT)
         log_warn("multicast", "state=silent why=\"nothing comes from the group; unicast goes on\"");
     else if (n->what == MEMBER_GROUP_HEARD)

@@ -136,7 +136,7 @@ static struct store *make_store(struct node *n, uint64_t now)
     sc.session.repository = c->repository.present;
     io_random(sc.session.bucket_secret, sizeof(sc.session.bucket_secret));
     io_random(&sc.session.seed, sizeof(sc.session.seed));
-    farm_derive(n->farm, "placement", sc.session.farm_secret);
+    farm_lasting(n->farm, LASTING_PLACEMENT, sc.session.farm_secret);
     return store_new(&sc, now);
 }
 
@@ -148,7 +148,7 @@ static int make_repository(struct node *n)
         return STEAD_OK;
     struct repository_config rc = {
         .store = n->store, .path = c->path, .bytes_max = c->size_max, .age_max_ms = c->age_max_ms};
-    farm_derive(n->farm, "repository names", rc.keys.names);
+    farm_lasting(n->farm, LASTING_NAMES, rc.keys.names);
     farm_derive(n->farm, "repository", rc.keys.values);
     n->repository = repository_new(&rc);
     explicit_bzero(&rc.keys, sizeof(rc.keys));

@@ -189,6 +189,8 @@ static void node_farm_notices(struct sim *s, const struct sim_node *n, const str
         [MEMBER_FOREIGN_KEY] = "foreign key",
         [MEMBER_GROUP_SILENT] = "group silent",
         [MEMBER_GROUP_HEARD] = "group heard",
+        [MEMBER_KEY_RETIRED] = "retired key",
+        [MEMBER_KEY_UNKNOWN] = "unknown key",
     };
     for (uint32_t i = 0; i < a->notice_count; i++)
         sim_trace(s, "%s sees %s: %s (%016llx)", n->name, a->notices[i].name,
@@ -529,7 +531,7 @@ static void node_make_shards(struct sim *s, struct sim_node *n)
     c.memory_bytes = n->memory_bytes / n->shard_count;
     c.grace_ms = BRIEF_GRACE_MS;
     c.repository = n->shelf.on;
-    farm_derive(n->farm, "placement", c.farm_secret);
+    farm_lasting(n->farm, LASTING_PLACEMENT, c.farm_secret);
     for (unsigned i = 0; i < n->shard_count; i++) {
         for (size_t b = 0; b < sizeof c.bucket_secret; b++)
             c.bucket_secret[b] = (uint8_t)rng_u64(&n->rng);

@@ -2,9 +2,8 @@
  * A peer is heard
  * by the messages that the mesh delivers from it, heartbeats above all: a hello or an
  * acknowledgement says that its process lives, but not that it counts this node among its peers. */
-#include "core/farm/farm.h"
+#include "core/farm/farm_internal.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "core/mesh/seal.h"
 #include "stead/error.h"
@@ -13,24 +12,6 @@
 #include <string.h>
 
 #define FLUSHES_MAX 4 /* in one tick; what is queued after them waits for the next */
-
-struct farm {
-    struct seal *seal;
-    struct mesh *mesh;
-    struct membership *members;
-    struct mesh_actions mesh_out;
-    struct member_actions member_out;
-    uint64_t mesh_deadline_ns, member_deadline_ns;
-    uint64_t card_revision;   /* of own entry, as the mesh has it */
-    uint64_t beacon_revision; /* likewise, 0 = none */
-    bool grouped;             /* there is a multicast group */
-    bool unflushed;           /* something waits in the mesh for farm_tick */
-    struct session_view view;
-    size_t voter_count;
-    char voters[QUORUM_VOTERS_MAX][NAME_MAX_BYTES + 1];
-    struct peer_view *peers;         /* MEMBERS_MAX */
-    struct member_contact *contacts; /* MEMBERS_MAX */
-};
 
 void farm_actions_init(struct farm_actions *a)
 {
@@ -93,8 +74,9 @@ static bool make_members(struct farm *f, const struct farm_config *c, const stru
 static bool make_mesh(struct farm *f, const struct farm_config *c, const struct entry *self)
 {
     struct mesh_config mesh;
-    f->seal = seal_new(c->name, c->key, self->node, self->inc);
-    if (f->seal == NULL)
+    f->seal = c->keys != NULL ? seal_new_keys(c->name, c->keys, self->node, self->inc)
+                              : seal_new(c->name, c->key, self->node, self->inc);
+    if (f->seal == NULL || !farm_keys_make(f))
         return false;
     mesh_config_default(&mesh);
     mesh.node = self->node;
@@ -137,6 +119,7 @@ void farm_free(struct farm *f)
     member_actions_clear(&f->member_out);
     mesh_free(f->mesh);
     membership_free(f->members);
+    keys_talk_free(f->keys);
     seal_free(f->seal);
     mem_free(f->peers);
     mem_free(f->contacts);
@@ -172,7 +155,7 @@ static void take_beacon(struct farm *f, const struct mesh_output *o, uint64_t no
         mesh_greet(f->mesh, &o->addr, now_ns, &f->mesh_out);
 }
 
-static void add_notice(struct farm_actions *out, const struct farm_notice *n)
+void farm_notice_add(struct farm_actions *out, const struct farm_notice *n)
 {
     if (out->notice_count < FARM_NOTICES_MAX)
         out->notices[out->notice_count++] = *n;
@@ -192,6 +175,9 @@ static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64
             put_delivery(f, o, now_ns, &out->deliveries);
         else if (o->channel == CHANNEL_ORDER)
             put_delivery(f, o, now_ns, &out->orders);
+        else if (o->channel == CHANNEL_KEYS &&
+                 membership_heard(f->members, o->inc, now_ns, &f->member_out))
+            farm_keys_message(f, o->inc, o->bytes, o->len);
         break;
     case MESH_OUT_PROVEN:
         membership_proven(f->members, o->inc, o->node, &o->addr, o->bytes, o->len, now_ns,
@@ -203,6 +189,7 @@ static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64
         break;
     case MESH_OUT_FOREIGN:
         membership_foreign(f->members, &o->addr, now_ns, &f->member_out);
+        farm_keys_foreign(f, o, now_ns, out);
         break;
     case MESH_OUT_MOVED:
         membership_moved(f->members, o->inc, &o->addr, now_ns, &f->member_out);
@@ -211,9 +198,9 @@ static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64
         take_beacon(f, o, now_ns);
         break;
     case MESH_OUT_GROUP:
-        add_notice(out, &(struct farm_notice){.what = o->len > 0 && o->bytes[0] != 0
-                                                          ? MEMBER_GROUP_SILENT
-                                                          : MEMBER_GROUP_HEARD});
+        farm_notice_add(out, &(struct farm_notice){.what = o->len > 0 && o->bytes[0] != 0
+                                                               ? MEMBER_GROUP_SILENT
+                                                               : MEMBER_GROUP_HEARD});
         break;
     }
 }
@@ -222,7 +209,7 @@ static void put_notice(const struct member_output *o, struct farm_actions *out)
 {
     struct farm_notice n = {.what = o->notice, .reason = o->reason, .inc = o->inc, .addr = o->addr};
     memcpy(n.name, o->name, sizeof n.name);
-    add_notice(out, &n);
+    farm_notice_add(out, &n);
 }
 
 static void take_member_output(struct farm *f, const struct member_output *o, uint64_t now_ns,
@@ -239,7 +226,8 @@ static void take_member_output(struct farm *f, const struct member_output *o, ui
         break;
     case MEMBER_OUT_ADMIT:
         /* Without memory it stays unheard, is counted out, and proves itself anew. */
-        (void)mesh_admit(f->mesh, o->inc, o->node, &o->addr, now_ns);
+        if (mesh_admit(f->mesh, o->inc, o->node, &o->addr, now_ns) == STEAD_OK)
+            farm_keys_met(f, o->inc);
         f->unflushed = true;
         break;
     case MEMBER_OUT_REFUSE:
@@ -247,6 +235,7 @@ static void take_member_output(struct farm *f, const struct member_output *o, ui
         break;
     case MEMBER_OUT_REMOVE:
         mesh_remove(f->mesh, o->inc);
+        farm_keys_gone(f, o->inc);
         break;
     case MEMBER_OUT_NOTICE:
         if (o->notice == MEMBER_CONTACT_LOST)
@@ -307,7 +296,8 @@ static void settle(struct farm *f, uint64_t now_ns, struct farm_actions *out)
     pump(f, now_ns, out);
     take_flags(f, now_ns, out);
     f->mesh_deadline_ns = least(f->mesh_deadline_ns, f->mesh_out.deadline_ns);
-    out->deadline_ns = least(f->mesh_deadline_ns, f->member_deadline_ns);
+    out->deadline_ns =
+        least(least(f->mesh_deadline_ns, f->member_deadline_ns), keys_talk_deadline_ns(f->keys));
     if (f->unflushed)
         out->deadline_ns = now_ns;
 }
@@ -316,6 +306,7 @@ void farm_datagram_in(struct farm *f, const struct addr *from, const uint8_t *by
                       uint64_t now_ns, struct farm_actions *out)
 {
     mesh_datagram(f->mesh, from, bytes, len, now_ns, &f->mesh_out);
+    farm_keys_heard(f, now_ns);
     settle(f, now_ns, out);
 }
 
@@ -368,6 +359,7 @@ void farm_tick(struct farm *f, uint64_t now_ns, struct farm_actions *out)
     }
     for (int i = 0; i < FLUSHES_MAX; i++) {
         pump(f, now_ns, out);
+        farm_keys_send(f, now_ns);
         if (i > 0 && !f->unflushed)
             break;
         f->unflushed = false;

@@ -7,6 +7,7 @@
 #ifndef CORE_FARM_H
 #define CORE_FARM_H
 
+#include "core/mesh/keys_talk.h"
 #include "core/mesh/mesh.h"
 #include "core/roster/member.h"
 #include "core/session/view.h"
@@ -16,6 +17,7 @@ struct farm;
 struct farm_config {
     const char *name;
     uint8_t key[FARM_KEY_BYTES];
+    const struct keys *keys; /* all generations; NULL: `key` is the only one */
     struct member_timing timing;
     size_t join_count;
     struct addr join[JOIN_ADDRESSES_MAX];
@@ -36,6 +38,7 @@ struct farm_notice {
     enum member_notice what;
     int reason;
     uint64_t inc;
+    uint8_t key; /* KEY_RETIRED, KEY_UNKNOWN: the number of the generation */
     struct addr addr;
     char name[NAME_MAX_BYTES + 1];
 };
@@ -81,8 +84,30 @@ const struct session_view *farm_view(struct farm *f);
 const struct entry *farm_self(const struct farm *f);
 bool farm_found(const struct farm *f, bool *alone);
 size_t farm_addresses(const struct farm *f, struct addr *out, size_t max);
-/* 32 bytes from the farm's key for a purpose. */
+/* 32 bytes from the farm's active key for a purpose. */
 void farm_derive(const struct farm *f, const char *purpose, uint8_t out[32]);
+
+/* -- the farm's keys (core/mesh/keys_talk.h) -- */
+
+const struct keys *farm_keys(const struct farm *f); /* in effect */
+const struct keys_talk *farm_keys_talk(const struct farm *f);
+/* A copy of what is wanted, to be changed and wanted instead. Both are secrets. */
+void farm_keys_wanted(const struct farm *f, struct keys *out);
+void farm_keys_want(struct farm *f, const struct keys *k);
+/* After each step: is there something to be stored? Then farm_keys_stored() tells how that went:
+ * true when other keys are in effect from there on. */
+bool farm_keys_store(struct farm *f, uint64_t now_ns, struct keys *out);
+bool farm_keys_stored(struct farm *f, bool good, uint64_t now_ns);
+/* Something other than a frame was opened under that generation. */
+void farm_key_used(struct farm *f, uint64_t mark, uint64_t now_ns);
+/* What stays the same when the key changes. */
+void farm_lasting(const struct farm *f, enum key_lasting which, uint8_t out[32]);
+/* For a purpose, of each generation that may be opened with: of what passes by (cookies, tickets)
+ * the accepted ones; of what lies (fields, files) the retired ones too. The first is the active
+ * one. Returns how many. */
+enum key_use { KEY_FOR_PASSING, KEY_FOR_DATA };
+size_t farm_derive_all(const struct farm *f, enum key_use use, const char *purpose,
+                       uint8_t out[KEYS_MAX][32], uint64_t marks[KEYS_MAX]);
 void farm_stats(const struct farm *f, struct mesh_stats *mesh, struct member_stats *members);
 
 #endif

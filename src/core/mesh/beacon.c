@@ -125,7 +125,7 @@ void beacon_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)
         struct unit u = {.type = UNIT_BEACON, .beacon = {.counts = b->counts, .len = b->len}};
         wire_writer_init(&w, bytes, sizeof bytes);
         unit_put(&w, &u);
-        mesh_emit(m, 0, &m->config.group, &w, out);
+        mesh_emit(m, 0, 0, &m->config.group, &w, out);
         m->stats.beacons_out++;
         b->sent_ns = now_ns;
         b->changed = false;

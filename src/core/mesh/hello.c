@@ -52,8 +52,9 @@ static bool welcome_nonce_fresh(const struct mesh *m, uint64_t asker, const stru
            (slot > 0 && echo == welcome_nonce(m, asker, addr, slot - 1));
 }
 
-static void contact_out(struct mesh *m, uint64_t to, const struct addr *addr, enum unit_type type,
-                        const struct unit_contact *c, struct mesh_actions *out)
+/* mark: of the generation under which the other side is known to open it. */
+static void contact_out(struct mesh *m, uint64_t to, uint64_t mark, const struct addr *addr,
+                        enum unit_type type, const struct unit_contact *c, struct mesh_actions *out)
 {
     uint8_t bytes[CONTACT_MAX];
     struct wire_writer w;
@@ -62,18 +63,29 @@ static void contact_out(struct mesh *m, uint64_t to, const struct addr *addr, en
     u.contact.card = m->card;
     u.contact.card_len = m->card_len;
     unit_put(&w, &u);
-    mesh_emit(m, to, addr, &w, out);
+    mesh_emit(m, to, mark, addr, &w, out);
 }
 
-void mesh_hello(struct mesh *m, const struct addr *to, uint64_t now_ns, struct mesh_actions *out)
+static void hello_under(struct mesh *m, uint64_t mark, const struct addr *to, uint64_t now_ns,
+                        struct mesh_actions *out)
 {
     struct unit_contact c = {.nonce = hello_nonce(m, now_ns / NONCE_SLOT_NS)};
-    contact_out(m, 0, to, UNIT_HELLO, &c, out);
+    contact_out(m, 0, mark, to, UNIT_HELLO, &c, out);
 }
 
-void hello_stranger(struct mesh *m, const struct addr *from, uint64_t inc, uint64_t now_ns,
-                    struct mesh_actions *out)
+/* Who is there may have any of the generations that are accepted here. */
+void mesh_hello(struct mesh *m, const struct addr *to, uint64_t now_ns, struct mesh_actions *out)
 {
+    const struct keys *k = seal_keys(m->config.seal);
+    for (size_t i = 0; i < k->count; i++)
+        if (k->list[i].state == KEY_ACCEPTED)
+            hello_under(m, k->list[i].mark, to, now_ns, out);
+}
+
+void hello_stranger(struct mesh *m, const struct addr *from, const struct frame_header *h,
+                    uint64_t now_ns, struct mesh_actions *out)
+{
+    uint64_t inc = h->inc;
     if (inc == 0 || inc == m->config.inc || now_ns < m->stranger_next_ns)
         return;
     unsigned slot = (unsigned)(inc % STRANGERS_MAX);
@@ -82,7 +94,7 @@ void hello_stranger(struct mesh *m, const struct addr *from, uint64_t inc, uint6
     m->strangers[slot].inc = inc;
     m->strangers[slot].next_ns = now_ns + STRANGER_DELAY_NS;
     m->stranger_next_ns = now_ns + STRANGER_PACE_NS;
-    mesh_hello(m, from, now_ns, out);
+    hello_under(m, h->mark, from, now_ns, out);
 }
 
 static void proven(struct mesh *m, const struct addr *from, const struct frame_header *h,
@@ -106,6 +118,7 @@ static void proven(struct mesh *m, const struct addr *from, const struct frame_h
     }
     m->proven[slot].inc = h->inc;
     m->proven[slot].nonce = c->nonce;
+    m->proven[slot].mark = h->mark;
 }
 
 static void refused(const struct frame_header *h, const struct addr *from, uint8_t reason,
@@ -130,10 +143,10 @@ void hello_in(struct mesh *m, const struct addr *from, const struct frame_header
     struct unit_contact answer = {.echo = c->nonce};
     if (u->type == UNIT_HELLO) {
         answer.nonce = welcome_nonce(m, h->inc, from, slot);
-        contact_out(m, h->inc, from, UNIT_WELCOME, &answer, out);
+        contact_out(m, h->inc, h->mark, from, UNIT_WELCOME, &answer, out);
     } else if (u->type == UNIT_WELCOME && fresh_hello) {
         answer.nonce = hello_nonce(m, slot);
-        contact_out(m, h->inc, from, UNIT_PROOF, &answer, out);
+        contact_out(m, h->inc, h->mark, from, UNIT_PROOF, &answer, out);
         proven(m, from, h, c, out);
     } else if (u->type == UNIT_PROOF && fresh_welcome) {
         proven(m, from, h, c, out);
@@ -148,10 +161,13 @@ void mesh_refuse(struct mesh *m, uint64_t inc, const struct addr *addr, int reas
     (void)now_ns;
     /* A refusal proves that it is fresh by the nonce that came with the proof. */
     struct unit_contact c = {.reason = (uint8_t)(reason < 0 ? -reason : reason)};
+    uint64_t mark = 0;
     for (unsigned i = 0; i < PROVEN_MAX; i++) {
-        if (m->proven[i].inc == inc && inc != 0)
-            c.echo = m->proven[i].nonce;
+        if (m->proven[i].inc != inc || inc == 0)
+            continue;
+        c.echo = m->proven[i].nonce;
+        mark = m->proven[i].mark;
     }
     assert(c.reason != 0);
-    contact_out(m, inc, addr, UNIT_REFUSE, &c, out);
+    contact_out(m, inc, mark, addr, UNIT_REFUSE, &c, out);
 }

@@ -71,7 +71,7 @@ void link_flush(struct mesh *m, struct peer *p, uint64_t now_ns, struct mesh_act
     wire_writer_init(&w, bytes, sizeof bytes);
     struct unit u = link_unit(p, 0);
     unit_put(&w, &u);
-    mesh_emit(m, p->inc, &p->addr, &w, out);
+    mesh_emit(m, p->inc, p->mark, &p->addr, &w, out);
     s->answer = false;
     if (ask) {
         s->ask_ns = now_ns + s->ask_delay_ns;

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #define WINDOW_MIN (4u * MESH_FRAME_MIN)
 #define FOREIGN_TOLD_NS (1 * NS_PER_S)
 
@@ -24,6 +26,8 @@ void mesh_actions_init(struct mesh_actions *a)
 
 void mesh_output_free(struct mesh_output *o)
 {
+    if (o && o->type == MESH_OUT_MESSAGE && o->channel == CHANNEL_KEYS)
+        OPENSSL_cleanse(o->bytes, o->len);
     mem_free(o);
 }
 
@@ -53,8 +57,8 @@ void mesh_output_add(struct mesh_actions *out, struct mesh_output *o)
     list_append(&out->outputs, &o->link);
 }
 
-void mesh_emit(struct mesh *m, uint64_t to, const struct addr *addr, const struct wire_writer *body,
-               struct mesh_actions *out)
+void mesh_emit(struct mesh *m, uint64_t to, uint64_t mark, const struct addr *addr,
+               const struct wire_writer *body, struct mesh_actions *out)
 {
     assert(wire_put_ok(body));
     size_t len = wire_written(body);
@@ -62,7 +66,8 @@ void mesh_emit(struct mesh *m, uint64_t to, const struct addr *addr, const struc
     if (!o)
         return;
     o->addr = *addr;
-    if (seal_frame(m->config.seal, to, body->start, len, o->bytes, &o->len) != STEAD_OK) {
+    if (seal_frame_under(m->config.seal, mark, to, body->start, len, o->bytes, &o->len) !=
+        STEAD_OK) {
         mesh_output_free(o);
         return;
     }
@@ -156,6 +161,34 @@ static void gone_keep(struct mesh *m, struct seen *s)
     list_append(&m->gone_lru, &s->lru);
 }
 
+static uint64_t proven_under(const struct mesh *m, uint64_t inc)
+{
+    for (unsigned i = 0; i < PROVEN_MAX; i++)
+        if (m->proven[i].inc == inc)
+            return m->proven[i].mark;
+    return 0;
+}
+
+uint64_t mesh_mark(const struct mesh *m, uint64_t inc)
+{
+    const struct peer *p = mesh_peer(m, inc);
+    return p ? p->mark : 0;
+}
+
+void mesh_set_mark(struct mesh *m, uint64_t inc, uint64_t mark)
+{
+    struct peer *p = mesh_peer(m, inc);
+    if (p)
+        p->mark = mark;
+}
+
+uint64_t mesh_take_used(struct mesh *m)
+{
+    uint64_t mark = m->used_mark;
+    m->used_mark = 0;
+    return mark;
+}
+
 int mesh_admit(struct mesh *m, uint64_t inc, uint64_t node, const struct addr *addr,
                uint64_t now_ns)
 {
@@ -182,6 +215,7 @@ int mesh_admit(struct mesh *m, uint64_t inc, uint64_t node, const struct addr *a
     p->seen->inc = p->inc = inc;
     p->node = node;
     p->addr = *addr;
+    p->mark = proven_under(m, inc);
     tx_init(&p->tx, &m->config);
     rx_init(&p->rx);
     mtu_init(&p->mtu);
@@ -279,17 +313,32 @@ static void count_unopened(struct mesh *m, int err)
         m->stats.dropped_limit++;
 }
 
-static void tell_foreign(struct mesh *m, const struct addr *from, uint64_t now_ns,
-                         struct mesh_actions *out)
+/* A frame without a body, which nobody answers: whoever is there sees under which generation this
+ * node seals. It is smaller than what it answers, and rare. */
+static void hint(struct mesh *m, const struct addr *to, struct mesh_actions *out)
+{
+    struct wire_writer none;
+    uint8_t nothing[1];
+    wire_writer_init(&none, nothing, 0);
+    mesh_emit(m, 0, 0, to, &none, out);
+}
+
+static void tell_foreign(struct mesh *m, const struct addr *from, const struct frame_header *h,
+                         size_t len, uint64_t now_ns, struct mesh_actions *out)
 {
     if (now_ns < m->foreign_next_ns)
         return;
-    struct mesh_output *o = mesh_output_new(MESH_OUT_FOREIGN, 0, 0, 0);
+    enum seal_unopened why = seal_why(m->config.seal, h);
+    struct mesh_output *o = mesh_output_new(MESH_OUT_FOREIGN, 0, 0, 2);
     if (!o)
         return;
     m->foreign_next_ns = now_ns + FOREIGN_TOLD_NS;
     o->addr = *from;
+    o->bytes[0] = (uint8_t)why;
+    o->bytes[1] = h->key_generation;
     mesh_output_add(out, o);
+    if (len > FRAME_OVERHEAD && (why == SEAL_RETIRED || why == SEAL_UNKNOWN))
+        hint(m, from, out);
 }
 
 /* A body of one unit. */
@@ -320,7 +369,7 @@ static void frame_in(struct mesh *m, const struct addr *from, const struct frame
         (h->to != 0 && h->to != m->config.inc)) {
         m->stats.dropped_stranger++;
         if (!p)
-            hello_stranger(m, from, h->inc, now_ns, out);
+            hello_stranger(m, from, h, now_ns, out);
         return;
     }
     struct seen *seen = p ? p->seen : gone_find(m, h->inc);
@@ -341,7 +390,7 @@ static void frame_in(struct mesh *m, const struct addr *from, const struct frame
         body_in(m, p, h, body, body_len, now_ns, out);
     } else {
         m->stats.dropped_stranger++;
-        hello_stranger(m, from, h->inc, now_ns, out);
+        hello_stranger(m, from, h, now_ns, out);
     }
 }
 
@@ -361,8 +410,10 @@ void mesh_datagram(struct mesh *m, const struct addr *from, const uint8_t *bytes
     if (err)
         count_unopened(m, err);
     if (err == STEAD_E_AUTH)
-        tell_foreign(m, from, now_ns, out);
-    if (!err)
+        tell_foreign(m, from, &h, len, now_ns, out);
+    if (!err && h.mark != seal_keys(m->config.seal)->active)
+        m->used_mark = h.mark;
+    if (!err && body_len > 0) /* without a body it is a hint, for those who cannot open it */
         frame_in(m, from, &h, body, body_len, now_ns, out);
 }
 

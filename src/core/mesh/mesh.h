@@ -46,15 +46,15 @@ enum mesh_output_type {
     MESH_OUT_PROVEN, /* an incarnation unknown so far is alive: bytes = its card; admit or refuse it
                       */
     MESH_OUT_REFUSED, /* a peer refuses this node: bytes = one byte reason (positive stead_error) */
-    MESH_OUT_FOREIGN, /* addr sends frames of another farm or under another key; told once a second
-                       */
+    MESH_OUT_FOREIGN, /* addr sends frames of another farm or under another key; told once a second;
+                         bytes = enum seal_unopened, and the number of the key's generation */
     MESH_OUT_MOVED,   /* an admitted peer now sends from addr (proved by its seal) */
     MESH_OUT_BEACON,  /* inc, at addr, says its counts (bytes) to the group: it need not be a peer,
                          and no lease or answer follows from it */
     MESH_OUT_GROUP    /* bytes = one byte: 0, the group is heard again; 1, it is silent */
 };
 
-enum mesh_channel { CHANNEL_ROSTER = 1, CHANNEL_SESSION = 2, CHANNEL_ORDER = 3 };
+enum mesh_channel { CHANNEL_ROSTER = 1, CHANNEL_SESSION = 2, CHANNEL_ORDER = 3, CHANNEL_KEYS = 4 };
 
 /* One thing to do, in order. bytes belong to the output and go with mesh_outputs_clear. */
 struct mesh_output {
@@ -99,6 +99,13 @@ int mesh_admit(struct mesh *m, uint64_t inc, uint64_t node, const struct addr *a
                uint64_t now_ns);
 void mesh_refuse(struct mesh *m, uint64_t inc, const struct addr *addr, int reason, uint64_t now_ns,
                  struct mesh_actions *out);
+/* The generation of the farm's key under which a peer is sealed to: at first the one under which it
+ * proved itself. 0: the active one, or no such peer. */
+uint64_t mesh_mark(const struct mesh *m, uint64_t inc);
+void mesh_set_mark(struct mesh *m, uint64_t inc, uint64_t mark);
+/* The mark of a generation that is not the active one and under which a frame came since the last
+ * call; 0: none did. */
+uint64_t mesh_take_used(struct mesh *m);
 /* Forgets the peer and all that is queued for it; its incarnation must prove itself again. Whether
  * one side or both forgot: when they have met again, no message of before is delivered a second
  * time, what was sent and not acknowledged by then is lost, and what the other side had not begun

@@ -101,6 +101,7 @@ struct peer {
     struct incmap_node map;
     struct list link, active;
     uint64_t node, inc;
+    uint64_t mark; /* of the key's generation that it is sealed to under; 0: the active one */
     struct addr addr;
     struct seen *seen;
     struct link_state state;
@@ -117,7 +118,7 @@ struct mesh {
     size_t card_len;
     uint8_t card[MESH_CARD_MAX];
     struct {
-        uint64_t inc, nonce;
+        uint64_t inc, nonce, mark;
     } proven[PROVEN_MAX];
     unsigned proven_next;
     struct {
@@ -125,6 +126,7 @@ struct mesh {
     } strangers[STRANGERS_MAX];
     uint64_t stranger_next_ns;
     uint64_t foreign_next_ns;
+    uint64_t used_mark; /* of the last frame that came under another generation than the active */
     struct beacon beacon;
     struct mesh_stats stats;
 };
@@ -135,16 +137,17 @@ void mesh_wake(struct mesh *m, struct peer *p); /* the next flush looks at p */
 struct mesh_output *mesh_output_new(enum mesh_output_type type, uint64_t inc, uint64_t node,
                                     size_t len);
 void mesh_output_add(struct mesh_actions *out, struct mesh_output *o); /* takes o */
-/* Seals body and puts the datagram out. Without memory nothing goes out: a lost frame, to the rest.
+/* Seals body under the generation of that mark, and puts the datagram out. Without memory nothing
+ * goes out: a lost frame, to the rest.
  */
-void mesh_emit(struct mesh *m, uint64_t to, const struct addr *addr, const struct wire_writer *body,
-               struct mesh_actions *out);
+void mesh_emit(struct mesh *m, uint64_t to, uint64_t mark, const struct addr *addr,
+               const struct wire_writer *body, struct mesh_actions *out);
 
 /* hello.c: proof of life */
 void hello_in(struct mesh *m, const struct addr *from, const struct frame_header *h,
               const struct unit *u, uint64_t now_ns, struct mesh_actions *out);
-void hello_stranger(struct mesh *m, const struct addr *from, uint64_t inc, uint64_t now_ns,
-                    struct mesh_actions *out);
+void hello_stranger(struct mesh *m, const struct addr *from, const struct frame_header *h,
+                    uint64_t now_ns, struct mesh_actions *out);
 
 /* link.c: epochs */
 void link_init(struct link_state *s, struct rng *rng, uint64_t now_ns);

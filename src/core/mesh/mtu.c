@@ -55,7 +55,7 @@ void mtu_flush(struct mesh *m, struct peer *p, uint64_t now_ns, struct mesh_acti
     unit_put(&w, &link);
     unit_put(&w, &probe);
     w.at = w.end; /* zeros are padding */
-    mesh_emit(m, p->inc, &p->addr, &w, out);
+    mesh_emit(m, p->inc, p->mark, &p->addr, &w, out);
 }
 
 void mtu_probed(struct mtu *u, uint16_t size, uint64_t now_ns)

@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #define RTO_MIN_NS (5 * NS_PER_MS)
 #define RTO_FIRST_NS (50 * NS_PER_MS)
 #define RTO_MAX_NS NS_PER_S
@@ -43,6 +45,8 @@ static void message_free_if_done(struct tx *t, struct tx_message *message)
     if (list_linked(&message->link) || message->parts_out > 0)
         return;
     t->queued_bytes -= message_cost(message);
+    if (message->channel == CHANNEL_KEYS)
+        OPENSSL_cleanse(message->bytes, message->len);
     mem_free(message);
 }
 
@@ -384,7 +388,7 @@ static void frame_end(struct frame *f, struct mesh *m, struct peer *p, struct me
             break;
         part->big = big;
     }
-    mesh_emit(m, p->inc, &p->addr, &f->w, out);
+    mesh_emit(m, p->inc, p->mark, &p->addr, &f->w, out);
 }
 
 static void put_part(struct frame *f, struct tx *t, struct tx_part *part, uint64_t now_ns)

@@ -66,7 +66,9 @@ enum member_notice {
     MEMBER_CONTACT_AGAIN, /* one that was counted out is heard */
     MEMBER_FOREIGN_KEY,   /* a node that this one shall join has another key */
     MEMBER_GROUP_SILENT,  /* nothing comes from the multicast group */
-    MEMBER_GROUP_HEARD    /* again */
+    MEMBER_GROUP_HEARD,   /* again */
+    MEMBER_KEY_RETIRED,   /* somebody seals under a key that this farm has retired */
+    MEMBER_KEY_UNKNOWN    /* under a generation that this node never had */
 };
 
 struct member_output {

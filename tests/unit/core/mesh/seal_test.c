@@ -143,6 +143,70 @@ static void derived_values_depend_on_what_they_should(void **state)
     seal_free(c);
 }
 
+static void frames_name_their_generation(void **state)
+{
+    (void)state;
+    struct keys k, old, fresh;
+    uint8_t secret[KEY_SECRET_BYTES] = {9}, frame[FRAME_LEN], body[FRAME_LEN];
+    uint64_t two;
+    size_t len;
+    struct frame_header h;
+    keys_init(&k, key);
+    old = k;
+    assert_int_equal(keys_add(&k, secret, false, &two), STEAD_OK);
+    struct seal *a = seal_new_keys("shop", &k, 1, 10), *b = seal_new_keys("shop", &old, 2, 20);
+    assert_int_equal(seal_frame_under(a, two, 20, (const uint8_t *)BODY, BODY_LEN, frame, &len), 0);
+    assert_int_equal(frame[1], 2);
+    assert_int_equal(seal_open(b, frame, sizeof frame, &h, body, &len), STEAD_E_AUTH);
+    assert_int_equal(seal_why(b, &h), SEAL_UNKNOWN);
+    assert_int_equal(seal_set_keys(b, &k), STEAD_OK);
+    assert_int_equal(seal_open(b, frame, sizeof frame, &h, body, &len), STEAD_OK);
+    assert_true(h.mark == two && h.counter == 1);
+    sealed(a, 20, frame); /* under the active one, with the next counter */
+    assert_int_equal(seal_open(b, frame, sizeof frame, &h, body, &len), STEAD_OK);
+    assert_true(h.mark == old.active && h.counter == 2);
+    fresh = k;
+    assert_int_equal(keys_activate(&fresh, two), STEAD_OK);
+    assert_int_equal(keys_retire(&fresh, old.active), STEAD_OK);
+    assert_int_equal(seal_set_keys(b, &fresh), STEAD_OK);
+    sealed(a, 20, frame);
+    assert_int_equal(seal_open(b, frame, sizeof frame, &h, body, &len), STEAD_E_AUTH);
+    assert_int_equal(seal_why(b, &h), SEAL_RETIRED);
+    seal_free(a);
+    seal_free(b);
+}
+
+/* Two sides of a cut both made a generation 2. */
+static void two_of_one_number_are_both_tried(void **state)
+{
+    (void)state;
+    struct keys mine, both;
+    uint8_t one[KEY_SECRET_BYTES] = {9}, other[KEY_SECRET_BYTES] = {8};
+    uint8_t frame[FRAME_LEN], body[FRAME_LEN];
+    uint64_t of_one, of_other;
+    size_t len;
+    struct frame_header h;
+    for (int turn = 0; turn < 2; turn++) {
+        keys_init(&mine, key);
+        assert_int_equal(keys_add(&mine, turn ? one : other, false, &of_one), STEAD_OK);
+        both = mine;
+        assert_int_equal(keys_add(&both, turn ? other : one, false, &of_other), STEAD_OK);
+        both.list[2].number = 2;
+        struct seal *a = seal_new_keys("shop", &mine, 1, 10);
+        struct seal *b = seal_new_keys("shop", &both, 2, 20);
+        assert_int_equal(
+            seal_frame_under(a, of_one, 20, (const uint8_t *)BODY, BODY_LEN, frame, &len), 0);
+        assert_int_equal(seal_open(b, frame, sizeof frame, &h, body, &len), STEAD_OK);
+        assert_true(h.mark == of_one);
+        assert_int_equal(
+            seal_frame_under(b, of_other, 10, (const uint8_t *)BODY, BODY_LEN, frame, &len), 0);
+        assert_int_equal(seal_open(a, frame, sizeof frame, &h, body, &len), STEAD_E_AUTH);
+        assert_int_equal(seal_why(a, &h), SEAL_OTHER_KEY);
+        seal_free(a);
+        seal_free(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +216,8 @@ int main(void)
         cmocka_unit_test(other_keys_and_farms_do_not_open),
         cmocka_unit_test(more_senders_than_kept_keys),
         cmocka_unit_test(derived_values_depend_on_what_they_should),
+        cmocka_unit_test(frames_name_their_generation),
+        cmocka_unit_test(two_of_one_number_are_both_tried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
