@@ -47,7 +47,7 @@ static void stream_drop(struct http2_stream *t, bool whole)
     if (!r)
         return;
     r->h2 = NULL;
-    if (t->phase == HTTP2_BODY)
+    if (t->phase == HTTP2_BODY || t->phase == HTTP2_HELD)
         request_free(r); /* its handler does not have it yet */
     else
         r->conn = NULL;
@@ -351,7 +351,14 @@ void http2_event(struct http_conn *c, uint32_t events)
         if (c->phase == CONN_CLOSED || c->phase == CONN_LINGER || h->out_len)
             return;
         ssize_t n = stream_read(&c->stream, s->read_buffer, sizeof s->read_buffer);
-        if (n < 0 && would_block())
+        bool none = n < 0 && would_block();
+        if (h->held && !tls_early(c->stream.tls)) {
+            http2_held_begin(h);
+            http2_flush(h);
+            if (c->phase == CONN_CLOSED || c->phase == CONN_LINGER)
+                return;
+        }
+        if (none)
             return;
         if (n <= 0) {
             conn_close(c);

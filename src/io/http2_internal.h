@@ -26,6 +26,7 @@
 
 enum http2_phase {
     HTTP2_HEAD,  /* its fields come */
+    HTTP2_HELD,  /* it came as early data, and waits for the handshake's end */
     HTTP2_BODY,  /* the handler wants the body */
     HTTP2_WAIT,  /* the handler's turn; a body that comes is kept, it may be taken */
     HTTP2_REPLY, /* http_reply() has spoken */
@@ -50,8 +51,8 @@ struct http2_stream {
     struct http_request *request; /* until it is answered; BODY: still the server's */
     struct http2_pump *pump;      /* TAKEN */
     uint64_t due_ms;              /* TIME_NEVER: somebody else's matter */
-    struct http2_text up; /* WAIT: body, not read by anyone. TAKEN: bytes that the pair did not take
-                             yet, from up_at on. Counted as held */
+    struct http2_text up; /* HELD, WAIT: body, not read by anyone. TAKEN: bytes that the pair did
+                             not take yet, from up_at on. Counted as held */
     size_t up_at;
     size_t unconsumed; /* body bytes for which the client has no new window yet */
     char *out;         /* REPLY: the answer's body; counted as held */
@@ -84,6 +85,7 @@ struct http2 {
     uint32_t doom;     /* error with which the connection must end; 0 = none */
     bool running;      /* nghttp2's callbacks are on the stack, or will be: nothing is written */
     bool stopping;     /* GOAWAY is said */
+    bool held;         /* a stream is */
 };
 
 /* http2.c */
@@ -106,6 +108,8 @@ int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uin
 void http2_head_done(struct http2 *h, struct http2_stream *t);
 /* The client has said all of its request. */
 void http2_request_done(struct http2_stream *t);
+/* The handshake is done: what was held goes on. */
+void http2_held_begin(struct http2 *h);
 /* Drops what was kept of a body. */
 void http2_up_drop(struct http2_stream *t);
 bool http2_up_keep(struct http2_stream *t, const void *bytes, size_t len);

@@ -262,7 +262,7 @@ static void ask(struct http2_stream *t, struct http_request *r)
     t->phase = HTTP2_WAIT;
     t->due_ms = TIME_NEVER;
     http_count(&s->config.counters->h2_streams);
-    if (http2_lane_take(t, r)) {
+    if (!http_request_is_early(r) && http2_lane_take(t, r)) {
         http_count(&s->config.counters->requests);
         request_free(r);
         return;
@@ -288,10 +288,49 @@ void http2_head_done(struct http2 *h, struct http2_stream *t)
     }
     t->request = r;
     int status = head_parse(t, r, &why);
-    if (status)
+    if (status) {
         http2_fail(t, status, why);
-    else
+    } else if (!request_may_begin(r, t->ended ? 0 : 1)) {
+        t->phase = HTTP2_HELD;
+        t->due_ms = http2_now_ms(h) + h->conn->server->config.limits.handshake_ms;
+        h->held = true;
+    } else {
         ask(t, r);
+    }
+}
+
+static void body_came(struct http2_stream *t, const char *bytes, size_t len);
+
+/* Its body may have come meanwhile. */
+static void held_begin(struct http2_stream *t)
+{
+    struct http_conn *c = t->h2->conn;
+    ask(t, t->request);
+    if (c->phase == CONN_CLOSED || t->phase != HTTP2_BODY)
+        return;
+    struct http2_text kept = t->up;
+    c->server->held_bytes -= kept.len;
+    t->up = (struct http2_text){0};
+    if (kept.len)
+        body_came(t, kept.at, kept.len);
+    mem_free(kept.at);
+    if (t->ended && t->phase == HTTP2_BODY)
+        http2_request_done(t);
+}
+
+void http2_held_begin(struct http2 *h)
+{
+    bool outer = h->running;
+    if (!h->held)
+        return;
+    h->held = false;
+    h->running = true;
+    for (struct list *at = h->streams.next; at != &h->streams; at = at->next) {
+        struct http2_stream *t = list_entry(at, struct http2_stream, link);
+        if (h->conn->phase != CONN_CLOSED && t->phase == HTTP2_HELD)
+            held_begin(t);
+    }
+    h->running = outer;
 }
 
 /* -- bodies -- */

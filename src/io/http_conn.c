@@ -174,6 +174,23 @@ const struct tls *http_request_tls(const struct http_request *r)
     return r->conn ? r->conn->stream.tls : NULL;
 }
 
+bool http_request_is_early(const struct http_request *r)
+{
+    return r->conn && tls_early(r->conn->stream.tls);
+}
+
+bool request_may_begin(const struct http_request *r, size_t rest)
+{
+    const struct http_server_config *c = &r->conn->server->config;
+    const struct http_head *h = &r->head;
+    bool safe =
+        slice_is(h->method, "GET") || slice_is(h->method, "HEAD") || slice_is(h->method, "OPTIONS");
+    if (!http_request_is_early(r))
+        return true;
+    return safe && !rest && !h->chunked && !h->length && !h->upgrade && c->early &&
+           c->early(c->context, h);
+}
+
 bool http_request_is_left(const struct http_request *r)
 {
     char byte;
@@ -351,6 +368,13 @@ static void request_start(struct http_conn *c, struct http_request *r, size_t he
         conn_fail(c, 503, "out of memory");
         return;
     }
+    if (!request_may_begin(r, c->pending_len - head_len)) {
+        request_put(s, r);
+        c->held = true;
+        return;
+    }
+    if (http_request_is_early(r))
+        tls_early_close(c->stream.tls); /* whoever reads it next sees nothing early */
     conn_consume(c, head_len);
     c->asked = true;
     c->request = r;
@@ -447,14 +471,23 @@ void conn_readable(struct http_conn *c)
 {
     struct http_server *s = c->server;
     ssize_t n = stream_read(&c->stream, s->read_buffer, sizeof s->read_buffer);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    bool none = n < 0 && (errno == EAGAIN || errno == EINTR);
+    if (c->held && !tls_early(c->stream.tls)) {
+        c->held = false;
+        c->parse_due = true;
+    } else if (none) {
         return;
-    if (n <= 0) {
+    }
+    if (n <= 0 && !none) {
         conn_close(c);
         return;
     }
     if (c->phase == CONN_LINGER)
         return;
+    if (none) {
+        conn_run(c);
+        return;
+    }
     if (!c->pending_len) {
         c->pending = s->read_buffer;
         c->pending_at = 0;

@@ -72,6 +72,7 @@ struct http_conn {
     bool last;      /* the client has said that it sends nothing more: it need not be waited for */
     bool asked;     /* a request has come: no preface can */
     bool parse_due; /* the pending bytes may make a head, or show that they do not */
+    bool held;      /* a request came as early data, and waits for the handshake's end */
 };
 
 struct http_request {
@@ -161,6 +162,9 @@ bool server_room(struct http_server *s);
 void conn_readable(struct http_conn *c);
 /* Goes on with what has been read, until more is needed or an answer is waited for. */
 void conn_run(struct http_conn *c);
+/* May the request be handled now? Not when it came as early data and it, or its handler, cannot
+ * have that. rest: bytes that came behind its head. */
+bool request_may_begin(const struct http_request *r, size_t rest);
 /* Consumes from the front of the pending bytes. */
 void conn_consume(struct http_conn *c, size_t bytes);
 void request_free(struct http_request *r);

@@ -61,6 +61,9 @@ struct http_server_config {
     int fd;               /* listening; owned by the server from now on */
     struct tls_door *tls; /* NULL: plain. With it every connection begins with a handshake */
     const struct tls_keeper *keeper; /* of TLS sessions; NULL: none */
+    /* May such a request be handled as early data (RFC 8470)? It is GET, HEAD or OPTIONS without a
+     * body. NULL: none may. What may not waits for the handshake's end. */
+    bool (*early)(void *context, const struct http_head *h);
     struct http_limits limits;
     struct http_counters *counters; /* may be shared by several servers */
     const char *server_name;        /* for the Server header; NULL = none */
@@ -99,6 +102,8 @@ const struct addr *http_request_local(const struct http_request *r);
 /* The connection's TLS, for who asks for the client's identity or the version; NULL: plain, or the
  * client is gone. */
 const struct tls *http_request_tls(const struct http_request *r);
+/* It came as early data, and its client has still to prove that it is no copy. */
+bool http_request_is_early(const struct http_request *r);
 /* Has its client gone away, or ended its half, though no answer was sent? For those that take long:
  * a closed connection is not looked at before. */
 bool http_request_is_left(const struct http_request *r);

@@ -85,6 +85,9 @@ void tls_free(struct tls *t)
     /* That a connection broke is no fault of its session (RFC 5246, section 7.2.1). */
     if (t->ssl && t->done && t->error != EPROTO)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    if (tls_early(t))
+        tls_gave_up(t, TLS_FAIL_CLOSED);
+    tls_early_free(t);
     tls_keeper_free(t);
     SSL_free(t->ssl);
     tls_light_free(t->light);
@@ -159,10 +162,13 @@ void tls_gave_up(struct tls *t, enum tls_failure why)
         count(&t->context->counters->failures[why]);
 }
 
-static void handshake_done(struct tls *t)
+void tls_handshake_done(struct tls *t)
 {
     struct tls_counters *counters = t->context->counters;
+    int early = t->context->client ? SSL_EARLY_DATA_NOT_SENT : SSL_get_early_data_status(t->ssl);
     t->done = t->counted = true;
+    if (counters && early != SSL_EARLY_DATA_NOT_SENT)
+        count(early == SSL_EARLY_DATA_ACCEPTED ? &counters->early_taken : &counters->early_refused);
     t->resumed = SSL_session_reused(t->ssl);
     if (counters)
         count(&counters->handshakes);
@@ -173,17 +179,34 @@ static void handshake_done(struct tls *t)
     tls_light_begin(t);
 }
 
+void tls_handshake_failed(struct tls *t, int ssl_error)
+{
+    tls_gave_up(t, why_failed(t, ssl_error));
+}
+
+static int shake(struct tls *t)
+{
+    int e = SSL_ERROR_NONE;
+    if (t->context->early && t->asking) {
+        (void)tls_early_accept(t, &e);
+        return e;
+    }
+    int n = SSL_do_handshake(t->ssl);
+    return n == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, n);
+}
+
 enum tls_progress tls_handshake(struct tls *t)
 {
     struct tls_raw raw;
-    if (t->done || t->error)
+    if (t->error)
         return t->done ? TLS_DONE : TLS_FAILED;
+    if (t->done || t->early)
+        return TLS_DONE;
     if (tls_asks(t))
         return TLS_WAITS;
     ERR_clear_error();
     tls_raw_open(t, &raw);
-    int n = SSL_do_handshake(t->ssl);
-    int e = n == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, n);
+    int e = shake(t);
     if (!tls_raw_close(t))
         e = SSL_ERROR_SSL;
     t->handshake_writes = e == SSL_ERROR_WANT_WRITE;
@@ -191,10 +214,11 @@ enum tls_progress tls_handshake(struct tls *t)
         e == SSL_ERROR_WANT_CLIENT_HELLO_CB)
         return TLS_WAITS;
     if (e == SSL_ERROR_NONE) {
-        handshake_done(t);
+        if (!t->early)
+            tls_handshake_done(t);
         return TLS_DONE;
     }
-    tls_gave_up(t, why_failed(t, e));
+    tls_handshake_failed(t, e);
     ERR_clear_error();
     return TLS_FAILED;
 }
@@ -254,7 +278,7 @@ bool tls_client_identity(const struct tls *t, struct tls_identity *out)
             *out = *t->light->identity;
         return t->light->identity != NULL;
     }
-    X509 *x = t && t->done ? SSL_get0_peer_certificate(t->ssl) : NULL;
+    X509 *x = t && (t->done || t->early) ? SSL_get0_peer_certificate(t->ssl) : NULL;
     if (!x || SSL_get_verify_result(t->ssl) != X509_V_OK)
         return false;
     tls_certificate_text(x, out->subject, out->fingerprint);
@@ -311,12 +335,8 @@ static ssize_t full_read(struct tls *t, void *out, size_t max)
     return -1;
 }
 
-ssize_t tls_read(struct tls *t, void *out, size_t max)
+static ssize_t read_ready(struct tls *t, void *out, size_t max)
 {
-    if (!t->done) {
-        errno = t->error ? t->error : EINVAL;
-        return -1;
-    }
     ssize_t n = t->light ? tls_light_read(t, out, max) : full_read(t, out, max);
     /* The end came with the last bytes, and the socket has nothing more to tell of: now it has. */
     if (n > 0 && (t->ended || t->error))
@@ -324,13 +344,41 @@ ssize_t tls_read(struct tls *t, void *out, size_t max)
     return n;
 }
 
+/* What was early comes first, and what came after it is not left for an event that is over. */
+static ssize_t read_early(struct tls *t, char *out, size_t max)
+{
+    tls_early_go_on(t);
+    size_t got = tls_early_take(t, out, max);
+    if (t->done && t->shutting && !t->shut)
+        (void)tls_shutdown(t);
+    ssize_t n = t->done && got < max ? read_ready(t, out + got, max - got) : 0;
+    if (got)
+        return (ssize_t)got + (n > 0 ? n : 0);
+    if (t->done)
+        return n;
+    errno = t->error ? t->error : EAGAIN;
+    return -1;
+}
+
+ssize_t tls_read(struct tls *t, void *out, size_t max)
+{
+    if (t->early && max)
+        return read_early(t, out, max);
+    if (t->done)
+        return read_ready(t, out, max);
+    errno = t->error ? t->error : EINVAL;
+    return -1;
+}
+
 ssize_t tls_write(struct tls *t, const void *bytes, size_t len)
 {
     size_t sent = 0;
-    if (!t->done || t->error || t->shutting) {
+    if ((!t->done && !t->early) || t->error || t->shutting) {
         errno = t->error ? t->error : t->shutting ? EPIPE : EINVAL;
         return -1;
     }
+    if (!t->done)
+        return tls_early_write(t, bytes, len);
     if (t->light)
         return tls_light_write(t, bytes, len);
     ERR_clear_error();
@@ -385,6 +433,12 @@ ssize_t tls_writev(struct tls *t, const struct iovec *iov, size_t count_)
 uint32_t tls_events(const struct tls *t, bool want_read, bool want_write)
 {
     uint32_t events = 0;
+    if (!t->done && t->early) {
+        want_write = want_write && !t->shutting;
+        want_read = (want_read || t->shutting) && !t->early_writes;
+        return (want_read && !t->handshake_writes ? (uint32_t)EPOLLIN : 0) |
+               (want_write || (want_read && t->handshake_writes) ? (uint32_t)EPOLLOUT : 0);
+    }
     if (!t->done)
         return t->handshake_writes ? EPOLLOUT : EPOLLIN;
     if (want_read)
@@ -396,6 +450,8 @@ uint32_t tls_events(const struct tls *t, bool want_read, bool want_write)
 
 bool tls_pending(const struct tls *t)
 {
+    if (tls_early_pending(t))
+        return true;
     if (!t->done || t->error)
         return false;
     if (t->light)
@@ -405,6 +461,14 @@ bool tls_pending(const struct tls *t)
 
 int tls_shutdown(struct tls *t)
 {
+    if (tls_early(t) && !t->error) {
+        t->shutting = true;
+        tls_early_go_on(t);
+        if (!t->done && !t->error) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
     if (t->done && !t->error && !t->shut) {
         t->shutting = true;
         ERR_clear_error();

@@ -3,7 +3,12 @@
  * Owners of connections use stream.h; here is what only a listener and those who ask for the
  * client's identity need. The handshake comes first: tls_handshake() until it is done or failed;
  * reading and writing before is EINVAL. The descriptor is not closed here. No renegotiation, no
- * compression, no early data.
+ * compression.
+ *
+ * Early data (RFC 8446, section 2.3) is taken where the context's rules say so, and of a session
+ * that the keeper took for this handshake alone. Then tls_handshake() is done before the client has
+ * finished: tls_early(). It can be read, answered and shut down as any other, and goes on with its
+ * handshake while it is read.
  *
  * Memory: after a server's handshake of TLS 1.3 only keys and counters are left (tls_record.h), 0.4
  * KB; else OpenSSL's object, without buffers while it is idle. What is read of the socket lies on
@@ -24,6 +29,7 @@
 #define TLS_SUBJECT_MAX 512     /* with the NUL; a longer one is cut */
 #define TLS_FINGERPRINT_MAX 65  /* SHA-256 in hex */
 #define TLS_PROTOCOL_MAX 16
+#define TLS_EARLY_MAX 16384u /* bytes of early data of one connection */
 
 struct tls;
 struct tls_context;
@@ -82,7 +88,8 @@ enum tls_missed {
 struct tls_counters {
     atomic_uint_fast64_t handshakes, resumed; /* done; and those of them that went on an old one */
     atomic_uint_fast64_t resumed_by[TLS_RESUMED_WAYS], missed[TLS_MISSED_REASONS];
-    atomic_uint_fast64_t open; /* connections, handshakes included */
+    atomic_uint_fast64_t early_taken, early_refused; /* early data: handshakes that came with it */
+    atomic_uint_fast64_t open;                       /* connections, handshakes included */
     atomic_uint_fast64_t failures[TLS_FAILURES];
 };
 
@@ -103,6 +110,11 @@ void tls_free(struct tls *t); /* takes NULL */
  * ends; a client that has to be told why it failed was. */
 enum tls_progress tls_handshake(struct tls *t);
 bool tls_ready(const struct tls *t); /* the handshake is done */
+/* What is read now may be an attacker's copy: the client has not finished its handshake. Takes
+ * NULL. */
+bool tls_early(const struct tls *t);
+/* Nothing more of it is read before the handshake's end. Only while tls_early(). */
+void tls_early_close(struct tls *t);
 enum tls_failure tls_failure(const struct tls *t);
 const char *tls_failure_name(enum tls_failure f);
 /* Counts a handshake that is given up by its owner. */

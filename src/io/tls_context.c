@@ -201,6 +201,7 @@ int tls_context_new(const struct tls_rules *r, struct tls_context **out, char er
     if (!c)
         return STEAD_E_NOMEM;
     c->counters = r->counters;
+    c->early = r->early && r->resumption == TLS_RESUMPTION_KEPT;
     c->tickets = r->tickets ? tls_tickets_ref(r->tickets) : tls_tickets_new();
     int e = c->tickets ? set_protocols(c, r->protocols, error) : STEAD_E_NOMEM;
     for (size_t i = 0; e == STEAD_OK && i < c->count; i++) {

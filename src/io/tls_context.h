@@ -51,6 +51,7 @@ struct tls_rules {
     const char *groups;    /* NULL = TLS_GROUPS */
     const char *protocols; /* ALPN in order of preference, "h2,http/1.1"; NULL = none */
     enum tls_resumption resumption;
+    bool early;                  /* early data is taken; with KEPT only */
     struct tls_tickets *tickets; /* their keys; NULL: of this context alone */
     struct tls_counters *counters;
 };

@@ -30,6 +30,7 @@ struct tls_context {
     struct tls_suites suites;
     struct tls_counters *counters;
     struct tls_tickets *tickets; /* NULL: a client's */
+    bool early;                  /* early data is taken */
     bool client;                 /* of our connections to servers */
     bool checks;                 /* with client: the server's certificate is verified */
     unsigned char protocols[64]; /* in ALPN's form */
@@ -86,6 +87,32 @@ void tls_keeper_free(struct tls *t);
 bool tls_hello_id(const uint8_t *versions, size_t versions_len, const uint8_t *psk, size_t psk_len,
                   const uint8_t *old_id, size_t old_len, uint8_t id[TLS_ID_BYTES], bool *once);
 
+/* Was the session found one that nobody else can have: taken, to be used once? */
+bool tls_keeper_took(const struct tls *t);
+
+/* -- tls_early.c -- */
+
+struct tls_early;
+
+/* Contexts whose sessions are used once may take early data. */
+void tls_early_set(SSL_CTX *ssl);
+/* A step of a handshake that may have some, as SSL_do_handshake(). 1: there is some, call again; 0:
+ * done; -1: *e of SSL_get_error(). */
+int tls_early_accept(struct tls *t, int *e);
+/* After the first early data: on to the handshake's end, as far as the socket allows. Not while a
+ * write waits, whose record must be out before another. */
+void tls_early_go_on(struct tls *t);
+size_t tls_early_take(struct tls *t, void *out, size_t max);
+bool tls_early_pending(const struct tls *t);
+/* As tls_write(), to a client whose Finished has not come. */
+ssize_t tls_early_write(struct tls *t, const void *bytes, size_t len);
+void tls_early_free(struct tls *t);
+
+/* -- tls.c -- */
+
+void tls_handshake_done(struct tls *t);
+void tls_handshake_failed(struct tls *t, int ssl_error);
+
 /* -- tls_bio.c -- */
 
 #define TLS_RAW_BYTES 32768u
@@ -123,6 +150,7 @@ struct tls {
     struct tls_light *light;
     struct tls_asking *asking;   /* during a handshake with a keeper */
     struct tls_secrets *secrets; /* during a handshake that may lead there */
+    struct tls_early *early;     /* early data was taken; until the owner has it all */
     struct tls_context *context;
     struct tls_raw *raw; /* NULL: no call runs */
     char *left;          /* of the last call's raw bytes */
@@ -139,6 +167,8 @@ struct tls {
     bool resumed;
     bool end_said; /* by us; part of it may wait */
     bool shutting, shut;
+    bool early_over;   /* none can come any more */
+    bool early_writes; /* a write before the handshake's end has to be repeated */
 };
 
 /* -- tls_light.c -- */

@@ -17,6 +17,7 @@ struct tls_asking {
     void *context;
     bool asked, answered;
     bool inside; /* of the keeper's call: the answer comes at once */
+    bool once;   /* the question: for this handshake alone */
     uint8_t id[TLS_ID_BYTES];
     SSL_SESSION *found;
 };
@@ -71,18 +72,17 @@ static int on_hello(SSL *ssl, int *alert, void *context)
 {
     struct tls *t = SSL_get_app_data(ssl);
     struct tls_asking *a = t->asking;
-    bool once;
     (void)alert;
     (void)context;
     if (!a || a->answered)
         return SSL_CLIENT_HELLO_SUCCESS;
     if (a->asked)
         return SSL_CLIENT_HELLO_RETRY;
-    if (!id_of(ssl, a->id, &once))
+    if (!id_of(ssl, a->id, &a->once))
         return SSL_CLIENT_HELLO_SUCCESS;
     a->asked = a->inside = true;
     ERR_set_mark(); /* a mistake that is left in the queue would be the handshake's */
-    a->keeper->ask(a->keeper->context, t, a->id, once);
+    a->keeper->ask(a->keeper->context, t, a->id, a->once);
     ERR_pop_to_mark();
     a->inside = false;
     return a->answered ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_RETRY;
@@ -136,6 +136,11 @@ void tls_keep_with(struct tls *t, const struct tls_keeper *k, void (*wake)(void 
 bool tls_asks(const struct tls *t)
 {
     return t->asking && t->asking->asked && !t->asking->answered;
+}
+
+bool tls_keeper_took(const struct tls *t)
+{
+    return t->asking && t->asking->once && t->asking->found;
 }
 
 void tls_answer(struct tls *t, enum tls_answer how, const uint8_t *session, size_t len)

@@ -39,5 +39,7 @@ int tls_sessions_set(SSL_CTX *ssl, const struct tls_rules *r, char error[TLS_ERR
                 tls_tickets_set(ssl);
     if (good && kept)
         tls_keeper_set(ssl);
+    if (good && kept && r->early)
+        tls_early_set(ssl);
     return good ? 0 : tls_wrong(error, "sessions", "tls");
 }

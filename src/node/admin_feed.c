@@ -248,6 +248,8 @@ static void tell_tls(const struct tls_setup *s, struct admin_tls *out)
     struct tls_context *c = s->door ? tls_door_context(s->door) : NULL;
     out->handshakes = s->counters.handshakes;
     out->resumed = s->counters.resumed;
+    out->early_taken = s->counters.early_taken;
+    out->early_refused = s->counters.early_refused;
     out->open = s->counters.open;
     for (int i = 0; i < TLS_RESUMED_WAYS; i++)
         out->resumed_by[i] = s->counters.resumed_by[i];

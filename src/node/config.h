@@ -93,7 +93,7 @@ struct service_section {
     bool rebalance;
     uint32_t rebalance_threshold; /* percent */
     uint32_t redirect;            /* index into 302, 303, 307, 308 */
-    bool answer_json;
+    bool answer_json, early_data;
     char affinity[CONFIG_TEXT_MAX], affinity_domain[CONFIG_TEXT_MAX];
     uint32_t affinity_life_ms;
     struct strings handoff; /* names of cookies */

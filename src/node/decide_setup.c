@@ -47,6 +47,8 @@ const char *decide_setup_mistake(const struct service_section *s, const struct k
     for (size_t i = 0; i < s->warm.count; i++)
         if (!warm_parse(s->warm.text[i], kinds, &w))
             return "warm: it is a list of COOKIE=KIND or COOKIE=KIND:PREFIX";
+    if (s->early_data && s->mode == 1)
+        return "early-data: there is none with mode = tunnel";
     if (!globs_valid(&s->https_paths))
         return "https-paths: each begins with / or *";
     if (!globs_valid(&s->http_paths))
@@ -101,6 +103,7 @@ static void set_service(struct decide_setup *s, size_t i, const struct service_s
                                              .url = from->url,
                                              .policy = (enum policy)from->policy,
                                              .status = redirects[from->redirect],
+                                             .early = from->early_data,
                                              .json = from->answer_json,
                                              .visit = v->by != VISIT_NONE ? v : NULL,
                                              .handoff_count = from->handoff.count,

@@ -578,6 +578,9 @@ const struct setting settings[] = {
     ROW("service", "answer-json", SETTING_BOOL, "no", 0, 0, NULL, service_section, answer_json,
         "A client whose Accept begins with application/json gets the URL in a 200 instead of a "
         "redirect."),
+    ROW("service", "early-data", SETTING_BOOL, "no", 0, 0, NULL, service_section, early_data,
+        "GET, HEAD and OPTIONS that come as early data of TLS 1.3 (0-RTT) are handled at once, and "
+        "the real server is told so (Early-Data: 1). It needs tls { tickets = single-use }."),
     ROW("service", "forward-when", SETTING_TEXTS, "", 0, 0, NULL, service_section, forward_when,
         "Requests that the primary forwards to the chosen server instead of redirecting: all, "
         "upgrade (WebSocket), method:A,B, path:GLOB, header:NAME=GLOB or user-agent:GLOB; one that "

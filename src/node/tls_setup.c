@@ -11,6 +11,14 @@
 #define DAY_S (24 * 3600)
 #define EXPIRES_SOON_S (14 * DAY_S)
 
+static bool takes_early(const struct config *c)
+{
+    for (size_t i = 0; i < c->service_count; i++)
+        if (c->services[i].early_data)
+            return true;
+    return false;
+}
+
 static void make_rules(const struct config *c, struct tls_files files[TLS_CERTIFICATES_MAX],
                        struct tls_rules *out)
 {
@@ -23,6 +31,7 @@ static void make_rules(const struct config *c, struct tls_files files[TLS_CERTIF
                               .clients = (enum tls_clients)t->client,
                               .client_ca = t->client_ca,
                               .resumption = (enum tls_resumption)t->tickets,
+                              .early = takes_early(c),
                               .only_13 = t->minimum == TLS_MINIMUM_13,
                               .ciphers = t->ciphers,
                               .groups = t->groups,

@@ -37,6 +37,7 @@ struct decide_service {
     const char *url; /* the common URL */
     enum policy policy;
     int status; /* of a redirect: 302, 303, 307 or 308 */
+    bool early; /* requests that come as early data are handled at once */
     bool json;  /* who asks for application/json before all else gets the URL in a 200 */
     const struct visit_rule *visit; /* NULL: every visit is a new one */
     size_t handoff_count;           /* cookies that are handed over to the chosen server; 0: none */

@@ -204,6 +204,24 @@ static bool on_again(void *context, const struct http_head *h, const struct addr
     return true;
 }
 
+/* What a service wants early and what repeating does not change: a redirect, or a request for the
+ * real server, which is told of it and may refuse it. */
+static bool on_early(void *context, const struct http_head *h)
+{
+    struct director *d = context;
+    struct decision n;
+    d->roster = store_roster_renew(d->config.store, d->roster);
+    if (!d->roster)
+        return false;
+    decide_only(d, d->roster, h, NOT_FAILED, &n);
+    if (n.verdict != DECIDE_REDIRECT && n.verdict != DECIDE_FORWARD && n.verdict != DECIDE_RELAY)
+        return false;
+    for (size_t i = 0; n.service && i < d->decide.service_count; i++)
+        if (strcmp(d->decide.services[i].name, n.service) == 0)
+            return d->decide.services[i].early;
+    return false;
+}
+
 static enum http_verdict on_request(void *context, struct http_request *r, const char *body,
                                     size_t body_len)
 {
@@ -372,6 +390,7 @@ int director_open(const struct director_config *c, struct director **out)
                                    .counters = &c->counters->http,
                                    .server_name = "stead",
                                    .door = c->tls ? "public-tls" : "public",
+                                   .early = on_early,
                                    .handle = on_request,
                                    .context = d};
     const struct roster_answers_config rosters = {.loop = c->loop,

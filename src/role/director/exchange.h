@@ -59,6 +59,7 @@ struct exchange_route {
     const char *id;     /* its X-Request-Id; NULL: the client's, or one is made */
     const char *hop;    /* hop.h, for another node; NULL: none */
     bool between;       /* the request came from one */
+    bool early;         /* it came as early data, of a handshake that is not done */
     struct slice lines; /* header lines, each with its CRLF, that its answer gets: at most
                          * EXCHANGE_LINES_MAX; at NULL: none */
 };

@@ -91,6 +91,7 @@ static size_t make_head(struct client *c, const struct exchange_route *to)
                                 .tls = c->tls,
                                 .identity = c->identity,
                                 .between = to->between,
+                                .early = to->early,
                                 .hop = to->hop,
                                 .omits = s->omits,
                                 .make_trace = s->make_trace,

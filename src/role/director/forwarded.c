@@ -321,6 +321,8 @@ static void put_hop_lines(struct text *t, const struct plan *p)
 
 static void put_names(struct text *t, const struct plan *p)
 {
+    if (p->f->early)
+        PUT(t, "Early-Data: 1\r\n");
     if (p->f->hop) {
         PUT(t, HOP_HEADER ": ");
         put(t, p->f->hop, strlen(p->f->hop));

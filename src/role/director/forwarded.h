@@ -33,10 +33,11 @@ struct forwarded {
     uint8_t omits; /* FORWARDED_NO_... */
     /* Of an exchange: */
     const struct tls_identity *identity; /* by the client's certificate; NULL: it has none */
-    bool make_trace;                     /* a request without a traceparent gets one */
-    struct slice host;                   /* instead of the client's Host; at NULL: as it is */
-    const char *hop; /* for another node (hop.h); NULL: it goes to a real server */
-    const char *id;  /* its X-Request-Id; NULL: the client's if it is one, else RANDOM@node */
+    bool early;        /* Early-Data: it may be a copy that an attacker sent (RFC 8470) */
+    bool make_trace;   /* a request without a traceparent gets one */
+    struct slice host; /* instead of the client's Host; at NULL: as it is */
+    const char *hop;   /* for another node (hop.h); NULL: it goes to a real server */
+    const char *id;    /* its X-Request-Id; NULL: the client's if it is one, else RANDOM@node */
     const char *node;
     uint64_t random[2];
 };

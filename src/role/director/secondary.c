@@ -344,7 +344,7 @@ static int identify(struct visit *v, const struct http_request *r)
 void secondary_forward(struct secondary *s, struct http_request *r, const struct decision *n,
                        const struct mark *mark)
 {
-    struct exchange_route route = {.id = mark->id};
+    struct exchange_route route = {.id = mark->id, .early = http_request_is_early(r)};
     struct stream client;
     char *bytes;
     size_t len;
