@@ -30,7 +30,7 @@ static void conn_sent(struct http_conn *c)
     mem_free(c->out);
     c->out = NULL;
     c->out_at = c->out_len = 0;
-    if (c->close_after && c->last) {
+    if (c->close_after && c->last && !tls_early(c->stream.tls)) {
         conn_close(c);
         return;
     }

@@ -167,8 +167,8 @@ void tls_handshake_done(struct tls *t)
     struct tls_counters *counters = t->context->counters;
     int early = t->context->client ? SSL_EARLY_DATA_NOT_SENT : SSL_get_early_data_status(t->ssl);
     t->done = t->counted = true;
-    if (counters && early != SSL_EARLY_DATA_NOT_SENT)
-        count(early == SSL_EARLY_DATA_ACCEPTED ? &counters->early_taken : &counters->early_refused);
+    if (counters && early == SSL_EARLY_DATA_REJECTED)
+        count(&counters->early_refused);
     t->resumed = SSL_session_reused(t->ssl);
     if (counters)
         count(&counters->handshakes);

@@ -88,7 +88,7 @@ enum tls_missed {
 struct tls_counters {
     atomic_uint_fast64_t handshakes, resumed; /* done; and those of them that went on an old one */
     atomic_uint_fast64_t resumed_by[TLS_RESUMED_WAYS], missed[TLS_MISSED_REASONS];
-    atomic_uint_fast64_t early_taken, early_refused; /* early data: handshakes that came with it */
+    atomic_uint_fast64_t early_taken, early_refused; /* handshakes that came with early data */
     atomic_uint_fast64_t open;                       /* connections, handshakes included */
     atomic_uint_fast64_t failures[TLS_FAILURES];
 };

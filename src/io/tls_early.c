@@ -45,8 +45,8 @@ static int read_some(struct tls *t, int *e)
         *e = SSL_get_error(t->ssl, 0);
         return -1;
     }
-    if (!t->early)
-        t->early = mem_alloc(sizeof *t->early);
+    if (!t->early && (t->early = mem_alloc(sizeof *t->early)) && t->context->counters)
+        atomic_fetch_add_explicit(&t->context->counters->early_taken, 1, memory_order_relaxed);
     /* OpenSSL sees to the bound. */
     if (!t->early || n > sizeof t->early->bytes - t->early->len) {
         explicit_bzero(bytes, n);

@@ -181,8 +181,7 @@ static void read_file(uv_work_t *work)
     if (errors)
         fclose(errors);
     struct live *l = live_now(&g->shared->now);
-    bool fresh = g->read_error == STEAD_OK &&
-                 memcmp(&g->fresh->tls, &l->config.tls, sizeof(l->config.tls)) != 0;
+    bool fresh = g->read_error == STEAD_OK && tls_setup_differs(g->fresh, &l->config);
     tls_setup_reload(g->shared->tls, fresh ? g->fresh : &l->config, fresh);
     live_unref(l);
     g->records_error[0] = '\0';

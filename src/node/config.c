@@ -632,6 +632,7 @@ static void extract_all(cfg_t *cfg, struct config *c)
     }
     extract_sessions(only_section(cfg, "sessions"), &c->sessions);
     check_voters(cfg, c);
+    extract_tls(only_section(cfg, "tls"), &c->tls);
     for (unsigned i = 0; i < cfg_size(cfg, "service"); i++) {
         sec = cfg_getnsec(cfg, "service", i);
         if (c->service_count == CONFIG_SERVICES_MAX) {
@@ -662,7 +663,6 @@ static void extract_all(cfg_t *cfg, struct config *c)
         extract_public(sec, &c->public);
     if (c->public.inside.count == 0)
         default_inside(&c->public.inside);
-    extract_tls(only_section(cfg, "tls"), &c->tls);
     extract_tickets(cfg, c);
     extract_dns(only_section(cfg, "dns"), &c->dns);
     extract_tcp(cfg, c);

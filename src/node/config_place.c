@@ -178,7 +178,8 @@ bool config_service_mistake(const struct config *c, const struct service_section
 {
     const char *wrong = entry_url_is_tcp(s->url) ? tcp_setup_service_mistake(s)
                                                  : decide_setup_mistake(s, &c->sessions.kinds);
-    if (!wrong && s->early_data && c->tls.tickets != TLS_RESUMPTION_KEPT)
+    if (!wrong && s->early_data && c->tls.certificate_count > 0 &&
+        c->tls.tickets != TLS_RESUMPTION_KEPT)
         wrong = "early-data = yes needs tls { tickets = single-use }";
     return wrong ? say(why, cap, "service \"%s\": %s", s->id, wrong) : false;
 }

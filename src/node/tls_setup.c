@@ -99,6 +99,11 @@ int tls_setup_open(struct tls_setup *s, const struct config *c)
     return STEAD_E_CONFIG;
 }
 
+bool tls_setup_differs(const struct config *a, const struct config *b)
+{
+    return memcmp(&a->tls, &b->tls, sizeof(a->tls)) != 0 || takes_early(a) != takes_early(b);
+}
+
 void tls_setup_share(struct tls_setup *s, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node)
 {
     if (s->door)

@@ -19,6 +19,8 @@ bool tls_setup_check(const struct config *c, char error[TLS_ERROR_MAX]);
 int tls_setup_open(struct tls_setup *s, const struct config *c);
 /* Session tickets are those of the whole farm: before the first connection. */
 void tls_setup_share(struct tls_setup *s, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node);
+/* Do the listeners' rules? */
+bool tls_setup_differs(const struct config *a, const struct config *b);
 void tls_setup_close(struct tls_setup *s);
 /* Reads them again when any has changed, or when the rules may have (`force`). A bad file keeps
  * what there is; says in the log what was done. Slow: files. Not twice at once. */

@@ -22,7 +22,7 @@
 #include "io/tls.h"
 
 /* More than the client's head has, at most. */
-#define FORWARDED_ADDED_MAX (1800 + TLS_SUBJECT_MAX + TLS_FINGERPRINT_MAX + 64)
+#define FORWARDED_ADDED_MAX (1816 + TLS_SUBJECT_MAX + TLS_FINGERPRINT_MAX + 64)
 
 enum { FORWARDED_NO_X = 1, FORWARDED_NO_RFC7239 = 2 };
 

@@ -267,6 +267,30 @@ static void all_others_wait_for_the_handshake(void **state)
             "GET /a late;POST /b late;");
 }
 
+/* Which can be said only when the client has finished. */
+static void the_end_is_said(void **state)
+{
+    struct bench b;
+    char byte;
+    (void)state;
+    open_bench(&b);
+    SSL *ssl = come_back(&b, false);
+    static const char last[] = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    say_early(&b, ssl, last, sizeof last - 1);
+    assert_string_equal(b.log, "GET /a early;");
+    shake(&b, ssl);
+    hear(&b, ssl, "fine");
+    int n = -1;
+    for (int i = 0; i < TURNS && n < 0; i++) {
+        n = SSL_read(ssl, &byte, 1);
+        assert_true(n == 0 || kit_waits(ssl, n));
+        turn(&b);
+    }
+    assert_true(SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN);
+    hang_up(ssl);
+    close_bench(&b);
+}
+
 static void half_a_head_is_not_early(void **state)
 {
     struct bench b;
@@ -399,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(safe_methods_are_handled_at_once),
         cmocka_unit_test(all_others_wait_for_the_handshake),
+        cmocka_unit_test(the_end_is_said),
         cmocka_unit_test(half_a_head_is_not_early),
         cmocka_unit_test(a_taken_connection_has_nothing_early),
         cmocka_unit_test(who_does_not_finish_is_closed),

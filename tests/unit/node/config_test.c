@@ -497,6 +497,14 @@ static void says_what_is_wrong_of_tls(void **state)
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "client = \"optional\" }\n",
                    "needs client-ca");
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE CERTIFICATE "}\n", "shop");
+#define EARLY(more)                                                                                \
+    "service \"shop\" { name = \"www.shop.test\" url = \"https://www.shop.test\" early-data = "    \
+    "yes " more "}\n"
+    expect_mistake(HEAD EARLY("") PUBLIC_TLS "tls { " CERTIFICATE "}\n",
+                   "early-data = yes needs tls { tickets = single-use }");
+    expect_mistake(HEAD PUBLIC_TLS "tls { tickets = single-use " CERTIFICATE
+                                   "}\n" EARLY("mode = tunnel "),
+                   "early-data: there is none with mode = tunnel");
     expect_mistake(HEAD PUBLIC_TLS "tls { certificate \"x\" { key = \"k\" } }\n",
                    "'chain' is required");
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "minimum = \"1.1\" }\n", "1.2|1.3");

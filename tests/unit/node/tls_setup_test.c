@@ -104,6 +104,21 @@ static void settings_become_rules(void **state)
     assert_true(tls_setup_check(c, error));
 }
 
+static void a_service_may_change_the_rules(void **state)
+{
+    struct config *c = *state, *other = mem_dup(c, sizeof *c);
+    assert_non_null(other);
+    assert_false(tls_setup_differs(c, other));
+    other->service_count = 1;
+    assert_false(tls_setup_differs(c, other));
+    other->services[0].early_data = true;
+    assert_true(tls_setup_differs(c, other));
+    other->services[0].early_data = false;
+    other->tls.tickets = TLS_RESUMPTION_OFF;
+    assert_true(tls_setup_differs(c, other));
+    mem_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +126,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_bad_file_keeps_the_node_from_starting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reloads_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings_become_rules, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_service_may_change_the_rules, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

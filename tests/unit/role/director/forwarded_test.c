@@ -262,6 +262,21 @@ static void test_who_a_client_is_says_its_certificate_alone(void **state)
           "Forwarded: host=\"a\";proto=https\r\n\r\n");
 }
 
+static void test_what_came_early_is_said(void **state)
+{
+    static char out[HTTP_HEAD_MAX * 2];
+    (void)state;
+    assert_true(
+        exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n", (struct forwarded){.early = true}, out) > 0);
+    assert_non_null(strstr(out, "\r\nEarly-Data: 1\r\n"));
+    assert_true(exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n", (struct forwarded){0}, out) > 0);
+    assert_null(strstr(out, "Early-Data"));
+    /* RFC 8470, section 5.1: who comes before this node may have had it early. */
+    assert_true(exchange("GET / HTTP/1.1\r\nHost: a\r\nEarly-Data: 1\r\n\r\n",
+                         (struct forwarded){0}, out) > 0);
+    assert_non_null(strstr(out, "\r\nEarly-Data: 1\r\n"));
+}
+
 static void test_what_is_not_said_is_not_believed(void **state)
 {
     static char out[HTTP_HEAD_MAX * 2];
@@ -328,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_upgrades),
         cmocka_unit_test(test_names_of_a_request),
         cmocka_unit_test(test_who_a_client_is_says_its_certificate_alone),
+        cmocka_unit_test(test_what_came_early_is_said),
         cmocka_unit_test(test_what_is_not_said_is_not_believed),
         cmocka_unit_test(test_between_nodes_the_client_is_told_on),
         cmocka_unit_test(test_too_many_connection_options),
