@@ -1,7 +1,7 @@
-/* cacheload.c - GET and SET of 200-byte values for servers that speak Redis's or memcached's
- * protocol, so that both are loaded alike. Each connection sends a pipeline of requests at once,
- * waits for all answers, and sends the next; the pipeline's time is the latency of each. Every
- * answer is checked, the value's length included. With -F every key is stored first.
+/* cacheload.c - GET and SET of values of 200 bytes (-b) for servers that speak Redis's or
+ * memcached's protocol, so that both are loaded alike. Each connection sends a pipeline of requests
+ * at once, waits for all answers, and sends the next; the pipeline's time is the latency of each.
+ * Every answer is checked, the value's length included. With -F every key is stored first.
  *
  * Prints: ops_s, p50_us, p99_us, misses, errors. Exit status 1 with any error. */
 #include "cacheproto.h"
@@ -10,7 +10,7 @@
 #define DEPTH_MAX 64
 #define EVENTS_MAX 256
 #define USAGE                                                                                      \
-    "cacheload [-c CONNECTIONS] [-d DEPTH] [-g GET_PERCENT] [-t SECONDS] [-F] ADDRESS "            \
+    "cacheload [-c CONNECTIONS] [-d DEPTH] [-g GET_PERCENT] [-b BYTES] [-t SECONDS] [-F] ADDRESS " \
     "resp|memcache"
 
 struct conn {
@@ -27,6 +27,7 @@ struct load {
     enum cache_form form;
     int epoll;
     unsigned depth, get_percent;
+    size_t value_bytes;
     uint64_t random, done, misses, errors;
     char output[DEPTH_MAX * CACHE_FRAME_MAX], first_error[80];
     struct hist hist;
@@ -47,7 +48,7 @@ static void pipeline_send(struct load *l, struct conn *c, const unsigned *first)
         c->key[i] = first ? (*first + i) % CACHE_KEYS : draw(l, CACHE_KEYS);
         c->get[i] = !first && draw(l, 100) < l->get_percent;
         len += c->get[i] ? cache_get(l->form, l->output + len, c->key[i])
-                         : cache_set(l->form, l->output + len, c->key[i]);
+                         : cache_set(l->form, l->output + len, c->key[i], l->value_bytes);
     }
     c->outstanding = l->depth;
     c->answered = 0;
@@ -63,8 +64,8 @@ static size_t answer_take(struct load *l, struct conn *c, const char *at, size_t
     bool get = c->get[c->answered];
     const char *none = l->form == FORM_RESP ? "$-1\r\n" : "END\r\n";
     const char *tail = cache_answer_end(l->form, get);
-    size_t head_len = cache_answer(l->form, get, head, c->key[c->answered]);
-    size_t len = head_len + (get ? CACHE_VALUE_BYTES : 0) + strlen(tail);
+    size_t head_len = cache_answer(l->form, get, head, c->key[c->answered], l->value_bytes);
+    size_t len = head_len + (get ? l->value_bytes : 0) + strlen(tail);
     if (get && have >= 5 && memcmp(at, none, 5) == 0) {
         l->misses++;
         return 5;
@@ -131,12 +132,17 @@ static void run(struct load *l, uint64_t end_ns, unsigned busy)
 
 int main(int argc, char **argv)
 {
-    static struct load l = {.depth = 1, .get_percent = 100, .random = 88172645463325252ull};
+    static struct load l = {.depth = 1,
+                            .get_percent = 100,
+                            .value_bytes = CACHE_VALUE_BYTES,
+                            .random = 88172645463325252ull};
     unsigned conns = 50;
     double seconds = 1;
     bool fills = false;
-    for (int o; (o = getopt(argc, argv, "c:d:g:t:F")) > 0;) {
-        if (o == 'c')
+    for (int o; (o = getopt(argc, argv, "b:c:d:g:t:F")) > 0;) {
+        if (o == 'b')
+            l.value_bytes = (size_t)number_parse(optarg, 1, CACHE_FRAME_MAX - 64);
+        else if (o == 'c')
             conns = (unsigned)number_parse(optarg, 1, 10000);
         else if (o == 'd')
             l.depth = (unsigned)number_parse(optarg, 1, DEPTH_MAX);

@@ -27,13 +27,13 @@ static void server_init(struct server *s, const char *address, const char *form)
     struct target t = target_parse(address);
     s->form = strcmp(form, "resp") == 0 ? FORM_RESP : FORM_MEMCACHE;
     s->get_len = cache_get(s->form, frame, 1);
-    s->set_len = cache_set(s->form, frame, 1);
-    s->found_len = cache_answer(s->form, true, s->found, 1);
+    s->set_len = cache_set(s->form, frame, 1, CACHE_VALUE_BYTES);
+    s->found_len = cache_answer(s->form, true, s->found, 1, CACHE_VALUE_BYTES);
     memset(s->found + s->found_len, 'x', CACHE_VALUE_BYTES);
     s->found_len += CACHE_VALUE_BYTES;
     strcpy(s->found + s->found_len, cache_answer_end(s->form, true));
     s->found_len += strlen(cache_answer_end(s->form, true));
-    s->stored_len = cache_answer(s->form, false, s->stored, 1);
+    s->stored_len = cache_answer(s->form, false, s->stored, 1, CACHE_VALUE_BYTES);
     s->listener = target_listen(&t);
     s->epoll = epoll_create1(0);
     watch(s->epoll, EPOLL_CTL_ADD, s->listener, EPOLLIN, NULL);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define CACHE_VALUE_BYTES 200
-#define CACHE_FRAME_MAX 512
+#define CACHE_FRAME_MAX 2048
 #define CACHE_KEYS 10000u
 
 enum cache_form { FORM_RESP, FORM_MEMCACHE };
@@ -19,26 +19,28 @@ static inline size_t cache_get(enum cache_form form, char *out, unsigned key)
                                       : sprintf(out, "get key:%08u\r\n", key));
 }
 
-static inline size_t cache_set(enum cache_form form, char *out, unsigned key)
+static inline size_t cache_set(enum cache_form form, char *out, unsigned key, size_t bytes)
 {
-    int n = form == FORM_RESP ? sprintf(out, "*3\r\n$3\r\nSET\r\n$12\r\nkey:%08u\r\n$%d\r\n", key,
-                                        CACHE_VALUE_BYTES)
-                              : sprintf(out, "set key:%08u 0 0 %d\r\n", key, CACHE_VALUE_BYTES);
-    memset(out + n, 'x', CACHE_VALUE_BYTES);
-    memcpy(out + n + CACHE_VALUE_BYTES, "\r\n", 2);
-    return (size_t)n + CACHE_VALUE_BYTES + 2;
+    int n = sprintf(out,
+                    form == FORM_RESP ? "*3\r\n$3\r\nSET\r\n$12\r\nkey:%08u\r\n$%zu\r\n"
+                                      : "set key:%08u 0 0 %zu\r\n",
+                    key, bytes);
+    memset(out + n, 'x', bytes);
+    memcpy(out + n + bytes, "\r\n", 2);
+    return (size_t)n + bytes + 2;
 }
 
 /* What a right answer begins with: all of it but the value's bytes and what follows them. */
-static inline size_t cache_answer(enum cache_form form, bool get, char *out, unsigned key)
+static inline size_t cache_answer(enum cache_form form, bool get, char *out, unsigned key,
+                                  size_t bytes)
 {
     int n;
     if (!get)
         n = sprintf(out, form == FORM_RESP ? "+OK\r\n" : "STORED\r\n");
     else if (form == FORM_RESP)
-        n = sprintf(out, "$%d\r\n", CACHE_VALUE_BYTES);
+        n = sprintf(out, "$%zu\r\n", bytes);
     else
-        n = sprintf(out, "VALUE key:%08u 0 %d\r\n", key, CACHE_VALUE_BYTES);
+        n = sprintf(out, "VALUE key:%08u 0 %zu\r\n", key, bytes);
     return (size_t)n;
 }
 
