@@ -401,14 +401,14 @@ static void on_group(uv_poll_t *poll, int status, int events)
     receive(m, m->group_fd);
 }
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(void *context)
 {
-    turn(wake->data, io_now_ns());
+    turn(context, io_now_ns());
 }
 
 void mesh_loop_wake(struct mesh_loop *m)
 {
-    uv_async_send(&m->wake);
+    wake_send(&m->wake);
 }
 
 static void wake_mesh(void *context)
@@ -438,10 +438,11 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
         m->own.place[i] = i;
     commands_init(&m->commands, loop, farm, store, state);
     pthread_mutex_init(&m->stats_lock, NULL);
-    m->socket.data = m->wake.data = m->timer.data = m;
-    if (uv_poll_init(loop, &m->socket, fd) || uv_async_init(loop, &m->wake, on_wake) ||
+    m->socket.data = m->timer.data = m;
+    if (uv_poll_init(loop, &m->socket, fd) || wake_open(&m->wake) ||
         uv_timer_init(loop, &m->timer) || uv_poll_start(&m->socket, UV_READABLE, on_socket))
         return STEAD_E_IO;
+    wake_start(&m->wake, loop, on_wake, m);
     const struct externals_config x = {.loop = loop, .show = show_roster, .context = store};
     int err = externals_open(&x, &m->externals);
     if (err)
@@ -496,7 +497,7 @@ void mesh_loop_close(struct mesh_loop *m)
     uv_close((uv_handle_t *)&m->socket, NULL);
     if (m->group_fd >= 0)
         uv_close((uv_handle_t *)&m->group, NULL);
-    uv_close((uv_handle_t *)&m->wake, NULL);
+    wake_close(&m->wake, NULL);
     uv_close((uv_handle_t *)&m->timer, NULL);
 }
 
@@ -505,7 +506,7 @@ void mesh_loop_stop(struct mesh_loop *m)
     if (m->stop_asked)
         m->leave_by_ns = 0;
     m->stop_asked = true;
-    uv_async_send(&m->wake);
+    wake_send(&m->wake);
 }
 
 void mesh_loop_stats(struct mesh_loop *m, struct mesh_stats *mesh, struct member_stats *members)

@@ -4,6 +4,7 @@
 #define NODE_MESH_LOOP_H
 
 #include "core/farm/farm.h"
+#include "io/wake.h"
 #include "node/command.h"
 #include "node/config.h"
 #include "node/external.h"
@@ -27,7 +28,7 @@ enum mesh_phase {
 struct mesh_loop {
     uv_loop_t *loop;
     uv_poll_t socket, group;
-    uv_async_t wake;
+    struct wake wake;
     uv_timer_t timer;
     int fd, group_fd; /* group_fd: -1 = none */
     struct farm *farm;

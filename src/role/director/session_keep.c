@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "core/token/box.h"
 #include "io/io.h"
+#include "io/wake.h"
 #include "stead/error.h"
 
 #include <assert.h>
@@ -31,7 +32,7 @@ struct session_keep {
     struct session_keep_config config;
     uint8_t key[TOKEN_KEY_BYTES];
     struct tls_keeper keeper;
-    uv_async_t async;
+    struct wake wake;
     bool closing;
     void (*closed)(void *context);
     void *closed_context;
@@ -224,9 +225,9 @@ static void keep(void *context, const uint8_t id[TLS_ID_BYTES], const uint8_t *s
 
 /* -- results -- */
 
-static void collect(uv_async_t *async)
+static void collect(void *context)
 {
-    struct session_keep *k = async->data;
+    struct session_keep *k = context;
     struct session_result *r;
     while ((r = store_collect(k->config.store, k->config.mailbox))) {
         uint32_t slot = (uint32_t)r->request, generation = (uint32_t)(r->request >> 32);
@@ -239,10 +240,10 @@ static void collect(uv_async_t *async)
     }
 }
 
-static void wake(void *context)
+static void wake_from_store(void *context)
 {
     struct session_keep *k = context;
-    uv_async_send(&k->async);
+    wake_send(&k->wake);
 }
 
 /* -- life -- */
@@ -252,16 +253,18 @@ int session_keep_open(const struct session_keep_config *c, struct session_keep *
     struct session_keep *k = mem_alloc(sizeof *k);
     if (!k)
         return STEAD_E_NOMEM;
+    int err = wake_open(&k->wake);
+    if (err) {
+        mem_free(k);
+        return err;
+    }
     k->config = *c;
     memcpy(k->key, c->key, sizeof k->key);
     k->keeper = (struct tls_keeper){.context = k, .keep = keep, .ask = ask, .drop = drop};
     for (uint32_t i = 0; i < SESSION_KEEP_WAITING_MAX; i++)
         k->questions[i].next_free = i + 1 < SESSION_KEEP_WAITING_MAX ? i + 1 : NO_SLOT;
-    int bad = uv_async_init(c->loop, &k->async, collect);
-    assert(bad == 0); /* fails only with the loop's own descriptor */
-    (void)bad;
-    k->async.data = k;
-    store_set_wake(c->store, c->mailbox, (struct store_wake){wake, k});
+    wake_start(&k->wake, c->loop, collect, k);
+    store_set_wake(c->store, c->mailbox, (struct store_wake){wake_from_store, k});
     *out = k;
     return STEAD_OK;
 }
@@ -286,7 +289,7 @@ void session_keep_close(struct session_keep *k, void (*closed)(void *context), v
     for (uint32_t i = 0; i < SESSION_KEEP_WAITING_MAX; i++)
         if (k->questions[i].used)
             finish(k, &k->questions[i], TLS_ANSWER_LATE);
-    uv_close((uv_handle_t *)&k->async, on_closed);
+    wake_close(&k->wake, on_closed);
 }
 
 void session_keep_free(struct session_keep *k)

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -100,9 +99,9 @@ static void on_turn(uv_prepare_t *turn)
 
 /* -- results -- */
 
-static void on_wake(uv_async_t *async)
+static void on_wake(void *context)
 {
-    struct cache *d = async->data;
+    struct cache *d = context;
     struct session_result *r;
     while ((r = store_collect(d->config.store, d->config.mailbox)) != NULL) {
         uint32_t slot = (uint32_t)r->request, generation = (uint32_t)(r->request >> 32);
@@ -116,7 +115,7 @@ static void on_wake(uv_async_t *async)
 static void wake_from_store(void *context)
 {
     struct cache *d = context;
-    uv_async_send(&d->async);
+    wake_send(&d->wake);
 }
 
 /* -- life -- */
@@ -151,17 +150,20 @@ int cache_open(const struct cache_config *c, struct cache **out)
     }
     for (uint32_t i = 0; i < c->connections_max; i++)
         d->slots[i].next_free = i + 1;
-    if (uv_poll_init_socket(c->loop, &d->listener, c->fd) != 0) {
+    if (wake_open(&d->wake) != STEAD_OK) {
         cache_free(d);
         return STEAD_E_IO;
     }
-    int bad = uv_async_init(c->loop, &d->async, on_wake);
-    assert(bad == 0); /* fails only with the loop's own descriptor */
-    (void)bad;
+    if (uv_poll_init_socket(c->loop, &d->listener, c->fd) != 0) {
+        wake_abandon(&d->wake);
+        cache_free(d);
+        return STEAD_E_IO;
+    }
+    wake_start(&d->wake, c->loop, on_wake, d);
     uv_timer_init(c->loop, &d->timer);
     uv_prepare_init(c->loop, &d->turn);
     uv_check_init(c->loop, &d->events_end);
-    d->listener.data = d->async.data = d->timer.data = d->turn.data = d->events_end.data = d;
+    d->listener.data = d->timer.data = d->turn.data = d->events_end.data = d;
     d->open_handles = 5;
     uv_check_start(&d->events_end, on_events_end);
     uv_prepare_start(&d->turn, on_turn);
@@ -246,12 +248,12 @@ void cache_close(struct cache *d, void (*closed)(void *context), void *context)
     d->closing = true;
     d->closed = closed;
     d->closed_context = context;
-    /* From here on no thread wakes the async. */
+    /* From here on no thread wakes it. */
     store_set_wake(d->config.store, d->config.mailbox, (struct store_wake){0});
     while (!list_empty(&d->conns))
         cache_conn_close(list_entry(d->conns.next, struct cache_conn, link));
     uv_close((uv_handle_t *)&d->listener, part_closed);
-    uv_close((uv_handle_t *)&d->async, part_closed);
+    wake_close(&d->wake, part_closed);
     uv_close((uv_handle_t *)&d->timer, part_closed);
     on_turn(&d->turn);
     uv_close((uv_handle_t *)&d->turn, part_closed);

@@ -8,6 +8,7 @@
 #include "core/resp/resp.h"
 #include "io/stream.h"
 #include "io/tls.h"
+#include "io/wake.h"
 #include "role/gate/cache.h"
 #include "role/gate/cache_op.h"
 #include "role/gate/cache_script.h"
@@ -104,7 +105,7 @@ struct cache {
     size_t value_cap;
     uv_prepare_t turn;
     uv_poll_t listener;
-    uv_async_t async;
+    struct wake wake;
     uv_timer_t timer; /* idle connections, and a listener that rests */
     unsigned open_handles;
     bool accepting, closing, retired;

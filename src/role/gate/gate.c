@@ -63,7 +63,7 @@ void gate_collect(struct gate *g)
 
 void gate_wake(struct gate *g)
 {
-    uv_async_send(&g->async);
+    wake_send(&g->wake);
 }
 
 static void wake_from_store(void *context)
@@ -71,9 +71,9 @@ static void wake_from_store(void *context)
     gate_wake(context);
 }
 
-static void woken(uv_async_t *async)
+static void woken(void *context)
 {
-    gate_collect(async->data);
+    gate_collect(context);
 }
 
 /* -- life -- */
@@ -107,15 +107,18 @@ int gate_open(const struct gate_config *c, struct gate **out)
                                       .context = g};
     http.limits.body_max = GATE_BODY_MAX;
     if (!err)
-        err = http_server_open(&http, &g->server);
+        err = wake_open(&g->wake);
     if (err) {
         gate_free(g);
         return err;
     }
-    int bad = uv_async_init(c->loop, &g->async, woken);
-    assert(bad == 0); /* fails only with the loop's own descriptor */
-    (void)bad;
-    g->async.data = g;
+    err = http_server_open(&http, &g->server);
+    if (err) {
+        wake_abandon(&g->wake);
+        gate_free(g);
+        return err;
+    }
+    wake_start(&g->wake, c->loop, woken, g);
     list_init(&g->watches);
     uv_timer_init(c->loop, &g->timer);
     g->timer.data = g;
@@ -168,12 +171,12 @@ void gate_close(struct gate *g, void (*closed)(void *context), void *context)
 {
     g->closed = closed;
     g->closed_context = context;
-    /* From here on no thread wakes the async. */
+    /* From here on no thread wakes it. */
     store_set_wake(g->config.store, g->config.mailbox, (struct store_wake){0});
     http_server_close(g->server, server_closed, g);
     for (uint32_t i = 0; i < GATE_CALLS_MAX; i++)
         if (g->slots[i].call)
             give_up(g->slots[i].call);
     uv_close((uv_handle_t *)&g->timer, handle_closed);
-    uv_close((uv_handle_t *)&g->async, handle_closed);
+    wake_close(&g->wake, handle_closed);
 }

@@ -4,6 +4,7 @@
 #define ROLE_GATE_INTERNAL_H
 
 #include "base/list.h"
+#include "io/wake.h"
 #include "role/gate/gate.h"
 #include "role/gate/gate_json.h"
 
@@ -91,12 +92,12 @@ struct gate {
     struct gate_config config;
     char *token, *node, *farm;
     struct http_server *server;
-    uv_async_t async;
+    struct wake wake;
     uv_timer_t timer; /* runs while somebody watches */
     struct list watches;
     unsigned watch_count;
     bool retired;          /* nobody watches here any more */
-    unsigned open_handles; /* the server, the async, the timer and streams of events */
+    unsigned open_handles; /* the server, the wake, the timer and streams of events */
     void (*closed)(void *context);
     void *closed_context;
     uint32_t free_slot;
