@@ -331,6 +331,8 @@ static void turn(struct mesh_loop *m, uint64_t began)
         if (!sent && round > 0)
             break;
     }
+    if (store_sends_wait(m->store))
+        mesh_loop_wake(m); /* of the last round: nothing else says so on this thread */
     move_phase(m, now);
     update_self(m, now);
     log_sessions(m->store);

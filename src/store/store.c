@@ -38,9 +38,24 @@ static struct shard *shard_of_op(struct store *s, struct session_op *op)
     return shard_of_hash(s, op->key->kind, op->hash);
 }
 
+static void put_mail(struct store *s, unsigned mailbox, struct session_result *r)
+{
+    mailbox_put(&s->mailboxes[mailbox], r);
+    atomic_store(&s->mail, true);
+}
+
+/* Wakes the workers that have mail. Without a lock held. */
+static void tell_workers(struct store *s)
+{
+    if (!atomic_load(&s->mail) || !atomic_exchange(&s->mail, false))
+        return;
+    for (unsigned i = 0; i < s->mailbox_count; i++)
+        mailbox_tell(&s->mailboxes[i]);
+}
+
 /* Called with the shard's lock held; empties the actions. `own` and its request get their result
- * directly. */
-static void take_actions(struct store *s, struct shard *shard, struct session_actions *a,
+ * directly. True: the mesh's thread has something to do. */
+static bool take_actions(struct store *s, struct shard *shard, struct session_actions *a,
                          uint64_t own_token, struct session_result **own)
 {
     struct list *link;
@@ -57,12 +72,12 @@ static void take_actions(struct store *s, struct shard *shard, struct session_ac
         if (own && token == own_token)
             *own = r;
         else
-            mailbox_put(&s->mailboxes[mailbox], r);
+            put_mail(s, mailbox, r);
     }
     atomic_store_explicit(&shard->deadline_ns, a->deadline_ns, memory_order_relaxed);
-    store_outbox_put(s, a);
-    store_notices_put(s, a);
+    bool sends = store_outbox_put(s, a);
     session_actions_clear(a);
+    return sends;
 }
 
 static void step(struct store *s, struct shard *shard, const struct session_event *ev,
@@ -203,10 +218,11 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
     struct session_event ev = {.type = SESSION_EV_OP, .op = *op};
     ev.op.request = (++shard->token_serial * TOKEN_SLOTS) | slot;
     session_step(shard->session, &ev, now_ns, &a);
-    bool sooner = a.deadline_ns < before;
-    take_actions(s, shard, &a, ev.op.request, out);
+    bool wakes = a.deadline_ns < before;
+    wakes |= take_actions(s, shard, &a, ev.op.request, out);
     pthread_mutex_unlock(&shard->lock);
-    if (sooner)
+    tell_workers(s);
+    if (wakes)
         store_wake_mesh(s);
     return *out ? STEAD_OK : STEAD_PENDING;
 }
@@ -214,14 +230,13 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
 /* After a step without an operation; with the shard's lock held, which it gives back. */
 static void take_short(struct store *s, struct shard *shard, struct session_actions *a)
 {
-    bool sooner = a->deadline_ns < atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
-    if (sooner)
+    bool wakes = a->deadline_ns < atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
+    if (wakes)
         atomic_store_explicit(&shard->deadline_ns, a->deadline_ns, memory_order_relaxed);
-    store_outbox_put(s, a);
-    store_notices_put(s, a);
+    wakes |= store_outbox_put(s, a);
     session_actions_clear(a);
     pthread_mutex_unlock(&shard->lock);
-    if (sooner)
+    if (wakes)
         store_wake_mesh(s);
 }
 
@@ -314,6 +329,7 @@ int store_push(struct store *s, const struct key *keys, size_t count, const char
         step(s, shard, &ev, now_ns);
         pthread_mutex_unlock(&shard->lock);
     }
+    tell_workers(s);
     store_wake_mesh(s);
     return STEAD_OK;
 }
@@ -422,6 +438,7 @@ uint64_t store_tick(struct store *s, uint64_t now_ns)
         uint64_t at = atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
         next = at < next ? at : next;
     }
+    tell_workers(s);
     return next;
 }
 

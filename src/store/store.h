@@ -123,12 +123,14 @@ bool store_maint(const struct store *s);
 
 void store_set_roster(struct store *s, struct roster *r); /* takes the reference */
 void store_set_view(struct store *s, const struct session_view *v, uint64_t now_ns);
-/* One session message from a peer. */
+/* One session message from a peer; store_tick() tells workers what it brought. */
 void store_deliver(struct store *s, const struct msg *m, uint64_t now_ns);
-/* Steps what is due; returns the next deadline. */
+/* Steps what is due and wakes the workers for whom there is something; returns the next deadline.
+ */
 uint64_t store_tick(struct store *s, uint64_t now_ns);
 /* Moves the messages that wait to be sent to `out` (struct msg). */
 void store_take_sends(struct store *s, struct list *out);
+bool store_sends_wait(const struct store *s);
 /* Nodes that were doubted since: returns how many, at most max. */
 size_t store_take_doubts(struct store *s, uint64_t *nodes, size_t max);
 /* Notices of the shards since, for the log: at most max. */

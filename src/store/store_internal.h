@@ -45,6 +45,7 @@ struct store {
     struct shard shards[STORE_SHARDS_MAX];
     struct mailbox mailboxes[STORE_MAILBOXES_MAX];
     atomic_uint_fast64_t busy, malformed;
+    atomic_bool mail; /* results came whose workers are not told yet */
 
     /* store_state.c */
     pthread_mutex_t state_lock;
@@ -80,8 +81,9 @@ void store_state_stats(struct store *s, struct store_stats *out);
 void store_wake_mesh(struct store *s);
 /* Is more than half of it taken? */
 bool store_outbox_fills(struct store *s);
-/* Moves a step's sends to the outbox and its notices to the log's queue. */
-void store_outbox_put(struct store *s, struct session_actions *a);
-void store_notices_put(struct store *s, const struct session_actions *a);
+/* Moves a step's sends to the outbox and its notices to the log's queue, with the shard's lock
+ * held. True when there were any: then the mesh's thread is to be woken, without the lock, if this
+ * is not that thread. */
+bool store_outbox_put(struct store *s, struct session_actions *a);
 
 #endif

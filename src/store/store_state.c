@@ -48,11 +48,22 @@ bool store_outbox_fills(struct store *s)
                STORE_OUTBOX_BYTES_MAX / 2;
 }
 
-void store_outbox_put(struct store *s, struct session_actions *a)
+static void notices_put(struct store *s, const struct session_actions *a)
 {
-    if (list_empty(&a->sends))
-        return;
+    for (uint32_t i = 0; i < a->notice_count; i++) {
+        if (s->notice_count < STORE_NOTICES_MAX)
+            s->notices[s->notice_count++] = a->notices[i];
+        else
+            s->notices_dropped++;
+    }
+}
+
+bool store_outbox_put(struct store *s, struct session_actions *a)
+{
+    if (list_empty(&a->sends) && a->notice_count == 0)
+        return false;
     pthread_mutex_lock(&s->state_lock);
+    notices_put(s, a);
     struct list *link;
     while ((link = list_pop(&a->sends))) {
         struct msg *m = list_entry(link, struct msg, link);
@@ -68,23 +79,13 @@ void store_outbox_put(struct store *s, struct session_actions *a)
         s->outbox_count++;
         s->outbox_bytes += bytes;
     }
-    wake_locked(s);
     pthread_mutex_unlock(&s->state_lock);
+    return true;
 }
 
-void store_notices_put(struct store *s, const struct session_actions *a)
+bool store_sends_wait(const struct store *s)
 {
-    if (a->notice_count == 0)
-        return;
-    pthread_mutex_lock(&s->state_lock);
-    for (uint32_t i = 0; i < a->notice_count; i++) {
-        if (s->notice_count < STORE_NOTICES_MAX)
-            s->notices[s->notice_count++] = a->notices[i];
-        else
-            s->notices_dropped++;
-    }
-    wake_locked(s);
-    pthread_mutex_unlock(&s->state_lock);
+    return atomic_load_explicit(&s->outbox_count, memory_order_relaxed) > 0;
 }
 
 void store_take_sends(struct store *s, struct list *out)
