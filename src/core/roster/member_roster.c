@@ -124,7 +124,7 @@ static bool backs_up(const struct entry *e, const struct entry *by)
 /* The incarnations of those who keep what this node owns. */
 static size_t find_keepers(const struct membership *m, uint64_t *incs)
 {
-    const struct entry *repositories[PORTION_REPOSITORIES_MAX];
+    const struct entry *repositories[PORTION_REPOSITORIES_MAX] = {NULL};
     bool keeps[PORTION_REPOSITORIES_MAX];
     size_t count = 0, n = 0;
     for (size_t i = 0; i < m->contacts.count && count < PORTION_REPOSITORIES_MAX; i++) {
