@@ -131,6 +131,25 @@ int stead_sessions_fd(const struct stead_sessions *node);
 short stead_sessions_events(const struct stead_sessions *node);
 int stead_sessions_timeout_ms(const struct stead_sessions *node);
 
+/* -- any other call -- */
+
+/* A request as docs/session-api.md has them. Copied. Fields are only ever added at the end. */
+struct stead_ask {
+    size_t size; /* sizeof(struct stead_ask) */
+    const char *method, *path;
+    const char *match; /* the value of If-Match; NULL: none */
+    const void *body;  /* JSON; NULL: none */
+    size_t body_len;
+    uint32_t deadline_ms; /* 0 or too much: STEAD_SESSION_DEADLINE_MS */
+};
+/* Begins it. STEAD_E_BUSY, STEAD_E_INVAL, STEAD_E_NOMEM. */
+int stead_sessions_ask(struct stead_sessions *node, const struct stead_ask *ask)
+    __attribute__((warn_unused_result));
+/* STEAD_PENDING: as stead_session_advance(). STEAD_OK: what was answered, whatever its status: body
+ * has a NUL behind it and lives until the next call, then it is wiped. Else there is no answer;
+ * with STEAD_E_UNKNOWN it may have been done. */
+int stead_sessions_answer(struct stead_sessions *node, int *status, const char **body, size_t *len);
+
 /* -- what was answered; strings live as long as the session -- */
 
 void stead_session_free(struct stead_session *session); /* takes NULL */

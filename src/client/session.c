@@ -71,8 +71,12 @@ static void hang_up(struct stead_sessions *s)
     s->connected = s->kept = false;
 }
 
-static void call_clear(struct stead_sessions *s)
+void session_call_clear(struct stead_sessions *s)
 {
+    if (s->request)
+        explicit_bzero(s->request, s->len);
+    if (s->body)
+        explicit_bzero(s->body, s->body_len);
     mem_free(s->request);
     mem_free(s->body);
     s->request = s->body = NULL;
@@ -85,7 +89,7 @@ void stead_sessions_free(struct stead_sessions *s)
     if (!s)
         return;
     hang_up(s);
-    call_clear(s);
+    session_call_clear(s);
     mem_free(s->token);
     mem_free(s);
 }
@@ -132,18 +136,19 @@ static int reach(struct stead_sessions *s)
 
 /* -- a call -- */
 
-static bool reads(enum stead_session_verb verb)
+static bool reads(const struct stead_sessions *s)
 {
-    return verb == STEAD_SESSION_READ || verb == STEAD_SESSION_VERIFY;
+    return s->verb == STEAD_SESSION_READ || s->verb == STEAD_SESSION_VERIFY ||
+           (s->verb == SESSION_ASK && s->asks_to_read);
 }
 
 static int append(struct stead_sessions *s, struct slice data)
 {
     if (data.len > SESSION_ANSWER_MAX - s->body_len)
         return STEAD_E_PARSE;
-    if (s->body_len + data.len > s->body_cap) {
+    if (s->body_len + data.len >= s->body_cap) {
         size_t cap = s->body_cap ? s->body_cap * 2 : READ_BYTES;
-        while (cap < s->body_len + data.len)
+        while (cap <= s->body_len + data.len)
             cap *= 2;
         char *more = mem_realloc(s->body, cap);
         if (!more)
@@ -153,6 +158,7 @@ static int append(struct stead_sessions *s, struct slice data)
     }
     memcpy(s->body + s->body_len, data.at, data.len);
     s->body_len += data.len;
+    s->body[s->body_len] = '\0';
     return STEAD_OK;
 }
 
@@ -184,6 +190,7 @@ static int receive(struct stead_sessions *s)
         if (got == 0)
             return STEAD_E_CLOSED;
         err = feed(s, bytes, got);
+        explicit_bzero(bytes, got); /* sessions, and keys */
         if (err != STEAD_PENDING)
             return err;
     }
@@ -206,7 +213,6 @@ static int conclude(struct stead_sessions *s, struct stead_session **out)
 {
     struct stead_session *session = NULL;
     int status = s->reply.status;
-    s->kept = true;
     if (status == 204)
         return STEAD_OK;
     const char *body = s->body ? s->body : "";
@@ -225,7 +231,7 @@ static int conclude(struct stead_sessions *s, struct stead_session **out)
 /* Nothing came back: what of it? */
 static int broken(const struct stead_sessions *s, int err)
 {
-    bool done = s->sent > 0 && !reads(s->verb);
+    bool done = s->sent > 0 && !reads(s);
     return done ? STEAD_E_UNKNOWN : err;
 }
 
@@ -234,6 +240,7 @@ int stead_session_begin(struct stead_sessions *s, enum stead_session_verb verb, 
 {
     if (s->verb)
         return STEAD_E_BUSY;
+    session_call_clear(s);
     int err = session_request(s, verb, kind, id, change, &s->request, &s->len);
     if (err)
         return err;
@@ -244,30 +251,44 @@ int stead_session_begin(struct stead_sessions *s, enum stead_session_verb verb, 
     return STEAD_OK;
 }
 
-int stead_session_advance(struct stead_sessions *s, struct stead_session **out)
+int session_go_on(struct stead_sessions *s)
 {
-    if (out)
-        *out = NULL;
-    if (!s->verb)
-        return STEAD_E_INVAL;
     int err = send_and_receive(s);
     /* The node closed what was kept while the question was on its way. */
-    if (err == STEAD_E_CLOSED && s->kept && reads(s->verb) && s->reply.have == 0) {
+    if (err == STEAD_E_CLOSED && s->kept && reads(s) && s->reply.have == 0) {
         hang_up(s);
         s->sent = 0;
         err = send_and_receive(s);
     }
     if (err == STEAD_PENDING && net_now_ms() < s->until_ms)
         return STEAD_PENDING;
-    if (err == STEAD_OK) {
-        err = conclude(s, out);
-        if (err == STEAD_E_PARSE || s->reply.has_length + s->reply.chunked == 0)
-            hang_up(s);
-    } else {
+    if (err) {
         err = broken(s, err == STEAD_PENDING ? STEAD_E_DEADLINE : err);
         hang_up(s);
+    } else {
+        s->kept = true;
+        bool bare = s->reply.status == 204 || s->reply.status == 304;
+        if (!bare && s->reply.has_length + s->reply.chunked == 0)
+            hang_up(s);
     }
-    call_clear(s);
+    return err;
+}
+
+int stead_session_advance(struct stead_sessions *s, struct stead_session **out)
+{
+    if (out)
+        *out = NULL;
+    if (!s->verb || s->verb == SESSION_ASK)
+        return STEAD_E_INVAL;
+    int err = session_go_on(s);
+    if (err == STEAD_PENDING)
+        return err;
+    if (!err) {
+        err = conclude(s, out);
+        if (err == STEAD_E_PARSE)
+            hang_up(s);
+    }
+    session_call_clear(s);
     return err;
 }
 

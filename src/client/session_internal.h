@@ -13,6 +13,8 @@
 #define SESSION_KIND_MAX 31
 #define SESSION_PATH_MAX 107 /* of a unix socket */
 #define SESSION_TOKEN_MAX 1024
+#define SESSION_PATH_ASK_MAX 512
+#define SESSION_ASK ((enum stead_session_verb)100) /* stead_sessions_ask() */
 
 struct stead_sessions {
     char path[SESSION_PATH_MAX + 1]; /* "": by TCP, to `to` */
@@ -23,9 +25,10 @@ struct stead_sessions {
 
     /* The call that has begun. */
     enum stead_session_verb verb; /* 0: none */
+    bool asks_to_read;            /* SESSION_ASK: it changes nothing */
     char *request;
     size_t len, sent;
-    char *body; /* of the answer */
+    char *body; /* of the answer, with a NUL behind it; of SESSION_ASK until the next call */
     size_t body_len, body_cap;
     struct reply reply;
     uint64_t until_ms;
@@ -39,6 +42,12 @@ struct stead_session {
     struct stead_field *fields; /* in order of their names */
     char *decoded;              /* owns values that came in base64 */
 };
+
+/* session.c: wipes and frees what was said. */
+void session_call_clear(struct stead_sessions *s);
+/* STEAD_PENDING, or the answer is whole (STEAD_OK), or there is none; then the connection is
+ * closed. */
+int session_go_on(struct stead_sessions *s);
 
 /* session_request.c: the bytes of a request, from mem_alloc, and their number. STEAD_E_INVAL,
  * STEAD_E_NOMEM. */

@@ -196,6 +196,94 @@ static void a_call_is_a_request(void **state)
     }
 }
 
+static int ask(struct stead_sessions *node, const struct stead_ask *q, int *status,
+               const char **body, size_t *len)
+{
+    int err = stead_sessions_ask(node, q);
+    while (!err && (err = stead_sessions_answer(node, status, body, len)) == STEAD_PENDING) {
+        struct pollfd p = {stead_sessions_fd(node), stead_sessions_events(node), 0};
+        err = poll(&p, 1, stead_sessions_timeout_ms(node)) < 0 ? STEAD_E_IO : STEAD_OK;
+    }
+    return err;
+}
+
+static void any_call_may_be_asked(void **state)
+{
+    const char *const answers[] = {answer(200, "{\"keys\":[]}"), "HTTP/1.1 204 X\r\n\r\n",
+                                   answer(404, ""), HANG_UP, HANG_UP};
+    struct door d;
+    struct stead_sessions *node;
+    struct stead_session *s;
+    const char *body;
+    size_t len;
+    int status;
+    (void)state;
+    for (int slow = 0; slow <= 1; slow++) {
+        open_door(&d, 5, answers);
+        d.slow = slow;
+        start(&d);
+        assert_int_equal(stead_sessions_new(d.where, "a-token", &node), STEAD_OK);
+        struct stead_ask q = {
+            .size = sizeof q, .method = "GET", .path = "/v1/x", .deadline_ms = 900};
+        assert_int_equal(ask(node, &q, &status, &body, &len), STEAD_OK);
+        assert_int_equal(status, 200);
+        assert_string_equal(body, "{\"keys\":[]}");
+        assert_int_equal(len, strlen(body));
+        q = (struct stead_ask){sizeof q, "PUT", "/v1/x/y", "*", "{}", 2, 0};
+        assert_int_equal(ask(node, &q, &status, &body, &len), STEAD_OK);
+        assert_int_equal(status, 204);
+        assert_int_equal(len, 0);
+        assert_int_equal(ask(node, &q, &status, &body, &len), STEAD_OK);
+        assert_int_equal(status, 404);
+        assert_int_equal(stead_sessions_answer(node, &status, &body, &len), STEAD_E_INVAL);
+        /* What was sent may have been done. */
+        assert_int_equal(ask(node, &q, &status, &body, &len), STEAD_E_UNKNOWN);
+        assert_int_equal(stead_sessions_ask(node, &q), STEAD_OK);
+        assert_int_equal(stead_sessions_ask(node, &q), STEAD_E_BUSY);
+        assert_int_equal(stead_session_advance(node, &s), STEAD_E_INVAL);
+        while ((status = stead_sessions_answer(node, &status, &body, &len)) == STEAD_PENDING)
+            poll(&(struct pollfd){stead_sessions_fd(node), stead_sessions_events(node), 0}, 1, 100);
+        assert_int_equal(status, STEAD_E_UNKNOWN);
+        stead_sessions_free(node);
+        close_door(&d);
+        assert_int_equal(d.accepted, 2);
+        assert_non_null(strstr(d.requests[0], "GET /v1/x HTTP/1.1\r\n"));
+        assert_non_null(strstr(d.requests[0], "Authorization: Bearer a-token\r\n"));
+        assert_non_null(strstr(d.requests[0], "Stead-Deadline-Ms: 900\r\n"));
+        assert_non_null(strstr(d.requests[1], "If-Match: *\r\n"));
+        assert_non_null(strstr(d.requests[1], "\r\n\r\n{}"));
+    }
+}
+
+static void a_wrong_question_is_not_sent(void **state)
+{
+    struct stead_sessions *node;
+    static char path[600];
+    memset(path, '/', sizeof path - 1);
+    const struct stead_ask wrong[] = {
+        {.size = 1, .method = "GET", .path = "/"},
+        {.size = sizeof *wrong, .method = "G T", .path = "/"},
+        {.size = sizeof *wrong, .method = "", .path = "/"},
+        {.size = sizeof *wrong, .path = "/"},
+        {.size = sizeof *wrong, .method = "GET"},
+        {.size = sizeof *wrong, .method = "GET", .path = "x"},
+        {.size = sizeof *wrong, .method = "GET", .path = "/a\r\nb"},
+        {.size = sizeof *wrong, .method = "GET", .path = path},
+        {.size = sizeof *wrong, .method = "GET", .path = "/", .match = "a b"},
+        {.size = sizeof *wrong, .method = "GET", .path = "/", .body_len = 1}};
+    (void)state;
+    assert_int_equal(stead_sessions_new("unix:/nowhere", NULL, &node), STEAD_OK);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(stead_sessions_ask(node, &wrong[i]), STEAD_E_INVAL);
+    mem_fail_after(1);
+    assert_int_equal(
+        stead_sessions_ask(
+            node, &(struct stead_ask){.size = sizeof *wrong, .method = "GET", .path = "/"}),
+        STEAD_E_NOMEM);
+    mem_fail_after(0);
+    stead_sessions_free(node);
+}
+
 static void errors_are_the_nodes(void **state)
 {
     (void)state;
@@ -357,6 +445,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_is_a_request),
+        cmocka_unit_test(any_call_may_be_asked),
+        cmocka_unit_test(a_wrong_question_is_not_sent),
         cmocka_unit_test(errors_are_the_nodes),
         cmocka_unit_test(a_connection_that_breaks),
         cmocka_unit_test(a_login_is_verified),
