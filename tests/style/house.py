@@ -34,6 +34,7 @@ ROOMS = {
     "store": ["base", *CORE],
     **{role: ["base", *CORE, "io", "store"] for role in ROLES},
     "client": ["base", "core/dns", "core/http", "core/roster"],
+    "libtls": ["base", "client"],
     "node": ["base", *CORE, "io", "store", *ROLES],
     "cli": ["base", *CORE, "io", "store", *ROLES, "node", "client"],
 }
