@@ -61,6 +61,7 @@ int stead_sessions_ask(struct stead_sessions *s, const struct stead_ask *q)
     if (err)
         return err;
     s->verb = SESSION_ASK;
+    s->reply = (struct reply){0};
     s->asks_to_read = strcmp(q->method, "GET") == 0;
     s->until_ms = net_now_ms() + ms;
     return STEAD_OK;

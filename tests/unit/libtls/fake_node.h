@@ -164,6 +164,8 @@ static void node_answer(struct fake_node *n, size_t i, char *request, const char
     pthread_mutex_unlock(&n->lock);
     if (status == 204)
         text[0] = '\0';
+    else if (status == 404)
+        snprintf(text, sizeof text, "{\"error\":\"ABSENT\",\"message\":\"none\"}");
     int len = snprintf(all, sizeof all, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n\r\n%s", status,
                        strlen(text), text);
     (void)send(n->poll[i].fd, all, (size_t)len, MSG_NOSIGNAL);
