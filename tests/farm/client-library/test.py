@@ -41,17 +41,18 @@ class Prefix:
         self.extra = [f"-fsanitize={'address,undefined' if sanitize == 'address' else sanitize}"] if sanitize else []
         self.cc = cached(build, "CMAKE_C_COMPILER") or "cc"
 
-    def flags(self, *what):
+    def flags(self, package, *what):
         # The system's own folders stay known beside the prefix.
-        return run(["pkg-config", *what, "stead"], env=self.environment).split()
+        return run(["pkg-config", *what, package], env=self.environment).split()
 
-    def compile(self, source, static=False, compiler=None, standard="-std=c17", flags=()):
+    def compile(self, source, static=False, compiler=None, standard="-std=c17", flags=(), package="stead"):
         program = source.with_suffix(".static" if static else ".shared")
-        libs = self.flags("--libs")
+        libs = self.flags(package, "--libs")
         if static:
-            libs = [self.lib / "libstead.a" if f == "-lstead" else f for f in self.flags("--static", "--libs")]
+            archives = {"-lstead": self.lib / "libstead.a", "-lstead-tls": self.lib / "libstead-tls.a"}
+            libs = [archives.get(f, f) for f in self.flags(package, "--static", "--libs")]
         run([compiler or self.cc, standard, "-D_GNU_SOURCE", *WARNINGS, *flags, *self.extra, source, "-o", program,
-             *self.flags("--cflags"), *libs])
+             *self.flags(package, "--cflags"), *([] if "-c" in flags else libs)])
         return program
 
 
@@ -77,20 +78,21 @@ def programs(folder):
     return sorted(folder / name for name in found)
 
 
-def symbols(prefix, build):
+def symbols(prefix, library, version, of):
     """What is shown is what the headers declare, under its version; the library has its name."""
     declared = set()
     for header in (prefix.prefix / "include" / "stead").glob("*.h"):
         text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
-        declared |= set(re.findall(r"\b(stead_\w+)\(", text))
-    shown = run(["nm", "-D", "--defined-only", "--with-symbol-versions", prefix.lib / "libstead.so"])
-    names = set(re.findall(r"\bT (stead_\w+)@@STEAD_0$", shown, re.M))
-    other = [line for line in shown.splitlines() if not re.search(r"(\bT stead_\w+@@STEAD_0|\bA STEAD_0)", line)]
+        if of(header.name):
+            declared |= set(re.findall(r"\b(stead_\w+)\(", text))
+    shown = run(["nm", "-D", "--defined-only", "--with-symbol-versions", prefix.lib / f"{library}.so"])
+    names = set(re.findall(rf"\bT (stead_\w+)@@{version}$", shown, re.M))
+    other = [line for line in shown.splitlines() if not re.search(rf"(\bT stead_\w+@@{version}|\bA {version})", line)]
     check(names == declared, f"declared and not shown: {declared - names}; shown and not declared: {names - declared}")
     check(not other, f"shown, too: {other[:5]}")
-    archive = run(["nm", "-g", "--defined-only", prefix.lib / "libstead.a"])
+    archive = run(["nm", "-g", "--defined-only", prefix.lib / f"{library}.a"])
     check(set(re.findall(r"\b[A-Z] (\w+)$", archive, re.M)) == declared, f"the archive shows: {archive}")
-    check("libstead.so.0" in run(["readelf", "-d", prefix.lib / "libstead.so"]), "its SONAME")
+    check(f"{library}.so.0" in run(["readelf", "-d", prefix.lib / f"{library}.so"]), "its SONAME")
 
 
 class Farm:
@@ -126,8 +128,25 @@ def try_program(prefix, farm, program, folder):
     check("this is s1" in said and not CRASH.search(said), f"{program}: {said}")
 
 
+def tls_server(prefix, folder):
+    """The example of libstead-tls, as others compile it, against each library; and the programs of its manual."""
+    found = {"tls-server.c": (SOURCE / "examples" / "tls-server" / "tls-server.c").read_text()}
+    document = (SOURCE / "docs" / "libstead-tls.md").read_text()
+    for number, text in enumerate(re.findall(r"^```c\n(.*?)^```", document, re.M | re.S)):
+        found[f"tls{number}.c"] = text
+    check(len(found) >= 3, f"programs: {sorted(found)}")
+    (folder / "tls").mkdir()
+    for name, text in found.items():
+        source = folder / "tls" / name
+        source.write_text(text)
+        whole = "int main(" in text
+        prefix.compile(source, package="stead-tls", flags=() if whole else ("-c",))
+        if whole:
+            prefix.compile(source, static=True, package="stead-tls")
+
+
 def plus_plus(prefix, folder):
-    for header in ("stead/error.h", "stead/stead.h", "stead/client.h", "stead/session.h"):
+    for header in ("stead/error.h", "stead/stead.h", "stead/client.h", "stead/session.h", "stead/tls.h"):
         source = folder / "header.cc"
         source.write_text(f"#include <{header}>\nint main()\n{{\n    return stead_error_text(0) == nullptr;\n}}\n")
         prefix.compile(source, compiler="g++", standard="-std=c++17")
@@ -142,7 +161,9 @@ def main():
         folder = pathlib.Path(name)
         try:
             prefix = Prefix(args.build, folder)
-            symbols(prefix, args.build)
+            symbols(prefix, "libstead", "STEAD_0", lambda header: header != "tls.h")
+            symbols(prefix, "libstead-tls", "STEAD_TLS_0", lambda header: header == "tls.h")
+            tls_server(prefix, folder)
             plus_plus(prefix, folder)
             farm = Farm()
             for source in programs(folder):
