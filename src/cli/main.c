@@ -20,7 +20,7 @@ static const struct verb verbs[] = {
     {"session", "end --user NAME", "end all sessions of a user, at all nodes", verb_session},
     {"verify", "[--repair] [NODE]", "are the copies of sessions equal? names those that are not",
      verb_verify},
-    {"tls", "test HOST:PORT...", "do TLS sessions go on at any of these servers?", verb_tls},
+    {"tls", "test HOST:PORT... | keys", "TLS sessions: go on anywhere? keys of tickets", verb_tls},
     {"drain", "[SERVER] [--wait]", "send it no new clients, and hand its sessions over",
      verb_drain},
     {"upgrade", "[--binary PATH]", "hand the node over to a new process; clients go on",

@@ -1,5 +1,7 @@
-/* stead tls test: do TLS sessions that began at one server go on at the others? */
+/* stead tls: which keys its tickets have (tls_keys.c); and do TLS sessions that began at one server
+ * go on at the others? */
 #include "cli/cli.h"
+#include "cli/tls_keys.h"
 #include "cli/tls_try.h"
 
 #include "base/mem.h"
@@ -28,7 +30,7 @@ static const char help[] =
     "  --name NAME        the name to ask for (SNI); without it, each HOST that is no address\n"
     "  --version 1.2|1.3  only this one\n"
     "  --timeout SECONDS  for a connection or handshake (default 5)\n"
-    "  --json\n";
+    "  --json\n" TLS_KEYS_HELP;
 
 struct server {
     struct addr addr;
@@ -255,8 +257,15 @@ int verb_tls(int argc, char **argv)
     int status = EXIT_USAGE;
     bool good = cli_options(argc, argv, &t->options, options, values);
     int first = t->options.first;
+    if (good && first < argc && strcmp(argv[first], "keys") == 0) {
+        good = argc - first > 1 || cli_find_node(&t->options);
+        status = good ? tls_keys(argc, argv, &t->options, first + 1) : EXIT_USAGE;
+        mem_free(t);
+        return status;
+    }
     if (good && (first >= argc || strcmp(argv[first], "test") != 0 || argc - first < 2)) {
-        fprintf(stderr, "stead tls: 'test' and one HOST:PORT or more; see 'stead help tls'\n");
+        fprintf(stderr,
+                "stead tls: 'keys', or 'test' and one HOST:PORT or more; see 'stead help tls'\n");
         good = false;
     }
     if (good && argc - first - 1 > SERVERS_MAX) {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -157,6 +158,13 @@ static int read_all(int fd, size_t max, char **out, size_t *len)
     *out = bytes;
     *len = have;
     return STEAD_OK;
+}
+
+void io_undumped(const void *at, size_t len)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)at / page * page;
+    uintptr_t to = ((uintptr_t)at + len + page - 1) / page * page;
+    (void)madvise((void *)from, to - from, MADV_DONTDUMP);
 }
 
 int io_read_file(const char *path, size_t max, char **out, size_t *len)

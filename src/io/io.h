@@ -25,6 +25,10 @@ const char *io_error_text(int errnum);
 socklen_t io_sockaddr(const struct addr *a, struct sockaddr_storage *out);
 bool io_from_sockaddr(const struct sockaddr *sa, struct addr *out);
 
+/* Keeps the pages on which it lies out of core dumps; what else lies there stays out, too. Best
+ * effort: no error. The memory is wiped by who frees it. */
+void io_undumped(const void *at, size_t len);
+
 /* A file's content with a NUL after it, at most max bytes; *out is freed with mem_free. */
 int io_read_file(const char *path, size_t max, char **out, size_t *len);
 /* Writes atomically: a new file, fsync, rename. */

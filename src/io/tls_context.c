@@ -201,6 +201,7 @@ int tls_context_new(const struct tls_rules *r, struct tls_context **out, char er
     if (!c)
         return STEAD_E_NOMEM;
     c->counters = r->counters;
+    c->resumption = r->resumption;
     c->early = r->early && r->resumption == TLS_RESUMPTION_KEPT;
     c->tickets = r->tickets ? tls_tickets_ref(r->tickets) : tls_tickets_new();
     int e = c->tickets ? set_protocols(c, r->protocols, error) : STEAD_E_NOMEM;
@@ -263,6 +264,11 @@ void tls_context_unref(struct tls_context *c)
     tls_suites_deinit(&c->suites);
     BIO_meth_free(c->bio);
     mem_free(c);
+}
+
+enum tls_resumption tls_context_resumption(const struct tls_context *c)
+{
+    return c->resumption;
 }
 
 size_t tls_context_count(const struct tls_context *c)

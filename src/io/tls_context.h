@@ -73,6 +73,7 @@ void tls_context_unref(struct tls_context *c); /* takes NULL */
 
 /* What is shown to a client that asks for that name: its place in the rules. */
 size_t tls_context_choose(const struct tls_context *c, const char *name);
+enum tls_resumption tls_context_resumption(const struct tls_context *c);
 size_t tls_context_count(const struct tls_context *c);
 const struct tls_certificate *tls_context_certificate(const struct tls_context *c, size_t i);
 

@@ -55,6 +55,11 @@ void tls_door_share(struct tls_door *d, const uint8_t secret[TICKET_SECRET_BYTES
     tls_tickets_share(d->tickets, secret, node);
 }
 
+bool tls_door_tickets(struct tls_door *d, struct tls_tickets_view *out)
+{
+    return tls_tickets_look(d->tickets, out);
+}
+
 static void take_stamp(const char *path, struct stamp *out)
 {
     struct stat st;

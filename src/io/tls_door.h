@@ -23,6 +23,8 @@ struct tls_door *tls_door_new(struct tls_counters *counters);
 void tls_door_free(struct tls_door *d); /* takes NULL; connections may go on */
 /* Tickets are those of the whole farm from now on; node: this one's id. */
 void tls_door_share(struct tls_door *d, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node);
+/* The keys of its tickets; false: there are none. */
+bool tls_door_tickets(struct tls_door *d, struct tls_tickets_view *out);
 /* r->tickets and r->counters are the door's matter. `force`: the rules may be others, so that
  * unchanged files mean nothing. Slow (files): not on a worker's thread. One at a time. */
 enum tls_loaded tls_door_load(struct tls_door *d, const struct tls_rules *r, bool force,

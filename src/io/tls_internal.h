@@ -30,6 +30,7 @@ struct tls_context {
     struct tls_suites suites;
     struct tls_counters *counters;
     struct tls_tickets *tickets; /* NULL: a client's */
+    enum tls_resumption resumption;
     bool early;                  /* early data is taken */
     bool client;                 /* of our connections to servers */
     bool checks;                 /* with client: the server's certificate is verified */

@@ -38,6 +38,7 @@ struct tls_tickets *tls_tickets_new(void)
     uint8_t secret[TICKET_SECRET_BYTES];
     if (!t)
         return NULL;
+    io_undumped(t, sizeof *t);
     held_init(&t->held, tickets_free);
     pthread_mutex_init(&t->lock, NULL);
     io_random(secret, sizeof secret);
@@ -67,6 +68,18 @@ void tls_tickets_share(struct tls_tickets *t, const uint8_t secret[TICKET_SECRET
     pthread_mutex_lock(&t->lock);
     ticket_ring_init(&t->ring, secret, node);
     pthread_mutex_unlock(&t->lock);
+}
+
+bool tls_tickets_look(struct tls_tickets *t, struct tls_tickets_view *out)
+{
+    uint64_t now_s = (uint64_t)time(NULL);
+    out->since_s = now_s - now_s % TICKET_PERIOD_S;
+    pthread_mutex_lock(&t->lock);
+    bool made = ticket_ring_turn(&t->ring, now_s);
+    for (size_t i = 0; made && i < TICKET_KEYS; i++)
+        ticket_ring_id(&t->ring, i, out->ids[i]);
+    pthread_mutex_unlock(&t->lock);
+    return made;
 }
 
 /* -- OpenSSL's callbacks -- */

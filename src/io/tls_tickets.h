@@ -15,4 +15,13 @@ void tls_tickets_unref(struct tls_tickets *t); /* takes NULL */
 void tls_tickets_share(struct tls_tickets *t, const uint8_t secret[TICKET_SECRET_BYTES],
                        uint64_t node);
 
+/* For people; no key is in it. */
+struct tls_tickets_view {
+    uint64_t since_s;                     /* when the present key began to seal */
+    char ids[TICKET_KEYS][TICKET_ID_MAX]; /* the next one, the one that seals, those before */
+};
+
+/* False: there are no keys, for want of memory. */
+bool tls_tickets_look(struct tls_tickets *t, struct tls_tickets_view *out);
+
 #endif

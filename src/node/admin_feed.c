@@ -259,6 +259,9 @@ static void tell_tls(const struct tls_setup *s, struct admin_tls *out)
     out->reloads_failed = s->reloads_failed;
     for (int i = 0; i < TLS_FAILURES; i++)
         out->failures[i] = s->counters.failures[i];
+    out->resumption = c ? (int)tls_context_resumption(c) : TLS_RESUMPTION_OFF;
+    out->has_keys = out->resumption == TLS_RESUMPTION_TICKETS && s->door &&
+                    tls_door_tickets(s->door, &out->keys);
     for (size_t i = 0; c && i < tls_context_count(c); i++) {
         const struct tls_certificate *from = tls_context_certificate(c, i);
         struct admin_certificate *to = &out->certificates[out->certificate_count++];

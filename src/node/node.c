@@ -253,6 +253,7 @@ static int start_threads(struct node *n)
     farm_derive(n->farm, "tls-set", keys.tls_set);
     int err = shared_init(&n->shared, &n->setup, n->store, &keys, &n->file);
     explicit_bzero(&keys, sizeof(keys));
+    io_undumped(&n->shared, sizeof(n->shared));
     share_tickets(n);
     if (!err)
         err = shared_open(&n->shared);

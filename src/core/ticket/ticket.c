@@ -91,3 +91,13 @@ const struct ticket_key *ticket_ring_open(const struct ticket_ring *r,
     }
     return NULL;
 }
+
+void ticket_ring_id(const struct ticket_ring *r, size_t index, char out[TICKET_ID_MAX])
+{
+    const uint8_t *name = r->keys[index].name;
+    for (size_t i = 0; i < (TICKET_ID_MAX - 1) / 2; i++) {
+        out[2 * i] = "0123456789abcdef"[name[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[name[i] & 15];
+    }
+    out[TICKET_ID_MAX - 1] = '\0';
+}

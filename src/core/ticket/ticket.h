@@ -63,4 +63,10 @@ const struct ticket_key *ticket_ring_open(const struct ticket_ring *r,
                                           const uint8_t name[TICKET_NAME_BYTES],
                                           struct ticket_origin *origin);
 
+#define TICKET_ID_MAX (2 * 4 + 1)
+
+/* The first bytes of a key's name in hexadecimal, as they stand in front of its tickets: for
+ * people. index 0: the next one, 1: the one that seals, then those before. After a turn. */
+void ticket_ring_id(const struct ticket_ring *r, size_t index, char out[TICKET_ID_MAX]);
+
 #endif

@@ -67,6 +67,9 @@ struct admin_tls {
     uint64_t kept, unkept,
         unasked; /* sessions in the store; questions that there was no room for */
     uint64_t failures[TLS_FAILURES];
+    int resumption; /* enum tls_resumption */
+    bool has_keys;  /* of tickets */
+    struct tls_tickets_view keys;
     uint64_t certificate_count;
     struct admin_certificate certificates[TLS_CERTIFICATES_MAX];
 };

@@ -112,6 +112,25 @@ static json_t *nodes_json(const struct admin_snapshot *s)
 
 #define EXPIRES_SOON_S (14 * 24 * 3600)
 
+/* The farm's keys of the listener's tickets: when each seals, and until when it opens. */
+static json_t *ticket_keys_json(const struct admin_tls *t, int64_t now_s)
+{
+    static const char *const modes[] = {[TLS_RESUMPTION_TICKETS] = "stateless",
+                                        [TLS_RESUMPTION_KEPT] = "single-use",
+                                        [TLS_RESUMPTION_OFF] = "off"};
+    static const char *const states[] = {"next", "seals", "opens"};
+    int64_t begins_s = (int64_t)(t->keys.since_s + TICKET_PERIOD_S);
+    json_t *keys = json_array();
+    for (size_t i = 0; t->has_keys && i < TICKET_KEYS; i++, begins_s -= TICKET_PERIOD_S)
+        json_array_append_new(
+            keys, json_pack("{s:s, s:s, s:I, s:I}", "id", t->keys.ids[i], "state",
+                            states[i < 2 ? i : 2], "seals_at", (json_int_t)begins_s, "opens_until",
+                            (json_int_t)(begins_s + (1 + TICKET_PAST) * (int64_t)TICKET_PERIOD_S)));
+    json_int_t left_s = (json_int_t)(t->keys.since_s + TICKET_PERIOD_S) - now_s;
+    return json_pack("{s:s, s:I, s:I, s:o}", "mode", modes[t->resumption], "now", (json_int_t)now_s,
+                     "rotates_in_seconds", (json_int_t)(t->has_keys ? left_s : 0), "keys", keys);
+}
+
 /* NULL without a TLS listener. */
 static json_t *tls_json(const struct admin_tls *t)
 {
@@ -135,6 +154,7 @@ static json_t *tls_json(const struct admin_tls *t)
                 {"failed", failed}, {"reloads", t->reloads}, {"reloads_failed", t->reloads_failed},
                 {"certificates_expired", expired}, {"certificates_expiring", expiring});
     json_object_set_new(j, "certificates", list);
+    json_object_set_new(j, "tickets", ticket_keys_json(t, now_s));
     return j;
 }
 

@@ -258,6 +258,7 @@ int session_keep_open(const struct session_keep_config *c, struct session_keep *
         mem_free(k);
         return err;
     }
+    io_undumped(k->key, sizeof k->key);
     k->config = *c;
     memcpy(k->key, c->key, sizeof k->key);
     k->keeper = (struct tls_keeper){.context = k, .keep = keep, .ask = ask, .drop = drop};

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tls")]
 from certs import Authority, openssl
 from client import UnixConnection
-from farm import PUBLIC, Process, check, eventually, json, options, scenario
+from farm import ADMIN, PUBLIC, Process, check, eventually, json, options, scenario
 
 TLS, NAME = 8443, "www.shop.test"
 VERSIONS = ("-tls1_2", "-tls1_3")
@@ -195,6 +195,8 @@ def single_use(farm):
         done = farm.cli("tls", "test", "--name", NAME, *nodes)
         return done.returncode == 0 and "good for 2 h" in done.stdout and "by session id" in done.stdout
     eventually(around, "every node resumes what began at any")
+    told = farm.cli("tls", "keys", *[f"{farm.ip(n)}:{ADMIN}" for n in farm.names])
+    check(told.returncode == 0 and told.stdout.count("single-use: sessions lie in the farm's store") == 3, told.stdout)
     # Which other node has the second copy, and resumes as from its own store, is by lot.
     for origin in ("local", "peer"):
         check(sum(farm.metric(n, RESUMED % origin) for n in farm.names) > 0, f"{origin} is counted")
@@ -293,6 +295,26 @@ def single_use_without_its_node(farm):
     eventually(resumed, "TLS 1.2: s2 resumes what began at s1, which is dead")
 
 
+def ticket_keys(farm):
+    """The name of the key that seals stands in front of every ticket, and is the same at all nodes."""
+    done = farm.cli("tls", "keys", "--json", *[f"{farm.ip(n)}:{ADMIN}" for n in farm.names])
+    check(done.returncode == 0, f"{done.stdout}{done.stderr}")
+    nodes = json.loads(done.stdout)
+    check([n["node"] for n in nodes] == farm.names, done.stdout)
+    keys = nodes[0]["tickets"]["keys"]
+    check([k["state"] for k in keys] == ["next", "seals", "opens", "opens", "opens"], f"{keys}")
+    check(all(n["tickets"]["keys"] == keys for n in nodes) or len({k["id"] for k in keys}) == 5, done.stdout)
+    file = farm.run / "keyed"
+    s_client(farm, "s2", "-tls1_2", file, False)
+    dump = openssl("sess_id", "-in", file, "-noout", "-text")
+    first = re.search(r"0000 - ((?:[0-9a-f]{2}[ -]){4})", dump).group(1)
+    check(first.replace(" ", "").replace("-", "") in (keys[0]["id"], keys[1]["id"]), f"{dump} {keys}")
+    text = farm.cli("tls", "keys", f"{farm.ip('s1')}:{ADMIN}")
+    check(text.returncode == 0 and re.search(r"s1: next rotation in \d", text.stdout) and keys[1]["id"] in text.stdout,
+          f"{text.stdout}{text.stderr}")
+    check("secret" not in text.stdout and farm.cli("tls", "keys", f"{farm.ip('s1')}:1").returncode == 1, "nobody there")
+
+
 def where_it_began_is_dead(farm):
     for version in VERSIONS:
         s_client(farm, "s1", version, farm.run / f"late{version}", False)
@@ -326,6 +348,7 @@ def main():
         curl_goes_around(farm)
         bad_tickets(farm)
         stead_tls_test(farm)
+        ticket_keys(farm)
         where_it_began_is_dead(farm)
         without_tickets(farm)
         farm.start()

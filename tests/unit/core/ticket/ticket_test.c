@@ -8,6 +8,7 @@
 
 #include "core/ticket/ticket.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define NOON 1767268800u /* at a period's begin */
@@ -115,6 +116,27 @@ static void before_the_first_turn_and_after_its_end_there_is_nothing(void **stat
     assert_memory_equal(&r, &zero, sizeof zero);
 }
 
+static void ids_are_what_stands_in_front_of_tickets(void **state)
+{
+    struct ticket_ring r;
+    uint8_t name[TICKET_NAME_BYTES];
+    char seals[TICKET_ID_MAX], later[TICKET_ID_MAX], text[TICKET_ID_MAX];
+    (void)state;
+    ring_at(&r, secret, 1, NOON);
+    assert_non_null(ticket_ring_seal(&r, name));
+    ticket_ring_id(&r, 1, seals);
+    snprintf(text, sizeof text, "%02x%02x%02x%02x", name[0], name[1], name[2], name[3]);
+    assert_string_equal(seals, text);
+    ticket_ring_id(&r, 0, later);
+    assert_string_not_equal(seals, later);
+    /* The next one becomes the one that seals. */
+    assert_true(ticket_ring_turn(&r, NOON + TICKET_PERIOD_S));
+    ticket_ring_id(&r, 1, text);
+    assert_string_equal(text, later);
+    ticket_ring_id(&r, 2, text);
+    assert_string_equal(text, seals);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +145,7 @@ int main(void)
         cmocka_unit_test(keys_last_as_long_as_tickets_and_clocks_may_differ),
         cmocka_unit_test(each_period_has_keys_of_its_own),
         cmocka_unit_test(before_the_first_turn_and_after_its_end_there_is_nothing),
+        cmocka_unit_test(ids_are_what_stands_in_front_of_tickets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
