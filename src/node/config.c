@@ -13,6 +13,7 @@
 #include "role/director/cors.h"
 #include "role/gate/cache.h"
 #include "role/gate/gate.h"
+#include "store/engine_redis.h"
 
 #include <confuse.h>
 #include <libgen.h>
@@ -386,6 +387,20 @@ static void extract_sessions(cfg_t *sec, struct sessions_section *s)
         mistake(sec, "auth-login = \"%s\": it is no http or https URL", s->auth_login);
 }
 
+static void check_redis(cfg_t *sec, struct config *c)
+{
+    struct repository_section *s = &c->repository;
+    if (!*s->prefix)
+        memcpy(s->prefix, c->node.name, sizeof(s->prefix));
+    if (s->engine == 0 && (*s->address || *s->user || *s->password_file))
+        mistake(sec, "repository: address, user and password-file are for engine = \"redis\"");
+    if (s->engine != 0 && !engine_redis_addresses(s->address))
+        mistake(sec, "repository: address = \"%s\": it is not \"HOST:PORT, ...\", at most %d",
+                s->address, REDIS_SEEDS_MAX);
+    if (*s->user && !*s->password_file)
+        mistake(sec, "repository: user needs a password-file");
+}
+
 static void extract_repository(cfg_t *sec, struct config *c)
 {
     struct repository_section *s = &c->repository;
@@ -401,6 +416,7 @@ static void extract_repository(cfg_t *sec, struct config *c)
     if (!*s->path)
         snprintf(s->path, sizeof(s->path), "%.*s/repository", (int)sizeof(s->path) - 16,
                  c->top.state);
+    check_redis(sec, c);
 }
 
 static void check_prefixes(cfg_t *sec, const struct cache_section *s, const struct kinds *kinds)

@@ -30,10 +30,13 @@ struct sessions_section {
 struct repository_section {
     bool present;
     struct strings of;          /* nodes and groups; none: all */
-    uint32_t engine;            /* index into lmdb */
+    uint32_t engine;            /* index into lmdb|redis */
     char path[CONFIG_TEXT_MAX]; /* "" until config_load: in the state folder */
     uint64_t size_max;
     uint32_t age_max_ms;
+    /* Of redis. */
+    char address[CONFIG_TEXT_MAX], user[CONFIG_TEXT_MAX], password_file[CONFIG_TEXT_MAX];
+    char prefix[NAME_MAX_BYTES + 1]; /* "" until config_load: the node's name */
 };
 
 /* A door for clients of another protocol. */

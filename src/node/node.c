@@ -10,6 +10,7 @@
 #include "node/changes.h"
 #include "node/mesh_loop.h"
 #include "node/privileges.h"
+#include "node/repository_setup.h"
 #include "node/setup.h"
 #include "node/upgrade.h"
 #include "node/worker.h"
@@ -140,23 +141,6 @@ static struct store *make_store(struct node *n, uint64_t now)
     return store_new(&sc, now);
 }
 
-/* Before the others hear of this node: it has by then what it had. */
-static int make_repository(struct node *n)
-{
-    const struct repository_section *c = &n->config->repository;
-    if (!c->present)
-        return STEAD_OK;
-    struct repository_config rc = {
-        .store = n->store, .path = c->path, .bytes_max = c->size_max, .age_max_ms = c->age_max_ms};
-    farm_lasting(n->farm, LASTING_NAMES, rc.keys.names);
-    farm_derive(n->farm, "repository", rc.keys.values);
-    n->repository = repository_new(&rc);
-    explicit_bzero(&rc.keys, sizeof(rc.keys));
-    if (n->repository)
-        repository_load(n->repository);
-    return n->repository ? STEAD_OK : STEAD_E_NOMEM;
-}
-
 /* The configured addresses first, then where the farm was found last time. */
 static void fill_join(const struct node *n, struct farm_config *fc)
 {
@@ -198,7 +182,8 @@ static int make_core(struct node *n)
         n->store = make_store(n, now);
     if (n->store)
         own_tell_store(n->config, n->store);
-    return n->store ? make_repository(n) : STEAD_E_NOMEM;
+    return n->store ? repository_setup(&n->config->repository, n->farm, n->store, &n->repository)
+                    : STEAD_E_NOMEM;
 }
 
 static int start_admin(struct node *n)

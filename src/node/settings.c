@@ -319,8 +319,10 @@ const struct setting settings[] = {
     ROW("repository", "of", SETTING_NAMES, "", 0, 0, NULL, repository_section, of,
         "Whose records it keeps: up to 4 nodes, groups of nodes, or other repositories, and then "
         "what these have. Without it, all of the farm."),
-    ROW("repository", "engine", SETTING_CHOICE, "lmdb", 0, 0, "lmdb", repository_section, engine,
-        "What keeps the records: lmdb, one file of this node's."),
+    ROW("repository", "engine", SETTING_CHOICE, "lmdb", 0, 0, "lmdb|redis", repository_section,
+        engine,
+        "What keeps the records: lmdb, one file of this node's; redis, servers of Redis or "
+        "Valkey, single or Cluster."),
     ROW("repository", "path", SETTING_PATH, "", 0, 0, NULL, repository_section, path,
         "The file. By default `repository` in the state folder. All in it is sealed with the "
         "farm's key."),
@@ -332,6 +334,17 @@ const struct setting settings[] = {
         repository_section, age_max_ms,
         "A file that was written last so long ago is set aside at the start. Above sessions: "
         "split-max, what was deleted meanwhile may come back."),
+
+    ROW("repository", "address", SETTING_TEXT, "", 0, 0, NULL, repository_section, address,
+        "engine redis: \"HOST:PORT, HOST:PORT\", up to 16 servers that are asked first; the others "
+        "of a Cluster are learned. They are to be reached by nobody else: there is no TLS."),
+    ROW("repository", "user", SETTING_TEXT, "", 0, 0, NULL, repository_section, user,
+        "engine redis: who is logged in; without it, whom Redis takes by default."),
+    ROW("repository", "password-file", SETTING_PATH, "", 0, 0, NULL, repository_section,
+        password_file, "engine redis: a file (mode 0600) with the password. Read at the start."),
+    ROW("repository", "prefix", SETTING_NAME, "", 0, 0, NULL, repository_section, prefix,
+        "engine redis: tells this repository's records from another's of the farm in the same "
+        "servers. By default the node's name; a node that takes over another's records says it."),
 
     ROW("memcached", "listen", SETTING_LISTEN, NULL, 0, 0, NULL, cache_section, listen,
         "Where clients come: unix:PATH (mode 0660) or an address; one that is not loopback needs a "

@@ -341,10 +341,30 @@ static const struct engine_calls redis_calls = {.put = redis_put,
 
 /* -- opening -- */
 
-bool engine_redis_address(const char *text)
+/* How many; 0: one of them is none, or there are too many. */
+static size_t read_addresses(const char *text, struct redis_place out[REDIS_SEEDS_MAX])
 {
-    struct redis_place p;
-    return redis_place_parse(text, strlen(text), &p) && *p.host;
+    size_t count = 0;
+    for (const char *at = text; count < REDIS_SEEDS_MAX; at++) {
+        at += strspn(at, " ");
+        size_t len = strcspn(at, " ,");
+        if (!redis_place_parse(at, len, &out[count]) || !*out[count].host)
+            return 0;
+        count++;
+        at += len;
+        at += strspn(at, " ");
+        if (!*at)
+            return count;
+        if (*at != ',')
+            return 0;
+    }
+    return 0;
+}
+
+bool engine_redis_addresses(const char *text)
+{
+    struct redis_place places[REDIS_SEEDS_MAX];
+    return read_addresses(text, places) > 0;
 }
 
 static bool good_prefix(const char *text)
@@ -357,13 +377,9 @@ static bool good_prefix(const char *text)
 static int copy_config(struct redis *r, const struct engine_redis_config *c)
 {
     uint8_t token[16];
-    if (!good_prefix(c->prefix) || c->address_count == 0 || c->address_count > REDIS_SEEDS_MAX)
+    r->seed_count = read_addresses(c->addresses, r->seeds);
+    if (!good_prefix(c->prefix) || r->seed_count == 0)
         return STEAD_E_INVAL;
-    for (size_t i = 0; i < c->address_count; i++)
-        if (!engine_redis_address(c->addresses[i]) ||
-            !redis_place_parse(c->addresses[i], strlen(c->addresses[i]), &r->seeds[i]))
-            return STEAD_E_INVAL;
-    r->seed_count = c->address_count;
     snprintf(r->prefix, sizeof(r->prefix), "stead:%s:", c->prefix);
     r->user = c->user ? mem_strdup(c->user) : NULL;
     r->password = c->password ? mem_strdup(c->password) : NULL;

@@ -34,8 +34,7 @@ struct engine_redis_stats {
 };
 
 struct engine_redis_config {
-    const char *const *addresses; /* "host:port": servers that are asked first; copied */
-    size_t address_count;
+    const char *addresses;       /* "host:port, host:port": asked first, up to REDIS_SEEDS_MAX */
     const char *prefix;          /* letters and digits; copied */
     const char *user, *password; /* NULL: none; copied, and wiped at the end */
     struct engine_redis_stats *stats;
@@ -44,7 +43,7 @@ struct engine_redis_config {
 /* INVAL: an address or the prefix is none. Waits for servers, at most some seconds for each, and
  * for the lock of a process that has ended. */
 int engine_redis_open(const struct engine_redis_config *c, struct engine **out);
-/* For settings: is it host:port? */
-bool engine_redis_address(const char *text);
+/* For settings: is it as `addresses` is to be? */
+bool engine_redis_addresses(const char *text);
 
 #endif

@@ -14,6 +14,7 @@
 
 #define ROUND_MS 100
 #define RETRY_MS 1000
+#define RETRY_MAX_MS 8000 /* of servers */
 #define STACK_BYTES (1u << 20)
 
 uint64_t repository_wall_ms(void)
@@ -30,12 +31,12 @@ struct repository *repository_new(const struct repository_config *c)
         return NULL;
     r->config = *c;
     r->kinds = *store_kinds(c->store);
-    r->path = mem_strdup(c->path);
+    bool copied = repository_engine_init(r);
     r->again = mem_alloc(REPOSITORY_AGAIN_MAX * sizeof(*r->again));
     r->clean_ms = repository_wall_ms();
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->wake, NULL);
-    if (r->path && r->again)
+    if (copied && r->again)
         return r;
     repository_free(r);
     return NULL;
@@ -43,18 +44,14 @@ struct repository *repository_new(const struct repository_config *c)
 
 /* -- the engine -- */
 
-static void set_aside(struct repository *r, const char *why)
+static void say_failure(struct repository *r, int err)
 {
-    size_t room = strlen(r->path) + 32;
-    char *to = mem_alloc(room);
-    engine_close(r->engine);
-    r->engine = NULL;
-    if (!to)
-        return;
-    snprintf(to, room, "%s.%s", r->path, why);
-    if (rename(r->path, to) == 0)
-        log_warn("repository-aside", "path=%s now=%s", r->path, to);
-    mem_free(to);
+    char why[2 * sizeof(r->servers.why) + 8];
+    const char *text = r->addresses && *r->servers.why ? r->servers.why
+                       : err == STEAD_E_FULL           ? "the disk or the file's limit is full"
+                                                       : stead_error_text(err);
+    log_error("repository-fails", "path=\"%s\" error=%s kept=memory", repository_where(r),
+              log_quote(text, strlen(text), why, sizeof(why)));
 }
 
 static void said(struct repository *r, int err)
@@ -62,13 +59,15 @@ static void said(struct repository *r, int err)
     pthread_mutex_lock(&r->lock);
     r->stats.failures += err != STEAD_OK;
     r->stats.up = err == STEAD_OK;
+    r->stats.connections = r->servers.connections;
+    r->stats.redirects = r->servers.redirects;
+    r->stats.lost = r->servers.lost;
+    r->stats.unsure = r->servers.unsure;
     pthread_mutex_unlock(&r->lock);
     if (err && !r->failing)
-        log_error("repository-fails", "path=%s error=\"%s\" kept=memory", r->path,
-                  err == STEAD_E_FULL ? "the disk or the file's limit is full"
-                                      : stead_error_text(err));
+        say_failure(r, err);
     else if (!err && r->failing)
-        log_info("repository-works", "path=%s", r->path);
+        log_info("repository-works", "path=\"%s\"", repository_where(r));
     r->failing = err != STEAD_OK;
 }
 
@@ -77,21 +76,15 @@ static int fill(struct repository *r)
     int err = repository_fill_shards(r);
     if (err != STEAD_E_PARSE && err != STEAD_E_DENIED)
         return err;
-    log_error("repository-refused", "path=%s why=\"%s\"", r->path,
+    log_error("repository-refused", "path=\"%s\" why=\"%s\"", repository_where(r),
               err == STEAD_E_DENIED ? "older than age-max"
                                     : "damaged, or sealed with another farm's key");
-    set_aside(r, err == STEAD_E_DENIED ? "old" : "damaged");
-    return engine_lmdb_open(r->path, r->config.bytes_max, &r->engine);
+    return repository_set_aside(r, err == STEAD_E_DENIED ? "old" : "damaged");
 }
 
 static int open_engine(struct repository *r)
 {
-    int err = engine_lmdb_open(r->path, r->config.bytes_max, &r->engine);
-    if (err == STEAD_E_PARSE) {
-        log_error("repository-refused", "path=%s why=\"the file is damaged\"", r->path);
-        set_aside(r, "damaged");
-        err = engine_lmdb_open(r->path, r->config.bytes_max, &r->engine);
-    }
+    int err = repository_open_engine(r);
     if (!err && !r->loaded)
         err = fill(r);
     if (!err)
@@ -118,17 +111,23 @@ void repository_load(struct repository *r)
 static void do_round(struct repository *r)
 {
     uint64_t now_ms = repository_wall_ms();
-    if (r->failing && now_ms < r->retry_ms && now_ms + RETRY_MS >= r->retry_ms)
+    if (r->failing && now_ms < r->retry_ms && now_ms + r->wait_ms >= r->retry_ms)
         return;
     int err = r->engine ? STEAD_OK : open_engine(r);
+    if (!err && r->engine->calls->tick)
+        err = r->engine->calls->tick(r->engine);
     if (!err && r->full)
         err = repository_sweep(r);
     if (!err)
         err = repository_drain(r);
     if (err) {
         r->full = true;
-        r->retry_ms = now_ms + RETRY_MS;
-    }
+        r->wait_ms = r->wait_ms == 0 ? RETRY_MS : r->wait_ms * 2;
+        if (r->wait_ms > (r->addresses ? RETRY_MAX_MS : RETRY_MS))
+            r->wait_ms = r->addresses ? RETRY_MAX_MS : RETRY_MS;
+        r->retry_ms = now_ms + r->wait_ms;
+    } else
+        r->wait_ms = 0;
     if (err == STEAD_E_IO || err == STEAD_E_PARSE) {
         engine_close(r->engine);
         r->engine = NULL;
@@ -157,7 +156,8 @@ static void *run(void *context)
     while (wait_round(r))
         do_round(r);
     r->retry_ms = 0;
-    do_round(r);
+    if (r->engine || !r->addresses) /* servers that are away are not waited for at the end */
+        do_round(r);
     return NULL;
 }
 
@@ -183,12 +183,11 @@ void repository_free(struct repository *r)
         pthread_mutex_unlock(&r->lock);
         pthread_join(r->thread, NULL);
     }
-    engine_close(r->engine);
+    repository_engine_deinit(r);
     pthread_cond_destroy(&r->wake);
     pthread_mutex_destroy(&r->lock);
     explicit_bzero(&r->config.keys, sizeof(r->config.keys));
     mem_free(r->again);
-    mem_free(r->path);
     mem_free(r);
 }
 

@@ -3,7 +3,8 @@
  * which all or nothing is kept. Nobody waits for it, so the last changes before a kill -9 may be
  * missing in it; core/session/shelf.h says why that makes nothing wrong.
  *
- * An engine that fails is said once, and opened anew every second; the node serves on. When it is
+ * An engine that fails is said once, and opened anew every second (servers: later and later, up to
+ * 8 s); the node serves on. When it is
  * back, all that the shards hold is put into it, and what they hold no more is taken out. A file
  * that is damaged, of another farm key, or older than `age_max_ms` is set aside by another name,
  * and a new one begun.
@@ -11,6 +12,7 @@
 #ifndef STORE_REPOSITORY_H
 #define STORE_REPOSITORY_H
 
+#include "store/engine_redis.h"
 #include "store/repository_seal.h"
 #include "store/store.h"
 
@@ -20,10 +22,13 @@ struct repository;
 
 struct repository_config {
     struct store *store; /* outlives it */
-    const char *path;    /* copied */
+    const char *path;    /* copied; with addresses: beside it lies what was set aside */
     uint64_t bytes_max;  /* of the file */
     uint64_t age_max_ms;
     struct repository_keys keys;
+    const char *addresses; /* of Redis servers (engine_redis.h); NULL, "": a file. Copied */
+    const char *user, *password;
+    char prefix[REDIS_PREFIX_MAX + 1];
 };
 
 struct repository_stats {
@@ -34,6 +39,7 @@ struct repository_stats {
     uint64_t waiting; /* keys that have changed and are not there yet, about */
     uint64_t lag_ms;  /* what had changed so long ago is there */
     uint64_t records, file_bytes;
+    uint64_t connections, redirects, lost, unsure; /* engine_redis.h */
 };
 
 /* NULL without memory. */

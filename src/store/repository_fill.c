@@ -65,6 +65,8 @@ int repository_fill_shards(struct repository *r)
 {
     struct fill f = {.r = r, .now_ms = repository_wall_ms()};
     int err = r->engine->calls->walk(r->engine, NULL, take_kept, &f);
+    if (err && r->addresses) /* of a server, not of what it has */
+        err = STEAD_E_IO;
     if (!err)
         err = f.err;
     pthread_mutex_lock(&r->lock);
@@ -75,9 +77,9 @@ int repository_fill_shards(struct repository *r)
     uint64_t age_s = f.time_ms && f.now_ms > f.time_ms ? (f.now_ms - f.time_ms) / 1000 : 0;
     if (f.time_ms != 0)
         log_info("repository-load",
-                 "path=%s loaded=%" PRIu64 " over=%" PRIu64 " refused=%" PRIu64 " damaged=%" PRIu64
-                 " age_s=%" PRIu64,
-                 r->path, f.loaded, f.over, f.refused, f.damaged, age_s);
+                 "path=\"%s\" loaded=%" PRIu64 " over=%" PRIu64 " refused=%" PRIu64
+                 " damaged=%" PRIu64 " age_s=%" PRIu64,
+                 repository_where(r), f.loaded, f.over, f.refused, f.damaged, age_s);
     return err;
 }
 
@@ -139,6 +141,7 @@ static int batch_put(struct repository *r)
         memcpy(puts[i].name, b->sealed[i].name, ENGINE_NAME_BYTES);
         puts[i].bytes = b->sealed[i].bytes;
         puts[i].len = b->sealed[i].len;
+        puts[i].life_ms = b->sealed[i].life_ms;
     }
     int err = b->count > 0 ? r->engine->calls->put(r->engine, puts, b->count) : STEAD_OK;
     if (!err && b->count > 0)
@@ -158,6 +161,7 @@ static void seal_kept(void *context, const struct record *record, uint32_t left_
     struct keeping *k = context;
     uint64_t end_ms = left_ms ? repository_wall_ms() + left_ms : 0;
     k->err = repository_seal(&k->r->config.keys, &k->r->kinds, record, end_ms, k->to);
+    k->to->life_ms = left_ms;
 }
 
 static void again(struct repository *r, const struct key *key)

@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -30,6 +31,20 @@ bool repository_name(const struct repository_keys *k, const struct kinds *kinds,
     text[len++] = 0;
     memcpy(text + len, key->bytes, key->len);
     return HMAC(EVP_sha256(), k->names, sizeof(k->names), text, len + key->len, name, &out_len);
+}
+
+/* No kind's name is empty, so no record's name begins like this. */
+bool repository_prefix(const struct repository_keys *k, const char *name, char *out)
+{
+    uint8_t text[1 + KEY_BYTES_MAX] = {0}, sum[32];
+    unsigned sum_len = sizeof(sum);
+    size_t len = strnlen(name, KEY_BYTES_MAX);
+    memcpy(text + 1, name, len);
+    if (!HMAC(EVP_sha256(), k->names, sizeof(k->names), text, len + 1, sum, &sum_len))
+        return false;
+    for (size_t i = 0; i < REPOSITORY_PREFIX_TEXT / 2; i++)
+        snprintf(out + 2 * i, 3, "%02x", sum[i]);
+    return true;
 }
 
 static bool random_salt(uint8_t salt[TOKEN_SALT_BYTES])

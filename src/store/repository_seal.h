@@ -15,6 +15,7 @@
 #include "store/engine.h"
 
 #define REPOSITORY_KEY_BYTES 32
+#define REPOSITORY_PREFIX_TEXT 16
 
 struct repository_keys {
     uint8_t names[REPOSITORY_KEY_BYTES], values[REPOSITORY_KEY_BYTES];
@@ -25,11 +26,15 @@ struct sealed {
     uint8_t name[ENGINE_NAME_BYTES];
     uint8_t *bytes; /* NULL: the name is to go */
     size_t len;
+    uint64_t life_ms; /* of the record; 0: no end */
 };
 
 /* False: the crypto library has no memory. */
 bool repository_name(const struct repository_keys *k, const struct kinds *kinds,
                      const struct key *key, uint8_t name[ENGINE_NAME_BYTES]);
+/* Digits that tell one repository of a farm from others in the same servers: out has room for
+ * REPOSITORY_PREFIX_TEXT and a NUL. */
+bool repository_prefix(const struct repository_keys *k, const char *name, char *out);
 /* STEAD_E_NOMEM. */
 int repository_seal(const struct repository_keys *k, const struct kinds *kinds,
                     const struct record *r, uint64_t end_ms, struct sealed *out);

@@ -30,9 +30,9 @@ static void name_of(uint32_t n, uint8_t name[ENGINE_NAME_BYTES])
 
 static int open_as(struct rig *r, const char *user, const char *password, struct engine **e)
 {
-    const char *addresses[] = {r->one.address, r->two.address};
+    char addresses[80];
+    snprintf(addresses, sizeof(addresses), "%s, %s", r->one.address, r->two.address);
     struct engine_redis_config c = {.addresses = addresses,
-                                    .address_count = 2,
                                     .prefix = "0123abcd",
                                     .user = user,
                                     .password = password,
@@ -360,10 +360,8 @@ static void test_a_primary_that_was_replaced(void **state)
 
 static void test_nobody_is_there(void **state)
 {
-    const char *addresses[] = {"127.0.0.1:1"};
     struct rig *r = *state;
-    struct engine_redis_config c = {
-        .addresses = addresses, .address_count = 1, .prefix = "a", .stats = &r->stats};
+    struct engine_redis_config c = {.addresses = "127.0.0.1:1", .prefix = "a", .stats = &r->stats};
     assert_int_equal(engine_redis_open(&c, &r->e), STEAD_E_IO);
     assert_non_null(strstr(r->stats.why, "refused"));
     assert_null(r->e);
@@ -524,24 +522,28 @@ static void test_snapshot_is_a_repository(void **state)
 
 static void test_configurations(void **state)
 {
-    static const char *const bad[] = {"", "127.0.0.1", ":6379", "127.0.0.1:0", "a b:1", "a:65536"};
+    static const char *const bad[] = {
+        "",        "127.0.0.1",
+        ":6379",   "127.0.0.1:0",
+        "a b:1",   "a:65536",
+        "a:1,",    ",a:1",
+        "a:1 b",   "a:1,,b:2",
+        "a:1;b:2", "a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1,a:1"};
     static const char *const prefixes[] = {"",     "a*",  "a b",
                                            "a{b}", "a:b", "123456789012345678901234567890123"};
     struct rig *r = *state;
-    const char *address = r->one.address;
-    struct engine_redis_config c = {
-        .addresses = &address, .address_count = 1, .stats = &r->stats, .prefix = "a"};
+    struct engine_redis_config c = {.addresses = r->one.address, .stats = &r->stats, .prefix = "a"};
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
         c.prefix = prefixes[i];
         assert_int_equal(engine_redis_open(&c, &r->e), STEAD_E_INVAL);
     }
     c.prefix = "a";
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        address = bad[i];
-        assert_false(engine_redis_address(bad[i]));
+        c.addresses = bad[i];
+        assert_false(engine_redis_addresses(bad[i]));
         assert_int_equal(engine_redis_open(&c, &r->e), STEAD_E_INVAL);
     }
-    assert_true(engine_redis_address("[::1]:6379"));
+    assert_true(engine_redis_addresses("[::1]:6379 , r2.example:7,r3:8"));
     assert_int_equal(r->one.accepted, 0);
 }
 

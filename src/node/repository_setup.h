@@ -1,0 +1,14 @@
+/* repository_setup.h - a node's repository from its configuration. */
+#ifndef NODE_REPOSITORY_SETUP_H
+#define NODE_REPOSITORY_SETUP_H
+
+#include "core/farm/farm.h"
+#include "node/config.h"
+#include "store/repository.h"
+
+/* Before the others hear of this node: it has by then what it had. *out stays NULL without a
+ * section. Says in the log what is wrong with the password's file (STEAD_E_CONFIG). */
+int repository_setup(const struct repository_section *c, struct farm *farm, struct store *store,
+                     struct repository **out);
+
+#endif
