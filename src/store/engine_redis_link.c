@@ -152,8 +152,8 @@ int redis_link_learn(struct redis_link *l, const struct redis_answer *a)
 static int error_of(struct redis_link *l, const struct redis_answer *a)
 {
     bool denied = redis_answer_begins(a, "NOAUTH") || redis_answer_begins(a, "WRONGPASS") ||
-                  redis_answer_begins(a, "NOPERM") || strstr(a->text, "invalid password") ||
-                  strstr(a->text, "AUTH");
+                  redis_answer_begins(a, "NOPERM") || redis_answer_begins(a, "DENIED") ||
+                  strstr(a->text, "invalid password") || strstr(a->text, "AUTH");
     return fail(l, denied ? STEAD_E_DENIED : STEAD_E_IO, a->text);
 }
 
