@@ -54,6 +54,7 @@ int repository_setup(const struct repository_section *c, struct farm *farm, stru
                                    .age_max_ms = c->age_max_ms,
                                    .addresses = c->address,
                                    .user = c->user,
+                                   .start_wait_ms = c->start_wait_ms,
                                    .password = password};
     farm_lasting(farm, LASTING_NAMES, rc.keys.names);
     farm_derive(farm, "repository", rc.keys.values);

@@ -338,6 +338,10 @@ const struct setting settings[] = {
     ROW("repository", "address", SETTING_TEXT, "", 0, 0, NULL, repository_section, address,
         "engine redis: \"HOST:PORT, HOST:PORT\", up to 16 servers that are asked first; the others "
         "of a Cluster are learned. They are to be reached by nobody else: there is no TLS."),
+    ROW("repository", "start-wait", SETTING_DURATION, "10s", 0, 600000, NULL, repository_section,
+        start_wait_ms,
+        "engine redis: the node waits so long at its start for servers that are "
+        "not there yet, or still load. Then it starts without what they have."),
     ROW("repository", "user", SETTING_TEXT, "", 0, 0, NULL, repository_section, user,
         "engine redis: who is logged in; without it, whom Redis takes by default."),
     ROW("repository", "password-file", SETTING_PATH, "", 0, 0, NULL, repository_section,

@@ -62,7 +62,7 @@ static int try_lock(struct redis *r)
     struct redis_answer *a;
     int err = ask_lock(r, words, 6, &a);
     if (!err && a->type != REDIS_STATUS)
-        err = a->type == REDIS_NIL ? STEAD_E_IN_USE : STEAD_E_PARSE;
+        err = a->type == REDIS_NIL ? STEAD_E_IN_USE : redis_amiss(r);
     if (!err)
         r->lock_ms = redis_now_ms();
     redis_answer_free(a);
@@ -88,7 +88,7 @@ static int owner_of_lock(struct redis *r)
     if (!err && a->type == REDIS_TEXT)
         err = redis_answer_is(a, REDIS_TEXT, r->stats->token) ? 1 : STEAD_E_IN_USE;
     else if (!err && a->type != REDIS_NIL)
-        err = STEAD_E_PARSE;
+        err = redis_amiss(r);
     redis_answer_free(a);
     return err;
 }
@@ -143,8 +143,13 @@ int redis_hold(struct redis *r)
             redis_say(r, "another repository has begun to write under this prefix");
         return whose;
     }
-    if (whose == 0)
+    if (whose == 0) {
+        /* It was renewed a moment ago: the server has dropped what it had. */
+        bool early = redis_now_ms() < r->lock_ms + LOCK_MS / 2;
+        r->stats->lost += early;
+        r->lost |= early;
         return try_lock(r);
+    }
     return renew_lock(r);
 }
 
@@ -156,7 +161,7 @@ static int settle(struct redis *r, int err)
     if (!err && r->stale)
         err = redis_refresh(r);
     if (!err && r->lost) {
-        redis_say(r, "a server was replaced or began anew: all is written again");
+        redis_say(r, "a server was replaced or is empty: all is written again");
         err = STEAD_E_IO;
     }
     return err;
@@ -204,7 +209,7 @@ static int put_some(struct redis *r, const struct engine_put *puts, size_t count
     }
     int err = redis_run(r, c, n, true);
     for (size_t i = 0; i < n && !err; i++)
-        err = put_done(&c[i]) ? STEAD_OK : STEAD_E_PARSE;
+        err = put_done(&c[i]) ? STEAD_OK : redis_amiss(r);
     redis_clear(c, n);
     *done = n;
     return err;
@@ -234,7 +239,7 @@ static int redis_get(struct engine *e, const uint8_t name[ENGINE_NAME_BYTES], en
     if (!err && c.answer->type == REDIS_NIL)
         err = STEAD_E_ABSENT;
     else if (!err && (c.answer->type != REDIS_TEXT || c.answer->len > ENGINE_VALUE_MAX))
-        err = STEAD_E_PARSE;
+        err = redis_amiss(r);
     if (!err)
         take(context, name, (const uint8_t *)c.answer->text, c.answer->len);
     redis_clear(&c, 1);
@@ -400,6 +405,7 @@ int engine_redis_open(const struct engine_redis_config *c, struct engine **out)
         return STEAD_E_NOMEM;
     r->engine.calls = &redis_calls;
     r->stats = c->stats;
+    r->window.max = REDIS_WINDOW_NAMES;
     int err = copy_config(r, c);
     if (!err)
         err = redis_find(r);

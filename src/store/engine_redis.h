@@ -8,8 +8,8 @@
  *
  * What put() promises: each change by itself is with its primary, and with one replica of it if
  * there is one (WAIT; counted as unsure when none says so in time). Whether it is on a disk is
- * Redis' own setting. When a primary is replaced, or comes back as another process, what it had
- * taken may be gone: the next call says STEAD_E_IO, and everything is to be put again.
+ * Redis' own setting. When a primary is replaced, emptied, or comes back as another process, what
+ * it had taken may be gone: the next call says STEAD_E_IO, and everything is to be put again.
  *
  * Errors beyond those of engine.h: DENIED (the password), IN_USE (another repository writes under
  * this prefix), FULL (maxmemory), IO for all that may pass. stats->why has the words.

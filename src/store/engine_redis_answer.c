@@ -5,11 +5,11 @@
 #include "base/mem.h"
 #include "stead/error.h"
 
-#include <hiredis/read.h>
+#include <hiredis/hiredis.h>
 #include <string.h>
 
-/* From version 1 on the reader knows types that this one is not told about. */
-_Static_assert(REDIS_REPLY_ERROR == 6, "hiredis counts its types otherwise");
+/* From version 1 on its reader knows more types, which want makers of their own. */
+_Static_assert(HIREDIS_MAJOR == 0, "hiredis 0.14 is wanted");
 
 struct redis_answers {
     redisReader *reader;

@@ -10,13 +10,14 @@
 #define REDIS_ARGS_MAX 6
 #define REDIS_NAME_MAX (REDIS_PREFIX_MAX + 64)
 #define REDIS_NAME_TEXT ((ENGINE_NAME_BYTES * 4 + 2) / 3)
+#define REDIS_WINDOW_NAMES (2u << 20)   /* 64 MB */
 #define REDIS_PIPELINE 256              /* commands on their way at a time */
 #define REDIS_PIPELINE_BYTES (4u << 20) /* and what they may bring, but for the last of them */
 
 /* Names in their order, a part of all at a time. */
 struct redis_window {
     uint8_t (*names)[ENGINE_NAME_BYTES];
-    size_t count, cap, at;
+    size_t count, cap, at, max;
     bool more; /* behind the last one */
 };
 
@@ -52,6 +53,7 @@ struct redis_command {
 
 struct redis *redis_of(struct engine *e);
 void redis_say(struct redis *r, const char *why);
+int redis_amiss(struct redis *r); /* STEAD_E_PARSE, and says so */
 /* Single or Cluster is found out, and the map read. */
 int redis_find(struct redis *r);
 /* The map once more; tells a primary that is gone. */

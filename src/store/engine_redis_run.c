@@ -18,6 +18,12 @@ void redis_say(struct redis *r, const char *why)
     snprintf(r->stats->why, sizeof(r->stats->why), "%s", why);
 }
 
+int redis_amiss(struct redis *r)
+{
+    redis_say(r, "the server answers what was not asked");
+    return STEAD_E_PARSE;
+}
+
 /* -- links -- */
 
 /* The link that was there before, or one that nobody has. */

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WINDOW_NAMES (2u << 20) /* 64 MB */
 #define WINDOW_FIRST 4096
 #define SCAN_COUNT "1000"
 #define SCAN_STEPS_MAX (4u << 20) /* of one server: one that never comes to an end is left */
@@ -24,7 +23,7 @@
 void redis_window_clear(struct redis_window *w)
 {
     mem_free(w->names);
-    *w = (struct redis_window){0};
+    *w = (struct redis_window){.max = w->max};
 }
 
 static int compare(const void *a, const void *b)
@@ -76,7 +75,7 @@ static int grow(struct redis_window *w)
 
 static int add_name(struct redis_window *w, const uint8_t *name)
 {
-    if (w->count == WINDOW_NAMES) {
+    if (w->count == w->max) {
         w->more = true;
         if (compare(name, w->names[0]) < 0) {
             memcpy(w->names[0], name, ENGINE_NAME_BYTES);
@@ -147,11 +146,11 @@ static int read_step(struct redis *r, const struct redis_answer *a, const uint8_
         return redis_answer_begins(a, "NOPERM") ? STEAD_E_DENIED : STEAD_E_IO;
     }
     if (a->type != REDIS_LIST || a->count != 2 || a->items[1]->type != REDIS_LIST)
-        return STEAD_E_PARSE;
+        return redis_amiss(r);
     const struct redis_answer *next = a->items[0];
     if (next->type != REDIS_TEXT || next->len == 0 || next->len > 20 ||
         strspn(next->text, "0123456789") != next->len)
-        return STEAD_E_PARSE;
+        return redis_amiss(r);
     memcpy(cursor, next->text, next->len + 1);
     return take_names(r, a->items[1], after);
 }
@@ -165,7 +164,7 @@ static int scan_server(struct redis *r, const struct redis_place *place, const u
         struct redis_answer *a = NULL;
         snprintf(words, sizeof(words), "SCAN %s MATCH %s* COUNT " SCAN_COUNT, cursor, r->prefix);
         if (step == SCAN_STEPS_MAX)
-            return STEAD_E_PARSE;
+            return redis_amiss(r);
         err = redis_link_ask(l, words, &a);
         if (err) {
             redis_say(r, l->why);
@@ -273,7 +272,7 @@ static int give_some(struct redis *r, engine_take *take, void *context, bool *on
         if (a->type == REDIS_TEXT && a->len <= ENGINE_VALUE_MAX)
             *on = take(context, w->names[w->at], (const uint8_t *)a->text, a->len);
         else if (a->type != REDIS_NIL)
-            err = STEAD_E_PARSE;
+            err = redis_amiss(r);
         w->at++;
     }
     redis_clear(c, n);

@@ -14,6 +14,7 @@
 
 #define ROUND_MS 100
 #define RETRY_MS 1000
+#define START_POLL_MS 200
 #define RETRY_MAX_MS 8000 /* of servers */
 #define STACK_BYTES (1u << 20)
 
@@ -99,9 +100,23 @@ static int open_engine(struct repository *r)
     return STEAD_OK;
 }
 
+/* A whole site that starts at once has its servers a moment later. */
+static int open_patiently(struct repository *r)
+{
+    uint64_t start_ms = repository_wall_ms(), now_ms = start_ms;
+    int err = open_engine(r);
+    while (err == STEAD_E_IO && r->addresses && now_ms >= start_ms &&
+           now_ms - start_ms < r->config.start_wait_ms) {
+        nanosleep(&(struct timespec){.tv_nsec = START_POLL_MS * 1000000L}, NULL);
+        err = open_engine(r);
+        now_ms = repository_wall_ms();
+    }
+    return err;
+}
+
 void repository_load(struct repository *r)
 {
-    int err = open_engine(r);
+    int err = open_patiently(r);
     said(r, err);
     r->full |= err != STEAD_OK;
 }

@@ -121,6 +121,25 @@ static void kinds_have_a_size(void **state)
     expect_mistake(HEAD "sessions { kind app { size = 0 } }\n", "out of range");
 }
 
+static void a_repository_has_servers(void **state)
+{
+    (void)state;
+    struct config c;
+    char errors[4096] = "";
+    assert_int_equal(load(HEAD "sessions { }\nrepository { engine = redis\n"
+                               "address = \"r1.test:6379, [::1]:7000\" }\n",
+                          &c, errors, sizeof(errors)),
+                     STEAD_OK);
+    assert_string_equal(c.repository.prefix, c.node.name);
+    expect_mistake(HEAD "sessions { }\nrepository { engine = redis }\n", "it is not \"HOST:PORT");
+    expect_mistake(HEAD "sessions { }\nrepository { engine = redis address = \"r1.test\" }\n",
+                   "it is not \"HOST:PORT");
+    expect_mistake(HEAD "sessions { }\nrepository { address = \"r1.test:6379\" }\n",
+                   "are for engine = \"redis\"");
+    expect_mistake(HEAD "sessions { }\nrepository { engine = redis address = \"a:1\" user = u }\n",
+                   "user needs a password-file");
+}
+
 static void a_farm_has_kinds_of_its_own(void **state)
 {
     (void)state;
@@ -578,6 +597,7 @@ int main(void)
         cmocka_unit_test(reads_tls),
         cmocka_unit_test(says_what_is_wrong_of_tls),
         cmocka_unit_test(kinds_have_a_size),
+        cmocka_unit_test(a_repository_has_servers),
         cmocka_unit_test(a_farm_has_kinds_of_its_own),
         cmocka_unit_test(says_every_mistake_with_its_line),
         cmocka_unit_test(a_group_is_read),

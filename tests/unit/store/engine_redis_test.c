@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "stead/error.h"
-#include "store/engine_redis.h"
+#include "store/engine_redis_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -173,6 +173,44 @@ static void test_walk_in_order(void **state)
     g = (struct got){0};
     assert_int_equal(r->e->calls->walk(r->e, NULL, take, &g), STEAD_OK);
     assert_int_equal(g.count, 98);
+}
+
+/* More names than are held at a time, some told twice: pass after pass, in order, each once. */
+static void test_walk_in_windows(void **state)
+{
+    struct rig *r = *state;
+    opened(r);
+    for (uint32_t n = 0; n < 100; n++)
+        assert_int_equal(put_one(r, n * 7919 % 100, "x", 0), STEAD_OK);
+    for (size_t max = 1; max < 120; max += max < 8 ? 1 : 13) {
+        struct got g = {0};
+        ((struct redis *)(void *)r->e)->window.max = max;
+        assert_int_equal(r->e->calls->walk(r->e, NULL, take, &g), STEAD_OK);
+        assert_int_equal(g.count, 100);
+        assert_true(g.sorted);
+    }
+}
+
+/* As a sweep does: some at a time, each from where the last one ended. */
+static void test_walk_by_and_by(void **state)
+{
+    struct rig *r = *state;
+    uint8_t after[ENGINE_NAME_BYTES];
+    size_t seen = 0;
+    opened(r);
+    for (uint32_t n = 0; n < 100; n++)
+        assert_int_equal(put_one(r, n, "x", 0), STEAD_OK);
+    ((struct redis *)(void *)r->e)->window.max = 30;
+    for (bool more = true; more;) {
+        struct got g = {.stop_at = 7};
+        assert_int_equal(r->e->calls->walk(r->e, seen ? after : NULL, take, &g), STEAD_OK);
+        assert_true(g.count == 0 || g.sorted);
+        assert_true(g.count == 0 || seen == 0 || memcmp(after, g.last, sizeof(after)) < 0);
+        memcpy(after, g.last, sizeof(after));
+        seen += g.count;
+        more = g.count == 7;
+    }
+    assert_int_equal(seen, 100);
 }
 
 static void test_many_in_a_batch(void **state)
@@ -358,6 +396,15 @@ static void test_a_primary_that_was_replaced(void **state)
     assert_int_equal(r->stats.lost, 1);
 }
 
+static void test_a_server_that_says_nothing(void **state)
+{
+    struct rig *r = *state;
+    opened(r);
+    fake_rule(&r->one, ONCE("SET", ""));
+    assert_int_equal(put_one(r, 7, "seven", 0), STEAD_OK); /* asked again on another connection */
+    assert_int_equal(r->stats.connections, 2);
+}
+
 static void test_nobody_is_there(void **state)
 {
     struct rig *r = *state;
@@ -477,6 +524,24 @@ static void test_another_has_taken_the_lock(void **state)
     assert_int_equal(r->one.sets, 1); /* this test's */
 }
 
+/* FLUSHALL: the lock is gone long before its time. */
+static void test_a_server_that_was_emptied(void **state)
+{
+    struct rig *r = *state;
+    opened(r);
+    assert_int_equal(put_one(r, 7, "seven", 0), STEAD_OK);
+    pthread_mutex_lock(&r->one.lock);
+    while (r->one.pair_count > 0)
+        fake_forget(&r->one, &r->one.pairs[0]);
+    pthread_mutex_unlock(&r->one.lock);
+    usleep(1100000);
+    assert_int_equal(r->e->calls->tick(r->e), STEAD_E_IO);
+    assert_int_equal(r->stats.lost, 1);
+    engine_close(r->e);
+    opened(r);
+    assert_int_equal(r->e->calls->tick(r->e), STEAD_OK);
+}
+
 static void test_hostile_scans(void **state)
 {
     static const char *const replies[] = {"+OK\r\n",
@@ -575,6 +640,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_put_get_delete),
         TEST(test_walk_in_order),
+        TEST(test_walk_in_windows),
+        TEST(test_walk_by_and_by),
         TEST(test_many_in_a_batch),
         TEST(test_the_last_comes_last),
         TEST(test_moved),
@@ -586,6 +653,7 @@ int main(void)
         TEST(test_closed_in_mid_answer),
         TEST(test_a_server_that_began_anew),
         TEST(test_a_primary_that_was_replaced),
+        TEST(test_a_server_that_says_nothing),
         TEST(test_nobody_is_there),
         TEST(test_the_second_address),
         TEST(test_it_is_loading),
@@ -595,6 +663,7 @@ int main(void)
         TEST(test_the_lock_of_a_dead_one),
         TEST(test_the_lock_goes_at_the_end),
         TEST(test_another_has_taken_the_lock),
+        TEST(test_a_server_that_was_emptied),
         TEST(test_hostile_scans),
         TEST(test_snapshot_is_a_repository),
         TEST(test_configurations),
