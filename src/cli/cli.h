@@ -33,6 +33,7 @@ int verb_wait(int argc, char **argv);
 int verb_session(int argc, char **argv);
 int verb_tls(int argc, char **argv);
 int verb_verify(int argc, char **argv);
+int verb_snapshot(int argc, char **argv);
 int verb_drain(int argc, char **argv);
 int verb_undrain(int argc, char **argv);
 int verb_upgrade(int argc, char **argv);

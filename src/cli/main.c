@@ -20,6 +20,8 @@ static const struct verb verbs[] = {
     {"session", "end --user NAME", "end all sessions of a user, at all nodes", verb_session},
     {"verify", "[--repair] [NODE]", "are the copies of sessions equal? names those that are not",
      verb_verify},
+    {"snapshot", "save|load FILE", "a node's sessions into a file, or out of it, while it runs",
+     verb_snapshot},
     {"tls", "test HOST:PORT... | keys", "TLS sessions: go on anywhere? keys of tickets", verb_tls},
     {"drain", "[SERVER] [--wait]", "send it no new clients, and hand its sessions over",
      verb_drain},

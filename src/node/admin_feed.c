@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "io/io.h"
 #include "node/admin_cull.h"
+#include "node/admin_snapshot.h"
 #include "node/admin_verify.h"
 #include "node/config_diff.h"
 
@@ -377,6 +378,8 @@ static void collect(void *context, struct admin_snapshot *out)
     out->upgrades = copy_upgrades(f);
     if (f->repository)
         repository_stats(f->repository, &out->repository);
+    if (f->snapshot)
+        snapshot_state(f->snapshot, &out->snapshot);
     out->orders = (struct admin_orders){.done = f->mesh->commands.carried_out,
                                         .refused = f->mesh->commands.refused,
                                         .malformed = f->mesh->commands.malformed};
@@ -451,6 +454,12 @@ static char *cull(void *context, const char *kind, const char *field, const char
     return text;
 }
 
+static char *snapshot(void *context, bool load, const char *path, int *error)
+{
+    struct admin_feed *f = context;
+    return admin_snapshot(f->snapshot, load, path, error);
+}
+
 static int upgrade(void *context, const char *binary, const char *config)
 {
     struct admin_feed *f = context;
@@ -474,6 +483,7 @@ struct admin_source admin_feed_source(struct admin_feed *f)
                                  .decision = decision,
                                  .verify = verify,
                                  .cull = cull,
+                                 .snapshot = snapshot,
                                  .upgrade = upgrade,
                                  .upgraded = upgraded,
                                  .node = f->config->node.name};

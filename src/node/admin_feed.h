@@ -13,6 +13,7 @@ struct admin_feed {
     const struct entry *entry; /* as configured; users and health come from the store */
     struct store *store;
     struct repository *repository; /* NULL: there is none */
+    struct snapshot *snapshot;     /* NULL: this node keeps no records */
     struct mesh_loop *mesh;
     struct shared *shared;
     struct upgrade *upgrade;

@@ -15,6 +15,7 @@
 #include "node/upgrade.h"
 #include "node/worker.h"
 #include "store/repository.h"
+#include "store/snapshot.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -40,6 +41,7 @@ struct node {
     struct farm *farm;
     struct store *store;
     struct repository *repository; /* NULL: there is none */
+    struct snapshot *snapshot;     /* NULL: this node keeps no records */
     struct mesh_loop mesh;
     struct upgrade upgrade;
     struct shared shared;
@@ -182,8 +184,10 @@ static int make_core(struct node *n)
         n->store = make_store(n, now);
     if (n->store)
         own_tell_store(n->config, n->store);
-    return n->store ? repository_setup(&n->config->repository, n->farm, n->store, &n->repository)
-                    : STEAD_E_NOMEM;
+    int err = n->store ? repository_setup(&n->config->repository, n->farm, n->store, &n->repository)
+                       : STEAD_E_NOMEM;
+    return err || !n->config->sessions.present ? err
+                                               : snapshot_setup(n->farm, n->store, &n->snapshot);
 }
 
 static int start_admin(struct node *n)
@@ -193,6 +197,7 @@ static int start_admin(struct node *n)
                                   .entry = &s->entry,
                                   .store = n->store,
                                   .repository = n->repository,
+                                  .snapshot = n->snapshot,
                                   .mesh = &n->mesh,
                                   .shared = &n->shared,
                                   .upgrade = &n->upgrade,
@@ -465,6 +470,7 @@ int node_run(const struct config *c)
                 stead_error_text(STEAD_E_NAME_TAKEN));
     else
         exit_status = 0;
+    snapshot_free(n->snapshot);
     repository_free(n->repository); /* after the last change */
     store_free(n->store);
     farm_free(n->farm);

@@ -38,6 +38,16 @@ static int read_password(const char *path, char out[SECRET_MAX])
     return STEAD_E_CONFIG;
 }
 
+int snapshot_setup(struct farm *farm, struct store *store, struct snapshot **out)
+{
+    struct repository_keys keys;
+    farm_lasting(farm, LASTING_NAMES, keys.names);
+    farm_derive(farm, "snapshot", keys.values);
+    *out = snapshot_new(store, &keys);
+    explicit_bzero(&keys, sizeof(keys));
+    return *out ? STEAD_OK : STEAD_E_NOMEM;
+}
+
 int repository_setup(const struct repository_section *c, struct farm *farm, struct store *store,
                      struct repository **out)
 {

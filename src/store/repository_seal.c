@@ -181,3 +181,52 @@ int repository_open_time(const struct repository_keys *k, const uint8_t *bytes, 
     mem_free(plain);
     return err;
 }
+
+/* -- the end of a file -- */
+
+static void end_name(uint8_t name[ENGINE_NAME_BYTES])
+{
+    memset(name, 0xff, ENGINE_NAME_BYTES);
+}
+
+bool repository_is_end(const uint8_t name[ENGINE_NAME_BYTES])
+{
+    uint8_t end[ENGINE_NAME_BYTES];
+    end_name(end);
+    return memcmp(name, end, ENGINE_NAME_BYTES) == 0;
+}
+
+int repository_seal_end(const struct repository_keys *k, uint64_t count,
+                        const uint8_t sum[REPOSITORY_SUM_BYTES], struct sealed *out)
+{
+    uint8_t plain[1 + 8 + REPOSITORY_SUM_BYTES];
+    struct wire_writer w;
+    *out = (struct sealed){0};
+    end_name(out->name);
+    wire_writer_init(&w, plain, sizeof(plain));
+    wire_put_u8(&w, FORMAT);
+    wire_put_u64(&w, count);
+    wire_put_bytes(&w, sum, REPOSITORY_SUM_BYTES);
+    return seal(k, &w, out);
+}
+
+int repository_open_end(const struct repository_keys *k, const uint8_t *bytes, size_t len,
+                        uint64_t *count, uint8_t sum[REPOSITORY_SUM_BYTES])
+{
+    int err;
+    uint8_t name[ENGINE_NAME_BYTES];
+    struct wire_reader in;
+    end_name(name);
+    uint8_t *plain = open_box(k, name, bytes, len, &err);
+    if (!plain)
+        return err;
+    wire_reader_init(&in, plain, len - BOX_OVERHEAD);
+    bool known = wire_u8(&in) == FORMAT;
+    *count = wire_u64(&in);
+    const uint8_t *got = wire_bytes(&in, REPOSITORY_SUM_BYTES);
+    err = known && wire_done(&in) ? STEAD_OK : STEAD_E_PARSE;
+    if (!err)
+        memcpy(sum, got, REPOSITORY_SUM_BYTES);
+    mem_free(plain);
+    return err;
+}

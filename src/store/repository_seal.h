@@ -16,6 +16,7 @@
 
 #define REPOSITORY_KEY_BYTES 32
 #define REPOSITORY_PREFIX_TEXT 16
+#define REPOSITORY_SUM_BYTES 32
 
 struct repository_keys {
     uint8_t names[REPOSITORY_KEY_BYTES], values[REPOSITORY_KEY_BYTES];
@@ -46,6 +47,13 @@ int repository_open(const struct repository_keys *k, const struct kinds *kinds,
                     struct record **r, uint64_t *end_ms);
 int repository_open_time(const struct repository_keys *k, const uint8_t *bytes, size_t len,
                          uint64_t *time_ms);
+/* The end of a file of boxes (snapshot.h): how many records it has, and SHA-256 of all before it.
+ * Its name is of ones. */
+int repository_seal_end(const struct repository_keys *k, uint64_t count,
+                        const uint8_t sum[REPOSITORY_SUM_BYTES], struct sealed *out);
+int repository_open_end(const struct repository_keys *k, const uint8_t *bytes, size_t len,
+                        uint64_t *count, uint8_t sum[REPOSITORY_SUM_BYTES]);
+bool repository_is_end(const uint8_t name[ENGINE_NAME_BYTES]);
 bool repository_is_time(const uint8_t name[ENGINE_NAME_BYTES]);
 
 #endif

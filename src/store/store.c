@@ -429,6 +429,7 @@ void store_deliver(struct store *s, const struct msg *m, uint64_t now_ns)
 
 uint64_t store_tick(struct store *s, uint64_t now_ns)
 {
+    atomic_store_explicit(&s->now_ns, now_ns, memory_order_relaxed);
     uint64_t next = TIME_NEVER;
     struct session_event ev = {.type = SESSION_EV_TICK};
     for (unsigned i = 0; i < s->shard_count; i++) {

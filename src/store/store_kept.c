@@ -3,6 +3,11 @@
 
 #include "store/store_internal.h"
 
+static void set_clock(struct store *s, struct shard *shard)
+{
+    session_clock(shard->session, atomic_load_explicit(&s->now_ns, memory_order_relaxed));
+}
+
 unsigned store_shard_count(const struct store *s)
 {
     return s->shard_count;
@@ -12,9 +17,11 @@ int store_shelve(struct store *s, struct record *r, uint32_t left_ms)
 {
     struct shard *shard = store_shard(s, &r->key);
     pthread_mutex_lock(&shard->lock);
+    set_clock(s, shard);
     int err = session_shelve(shard->session, r, left_ms);
     atomic_store_explicit(&shard->deadline_ns, 0, memory_order_relaxed);
     pthread_mutex_unlock(&shard->lock);
+    store_wake_mesh(s);
     return err;
 }
 
@@ -42,6 +49,7 @@ int store_fetch(struct store *s, const struct key *key,
     const struct record *r;
     uint32_t left_ms;
     pthread_mutex_lock(&shard->lock);
+    set_clock(s, shard);
     int err = session_fetch(shard->session, key, &r, &left_ms);
     if (!err)
         take(context, r, left_ms);

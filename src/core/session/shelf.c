@@ -25,20 +25,32 @@ bool item_is_shelved(const struct item *item)
 
 /* What may be forgotten is not worth it; and where a majority decides, what is kept may be behind
  * what that has acknowledged. */
-static bool is_kept(const struct session *s, const struct key *key)
+bool session_keeps(const struct kind *k)
 {
-    const struct kind *k = kind_of(s, key);
     return k->when_full != FULL_EVICT && k->atomic != ATOMIC_QUORUM;
 }
 
-/* -- at the start -- */
+/* -- what was kept -- */
+
+void session_clock(struct session *s, uint64_t now_ns)
+{
+    s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns;
+}
 
 int session_shelve(struct session *s, struct record *r, uint32_t left_ms)
 {
-    if (r->key.kind >= s->kinds.count || !is_kept(s, &r->key))
+    if (r->key.kind >= s->kinds.count || !session_keeps(kind_of(s, &r->key)))
         return STEAD_E_INVAL;
-    if (table_find(s->table, &r->key))
+    if (s->self_state == PEER_LEAVING)
+        return STEAD_E_CLOSED;
+    if (!table_wake(s->table, &r->key))
+        return STEAD_E_NOMEM;
+    if (table_find(s->table, &r->key)) {
+        session_rest(s);
         return STEAD_E_EXISTS;
+    }
+    if (work_find(s, &r->key))
+        return STEAD_E_BUSY;
     if (!item_has_room(s, r->key.kind, r->memory_bytes))
         return STEAD_E_FULL;
     struct item *item = item_insert(s, r, ROLE_HOLDER);
@@ -62,7 +74,7 @@ int session_shelve(struct session *s, struct record *r, uint32_t left_ms)
 void shelf_note(struct session *s, const struct key *key)
 {
     struct shelf *h = &s->shelf;
-    if (!h->noted || !is_kept(s, key))
+    if (!h->noted || !session_keeps(kind_of(s, key)))
         return;
     if (h->noted_count > 0 && key_equal(&h->noted[h->noted_count - 1], key))
         return;

@@ -21,6 +21,7 @@
 
 #define SHELF_NOTED_MAX 4096 /* keys of a shard that have changed and were not asked for */
 
+struct kind;
 struct session;
 struct item;
 struct work;
@@ -33,9 +34,15 @@ struct shelf {
     uint64_t cursor, next_ns, seen;
 };
 
-/* For the start, before the first event: a record that was kept, with the rest of its life (0: it
- * has no end). OK: r is the shard's. EXISTS, FULL, NOMEM: still the caller's; INVAL: of no kind, of
- * one whose records may be forgotten, or of one that a majority decides about. */
+/* Are records of that kind kept? Not those that may be forgotten, nor those that a majority decides
+ * about. */
+bool session_keeps(const struct kind *k);
+/* What the time is: before the calls below, whose lives are counted by it. */
+void session_clock(struct session *s, uint64_t now_ns);
+/* A record that was kept, with the rest of its life (0: it has no end); at the start, before the
+ * first event, or at any later time. OK: r is the shard's. EXISTS, FULL, NOMEM, BUSY (something is
+ * under way about it), CLOSED (this node leaves): still the caller's; INVAL: of no kind that is
+ * kept. */
 int session_shelve(struct session *s, struct record *r, uint32_t left_ms)
     __attribute__((warn_unused_result));
 /* Up to max keys that have changed since they were last asked for; *lost: others have too, so all

@@ -284,6 +284,41 @@ static void answer_session_end(struct door *d, struct http_request *r)
     free(text);
 }
 
+static void answer_snapshot(struct door *d, struct http_request *r)
+{
+    char path[ADMIN_PATH_MAX], what[8];
+    const struct admin_source *source = &d->admin->source;
+    const struct http_head *h = http_request_head(r);
+    bool begin = slice_is(h->method, "POST");
+    int error = STEAD_OK;
+    if (!d->local) {
+        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+        return;
+    }
+    if (begin && (http_query_find(h->query, "file", path, sizeof path) != 1 ||
+                  http_query_find(h->query, "what", what, sizeof what) != 1 ||
+                  (strcmp(what, "save") != 0 && strcmp(what, "load") != 0))) {
+        http_reply_error(r, 400, "INVAL", "what=save or load, and file=PATH");
+        return;
+    }
+    char *text =
+        source->snapshot(source->context, begin && what[0] == 'l', begin ? path : NULL, &error);
+    if (text)
+        http_reply(r, 200, "application/json", NO_STORE, text, strlen(text));
+    else
+        http_reply_error(r,
+                         error == STEAD_E_INVAL         ? 400
+                         : error == STEAD_E_UNSUPPORTED ? 404
+                         : error == STEAD_E_BUSY        ? 409
+                                                        : 503,
+                         stead_error_name(error),
+                         error == STEAD_E_INVAL         ? "the path must be absolute, and of a file"
+                         : error == STEAD_E_UNSUPPORTED ? "this node keeps no sessions"
+                         : error == STEAD_E_BUSY        ? "another snapshot is under way"
+                                                        : stead_error_text(error));
+    free(text);
+}
+
 static void answer_verify(struct door *d, struct http_request *r)
 {
     verify(d, r, slice_is(http_request_head(r)->method, "POST"));
@@ -344,6 +379,7 @@ static const struct {
     {"/v1/decision", "GET", answer_decision},
     {"/v1/verify", "*", answer_verify},
     {"/v1/session-end", "*", answer_session_end},
+    {"/v1/snapshot", "*", answer_snapshot},
     {"/v1/upgrade", "*", answer_upgrade},
 };
 
@@ -382,6 +418,7 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
     http_reply_error(r, 404, "NOT_FOUND",
                      "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
                      "/v1/nodes, /v1/config, /v1/change, /v1/reload, /v1/verify, /v1/session-end, "
+                     "/v1/snapshot, "
                      "/v1/decision, /v1/drain, /v1/undrain, /v1/maint, /v1/unmaint "
                      "and /v1/upgrade");
     return HTTP_ANSWERED;

@@ -18,6 +18,7 @@
 #include "io/tls_context.h"
 #include "role/admin/admin_doors.h"
 #include "store/repository.h"
+#include "store/snapshot.h"
 #include "store/store.h"
 
 #define ADMIN_REASON_MAX 64
@@ -97,13 +98,6 @@ struct admin_exchange {
     uint64_t times[ADMIN_TIMES], time_us;
 };
 
-/* Services that are not HTTP. */
-struct admin_tcp {
-    uint64_t own, backup, balanced, handed, open, nobody, unnamed, busy, untrusted, malformed, slow,
-        addresses_held, addresses_taken, addresses_failed, full, refused, resets, timeouts, failed,
-        proxied, starved, up_bytes, down_bytes;
-};
-
 /* The node at one moment. Every number is a uint64_t, so that the table of metrics can name it by
  * its place. */
 struct admin_snapshot {
@@ -125,6 +119,7 @@ struct admin_snapshot {
     struct admin_orders orders;
     struct admin_upgrades upgrades;
     struct repository_stats repository;
+    struct snapshot_state snapshot;
     struct admin_cache memcached, redis;
     struct admin_sessiond sessiond;
     struct admin_tickets tickets;
@@ -166,6 +161,9 @@ struct admin_source {
     /* How the comparison of copies stands, as JSON; begin: one is begun first. NULL without memory,
      * else freed with free(). */
     char *(*verify)(void *context, bool begin, bool repair);
+    /* How the last snapshot stands, as JSON, freed with free(); path: one is begun first. NULL:
+     * *error says why. */
+    char *(*snapshot)(void *context, bool load, const char *path, int *error);
     /* Starts handing over to a new process: BUSY when one is under way. "" = as this one. */
     int (*upgrade)(void *context, const char *binary, const char *config);
     /* How far that is, as JSON, freed with free(). */

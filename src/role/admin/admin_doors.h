@@ -34,4 +34,11 @@ struct admin_tickets {
     struct admin_ticket_set sets[ADMIN_TICKET_SETS_MAX];
 };
 
+/* Services that are not HTTP. */
+struct admin_tcp {
+    uint64_t own, backup, balanced, handed, open, nobody, unnamed, busy, untrusted, malformed, slow,
+        addresses_held, addresses_taken, addresses_failed, full, refused, resets, timeouts, failed,
+        proxied, starved, up_bytes, down_bytes;
+};
+
 #endif

@@ -324,6 +324,13 @@ static char *decision(void *context, const char *id)
     return strcmp(id, "abc@web1") == 0 ? strdup("{\"id\": \"abc@web1\"}") : NULL;
 }
 
+static char *snapshot(void *context, bool load, const char *path, int *error)
+{
+    (void)context;
+    *error = path && *path != '/' ? STEAD_E_INVAL : STEAD_OK;
+    return *error ? NULL : strdup(!path ? "none" : load ? "load" : "save");
+}
+
 static char *verify(void *context, bool begin, bool repair)
 {
     (void)context;
@@ -351,6 +358,7 @@ static void open_bench(struct bench *b)
                                         .decision = decision,
                                         .verify = verify,
                                         .cull = cull,
+                                        .snapshot = snapshot,
                                         .node = "web1"}};
     snprintf(b->dir, sizeof b->dir, "/tmp/stead-admin-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
@@ -473,6 +481,14 @@ static void only_the_unix_socket_drains(void **state)
     assert_string_equal(b.culled, "auth who=a&n");
     assert_int_equal(ask(&b, true, "GET /v1/session-end"), 200);
     assert_int_equal(ask(&b, true, "PUT /v1/verify"), 405);
+    assert_int_equal(ask(&b, false, "POST /v1/snapshot?what=save&file=%2Ftmp%2Fx"), 403);
+    assert_int_equal(ask(&b, false, "GET /v1/snapshot"), 403); /* it names a path */
+    assert_int_equal(ask(&b, true, "POST /v1/snapshot?what=keep&file=%2Ftmp%2Fx"), 400);
+    assert_int_equal(ask(&b, true, "POST /v1/snapshot?what=save"), 400);
+    assert_int_equal(ask(&b, true, "POST /v1/snapshot?what=save&file=x"), 400);
+    assert_int_equal(ask(&b, true, "POST /v1/snapshot?what=load&file=%2Ftmp%2Fx"), 200);
+    assert_non_null(strstr(answer, "load"));
+    assert_int_equal(ask(&b, true, "GET /v1/snapshot"), 200);
     assert_int_equal(ask(&b, true, "POST /v1/drain"), 200);
     assert_int_equal(b.ordered, ORDER_DRAIN);
     assert_string_equal(b.server, "web1");
