@@ -44,7 +44,10 @@ static void read_order(const json_t *fields, struct order *o)
 void cart_from_record(struct cart *c, const json_t *record)
 {
     const json_t *fields = json_object_get(record, "fields");
+    char user[USER_MAX + 1];
+    memcpy(user, c->user, sizeof user);
     cart_init(c);
+    memcpy(c->user, user, sizeof user);
     read_text(record, "id", c->id, sizeof c->id);
     read_text(record, "version", c->version, sizeof c->version);
     for (int sku = 1; sku <= SKU_MAX; sku++) {
@@ -54,7 +57,6 @@ void cart_from_record(struct cart *c, const json_t *record)
         long qty = strtol(value, NULL, 10);
         c->qty[sku] = qty > 0 && qty <= QTY_MAX ? (int)qty : 0;
     }
-    read_text(fields, "user", c->user, sizeof c->user);
     read_text(fields, "txn", c->txn, sizeof c->txn);
     read_address(fields, "billing.", &c->billing);
     read_order(fields, &c->order);
@@ -125,11 +127,6 @@ json_t *cart_set_change(int sku, int qty)
     snprintf(name, sizeof name, "item:%d", sku);
     return qty ? json_pack("{s:{s:o}}", "set", name, qty_json(qty))
                : json_pack("{s:[s]}", "delete", name);
-}
-
-json_t *cart_login_change(const char *user)
-{
-    return json_pack("{s:{s:s}}", "set", "user", user);
 }
 
 json_t *cart_billing_change(const struct address *to)

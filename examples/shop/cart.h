@@ -1,6 +1,6 @@
 /* cart.h - what a session holds, read from its record, and the changes that are made to it.
  *
- * Fields of the record: "item:SKU" = quantity; "user"; "txn" = the number of the purchase that is
+ * Fields of the record: "item:SKU" = quantity; "txn" = the number of the purchase that is
  * being made; of the last order "order", "order_txn", "order_total"; "orders" counts them. Under
  * "billing." is what the configuration keeps private: "billing.name", ".street", ".zip", ".city",
  * which the purchase will go to, and "billing.order.name" and so on, which the last order went to.
@@ -29,8 +29,8 @@ struct order {
 struct cart {
     char id[NODE_ID_MAX + 1]; /* "" : there is no session yet */
     char version[64];
-    int qty[SKU_MAX + 1]; /* by sku; [0] is not used */
-    char user[32];        /* "" : nobody is logged in */
+    int qty[SKU_MAX + 1];    /* by sku; [0] is not used */
+    char user[USER_MAX + 1]; /* of the login, a record of its own; "" : nobody is logged in */
     char txn[CART_TXN_MAX + 1];
     struct address billing; /* name "": none yet */
     struct order order;
@@ -38,7 +38,7 @@ struct cart {
 
 /* No session, nothing in it. */
 void cart_init(struct cart *c);
-/* From a record of the session API. What it cannot read in it is left out. */
+/* From a record of the session API. What it cannot read in it is left out; the user stays. */
 void cart_from_record(struct cart *c, const json_t *record);
 int cart_count(const struct cart *c);
 long cart_total_cents(const struct cart *c);
@@ -50,7 +50,6 @@ json_t *cart_json(const struct cart *c, const char *server);
 json_t *cart_new_fields(int sku, int qty);
 /* The thing's quantity is set; 0 takes it out. */
 json_t *cart_set_change(int sku, int qty);
-json_t *cart_login_change(const char *user);
 json_t *cart_billing_change(const struct address *to);
 /* The cart becomes an order: to be done at the cart's version only, so that it is done once. */
 json_t *cart_order_change(const struct cart *c, const struct address *to);

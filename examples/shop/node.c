@@ -10,6 +10,8 @@
 #define ANSWER_MAX (1u << 20)
 #define IDLE_MAX 64 /* handles kept with their connections; more are closed after use */
 #define SESSIONS "http://node/v1/sessions/purchase"
+#define LOGINS "http://node/v1/sessions/auth"
+#define COOKIE "login"
 
 struct node {
     char *socket_path;
@@ -27,6 +29,8 @@ struct call {
     const char *method, *url;
     const char *version; /* If-Match, or NULL */
     const json_t *body;  /* or NULL */
+    const char *login;   /* who is asked about, or NULL; `user` is theirs */
+    char user[USER_MAX + 1];
     long timeout_ms;
 };
 
@@ -114,8 +118,22 @@ static bool append(struct curl_slist **list, const char *header)
     return longer != NULL;
 }
 
+/* What the node says of a login; "" when it says nothing that would fit. */
+static void read_user(CURL *c, char user[USER_MAX + 1])
+{
+    struct curl_header *h;
+    int len = 0;
+    user[0] = '\0';
+    if (curl_easy_header(c, "Remote-User", 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+        return;
+    char *text = curl_easy_unescape(c, h->value, 0, &len);
+    if (text && len <= USER_MAX && strlen(text) == (size_t)len)
+        memcpy(user, text, (size_t)len + 1);
+    curl_free(text);
+}
+
 /* The HTTP status, or 0. */
-static int transfer(CURL *c, const struct node *n, const struct call *call, struct bytes *answer)
+static int transfer(CURL *c, const struct node *n, struct call *call, struct bytes *answer)
 {
     struct curl_slist *headers = NULL;
     char match[128], *body = NULL;
@@ -123,6 +141,10 @@ static int transfer(CURL *c, const struct node *n, const struct call *call, stru
     bool ok = append(&headers, "Content-Type: application/json") && append(&headers, "Expect:");
     if (call->version) {
         snprintf(match, sizeof match, "If-Match: \"%s\"", call->version);
+        ok = ok && append(&headers, match);
+    }
+    if (call->login) {
+        snprintf(match, sizeof match, "Cookie: " COOKIE "=%s", call->login);
         ok = ok && append(&headers, match);
     }
     if (call->body) {
@@ -143,6 +165,8 @@ static int transfer(CURL *c, const struct node *n, const struct call *call, stru
         curl_easy_setopt(c, CURLOPT_WRITEDATA, answer);
         if (curl_easy_perform(c) == CURLE_OK)
             curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+        if (status == 200 && call->login)
+            read_user(c, call->user);
     }
     curl_slist_free_all(headers);
     free(body);
@@ -150,7 +174,7 @@ static int transfer(CURL *c, const struct node *n, const struct call *call, stru
 }
 
 /* *out gets the JSON of any answer. */
-static int do_call(struct node *n, const struct call *call, json_t **out)
+static int do_call(struct node *n, struct call *call, json_t **out)
 {
     struct bytes answer = {0};
     *out = NULL;
@@ -242,6 +266,36 @@ void node_end(struct node *n, const char *id, struct node_answer *out)
 {
     char url[sizeof SESSIONS + NODE_ID_MAX + 2];
     snprintf(url, sizeof url, SESSIONS "/%s", id);
+    session_call(n, &(struct call){.method = "DELETE", .url = url}, out);
+}
+
+void node_log_in(struct node *n, const char *user, struct node_answer *out)
+{
+    json_t *body = json_pack("{s:s, s:[s]}", "user", user, "methods", "pwd");
+    *out = (struct node_answer){0};
+    if (body)
+        session_call(
+            n, &(struct call){.method = "POST", .url = "http://node/v1/auth", .body = body}, out);
+    json_decref(body);
+}
+
+int node_who(struct node *n, const char *id, char user[USER_MAX + 1])
+{
+    json_t *json;
+    struct call call = {.method = "GET",
+                        .url = "http://node/v1/auth?cookie=" COOKIE,
+                        .login = id,
+                        .timeout_ms = NODE_TIMEOUT_MS};
+    int status = do_call(n, &call, &json);
+    json_decref(json);
+    memcpy(user, call.user, sizeof call.user);
+    return status;
+}
+
+void node_log_out(struct node *n, const char *id, struct node_answer *out)
+{
+    char url[sizeof LOGINS + NODE_ID_MAX + 2];
+    snprintf(url, sizeof url, LOGINS "/%s", id);
     session_call(n, &(struct call){.method = "DELETE", .url = url}, out);
 }
 

@@ -1,5 +1,5 @@
 /* node.h - the shop's side of the session API: HTTP and JSON on the unix socket of its node
- * (docs/session-api.md). All records are of the kind "purchase".
+ * (docs/session-api.md). Records are of the kind "purchase", but for logins, which are of "auth".
  *
  * Thread-safe: connections are kept alive and lent to one call at a time. A call blocks until the
  * node has answered, NODE_TIMEOUT_MS at most: while a server is failing over, the node may need
@@ -17,6 +17,7 @@
 
 #define NODE_TIMEOUT_MS 12000L
 #define NODE_ID_MAX 64
+#define USER_MAX 31
 
 struct node;
 
@@ -43,6 +44,12 @@ void node_change(struct node *n, const char *id, const char *version, json_t *ch
 /* The same session under a new id; the old one is gone for good. */
 void node_renew(struct node *n, const char *id, struct node_answer *out);
 void node_end(struct node *n, const char *id, struct node_answer *out);
+/* A login, which is one at all servers until it is ended at any. 201: *out has its record. */
+void node_log_in(struct node *n, const char *user, struct node_answer *out);
+/* Whose login is it? 200, with the user; 401: nobody's. */
+int node_who(struct node *n, const char *id, char user[USER_MAX + 1]);
+/* 204: it is ended everywhere; 404: there was none. */
+void node_log_out(struct node *n, const char *id, struct node_answer *out);
 /* Does the node answer within a second? */
 bool node_answers(struct node *n);
 

@@ -89,7 +89,7 @@ static void reply_conflict(struct shop *s, struct request *r)
 static void reply_set(struct shop *s, struct request *r, const struct node_answer *done)
 {
     char back[8];
-    struct cart c;
+    struct cart c = {0};
     cart_from_record(&c, done->record);
     if (request_wants_json(r))
         request_reply_json(r, 200, cart_json(&c, s->server));

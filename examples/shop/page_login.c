@@ -1,7 +1,9 @@
-/* page_login.c - logging in and out. Who logs in gets a new session id, so that an id that somebody
- * else may have seen or planted is worth nothing. */
+/* page_login.c - logging in and out. A login is a record of its own, of kind auth, so that web
+ * servers can ask the node for it too. Who logs in gets a new session id besides, so that an id
+ * that somebody else may have seen or planted is worth nothing. */
 #include "page.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -68,10 +70,22 @@ static bool renew(struct shop *s, struct request *r, struct node_answer *out)
     return out->status == 200 || out->status == 201;
 }
 
+/* The login that was there before is of no use any more; if it cannot be ended now, its time will.
+ */
+static void forget_login(struct shop *s, const struct request *r)
+{
+    char id[NODE_ID_MAX + 1];
+    struct node_answer ended = {0};
+    request_login(r, id, sizeof id);
+    if (id[0])
+        node_log_out(s->node, id, &ended);
+    node_answer_deinit(&ended);
+}
+
 static void log_in(struct shop *s, struct request *r, const char *user)
 {
-    struct node_answer renewed = {0}, done = {0};
-    struct cart c;
+    struct node_answer renewed = {0}, login = {0};
+    struct cart c = {0};
     if (!renew(s, r, &renewed)) {
         shop_fail(s, r, &renewed);
         node_answer_deinit(&renewed);
@@ -81,21 +95,26 @@ static void log_in(struct shop *s, struct request *r, const char *user)
     node_answer_deinit(&renewed);
     /* From here on the new id is the shopper's, whatever comes next. */
     request_set_sid(r, c.id);
-    node_change(s->node, c.id, NULL, cart_login_change(user), &done);
-    if (done.status != 200) {
-        shop_fail(s, r, &done);
-    } else if (request_wants_json(r)) {
-        cart_from_record(&c, done.record);
-        request_reply_json(r, 200, who_json(s, &c));
-    } else {
-        request_reply_see_other(r, cart_count(&c) ? "/cart" : "/");
+    node_log_in(s->node, user, &login);
+    const char *id = json_string_value(json_object_get(login.record, "id"));
+    if (login.status != 201 || !id || !node_id_valid(id)) {
+        shop_fail(s, r, &login);
+        node_answer_deinit(&login);
+        return;
     }
-    node_answer_deinit(&done);
+    forget_login(s, r);
+    request_set_login(r, id);
+    snprintf(c.user, sizeof c.user, "%s", user);
+    if (request_wants_json(r))
+        request_reply_json(r, 200, who_json(s, &c));
+    else
+        request_reply_see_other(r, cart_count(&c) ? "/cart" : "/");
+    node_answer_deinit(&login);
 }
 
 void login_post(struct shop *s, struct request *r)
 {
-    char user[32], password[64];
+    char user[USER_MAX + 1], password[64];
     if (request_form(r, "user", user, sizeof user) &&
         request_form(r, "password", password, sizeof password) && is_account(user, password)) {
         log_in(s, r, user);
@@ -110,14 +129,28 @@ void login_post(struct shop *s, struct request *r)
         reply_form(s, r, shop_load(s, r, &c, &failed) ? &c : NULL, 403, user, wrong);
 }
 
+static bool is_ended(const struct node_answer *a)
+{
+    return a->status == 204 || a->status == 404;
+}
+
+/* The login first: whatever comes after, nobody is logged in at any server. */
 void logout_post(struct shop *s, struct request *r)
 {
-    char sid[NODE_ID_MAX + 1];
+    char sid[NODE_ID_MAX + 1], login[NODE_ID_MAX + 1];
     struct node_answer ended = {.status = 204};
     request_sid(r, sid, sizeof sid);
-    if (sid[0])
-        node_end(s->node, sid, &ended);
-    if (ended.status != 204 && ended.status != 404) {
+    request_login(r, login, sizeof login);
+    if (login[0])
+        node_log_out(s->node, login, &ended);
+    if (is_ended(&ended)) {
+        request_set_login(r, "");
+        node_answer_deinit(&ended);
+        ended.status = 204;
+        if (sid[0])
+            node_end(s->node, sid, &ended);
+    }
+    if (!is_ended(&ended)) {
         shop_fail(s, r, &ended);
     } else {
         request_set_sid(r, "");

@@ -146,18 +146,38 @@ bool request_form_number(const struct request *r, const char *name, int *out)
 
 /* -- cookie -- */
 
+static void read_cookie(const struct request *r, const char *name, char *out, size_t cap)
+{
+    const char *id = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, name);
+    bool good = id && strlen(id) < cap && node_id_valid(id);
+    snprintf(out, cap, "%s", good ? id : "");
+}
+
+static void write_cookie(const struct request *r, const char *name, const char *id, char *out,
+                         size_t cap)
+{
+    snprintf(out, cap, "%s=%s; Domain=%s; Path=/; HttpOnly; SameSite=Lax%s", name, id, r->domain,
+             id[0] ? "" : "; Max-Age=0");
+}
+
 void request_sid(const struct request *r, char *out, size_t cap)
 {
-    const char *sid = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, "sid");
-    bool good = sid && strlen(sid) < cap && node_id_valid(sid);
-    snprintf(out, cap, "%s", good ? sid : "");
+    read_cookie(r, "sid", out, cap);
+}
+
+void request_login(const struct request *r, char *out, size_t cap)
+{
+    read_cookie(r, "login", out, cap);
 }
 
 void request_set_sid(struct request *r, const char *sid)
 {
-    snprintf(r->set_cookie, sizeof r->set_cookie,
-             "sid=%s; Domain=%s; Path=/; HttpOnly; SameSite=Lax%s", sid, r->domain,
-             sid[0] ? "" : "; Max-Age=0");
+    write_cookie(r, "sid", sid, r->set_sid, sizeof r->set_sid);
+}
+
+void request_set_login(struct request *r, const char *id)
+{
+    write_cookie(r, "login", id, r->set_login, sizeof r->set_login);
 }
 
 /* -- answers -- */
@@ -185,8 +205,10 @@ static void send_answer(struct request *r, unsigned status, const char *type,
         MHD_add_response_header(answer, "Retry-After", "1");
     if (status == 405 && r->allow)
         MHD_add_response_header(answer, "Allow", r->allow);
-    if (r->set_cookie[0])
-        MHD_add_response_header(answer, "Set-Cookie", r->set_cookie);
+    if (r->set_sid[0])
+        MHD_add_response_header(answer, "Set-Cookie", r->set_sid);
+    if (r->set_login[0])
+        MHD_add_response_header(answer, "Set-Cookie", r->set_login);
     r->result = MHD_queue_response(r->connection, status, answer);
     MHD_destroy_response(answer);
 }

@@ -22,9 +22,9 @@ struct request {
     const char *domain; /* of the cookie */
     const char *allow;  /* with 405 */
     char body[REQUEST_BODY_MAX + 1];
-    size_t body_len, seen;  /* kept; all that came */
-    char set_cookie[192];   /* goes with whatever is answered; "" = none */
-    enum MHD_Result result; /* of the answer; MHD_NO closes the connection */
+    size_t body_len, seen;             /* kept; all that came */
+    char set_sid[192], set_login[192]; /* cookies that go with any answer; "" = none */
+    enum MHD_Result result;            /* of the answer; MHD_NO closes the connection */
 };
 
 bool request_is_post(const struct request *r);
@@ -40,10 +40,13 @@ bool request_form(const struct request *r, const char *name, char *out, size_t c
 bool request_has_form(const struct request *r, const char *name);
 /* As above, a number of at most 4 digits. */
 bool request_form_number(const struct request *r, const char *name, int *out);
-/* The cookie `sid`; "" when there is none or it cannot be one. */
+/* The cookies: `sid` has the id of the cart's session, `login` that of the login. "" when there is
+ * none or it cannot be one. */
 void request_sid(const struct request *r, char *out, size_t cap);
+void request_login(const struct request *r, char *out, size_t cap);
 /* To be set with the answer; "" ends it. */
 void request_set_sid(struct request *r, const char *sid);
+void request_set_login(struct request *r, const char *id);
 
 /* Answers. The text is taken over. Pages and JSON are never kept by caches. */
 void request_reply_page(struct request *r, unsigned status, struct text *page);

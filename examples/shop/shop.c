@@ -73,21 +73,32 @@ void shop_answer(struct shop *s, struct request *r)
         shop_error(s, r, 404, "There is no such page", "Perhaps it moved, perhaps it never was.");
 }
 
+/* 200, also when nobody is logged in. */
+static int load_user(struct shop *s, const struct request *r, char user[USER_MAX + 1])
+{
+    char id[NODE_ID_MAX + 1];
+    user[0] = '\0';
+    request_login(r, id, sizeof id);
+    int status = id[0] ? node_who(s->node, id, user) : 200;
+    return status == 401 ? 200 : status;
+}
+
 bool shop_load(struct shop *s, const struct request *r, struct cart *c, struct node_answer *failed)
 {
     char sid[NODE_ID_MAX + 1];
-    struct node_answer answer;
+    struct node_answer answer = {.status = 404};
     cart_init(c);
     request_sid(r, sid, sizeof sid);
-    if (!sid[0])
-        return true;
-    node_read(s->node, sid, &answer);
+    int status = load_user(s, r, c->user);
+    if (sid[0] && status == 200)
+        node_read(s->node, sid, &answer);
     if (answer.status == 200)
         cart_from_record(c, answer.record);
-    bool loaded = answer.status == 200 || answer.status == 404;
+    if (status == 200)
+        status = answer.status;
     node_answer_deinit(&answer);
-    *failed = (struct node_answer){.status = answer.status};
-    return loaded;
+    *failed = (struct node_answer){.status = status};
+    return status == 200 || status == 404;
 }
 
 void shop_error(struct shop *s, struct request *r, unsigned status, const char *title,

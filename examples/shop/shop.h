@@ -15,8 +15,8 @@ struct shop {
 /* Answers one whole request, from any thread. */
 void shop_answer(struct shop *s, struct request *r);
 
-/* Reads the shopper's session. False: it cannot be read at present; *status and *unknown are the
- * node's answer. No cookie, or one whose session is gone, is an empty cart. */
+/* Reads the shopper's login and session. False: one cannot be read at present; *failed is the
+ * node's answer. No cookie, or one whose session is gone, is an empty cart, or nobody. */
 bool shop_load(struct shop *s, const struct request *r, struct cart *c, struct node_answer *failed);
 /* The honest answer when a call of the node failed. */
 void shop_fail(struct shop *s, struct request *r, const struct node_answer *failed);

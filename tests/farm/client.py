@@ -15,6 +15,7 @@ class Reply:
     def __init__(self, response, body):
         self.status, self.body = response.status, body
         self.headers = {k.lower(): v for k, v in response.getheaders()}
+        self.cookies = [v for k, v in response.getheaders() if k.lower() == "set-cookie"]
 
     @property
     def text(self):
@@ -108,11 +109,11 @@ class Lost(OSError):
 
 
 class Shopper:
-    """Resolves names at any of the name servers that answers, follows redirects, keeps one connection and the cookie."""
+    """Resolves names at any of the name servers that answers, follows redirects, keeps one connection and the cookies."""
 
     def __init__(self, name_servers, dns_port=5300, common="http://www.shop.test:8080"):
         self.name_servers, self.dns_port, self.common = list(name_servers), dns_port, common
-        self.cookie = self.connection = self.where = None
+        self.cookie = self.login = self.connection = self.where = None
         self.base = common  # the server that we stay with
         self.sessions_begun = 0
 
@@ -154,10 +155,15 @@ class Shopper:
         raise Lost(f"{authority}: {error}")
 
     def take_cookie(self, reply):
-        cookie = reply.headers.get("set-cookie", "")
-        if cookie.startswith("sid="):
-            self.cookie = cookie[4:].split(";")[0] or None
-            self.sessions_begun += 1
+        for cookie in reply.cookies:
+            if cookie.startswith("sid="):
+                self.cookie = cookie[4:].split(";")[0] or None
+                self.sessions_begun += 1
+            elif cookie.startswith("login="):
+                self.login = cookie[6:].split(";")[0] or None
+
+    def cookies(self):
+        return "; ".join(f"{k}={v}" for k, v in (("sid", self.cookie), ("login", self.login)) if v)
 
     def ask(self, path, form=None, accept="application/json"):
         """The final answer. Raises OSError (Lost) or HTTPException when there is none."""
@@ -166,8 +172,8 @@ class Shopper:
             parts = urllib.parse.urlsplit(url)
             self.connect(parts.netloc)
             headers = {"Accept": accept}
-            if self.cookie:
-                headers["Cookie"] = f"sid={self.cookie}"
+            if self.cookies():
+                headers["Cookie"] = self.cookies()
             target = parts.path + ("?" + parts.query if parts.query else "")
             try:
                 reply = exchange(self.connection, "GET" if form is None else "POST", target, parts.netloc, form, headers)
