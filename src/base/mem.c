@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STACK_BYTES 32768 /* more than any depth of calls here takes */
+
 static _Thread_local unsigned fail_countdown;
 
 static bool must_fail(void)
@@ -47,5 +49,18 @@ char *mem_strdup(const char *text)
 
 void mem_free(void *memory)
 {
+    free(memory);
+}
+
+__attribute__((noinline)) void mem_wipe_stack(void)
+{
+    char below[STACK_BYTES];
+    explicit_bzero(below, sizeof below);
+}
+
+void mem_free_wiped(void *memory, size_t bytes)
+{
+    if (memory)
+        explicit_bzero(memory, bytes);
     free(memory);
 }

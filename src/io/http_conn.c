@@ -33,7 +33,7 @@ static bool pending_append(struct http_conn *c, const char *bytes, size_t len)
         memmove(c->pending, c->pending + c->pending_at, c->pending_len);
         c->pending_at = 0;
     }
-    char *more = mem_realloc(c->pending, c->pending_len + len);
+    char *more = server_realloc(c->server, c->pending, c->pending_len, c->pending_len + len);
     if (!more)
         return false;
     memcpy(more + c->pending_len, bytes, len);
@@ -53,7 +53,7 @@ void conn_consume(struct http_conn *c, size_t bytes)
     c->parse_due = true;
     if (c->pending_len || c->borrowed)
         return;
-    mem_free(c->pending);
+    server_free(c->server, c->pending, c->pending_at);
     c->pending = NULL;
     c->pending_at = 0;
 }
@@ -131,9 +131,10 @@ static bool request_fill(struct http_conn *c, struct http_request *r, size_t hea
 void request_free(struct http_request *r)
 {
     struct http_server *s = r->server;
-    if (s)
+    if (s) {
         s->held_bytes -= r->body_cap;
-    mem_free(r->body);
+        server_free(s, r->body, r->body_len);
+    }
     r->body = NULL;
     if (r->conn) {
         request_put(r->conn->server, r);
@@ -273,7 +274,7 @@ static bool body_reserve(struct http_server *s, struct http_request *r, size_t l
         cap *= 2;
     if (!server_hold(s, cap - r->body_cap))
         return false;
-    char *more = mem_realloc(r->body, cap);
+    char *more = server_realloc(s, r->body, r->body_len, cap);
     if (!more) {
         s->held_bytes -= cap - r->body_cap;
         return false;
@@ -467,6 +468,28 @@ void conn_run(struct http_conn *c)
         conn_watch(c, true, false);
 }
 
+/* len 0: nothing new came, but what was held may go on. */
+static void take_input(struct http_conn *c, size_t len)
+{
+    struct http_server *s = c->server;
+    if (c->phase == CONN_LINGER)
+        return;
+    if (len == 0) {
+        conn_run(c);
+        return;
+    }
+    if (!c->pending_len) {
+        c->pending = s->read_buffer;
+        c->pending_at = 0;
+        c->pending_len = len;
+        c->borrowed = c->parse_due = true;
+    } else if (!pending_append(c, s->read_buffer, len)) {
+        conn_close(c);
+        return;
+    }
+    conn_run(c);
+}
+
 void conn_readable(struct http_conn *c)
 {
     struct http_server *s = c->server;
@@ -482,20 +505,9 @@ void conn_readable(struct http_conn *c)
         conn_close(c);
         return;
     }
-    if (c->phase == CONN_LINGER)
-        return;
-    if (none) {
-        conn_run(c);
-        return;
+    take_input(c, none ? 0 : (size_t)n);
+    if (s->config.wipes && !none) {
+        explicit_bzero(s->read_buffer, (size_t)n);
+        mem_wipe_stack();
     }
-    if (!c->pending_len) {
-        c->pending = s->read_buffer;
-        c->pending_at = 0;
-        c->pending_len = (size_t)n;
-        c->borrowed = c->parse_due = true;
-    } else if (!pending_append(c, s->read_buffer, (size_t)n)) {
-        conn_close(c);
-        return;
-    }
-    conn_run(c);
 }

@@ -138,6 +138,9 @@ void conn_later(struct http_conn *c);
 void http_count(atomic_uint_fast64_t *counter);
 /* Takes account of bytes that are kept for a client. False: too many. */
 bool server_hold(struct http_server *s, uint64_t bytes);
+/* Memory for bytes of clients: wiped where the server does that. `have` is what is in use of it. */
+void *server_realloc(const struct http_server *s, void *memory, size_t have, size_t bytes);
+void server_free(const struct http_server *s, void *memory, size_t have);
 /* Frees what is closed; where no function of a connection is on the stack. */
 void server_bury(struct http_server *s);
 /* Accepts from now on. */

@@ -27,7 +27,7 @@ struct answer {
 static void conn_sent(struct http_conn *c)
 {
     c->server->held_bytes -= c->out_len;
-    mem_free(c->out);
+    server_free(c->server, c->out, c->out_len);
     c->out = NULL;
     c->out_at = c->out_len = 0;
     if (c->close_after && c->last && !tls_early(c->stream.tls)) {
@@ -62,7 +62,7 @@ static bool keep_rest(struct http_conn *c, const struct iovec *iov, size_t count
         total += iov[i].iov_len;
     if (!server_hold(c->server, total - sent))
         return false;
-    char *out = mem_realloc(c->out, c->out_len + total - sent);
+    char *out = server_realloc(c->server, c->out, c->out_len, c->out_len + total - sent);
     if (!out) {
         c->server->held_bytes -= total - sent;
         return false;
@@ -112,7 +112,10 @@ bool conn_flush(struct http_conn *c)
         return true;
     struct iovec iov = {s->batch, s->batch_len};
     s->batch_len = 0;
-    return conn_write(c, &iov, 1);
+    bool whole = conn_write(c, &iov, 1);
+    if (s->config.wipes)
+        explicit_bzero(s->batch, iov.iov_len);
+    return whole;
 }
 
 void conn_writable(struct http_conn *c)

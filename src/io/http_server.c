@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,6 +38,29 @@ void http_limits_default(struct http_limits *l)
                               .held_max = 64u << 20};
 }
 
+/* -- memory for clients' bytes -- */
+
+void *server_realloc(const struct http_server *s, void *memory, size_t have, size_t bytes)
+{
+    if (!s->config.wipes)
+        return mem_realloc(memory, bytes);
+    void *more = mem_alloc(bytes);
+    if (!more)
+        return NULL;
+    if (memory)
+        memcpy(more, memory, have < bytes ? have : bytes);
+    mem_free_wiped(memory, have);
+    return more;
+}
+
+void server_free(const struct http_server *s, void *memory, size_t have)
+{
+    if (s->config.wipes)
+        mem_free_wiped(memory, have);
+    else
+        mem_free(memory);
+}
+
 /* -- what is closed -- */
 
 void server_bury(struct http_server *s)
@@ -45,8 +69,8 @@ void server_bury(struct http_server *s)
         struct http_conn *c = list_entry(list_pop(&s->dead), struct http_conn, link);
         s->held_bytes -= c->out_len;
         if (!c->borrowed)
-            mem_free(c->pending);
-        mem_free(c->out);
+            server_free(s, c->pending, c->pending_at + c->pending_len);
+        server_free(s, c->out, c->out_len);
         http2_free(c->h2);
         mem_free(c);
     }
@@ -187,8 +211,11 @@ void conn_close(struct http_conn *c)
         http2_drop(c);
     list_append(&s->dead, &c->link);
     poller_forget(s->poller, &c->item);
-    if (s->batch_of == c)
+    if (s->batch_of == c) {
+        if (s->config.wipes)
+            explicit_bzero(s->batch, s->batch_len);
         s->batch_len = 0;
+    }
     stream_close(&c->stream, false);
     s->connections--;
     atomic_fetch_sub_explicit(&s->config.counters->open, 1, memory_order_relaxed);

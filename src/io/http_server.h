@@ -68,6 +68,7 @@ struct http_server_config {
     struct http_counters *counters; /* may be shared by several servers */
     const char *server_name;        /* for the Server header; NULL = none */
     const char *door;               /* a word for the log: which listener is full */
+    bool wipes; /* nothing of bodies and answers stays in memory when they are done; HTTP/1 */
     /* body == NULL on the first call; when HTTP_WANT_BODY was returned, called again with it (never
      * NULL then), which stays valid until the reply. The second call may not come, when the client
      * goes away: until it comes the request belongs to the server, and its data must own nothing.

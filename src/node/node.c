@@ -18,6 +18,8 @@
 #include "store/snapshot.h"
 
 #include <inttypes.h>
+#include <jansson.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -438,9 +440,16 @@ static int run(struct node *n)
     return err;
 }
 
+/* Of JSON, where values of private fields pass through. */
+static void free_wiped(void *memory)
+{
+    mem_free_wiped(memory, malloc_usable_size(memory));
+}
+
 int node_run(const struct config *c)
 {
     int exit_status = 1;
+    json_set_alloc_funcs(malloc, free_wiped);
     log_set_level((enum log_level)c->top.log_level);
     log_set_node(c->node.name);
     log_set_stamps(getenv("JOURNAL_STREAM") == NULL);

@@ -74,6 +74,7 @@ static void wake_from_store(void *context)
 static void woken(void *context)
 {
     gate_collect(context);
+    mem_wipe_stack();
 }
 
 /* -- life -- */
@@ -103,6 +104,7 @@ int gate_open(const struct gate_config *c, struct gate **out)
                                       .limits = c->http,
                                       .counters = c->http_counters,
                                       .door = "gate",
+                                      .wipes = true,
                                       .handle = gate_request,
                                       .context = g};
     http.limits.body_max = GATE_BODY_MAX;

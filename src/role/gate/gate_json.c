@@ -251,7 +251,7 @@ void gate_change_deinit(struct gate_change *c)
 {
     json_decref(c->root);
     mem_free(c->ops);
-    mem_free(c->decoded);
+    mem_free_wiped(c->decoded, c->decoded_len);
     *c = (struct gate_change){0};
 }
 
@@ -264,7 +264,7 @@ static json_t *base64_json(const uint8_t *bytes, size_t len)
         return NULL;
     base64_encode(bytes, len, text);
     json_t *j = json_stringn(text, base64_size(len));
-    mem_free(text);
+    mem_free_wiped(text, base64_size(len));
     return j;
 }
 
@@ -380,11 +380,18 @@ char *gate_record_json(const struct record *r, const struct private_rules *p, ui
     char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
     json_decref(j);
     size_t len = text ? strlen(text) : 0;
-    char *line = text ? realloc(text, len + 2) : NULL;
-    if (!line) {
-        free(text);
-        return NULL;
+    char *line = text ? malloc(len + 2) : NULL;
+    if (line) {
+        memcpy(line, text, len);
+        memcpy(line + len, "\n", 2);
     }
-    memcpy(line + len, "\n", 2);
+    gate_text_free(text);
     return line;
+}
+
+void gate_text_free(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
 }

@@ -42,10 +42,12 @@ void gate_change_deinit(struct gate_change *c);
 bool gate_json_bounded(const char *body, size_t len);
 
 /* The record as the API shows it, on one line with a newline at its end; left_ms: of its life, 0 =
- * no end; copies 0 = not said. NULL without memory; freed with free(). The key must be of URL
+ * no end; copies 0 = not said. NULL without memory; gate_text_free(). The key must be of URL
  * characters. Private fields are shown in clear; null is one that does not open. */
 char *gate_record_json(const struct record *r, const struct private_rules *p, uint32_t left_ms,
                        const char *kind, unsigned copies);
+/* Wipes it first: private fields may be in it. */
+void gate_text_free(char *text);
 /* The version as in an ETag, without quotes. */
 #define GATE_VERSION_MAX 48
 void gate_version_text(const struct record *r, char out[GATE_VERSION_MAX]);

@@ -136,7 +136,7 @@ void gate_reply_record(struct gate_call *call, int status, const struct record *
     }
     http_reply(call->request, status, body ? JSON_TYPE : NULL, headers, body,
                body ? strlen(body) : 0);
-    free(body);
+    gate_text_free(body);
     gate_call_free(call);
 }
 

@@ -277,7 +277,7 @@ static void session_request(struct gate *g, struct http_request *r, const struct
     else
         begin_call(g, r, route, &change);
     gate_change_deinit(&change);
-    free(login);
+    gate_text_free(login);
 }
 
 enum http_verdict gate_request(void *context, struct http_request *r, const char *body, size_t len)

@@ -64,7 +64,7 @@ static void on_poll_closed(uv_handle_t *handle)
     struct gate_watch *w = handle->data;
     struct gate *g = w->call->gate;
     gate_call_free(w->call);
-    mem_free(w->out);
+    mem_free_wiped(w->out, w->out_len);
     mem_free(w);
     gate_part_closed(g);
 }
@@ -128,7 +128,7 @@ static bool flush(struct gate_watch *w)
         w->out_at += (size_t)n;
         w->written_ns = io_now_ns();
     }
-    mem_free(w->out);
+    mem_free_wiped(w->out, w->out_len);
     w->out = NULL;
     w->out_at = w->out_len = 0;
     if (w->last) {
@@ -192,7 +192,7 @@ static void put_record(struct gate_watch *w, const struct record *r, uint32_t le
         memcpy(all + head_len, json, json_len); /* with a newline at its end */
         all[head_len + json_len] = '\n';
     }
-    free(json);
+    gate_text_free(json);
     put(w, all, head_len + json_len + 1);
 }
 
@@ -335,6 +335,7 @@ void gate_watch_timer(uv_timer_t *timer)
         next = l->next;
         watch_turn(list_entry(l, struct gate_watch, link), now);
     }
+    mem_wipe_stack();
 }
 
 /* -- a new one -- */
