@@ -5,12 +5,14 @@
 
 #include "base/list.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct msg {
     struct list link;
     uint64_t peer; /* the incarnation it goes to, or came from */
     size_t len;
+    bool bulk; /* one of very many, which may take another way than the rest */
     uint8_t bytes[];
 };
 

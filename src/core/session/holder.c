@@ -181,6 +181,8 @@ static void keep_new(struct session *s, uint64_t from, const struct message *m, 
     bool rules = quorum_rules(s, &m->key);
     if (m->base != 0) {
         answer(s, from, m, STEAD_E_NOT_FOUND, NULL);
+    } else if (bulk_is_late(s, from, m)) {
+        answer(s, from, m, STEAD_E_BUSY, NULL);
     } else if (rules && (m->votes & NEWS_MADE) &&
                !quorum_may_make(s, &m->key, from, r->stamp.term)) {
         answer(s, from, m, STEAD_E_BUSY, NULL);

@@ -30,6 +30,8 @@ struct peer {
     uint64_t sync_asked_ns;
     uint64_t sync_owed[SYNC_OWED_MAX]; /* nonces that it waits for an answer to */
     uint8_t sync_owed_count;
+    unsigned bulk_flight;            /* records sent in bulk that it has not answered */
+    uint64_t bulk_heard_ns, bulk_off_ns; /* when it last did; no bulk before */
     uint64_t enrol_shards; /* as a voter: shards of it that have answered ENROL */
     uint64_t enrol_asked_ns, enrol_since_ns;
     uint64_t enrol_owed[SYNC_OWED_MAX];

@@ -2,7 +2,6 @@
  * them, paced. */
 #include "core/session/session_internal.h"
 
-#define SCAN_LOOKS 4096 /* a tick */
 #define MEND_LOOKS 512
 #define RANK_DELAY_NS                                                                              \
     (500 * NS_PER_MS) /* each further holder waits so much longer before it claims */
@@ -51,14 +50,15 @@ static void scan_item(struct session *s, struct item *item)
     bool wait;
     if (item->role == ROLE_OWNER) {
         bool confident = item_confident(s, item, &wait);
-        if ((!confident && !wait) || item_needs_repair(s, item))
+        bool needs = item_needs_repair(s, item);
+        if ((!confident && !wait) || (needs && !(confident && bulk_copy(s, item))))
             repair_note(s, item);
     } else if (!MUTANT(NO_RECOPY)) {
         scan_copy(s, item);
     }
 }
 
-void repair_scan(struct session *s)
+void repair_scan(struct session *s, size_t most)
 {
     struct item *items[TABLE_WALK_MAX];
     if (s->scan_again && !s->scanning) {
@@ -68,7 +68,9 @@ void repair_scan(struct session *s)
     }
     if (!s->scanning)
         return;
-    for (size_t looks = 0, n = 1; n > 0 && looks < SCAN_LOOKS; looks += n) {
+    for (size_t looks = 0, n = 1; n > 0 && looks < most; looks += n) {
+        if (!bulk_room(s, TABLE_WALK_MAX))
+            return;
         n = table_walk(s->table, &s->scan_cursor, items, TABLE_WALK_MAX);
         for (size_t i = 0; i < n; i++)
             scan_item(s, items[i]);
@@ -80,7 +82,7 @@ void repair_scan(struct session *s)
 bool repair_idle(const struct session *s)
 {
     return !s->scanning && !s->scan_again && s->repair_count == 0 && s->orphan_count == 0 &&
-           s->claim_count == 0;
+           s->claim_count == 0 && bulk_idle(s);
 }
 
 /* When this node may claim it by itself: the first in order at once, each further one later. */

@@ -448,6 +448,10 @@ static void refused(struct session *s, struct work *w, struct item *item, struct
 
 void round_answered(struct session *s, uint64_t from, const struct message *m)
 {
+    if (m->token & BULK_TOKEN) {
+        bulk_answered(s, from, m);
+        return;
+    }
     struct work *w = work_find(s, &m->key);
     struct item *item = table_find(s->table, &m->key);
     if (!w || !item || item->role != ROLE_OWNER || w->phase != WORK_ROUND || w->token != m->token)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define TICK_NS (10 * NS_PER_MS)
+#define SCAN_LOOKS 4096 /* a tick */
 #define FORWARD_WAIT_NS                                                                            \
     (5 * NS_PER_S) /* an operation passed on to this node ends by then; its asker has its own */
 
@@ -154,9 +155,12 @@ void session_tell(struct session *s, enum notice_type type, const struct key *ke
 bool session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to)
 {
     struct msg *out = message_encode(m, rec, to);
-    if (out)
-        list_append(&s->out->sends, &out->link);
-    return out != NULL;
+    if (!out)
+        return false;
+    out->bulk = (m->token & BULK_TOKEN) &&
+                (m->type == MESSAGE_REPLICATE || m->type == MESSAGE_REPLICATED);
+    list_append(&s->out->sends, &out->link);
+    return true;
 }
 
 static void count_malformed(struct session *s, uint64_t from)
@@ -302,7 +306,7 @@ static bool busy(const struct session *s)
     for (size_t i = 0; i < s->peer_count; i++)
         announcing |= s->peers[i].announcing || s->peers[i].sync_owed_count > 0 ||
                       missing_asks(s, &s->peers[i]);
-    return announcing || quorum_busy(s) || s->scanning || s->shelf.open || s->scan_again ||
+    return announcing || quorum_busy(s) || !bulk_idle(s) || s->scanning || s->shelf.open || s->scan_again ||
            s->repair_count > 0 || s->orphan_count > 0 || s->waiter_count > 0 || s->work_count > 0 ||
            (s->self_state == PEER_LEAVING && table_count(s->table) > 0) ||
            (s->self_state == PEER_JOINING && s->peer_count > 0);
@@ -318,7 +322,8 @@ static void tick(struct session *s)
     s->next_tick_ns = TIME_NEVER;
     waiters_tick(s);
     works_tick(s);
-    repair_scan(s);
+    bulk_tick(s);
+    repair_scan(s, SCAN_LOOKS);
     shelf_tick(s);
     pace_tick(s);
     heal_announce(s);
@@ -338,6 +343,7 @@ void session_step(struct session *s, const struct session_event *ev, uint64_t no
     case SESSION_EV_MESSAGE:
         on_message(s, ev->message.from, ev->message.bytes, ev->message.len);
         pace_step(s);
+        bulk_step(s);
         break;
     case SESSION_EV_VIEW:
         view_update(s, ev->view);
@@ -452,6 +458,8 @@ void session_stats(const struct session *s, struct session_stats *out)
         out->doubtful += doubtful;
         out->below_copies += !doubtful;
     }
+    for (size_t i = 0; i < s->peer_count; i++)
+        out->below_copies += s->peers[i].bulk_flight;
     out->handover_left = s->self_state == PEER_LEAVING ? out->records : 0;
     for (size_t i = 0; i < s->peer_count; i++) {
         out->sync_peers += s->peers[i].sync_asked_ns != 0;

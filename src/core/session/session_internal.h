@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "base/rng.h"
+#include "core/session/bulk.h"
 #include "core/session/cull.h"
 #include "core/session/hint.h"
 #include "core/session/item.h"
@@ -177,7 +178,8 @@ void sync_tick(struct session *s);
 void sync_asked(struct session *s, uint64_t from, const struct message *m);
 void sync_answered(struct session *s, uint64_t from, const struct message *m);
 bool repair_idle(const struct session *s);
-void repair_scan(struct session *s);
+/* Goes on with a scan, by so many records at most. */
+void repair_scan(struct session *s, size_t looks);
 void repair_go(struct session *s);
 void repair_note(struct session *s, struct item *item);
 void expiry_set(struct session *s, struct item *item, uint32_t left_ms);

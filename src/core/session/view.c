@@ -31,12 +31,15 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
     to->view = *v;
     if (peer_heard(v)) /* membership takes it back when another takes its place */
         to->held = v->holds;
-    if (old && (v->granted > old->view.granted || v->counted > old->view.counted))
+    if (old && (v->granted > old->view.granted || v->counted > old->view.counted)) {
         to->contact_ns = s->now_ns;
+        to->bulk_flight = 0; /* what was on its way confirms nothing */
+    }
     if (was_heard && !peer_heard(v)) {
         to->down_ns = s->now_ns;
         to->announcing = false;
         to->unheard = 0;
+        to->bulk_flight = 0;
         to->sync_owed_count = 0;
         to->enrol_owed_count = 0;
         to->sync_done = false;
