@@ -216,12 +216,26 @@ static void print_kind(const json_t *kind)
     printf(", %lld %s each\n", each, each == 1 ? "copy" : "copies");
 }
 
+/* While its portion comes: how far those are who send it, and how fast it was so far. */
+static void print_joining(const json_t *s)
+{
+    char records[COUNT_TEXT_MAX], nodes[COUNT_TEXT_MAX];
+    double up = json_real_value(json_object_get(s, "uptime_seconds"));
+    long long taken = number(s, "sessions", "bulk_taken");
+    if (strcmp(text_of(s, "status"), "joining") != 0 || number(s, "sessions", "sync_peers") == 0)
+        return;
+    printf("joining   %lld %% from %s: %s, %.0f/s\n", number(s, "sessions", "sync_percent"),
+           count(number(s, "sessions", "sync_peers"), "node", nodes),
+           count(taken, "record", records), up > 0 ? (double)taken / up : 0);
+}
+
 static void print_sessions(const json_t *s)
 {
     char bytes[32], records[COUNT_TEXT_MAX];
     long long copies = number(s, "sessions", "copies");
     size_t i;
     const json_t *v;
+    print_joining(s);
     printf("sessions  %s: %lld owned, %lld %s for others; %s; %lld waiting\n",
            count(number(s, "sessions", "records"), "record", records),
            number(s, "sessions", "owned"), copies, copies == 1 ? "copy" : "copies",

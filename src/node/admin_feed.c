@@ -117,6 +117,16 @@ _Static_assert(TICKETS_SECTIONS_MAX <= ADMIN_TICKET_SETS_MAX &&
                    TICKET_KEYS <= ADMIN_TICKET_KEYS_MAX,
                "every set has its place");
 
+static struct admin_bulk copy_bulk(const struct bulk_counters *b)
+{
+    return (struct admin_bulk){.in = b->in,
+                               .out = b->out,
+                               .returned = b->returned,
+                               .links = b->links,
+                               .made = b->made,
+                               .refused = b->refused};
+}
+
 static void tell_tickets(const struct shared *s, struct admin_tickets *out)
 {
     struct tickets_view views[TICKETS_SECTIONS_MAX];
@@ -383,6 +393,7 @@ static void collect(void *context, struct admin_snapshot *out)
     out->orders = (struct admin_orders){.done = f->mesh->commands.carried_out,
                                         .refused = f->mesh->commands.refused,
                                         .malformed = f->mesh->commands.malformed};
+    out->bulk = copy_bulk(f->bulk);
     out->memcached = copy_cache(&f->shared->caches[CACHE_MEMCACHE]);
     out->redis = copy_cache(&f->shared->caches[CACHE_RESP]);
     out->sessiond = copy_sessiond(&f->shared->sessiond);

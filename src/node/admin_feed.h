@@ -3,6 +3,7 @@
 #ifndef NODE_ADMIN_FEED_H
 #define NODE_ADMIN_FEED_H
 
+#include "node/bulk.h"
 #include "node/mesh_loop.h"
 #include "node/upgrade.h"
 #include "node/worker.h"
@@ -17,6 +18,7 @@ struct admin_feed {
     struct mesh_loop *mesh;
     struct shared *shared;
     struct upgrade *upgrade;
+    const struct bulk_counters *bulk;
     uint64_t started_ns;
     struct store_cull cull; /* the last that was asked for */
 };

@@ -7,6 +7,7 @@
 #include "io/inherit.h"
 #include "io/io.h"
 #include "node/admin_feed.h"
+#include "node/bulk.h"
 #include "node/changes.h"
 #include "node/mesh_loop.h"
 #include "node/privileges.h"
@@ -45,6 +46,8 @@ struct node {
     struct repository *repository; /* NULL: there is none */
     struct snapshot *snapshot;     /* NULL: this node keeps no records */
     struct mesh_loop mesh;
+    struct bulk *bulk;
+    struct bulk_counters bulk_counters;
     struct upgrade upgrade;
     struct shared shared;
     struct worker workers[WORKERS_MAX];
@@ -201,6 +204,7 @@ static int start_admin(struct node *n)
                                   .repository = n->repository,
                                   .snapshot = n->snapshot,
                                   .mesh = &n->mesh,
+                                  .bulk = &n->bulk_counters,
                                   .shared = &n->shared,
                                   .upgrade = &n->upgrade,
                                   .started_ns = n->started_ns};
@@ -218,6 +222,19 @@ static void share_tickets(struct node *n)
     farm_derive(n->farm, "tls-ticket", secret);
     tls_setup_share(&n->setup.tls, secret, n->setup.state.node);
     explicit_bzero(secret, sizeof(secret));
+}
+
+static int start_bulk(struct node *n)
+{
+    struct bulk_config c = {.store = n->store,
+                            .listen_fd = n->setup.bulk_fd,
+                            .inc = farm_self(n->farm)->inc,
+                            .counters = &n->bulk_counters};
+    n->setup.bulk_fd = -1;
+    farm_derive(n->farm, "bulk", c.secret);
+    int err = bulk_start(&c, &n->bulk);
+    explicit_bzero(c.secret, sizeof(c.secret));
+    return err;
 }
 
 /* Those for other programs, likewise. */
@@ -393,6 +410,7 @@ static void stop(struct node *n)
     n->shared.tickets = NULL;
     while (n->workers_running > 0)
         worker_stop(&n->workers[--n->workers_running]);
+    bulk_stop(n->bulk);
     mesh_loop_close(&n->mesh);
     upgrade_close(&n->upgrade);
     uv_close((uv_handle_t *)&n->term, NULL);
@@ -417,6 +435,8 @@ static int run(struct node *n)
     if (!err)
         err = mesh_loop_open(&n->mesh, &n->loop, n->setup.mesh_fd, n->farm, n->store,
                              &n->setup.state, n->config);
+    if (!err)
+        err = start_bulk(n);
     if (!err && n->setup.group_fd >= 0)
         err = mesh_loop_open_group(&n->mesh, n->setup.group_fd);
     if (!err)

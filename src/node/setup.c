@@ -257,6 +257,17 @@ static int join_group(const struct node_section *c, struct setup *s)
                : STEAD_OK;
 }
 
+/* Without it everything goes by datagrams. */
+static void listen_for_bulk(struct setup *s)
+{
+    char where[ADDR_TEXT_MAX];
+    const struct addr *a = &s->config->node.address;
+    int err = listen_tcp(a, false, &s->bulk_fd);
+    if (err)
+        log_warn("bulk", "address=%s error=%s why=\"copies in bulk come by datagrams\"",
+                 addr_format(a, where), stead_error_name(err));
+}
+
 static int bind_all(struct setup *s)
 {
     const struct config *c = s->config;
@@ -268,6 +279,8 @@ static int bind_all(struct setup *s)
         err = bind_udp(&c->node.address, false, "node: address", &s->mesh_fd);
     if (!err)
         err = tune_mesh(&c->node.address, s->mesh_fd);
+    if (!err)
+        listen_for_bulk(s);
     if (!err && c->node.multicast.family)
         err = join_group(&c->node, s);
     if (!err && (err = listen_unix(c->admin.socket, 0660, &s->admin_unix_fd)))
@@ -382,6 +395,7 @@ int setup_open(const struct config *c, struct setup *s)
 {
     *s = (struct setup){.config = c,
                         .mesh_fd = -1,
+                        .bulk_fd = -1,
                         .group_fd = -1,
                         .admin_unix_fd = -1,
                         .admin_tcp_fd = -1,
@@ -438,6 +452,7 @@ void setup_close(struct setup *s)
 {
     unset_rules(s);
     close_fd(&s->mesh_fd);
+    close_fd(&s->bulk_fd);
     close_fd(&s->group_fd);
     close_fd(&s->admin_unix_fd);
     close_fd(&s->admin_tcp_fd);

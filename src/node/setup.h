@@ -28,6 +28,7 @@ struct setup {
     struct state state;
     uint8_t key[FARM_KEY_BYTES];
     struct entry entry;
+    int bulk_fd; /* -1: somebody else listens there */
     int mesh_fd, group_fd, admin_unix_fd, admin_tcp_fd;
     int agent_fds[ENTRY_SERVERS_MAX]; /* one a section agent */
     int sessiond_fd;

@@ -412,10 +412,16 @@ void store_set_view(struct store *s, const struct session_view *v, uint64_t now_
 
 void store_deliver(struct store *s, const struct msg *m, uint64_t now_ns)
 {
+    store_deliver_bytes(s, m->peer, m->bytes, m->len, now_ns);
+}
+
+void store_deliver_bytes(struct store *s, uint64_t from, const uint8_t *bytes, size_t len,
+                         uint64_t now_ns)
+{
     struct key key;
     struct session_event ev = {.type = SESSION_EV_MESSAGE,
-                               .message = {.from = m->peer, .bytes = m->bytes, .len = m->len}};
-    if (!session_message_key(m->bytes, m->len, &key)) {
+                               .message = {.from = from, .bytes = bytes, .len = len}};
+    if (!session_message_key(bytes, len, &key)) {
         atomic_fetch_add(&s->malformed, 1);
         return;
     }

@@ -22,7 +22,8 @@
 #define STORE_MAILBOXES_MAX 160
 #define STORE_OUTBOX_MAX 65536 /* messages that wait for the mesh thread */
 #define STORE_OUTBOX_BYTES_MAX (256u << 20)
-#define STORE_PUSH_MAX 32 /* records of one client that go to another node at once */
+#define STORE_BULK_MAX 65536 /* those that wait for the bulk thread */
+#define STORE_PUSH_MAX 32    /* records of one client that go to another node at once */
 
 struct store;
 
@@ -136,12 +137,26 @@ size_t store_take_doubts(struct store *s, uint64_t *nodes, size_t max);
 /* Notices of the shards since, for the log: at most max. */
 size_t store_take_notices(struct store *s, struct session_notice *out, size_t max);
 
+/* -- the bulk thread (node/bulk.h) -- */
+
+/* Whom to wake when there is something to take. From then on what is sent in bulk waits apart; as
+ * long as there is none, it goes with the rest. */
+void store_set_bulk_wake(struct store *s, struct store_wake wake);
+/* Moves the bulk messages that wait to be sent to `out` (struct msg). */
+void store_take_bulk(struct store *s, struct list *out);
+/* Those that find no way in bulk go with the rest. Empties the list. */
+void store_return_bulk(struct store *s, struct list *messages);
+/* One session message from a peer; the bytes stay the caller's. */
+void store_deliver_bytes(struct store *s, uint64_t from, const uint8_t *bytes, size_t len,
+                         uint64_t now_ns);
+
 bool store_synced(struct store *s);
 bool store_drained(struct store *s);
 
 struct store_stats {
     struct session_stats sessions; /* summed over the shards */
     uint64_t outbox, outbox_bytes, outbox_full, notices_dropped;
+    uint64_t bulk_waiting; /* bulk messages that wait to be sent */
 };
 void store_stats(struct store *s, struct store_stats *out);
 

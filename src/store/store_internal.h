@@ -55,6 +55,9 @@ struct store {
     struct roster *_Atomic roster; /* changed under the lock, compared without */
     struct list outbox;
     atomic_size_t outbox_count, outbox_bytes; /* changed under state_lock, read without it */
+    struct list bulk;                         /* messages in bulk */
+    size_t bulk_count;
+    struct store_wake bulk_wake;
     uint64_t outbox_full, notices_dropped;
     size_t doubt_count;
     uint64_t doubts[STORE_DOUBTS_MAX];

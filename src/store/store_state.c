@@ -9,12 +9,14 @@ void store_state_init(struct store *s)
 {
     pthread_mutex_init(&s->state_lock, NULL);
     list_init(&s->outbox);
+    list_init(&s->bulk);
     store_own_init(s);
 }
 
 void store_state_deinit(struct store *s)
 {
     msg_list_free(&s->outbox);
+    msg_list_free(&s->bulk);
     roster_unref(s->roster);
     pthread_mutex_destroy(&s->state_lock);
     store_own_deinit(s);
@@ -48,6 +50,32 @@ bool store_outbox_fills(struct store *s)
                STORE_OUTBOX_BYTES_MAX / 2;
 }
 
+/* With the lock held. A message that is dropped here costs its operation the deadline, never a
+ * false answer. */
+static void put_locked(struct store *s, struct msg *m)
+{
+    size_t bytes = sizeof(*m) + m->len;
+    if (s->outbox_count >= STORE_OUTBOX_MAX || s->outbox_bytes + bytes > STORE_OUTBOX_BYTES_MAX) {
+        msg_free(m);
+        s->outbox_full++;
+        return;
+    }
+    list_append(&s->outbox, &m->link);
+    s->outbox_count++;
+    s->outbox_bytes += bytes;
+}
+
+static void put_bulk_locked(struct store *s, struct msg *m)
+{
+    if (s->bulk_count >= STORE_BULK_MAX) {
+        msg_free(m);
+        s->outbox_full++;
+        return;
+    }
+    list_append(&s->bulk, &m->link);
+    s->bulk_count++;
+}
+
 static void notices_put(struct store *s, const struct session_actions *a)
 {
     for (uint32_t i = 0; i < a->notice_count; i++) {
@@ -64,23 +92,46 @@ bool store_outbox_put(struct store *s, struct session_actions *a)
         return false;
     pthread_mutex_lock(&s->state_lock);
     notices_put(s, a);
+    bool apart = s->bulk_wake.call != NULL, bulk = s->bulk_count > 0;
     struct list *link;
     while ((link = list_pop(&a->sends))) {
         struct msg *m = list_entry(link, struct msg, link);
-        size_t bytes = sizeof(*m) + m->len;
-        /* A message that is dropped here costs its operation the deadline, never a false answer. */
-        if (s->outbox_count >= STORE_OUTBOX_MAX ||
-            s->outbox_bytes + bytes > STORE_OUTBOX_BYTES_MAX) {
-            msg_free(m);
-            s->outbox_full++;
-            continue;
-        }
-        list_append(&s->outbox, link);
-        s->outbox_count++;
-        s->outbox_bytes += bytes;
+        if (m->bulk && apart)
+            put_bulk_locked(s, m);
+        else
+            put_locked(s, m);
     }
+    if (!bulk && s->bulk_count > 0)
+        s->bulk_wake.call(s->bulk_wake.context);
     pthread_mutex_unlock(&s->state_lock);
     return true;
+}
+
+void store_set_bulk_wake(struct store *s, struct store_wake wake)
+{
+    pthread_mutex_lock(&s->state_lock);
+    s->bulk_wake = wake;
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+void store_take_bulk(struct store *s, struct list *out)
+{
+    pthread_mutex_lock(&s->state_lock);
+    list_splice(out, &s->bulk);
+    s->bulk_count = 0;
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+void store_return_bulk(struct store *s, struct list *messages)
+{
+    if (list_empty(messages))
+        return;
+    pthread_mutex_lock(&s->state_lock);
+    struct list *link;
+    while ((link = list_pop(messages)))
+        put_locked(s, list_entry(link, struct msg, link));
+    wake_locked(s);
+    pthread_mutex_unlock(&s->state_lock);
 }
 
 bool store_sends_wait(const struct store *s)
@@ -213,6 +264,7 @@ void store_state_stats(struct store *s, struct store_stats *out)
     out->outbox = s->outbox_count;
     out->outbox_bytes = s->outbox_bytes;
     out->outbox_full = s->outbox_full;
+    out->bulk_waiting = s->bulk_count;
     out->notices_dropped = s->notices_dropped;
     pthread_mutex_unlock(&s->state_lock);
 }

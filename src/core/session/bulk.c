@@ -6,10 +6,11 @@
 
 #include <string.h>
 
-#define FLIGHT_MAX 512        /* records on the way to a peer, a shard */
+#define FLIGHT_MAX 512         /* records on the way to a peer, a shard */
 #define RECORD_BYTES_BULK 4096 /* a larger one takes a round, whose pace is by bytes */
 #define LOST_NS NS_PER_S
 #define OFF_NS (5 * NS_PER_S) /* one that answers nothing is served by rounds so long */
+#define LOSSES_MAX 3          /* a connection may break now and then */
 #define STEP_ROOM 128         /* answers that make it worth going on */
 #define STEP_LOOKS 256
 
@@ -98,8 +99,7 @@ bool bulk_copy(struct session *s, struct item *item)
     const struct record *r = item->record;
     bool changed;
     if (r->memory_bytes > RECORD_BYTES_BULK || quorum_rules(s, &r->key) ||
-        list_linked(&item->queue) || r->mark || work_find(s, &r->key) ||
-        !choose(s, item, &changed))
+        list_linked(&item->queue) || r->mark || work_find(s, &r->key) || !choose(s, item, &changed))
         return false;
     for (size_t i = 0; i < item->state->count; i++)
         if (changed || item->state->copies[i].version != r->stamp.version)
@@ -125,6 +125,7 @@ void bulk_answered(struct session *s, uint64_t from, const struct message *m)
     if (!p)
         return;
     p->bulk_flight -= p->bulk_flight > 0;
+    p->bulk_losses = 0;
     p->bulk_heard_ns = s->now_ns;
     struct item *item = table_find(s->table, &m->key);
     /* What a round is about, the round will find out. */
@@ -144,7 +145,8 @@ void bulk_tick(struct session *s)
             continue;
         s->stats.bulk_lost += p->bulk_flight;
         p->bulk_flight = 0;
-        p->bulk_off_ns = s->now_ns + OFF_NS;
+        if (++p->bulk_losses >= LOSSES_MAX)
+            p->bulk_off_ns = s->now_ns + OFF_NS;
         s->scan_again = true;
     }
 }

@@ -92,7 +92,9 @@ void claim_asked(struct session *s, uint64_t from, const struct message *m)
     } else if (!item) {
         reply.status = (uint8_t)-STEAD_E_ABSENT;
     }
-    if (item && !owner &&
+    /* A holder's word for another owner may be all that is left of that one when it is weighed: so
+     * its copy comes with it. */
+    if (item && owner != s->self_inc &&
         (stamp_compare(&reply.stamp, &m->stamp) != 0 || record_digest(item->record) != m->digest))
         rec = item->record;
     struct work *w = rec ? work_find(s, &m->key) : NULL;

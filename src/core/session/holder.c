@@ -43,6 +43,7 @@ bool holder_may_serve(struct session *s, const struct item *item)
 static void answer(struct session *s, uint64_t to, const struct message *m, int status,
                    const struct stamp *stamp)
 {
+    s->stats.bulk_taken += status == STEAD_OK && (m->token & BULK_TOKEN);
     struct message reply = {
         .type = MESSAGE_REPLICATED, .key = m->key, .token = m->token, .status = (uint8_t)-status};
     if (stamp)

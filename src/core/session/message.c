@@ -63,13 +63,14 @@ static const unsigned parts_of[] = {
     [MESSAGE_VERIFIED] = PART_TOKEN | PART_STATUS | PART_STAMP,
     [MESSAGE_ENROL] = PART_TOKEN,
     [MESSAGE_ENROLLED] = PART_TOKEN | PART_SHARD,
+    [MESSAGE_SYNCING] = PART_TOKEN | PART_SHARD | PART_STATUS, /* a percentage */
 };
 #define TYPE_COUNT (sizeof(parts_of) / sizeof(parts_of[0]))
 
 static bool has_key(enum message_type t)
 {
     return t != MESSAGE_SYNC && t != MESSAGE_SYNCED && t != MESSAGE_CULL && t != MESSAGE_CULLED &&
-           t != MESSAGE_ENROL && t != MESSAGE_ENROLLED;
+           t != MESSAGE_ENROL && t != MESSAGE_ENROLLED && t != MESSAGE_SYNCING;
 }
 
 static void put_stamp(struct wire_writer *w, const struct stamp *s)

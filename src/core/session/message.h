@@ -32,7 +32,8 @@ enum message_type {
     MESSAGE_CULL, /* end all records of the kind `index` whose field has that value */
     MESSAGE_CULLED,
     MESSAGE_ENROL, /* voters: have your records their majority without what I have lost? */
-    MESSAGE_ENROLLED
+    MESSAGE_ENROLLED,
+    MESSAGE_SYNCING /* not complete yet: so far */
 };
 
 #define VOTES_YES 1     /* the sender votes (quorum.h) */

@@ -27,12 +27,15 @@ struct peer {
     uint64_t announce_heard_ns;
     uint64_t sync_shards; /* joining: shards of it that have said they are complete */
     bool sync_done;
+    uint8_t sync_parts,
+        sync_percent[SYNC_OWED_MAX]; /* its shards, and how far each is; 0: unsaid */
     uint64_t sync_asked_ns;
     uint64_t sync_owed[SYNC_OWED_MAX]; /* nonces that it waits for an answer to */
     uint8_t sync_owed_count;
-    unsigned bulk_flight;            /* records sent in bulk that it has not answered */
+    unsigned bulk_losses;                /* in a row */
+    unsigned bulk_flight;                /* records sent in bulk that it has not answered */
     uint64_t bulk_heard_ns, bulk_off_ns; /* when it last did; no bulk before */
-    uint64_t enrol_shards; /* as a voter: shards of it that have answered ENROL */
+    uint64_t enrol_shards;               /* as a voter: shards of it that have answered ENROL */
     uint64_t enrol_asked_ns, enrol_since_ns;
     uint64_t enrol_owed[SYNC_OWED_MAX];
     uint8_t enrol_owed_count;

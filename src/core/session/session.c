@@ -157,8 +157,8 @@ bool session_send(struct session *s, struct message *m, const struct record *rec
     struct msg *out = message_encode(m, rec, to);
     if (!out)
         return false;
-    out->bulk = (m->token & BULK_TOKEN) &&
-                (m->type == MESSAGE_REPLICATE || m->type == MESSAGE_REPLICATED);
+    out->bulk =
+        (m->token & BULK_TOKEN) && (m->type == MESSAGE_REPLICATE || m->type == MESSAGE_REPLICATED);
     list_append(&s->out->sends, &out->link);
     return true;
 }
@@ -271,7 +271,7 @@ static message_handler *const handlers[] = {
     [MESSAGE_HEARD] = heal_heard,           [MESSAGE_VERIFY] = verify_asked,
     [MESSAGE_VERIFIED] = verify_answered,   [MESSAGE_CULL] = cull_asked,
     [MESSAGE_CULLED] = cull_answered,       [MESSAGE_ENROL] = quorum_enrol_asked,
-    [MESSAGE_ENROLLED] = quorum_enrolled,
+    [MESSAGE_ENROLLED] = quorum_enrolled,   [MESSAGE_SYNCING] = sync_heard,
 };
 
 static void hand(struct session *s, uint64_t from, const struct message *m)
@@ -306,9 +306,9 @@ static bool busy(const struct session *s)
     for (size_t i = 0; i < s->peer_count; i++)
         announcing |= s->peers[i].announcing || s->peers[i].sync_owed_count > 0 ||
                       missing_asks(s, &s->peers[i]);
-    return announcing || quorum_busy(s) || !bulk_idle(s) || s->scanning || s->shelf.open || s->scan_again ||
-           s->repair_count > 0 || s->orphan_count > 0 || s->waiter_count > 0 || s->work_count > 0 ||
-           (s->self_state == PEER_LEAVING && table_count(s->table) > 0) ||
+    return announcing || quorum_busy(s) || !bulk_idle(s) || s->scanning || s->shelf.open ||
+           s->scan_again || s->repair_count > 0 || s->orphan_count > 0 || s->waiter_count > 0 ||
+           s->work_count > 0 || (s->self_state == PEER_LEAVING && table_count(s->table) > 0) ||
            (s->self_state == PEER_JOINING && s->peer_count > 0);
 }
 
@@ -461,10 +461,7 @@ void session_stats(const struct session *s, struct session_stats *out)
     for (size_t i = 0; i < s->peer_count; i++)
         out->below_copies += s->peers[i].bulk_flight;
     out->handover_left = s->self_state == PEER_LEAVING ? out->records : 0;
-    for (size_t i = 0; i < s->peer_count; i++) {
-        out->sync_peers += s->peers[i].sync_asked_ns != 0;
-        out->sync_done += s->peers[i].sync_done;
-    }
+    sync_stats(s, out);
 }
 
 /* A claimant owns nothing before its claim is settled, nor does who makes a record before it is

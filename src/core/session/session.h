@@ -185,9 +185,10 @@ struct session_stats {
     uint64_t divergent;             /* of them not mended yet, as far as they are remembered */
     uint64_t pushes, pushes_failed; /* of those asked for on this node: kept, and not */
     uint64_t no_quorum, votes;      /* refused without a majority of the voters; 1: it is a voter */
-    uint64_t shelved, shelf_claimed, shelf_overruled; /* shelf.h */
+    uint64_t shelved, shelf_claimed, shelf_overruled;     /* shelf.h */
     uint64_t bulk_sent, bulk_kept, bulk_lost, bulk_taken; /* records, here and there: bulk.h */
-    uint64_t sync_peers, sync_done;                   /* joining: peers asked, and done */
+    uint64_t sync_parts, sync_percent; /* joining: shards of others, and how far each is, summed */
+    uint64_t sync_peers, sync_done;    /* joining: peers asked, and done */
 };
 
 void session_stats(const struct session *s, struct session_stats *out);

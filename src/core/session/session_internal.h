@@ -177,6 +177,8 @@ void leave_taken(struct session *s, struct work *w, uint64_t from, int status);
 void sync_tick(struct session *s);
 void sync_asked(struct session *s, uint64_t from, const struct message *m);
 void sync_answered(struct session *s, uint64_t from, const struct message *m);
+void sync_heard(struct session *s, uint64_t from, const struct message *m);
+void sync_stats(const struct session *s, struct session_stats *out);
 bool repair_idle(const struct session *s);
 /* Goes on with a scan, by so many records at most. */
 void repair_scan(struct session *s, size_t looks);

@@ -105,9 +105,10 @@ void verify_asked(struct session *s, uint64_t from, const struct message *m)
     bool differs = order < 0 || (order == 0 && record_digest(item->record) != m->digest);
     if (m->index == 1 && differs)
         reply.status = (uint8_t)-STEAD_E_CONFLICT;
-    /* A copy whose owner is not the one that is asked, or counts on it no more. */
-    if (m->index == 0 && order <= 0 &&
-        (!item || item->role != ROLE_OWNER || !item_copy(item, from)))
+    /* A copy whose owner is not the one that is asked, or counts on it no more: it may have come
+     * late, behind what should have told it. */
+    bool owns = item && item->role == ROLE_OWNER;
+    if (m->index == 0 && (!owns || (order <= 0 && !item_copy(item, from))))
         reply.status = (uint8_t)-STEAD_E_NOT_FOUND;
     session_send(s, &reply, NULL, from);
 }

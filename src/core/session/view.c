@@ -44,6 +44,7 @@ static void carry_over(struct session *s, struct peer *to, const struct peer_vie
         to->enrol_owed_count = 0;
         to->sync_done = false;
         to->sync_shards = 0;
+        to->sync_parts = 0;
     }
     if (v->state != PEER_UP)
         to->up_ns = 0;

@@ -40,6 +40,11 @@ struct admin_upgrades {
     uint64_t begun, failed, adopted, relayed, relay_lost;
 };
 
+/* Messages in bulk to and from other nodes, and their connections. */
+struct admin_bulk {
+    uint64_t in, out, returned, links, made, refused;
+};
+
 struct admin_orders {
     uint64_t done, refused, malformed;
 };
@@ -117,6 +122,7 @@ struct admin_snapshot {
     struct admin_dns dns;
     struct admin_gate gate;
     struct admin_orders orders;
+    struct admin_bulk bulk;
     struct admin_upgrades upgrades;
     struct repository_stats repository;
     struct snapshot_state snapshot;

@@ -85,7 +85,10 @@ static json_t *sessions_json(const struct session_stats *s)
         {"no_quorum", s->no_quorum}, {"voting_shards", s->votes}, {"expired", s->expired},
         {"evicted", s->evicted}, {"reads_local", s->reads_local}, {"reads_owner", s->reads_owner},
         {"reads_missed", s->reads_missed}, {"full", s->full}, {"busy", s->busy},
-        {"sync_peers", s->sync_peers}, {"sync_done", s->sync_done});
+        {"sync_peers", s->sync_peers}, {"sync_done", s->sync_done},
+        {"sync_percent", s->sync_parts ? s->sync_percent / s->sync_parts : 0},
+        {"bulk_taken", s->bulk_taken}, {"bulk_sent", s->bulk_sent}, {"bulk_kept", s->bulk_kept},
+        {"bulk_lost", s->bulk_lost});
 }
 
 static json_t *mesh_json(const struct admin_snapshot *s)
