@@ -238,6 +238,7 @@ int main(int argc, char **argv)
     unsigned count = (unsigned)number_parse(argv[2], 1, 1e8);
     unsigned shards = argc > 3 ? (unsigned)number_parse(argv[3], 1, 64) : 8;
     kinds_default(&kinds);
+    kinds.kind[KIND].when_alone = ALONE_ACCEPT; /* what it makes before the other comes */
     if (strcmp(argv[1], "table") == 0)
         bench_table(count);
     else
