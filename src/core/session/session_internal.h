@@ -22,6 +22,7 @@
 #include "core/session/quorum.h"
 #include "core/session/session.h"
 #include "core/session/shelf.h"
+#include "core/session/sync.h"
 #include "core/session/table.h"
 #include "core/session/verify.h"
 #include "core/session/work.h"
@@ -159,7 +160,7 @@ void locate_asked(struct session *s, uint64_t from, const struct message *m);
 void locate_answered(struct session *s, uint64_t from, const struct message *m);
 void locate_check(struct session *s, struct work *w);
 
-/* -- meeting again (heal.c), leaving (leave.c), joining (sync.c), background (repair.c), time
+/* -- meeting again (heal.c), leaving (leave.c), background (repair.c), time
  * (expiry.c) -- */
 void heal_announce(struct session *s);
 /* Answers those who announced themselves while something else was going on about the key. */
@@ -174,11 +175,6 @@ void leave_handed(struct session *s, uint64_t from, const struct message *m);
 void leave_start(struct session *s, struct work *w, struct item *item);
 void leave_check(struct session *s, struct work *w);
 void leave_taken(struct session *s, struct work *w, uint64_t from, int status);
-void sync_tick(struct session *s);
-void sync_asked(struct session *s, uint64_t from, const struct message *m);
-void sync_answered(struct session *s, uint64_t from, const struct message *m);
-void sync_heard(struct session *s, uint64_t from, const struct message *m);
-void sync_stats(const struct session *s, struct session_stats *out);
 bool repair_idle(const struct session *s);
 /* Goes on with a scan, by so many records at most. */
 void repair_scan(struct session *s, size_t looks);

@@ -40,11 +40,6 @@ struct admin_upgrades {
     uint64_t begun, failed, adopted, relayed, relay_lost;
 };
 
-/* Messages in bulk to and from other nodes, and their connections. */
-struct admin_bulk {
-    uint64_t in, out, returned, links, made, refused;
-};
-
 struct admin_orders {
     uint64_t done, refused, malformed;
 };

@@ -17,6 +17,11 @@ struct admin_sessiond {
         unsent, dropped;
 };
 
+/* Messages in bulk to and from other nodes, and their connections. */
+struct admin_bulk {
+    uint64_t in, out, returned, links, made, refused;
+};
+
 #define ADMIN_TICKET_SETS_MAX 8
 #define ADMIN_TICKET_KEYS_MAX 8
 

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""A node that starts anew gets its copies in bulk, over TCP, before it is ready; by datagrams where no connection can be
+made to it. Who speaks something else at that port is hung up on.
+
+usage: test.py --build DIR
+"""
+import pathlib
+import socket
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from client import UnixConnection
+from farm import MESH, check, eventually, json, options, scenario
+
+RECORDS = 1500
+TAKEN, RETURNED = "stead_session_bulk_taken_total", "stead_bulk_returned_total"
+
+
+def fill(farm):
+    gate = UnixConnection(farm.run / "s1.sock")
+    for i in range(RECORDS):
+        gate.request("POST", "/v1/sessions/purchase", json.dumps({"fields": {"": f"{i:0200d}"}}),
+                     {"Content-Type": "application/json"})
+        reply = gate.getresponse()
+        reply.read()
+        check(reply.status == 201, f"a record is made: {reply.status}")
+
+
+def restart(farm):
+    farm.kill("s2")
+    eventually(lambda: farm.status_of("s2", "s1") == "down", "s2 is down")
+    farm.start("s2")
+    farm.wait_ready("s2")
+    sessions = farm.status("s2")["sessions"]
+    check(sessions["records"] == RECORDS, f"s2 is ready when it has all: {sessions}")
+    check(farm.status("s1")["sessions"]["below_copies"] == 0, "and s1 knows it")
+
+
+def hang_up(farm):
+    with socket.create_connection((farm.ip("s1"), MESH), 5) as s:
+        s.sendall(b"GET / HTTP/1.1\r\nHost: s1.shop.test\r\n\r\n" + b"x" * 64)
+        try:
+            check(s.recv(100) == b"", "something else is not answered")
+        except ConnectionResetError:
+            pass
+    eventually(lambda: farm.metric("s1", 'stead_bulk_connections_total{result="refused"}') >= 1, "it is counted")
+
+
+def main():
+    args = options()
+    with scenario(args.build, 61) as farm:
+        farm.start("s1", "s2")
+        farm.wait_ready("s1", "s2")
+        fill(farm)
+        hang_up(farm)
+        restart(farm)
+        check(farm.metric("s2", TAKEN) == RECORDS, f"all came in bulk: {farm.metric('s2', TAKEN)}")
+        check(farm.metric("s2", "stead_bulk_messages_total") > 0, "by a connection")
+        check(farm.metric("s1", 'stead_session_bulk_total{result="kept"}') == RECORDS, "each was confirmed")
+
+        before = farm.metric("s1", RETURNED)
+        farm.kill("s2")
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind((farm.ip("s2"), MESH))
+            other.listen()
+            restart(farm)
+        check(farm.metric("s1", RETURNED) >= before, "what found no connection went by datagrams")
+        check(farm.metric("s2", TAKEN) == RECORDS, "and all came again")
+
+
+main()
