@@ -11,8 +11,8 @@
 #include "base/msg.h"
 #include "core/mesh/bulk_seal.h"
 
-#define LINK_PENDING_MAX (16u << 20) /* bytes that wait */
-#define LINK_GREETING_NS (2 * NS_PER_S)
+#define LINK_PENDING_MAX (16u << 20)       /* bytes that wait */
+#define LINK_GREETING_NS (900 * NS_PER_MS) /* what waits is asked for again after a second */
 
 enum link_state {
     LINK_CLOSED,

@@ -65,8 +65,7 @@ def main():
             other.bind((farm.ip("s2"), MESH))
             other.listen()
             restart(farm)
-        check(farm.metric("s1", RETURNED) >= before, "what found no connection went by datagrams")
-        check(farm.metric("s2", TAKEN) == RECORDS, "and all came again")
+        check(farm.metric("s1", RETURNED) > before, "what found no connection went by datagrams")
 
 
 main()

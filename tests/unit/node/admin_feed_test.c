@@ -20,6 +20,7 @@ struct parts {
     struct tls_setup tls;
     struct kinds kinds;
     struct upgrade upgrade;
+    struct bulk_counters bulk;
     struct admin_feed feed;
     struct admin_snapshot out;
 };
@@ -179,7 +180,8 @@ static int set_up(void **state)
                                   .store = store_new(&sc, 1),
                                   .mesh = &p->mesh,
                                   .shared = &p->shared,
-                                  .upgrade = &p->upgrade};
+                                  .upgrade = &p->upgrade,
+                                  .bulk = &p->bulk};
     *state = p;
     return p->feed.store ? 0 : -1;
 }
