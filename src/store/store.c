@@ -80,13 +80,16 @@ static bool take_actions(struct store *s, struct shard *shard, struct session_ac
     return sends;
 }
 
-static void step(struct store *s, struct shard *shard, const struct session_event *ev,
+/* True: the mesh thread has something to do, or its deadline is nearer. */
+static bool step(struct store *s, struct shard *shard, const struct session_event *ev,
                  uint64_t now_ns)
 {
     struct session_actions a;
+    uint64_t before = atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
     session_actions_init(&a);
     session_step(shard->session, ev, now_ns, &a);
-    take_actions(s, shard, &a, 0, NULL);
+    bool sooner = a.deadline_ns < before;
+    return take_actions(s, shard, &a, 0, NULL) || sooner;
 }
 
 static void shard_deinit(struct shard *shard)
@@ -395,12 +398,13 @@ struct session_result *store_collect(struct store *s, unsigned mailbox)
     return mailbox_take(&s->mailboxes[mailbox]);
 }
 
-static void step_locked(struct store *s, struct shard *shard, const struct session_event *ev,
+static bool step_locked(struct store *s, struct shard *shard, const struct session_event *ev,
                         uint64_t now_ns)
 {
     pthread_mutex_lock(&shard->lock);
-    step(s, shard, ev, now_ns);
+    bool wakes = step(s, shard, ev, now_ns);
     pthread_mutex_unlock(&shard->lock);
+    return wakes;
 }
 
 void store_set_view(struct store *s, const struct session_view *v, uint64_t now_ns)
@@ -410,27 +414,34 @@ void store_set_view(struct store *s, const struct session_view *v, uint64_t now_
         step_locked(s, &s->shards[i], &ev, now_ns);
 }
 
+static bool deliver(struct store *s, uint64_t from, const uint8_t *bytes, size_t len,
+                    uint64_t now_ns)
+{
+    struct key key;
+    bool wakes = false;
+    struct session_event ev = {.type = SESSION_EV_MESSAGE,
+                               .message = {.from = from, .bytes = bytes, .len = len}};
+    if (!session_message_key(bytes, len, &key)) {
+        atomic_fetch_add(&s->malformed, 1);
+        return false;
+    }
+    if (key.len > 0)
+        return step_locked(s, store_shard(s, &key), &ev, now_ns);
+    for (unsigned i = 0; i < s->shard_count; i++)
+        wakes |= step_locked(s, &s->shards[i], &ev, now_ns);
+    return wakes;
+}
+
 void store_deliver(struct store *s, const struct msg *m, uint64_t now_ns)
 {
-    store_deliver_bytes(s, m->peer, m->bytes, m->len, now_ns);
+    (void)deliver(s, m->peer, m->bytes, m->len, now_ns);
 }
 
 void store_deliver_bytes(struct store *s, uint64_t from, const uint8_t *bytes, size_t len,
                          uint64_t now_ns)
 {
-    struct key key;
-    struct session_event ev = {.type = SESSION_EV_MESSAGE,
-                               .message = {.from = from, .bytes = bytes, .len = len}};
-    if (!session_message_key(bytes, len, &key)) {
-        atomic_fetch_add(&s->malformed, 1);
-        return;
-    }
-    if (key.len > 0) {
-        step_locked(s, store_shard(s, &key), &ev, now_ns);
-        return;
-    }
-    for (unsigned i = 0; i < s->shard_count; i++)
-        step_locked(s, &s->shards[i], &ev, now_ns);
+    if (deliver(s, from, bytes, len, now_ns))
+        store_wake_mesh(s);
 }
 
 uint64_t store_tick(struct store *s, uint64_t now_ns)

@@ -93,9 +93,11 @@ bool store_outbox_put(struct store *s, struct session_actions *a)
     pthread_mutex_lock(&s->state_lock);
     notices_put(s, a);
     bool apart = s->bulk_wake.call != NULL, bulk = s->bulk_count > 0;
+    bool usual = a->notice_count > 0;
     struct list *link;
     while ((link = list_pop(&a->sends))) {
         struct msg *m = list_entry(link, struct msg, link);
+        usual |= !(m->bulk && apart);
         if (m->bulk && apart)
             put_bulk_locked(s, m);
         else
@@ -104,7 +106,7 @@ bool store_outbox_put(struct store *s, struct session_actions *a)
     if (!bulk && s->bulk_count > 0)
         s->bulk_wake.call(s->bulk_wake.context);
     pthread_mutex_unlock(&s->state_lock);
-    return true;
+    return usual;
 }
 
 void store_set_bulk_wake(struct store *s, struct store_wake wake)
