@@ -113,9 +113,9 @@ static void numbers_come_from_their_parts(void **state)
     assert_int_equal(p->out.loop_turn_max_ns, 0);
 }
 
-static void woken(uv_async_t *async)
+static void woken(void *context)
 {
-    *(bool *)async->data = true;
+    *(bool *)context = true;
 }
 
 static void an_order_waits_for_the_mesh_thread(void **state)
@@ -126,8 +126,8 @@ static void an_order_waits_for_the_mesh_thread(void **state)
     bool woke = false;
     uv_loop_t loop;
     uv_loop_init(&loop);
-    uv_async_init(&loop, &p->mesh.wake, woken);
-    p->mesh.wake.data = &woke;
+    assert_int_equal(wake_open(&p->mesh.wake), STEAD_OK);
+    wake_start(&p->mesh.wake, &loop, woken, &woke);
     uint64_t id = source.order(source.context, "s2", ORDER_DRAIN, true, "");
     assert_int_not_equal(id, 0);
     assert_false(source.ordered(source.context, id, &o));
@@ -138,7 +138,7 @@ static void an_order_waits_for_the_mesh_thread(void **state)
         assert_int_not_equal(source.order(source.context, "", ORDER_TELL, false, ""), 0);
     assert_int_equal(source.order(source.context, "", ORDER_TELL, false, ""), 0);
     assert_null(source.roster(source.context));
-    uv_close((uv_handle_t *)&p->mesh.wake, NULL);
+    wake_close(&p->mesh.wake, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
 }
