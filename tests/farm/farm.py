@@ -208,7 +208,9 @@ class Farm:
         return self.admin(name, "/v1/roster").json()
 
     def up(self, name):
-        return {s["name"] for s in self.roster(name)["servers"] if s["status"] == "up"}
+        """Those of whose servers none is anything else."""
+        servers = self.roster(name)["servers"]
+        return {s["name"] for s in servers} - {s["name"] for s in servers if s["status"] != "up"}
 
     def status_of(self, name, asked):
         return {s["name"]: s["status"] for s in self.roster(asked)["servers"]}.get(name, "")
