@@ -154,6 +154,36 @@ static bool merge_answer(struct session *s, uint64_t from, struct item *item,
     return merged;
 }
 
+/* Who is told to own it, and is asked itself, answers for itself. Until it has, what others have is
+ * not known: it may write on, with them. */
+static bool is_hearsay(const struct session *s, struct work *w, uint64_t from,
+                       const struct message *m)
+{
+    const struct target *owner = m->peer != from ? work_target(w, m->peer) : NULL;
+    return m->peer == s->self_inc || (owner && owner->answer != ANSWER_SILENT);
+}
+
+static bool owner_answers_yet(struct work *w, const struct target *t)
+{
+    const struct target *owner = work_target(w, t->owner);
+    return owner && owner->answer == ANSWER_WAITING;
+}
+
+/* Those who told of an owner that has answered since, or fell silent, are asked anew. */
+static void ask_anew(struct session *s, struct work *w)
+{
+    bool any = false;
+    for (size_t i = 0; i < w->target_count; i++) {
+        struct target *t = &w->targets[i];
+        if (t->answer != ANSWER_HEARSAY || owner_answers_yet(w, t))
+            continue;
+        t->answer = ANSWER_WAITING;
+        any = true;
+    }
+    if (any)
+        claim_ask(s, w);
+}
+
 void claim_answered(struct session *s, uint64_t from, const struct message *m)
 {
     struct work *w = work_find(s, &m->key);
@@ -164,8 +194,7 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
         return;
     w->held++;
     int status = -(int)m->status;
-    /* An owner that was asked itself answers for itself. */
-    bool hearsay = m->peer == s->self_inc || (m->peer != from && work_target(w, m->peer));
+    bool hearsay = is_hearsay(s, w, from, m);
     bool has = status == STEAD_OK || (status == STEAD_E_EXISTS && m->stamp.term != 0);
     w->missing = m->missing > w->missing ? m->missing : w->missing;
     if (item_is_shelved(item) && ((status == STEAD_E_EXISTS && !hearsay) || (has && !m->shelved))) {
@@ -175,6 +204,10 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     } else if (status == STEAD_E_EXISTS && quorum_rules(s, &m->key)) {
         t->answer = ANSWER_REFUSED; /* it stands by another owner: no grant, nor all it has */
         claim_check(s, w);
+    } else if (status == STEAD_E_EXISTS && work_target(w, m->peer) &&
+               work_target(w, m->peer)->answer == ANSWER_WAITING) {
+        t->answer = ANSWER_HEARSAY;
+        t->owner = m->peer;
     } else if (has) {
         if (merge_answer(s, from, item, m)) {
             t->answer = ANSWER_HAVE;
@@ -233,6 +266,7 @@ void claim_check(struct session *s, struct work *w)
         serve_key(s, w);
         return;
     }
+    ask_anew(s, w);
     if (work_waits(w))
         return;
     if (!MUTANT(CLAIM_WITHOUT_ASKING) && work_target_late(s, w)) {

@@ -131,10 +131,15 @@ struct target *work_target(struct work *w, uint64_t inc)
     return NULL;
 }
 
+static bool target_waits(const struct target *t)
+{
+    return t->answer == ANSWER_WAITING || t->answer == ANSWER_HEARSAY;
+}
+
 bool work_waits(const struct work *w)
 {
     for (size_t i = 0; i < w->target_count; i++)
-        if (w->targets[i].answer == ANSWER_WAITING)
+        if (target_waits(&w->targets[i]))
             return true;
     return false;
 }
@@ -151,11 +156,13 @@ void work_fail(struct session *s, struct work *w, int status, bool queue_too)
 /* A target that is heard no more will not answer. */
 static void drop_silent_targets(struct session *s, struct work *w)
 {
-    for (size_t i = 0; i < w->target_count; i++)
-        if (w->targets[i].answer == ANSWER_WAITING && !peer_is_heard(s, w->targets[i].inc)) {
-            w->targets[i].answer = ANSWER_SILENT;
-            w->spread = true; /* it may have got what it was told, and come back */
-        }
+    for (size_t i = 0; i < w->target_count; i++) {
+        struct target *t = &w->targets[i];
+        if (!target_waits(t) || peer_is_heard(s, t->inc))
+            continue;
+        t->answer = ANSWER_SILENT;
+        w->spread = true; /* it may have got what it was told, and come back */
+    }
 }
 
 /* When those that have not answered are asked again. A question may have been lost where memory was

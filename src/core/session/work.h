@@ -55,9 +55,11 @@ enum work_phase {
     WORK_HANDOVER /* another node is to own it */
 };
 
-/* SILENT: it is heard no more, or was not for a while. */
+/* SILENT: it is heard no more, or was not for a while. HEARSAY, CLAIM: it named an owner that has
+ * not answered yet. */
 enum answer {
     ANSWER_WAITING,
+    ANSWER_HEARSAY,
     ANSWER_SILENT,
     ANSWER_NONE,
     ANSWER_HAVE,

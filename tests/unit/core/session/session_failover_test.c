@@ -308,6 +308,46 @@ static bool counts_claims(struct bus *b, int from, int to, const struct msg *m)
     return false;
 }
 
+/* What they tell each other of records is lost, while they hear each other. */
+static int deaf_one, deaf_other;
+
+static bool loses_between(struct bus *b, int from, int to, const struct msg *m)
+{
+    (void)b, (void)m;
+    return (from == deaf_one && to == deaf_other) || (from == deaf_other && to == deaf_one);
+}
+
+/* An owner stood still, the record was claimed and written elsewhere. It comes back and claims in
+ * its turn; the third node says that the new owner lives. That one goes on writing and dies, before
+ * it says a word: then the third is to be asked again, for what it has. */
+static void what_a_living_owner_wrote_before_it_died_is_claimed(void **state)
+{
+    (void)state;
+    struct bus b;
+    bool owned;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = made(&b, "auth", "alice");
+    bus_pause(&b, 0);
+    bus_run(&b, 2000);
+    assert_answer(bus_change(&b, 1, &k, "two"), STEAD_OK, "two");
+    (void)bus_peek(&b, 1, &k, &owned);
+    int owner = owned ? 1 : 2, third = 3 - owner;
+    deaf_one = 0, deaf_other = owner;
+    b.loses = loses_between;
+    bus_resume(&b, 0);
+    bus_run(&b, 300);
+    uint64_t asked = bus_ask(&b, 0, bus_op(SESSION_READ, &k));
+    bus_run(&b, 300);
+    assert_answer(bus_change(&b, third, &k, "three"), STEAD_OK, "three");
+    bus_kill(&b, owner);
+    assert_answer(bus_wait(&b, asked), STEAD_OK, "three");
+    bus_run(&b, 3000);
+    assert_answer(bus_read(&b, 0, &k), STEAD_OK, "three");
+    assert_answer(bus_read(&b, third, &k), STEAD_OK, "three");
+    bus_deinit(&b);
+}
+
 /* The link between a holder and its owner is down, and a third node hears both. */
 static void an_owner_that_others_hear_is_claimed_ever_more_seldom(void **state)
 {
@@ -375,6 +415,7 @@ int main(void)
         cmocka_unit_test(two_claim_at_once_and_one_owns),
         cmocka_unit_test(records_without_clients_are_claimed_and_copied),
         cmocka_unit_test(a_sick_holder_is_asked_ever_more_seldom),
+        cmocka_unit_test(what_a_living_owner_wrote_before_it_died_is_claimed),
         cmocka_unit_test(an_owner_that_others_hear_is_claimed_ever_more_seldom),
         cmocka_unit_test(a_lost_message_holds_nobody_up_for_long),
     };
