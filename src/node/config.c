@@ -397,6 +397,10 @@ static void check_redis(cfg_t *sec, struct config *c)
     if (s->engine != 0 && !engine_redis_addresses(s->address))
         mistake(sec, "repository: address = \"%s\": it is not \"HOST:PORT, ...\", at most %d",
                 s->address, REDIS_SEEDS_MAX);
+    if (!s->tls && (*s->ca_file || *s->certificate || *s->key))
+        mistake(sec, "repository: ca-file, certificate and key are for tls = yes");
+    if (!*s->certificate != !*s->key)
+        mistake(sec, "repository: certificate and key go together");
     if (*s->user && !*s->password_file)
         mistake(sec, "repository: user needs a password-file");
 }

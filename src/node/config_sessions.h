@@ -36,6 +36,8 @@ struct repository_section {
     uint32_t age_max_ms;
     /* Of redis. */
     char address[CONFIG_TEXT_MAX], user[CONFIG_TEXT_MAX], password_file[CONFIG_TEXT_MAX];
+    bool tls;
+    char ca_file[CONFIG_TEXT_MAX], certificate[CONFIG_TEXT_MAX], key[CONFIG_TEXT_MAX];
     uint32_t start_wait_ms;
     char prefix[NAME_MAX_BYTES + 1]; /* "" until config_load: the node's name */
 };

@@ -392,7 +392,6 @@ static void take_word(struct node *n)
 
 static int watch_signals(struct node *n)
 {
-    signal(SIGPIPE, SIG_IGN);
     n->term.data = n->interrupt.data = n->hangup.data = n;
     if (uv_signal_init(&n->loop, &n->term) || uv_signal_init(&n->loop, &n->interrupt) ||
         uv_signal_init(&n->loop, &n->hangup) || uv_signal_start(&n->term, on_signal, SIGTERM) ||
@@ -489,6 +488,7 @@ int node_run(const struct config *c)
     if (privileges_drop(c, n->setup.socket_files, n->setup.socket_file_count) ||
         uv_loop_init(&n->loop))
         goto set_up;
+    signal(SIGPIPE, SIG_IGN);
     int err = make_core(n);
     if (!err)
         err = run(n);

@@ -64,6 +64,10 @@ int repository_setup(const struct repository_section *c, struct farm *farm, stru
                                    .age_max_ms = c->age_max_ms,
                                    .addresses = c->address,
                                    .user = c->user,
+                                   .tls = c->tls,
+                                   .ca_file = c->ca_file,
+                                   .certificate = c->certificate,
+                                   .key = c->key,
                                    .start_wait_ms = c->start_wait_ms,
                                    .password = password};
     farm_lasting(farm, LASTING_NAMES, rc.keys.names);

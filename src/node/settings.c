@@ -337,7 +337,16 @@ const struct setting settings[] = {
 
     ROW("repository", "address", SETTING_TEXT, "", 0, 0, NULL, repository_section, address,
         "engine redis: \"HOST:PORT, HOST:PORT\", up to 16 servers that are asked first; the others "
-        "of a Cluster are learned. They are to be reached by nobody else: there is no TLS."),
+        "of a Cluster are learned."),
+    ROW("repository", "tls", SETTING_BOOL, "no", 0, 0, NULL, repository_section, tls,
+        "engine redis: TLS to the servers, whose certificates must name them as `address` does, "
+        "and the others of a Cluster as it tells them."),
+    ROW("repository", "ca-file", SETTING_PATH, "", 0, 0, NULL, repository_section, ca_file,
+        "engine redis, tls: the authorities that are trusted; by default those of the system."),
+    ROW("repository", "certificate", SETTING_PATH, "", 0, 0, NULL, repository_section, certificate,
+        "engine redis, tls: what this node shows to servers that ask for a certificate; PEM."),
+    ROW("repository", "key", SETTING_PATH, "", 0, 0, NULL, repository_section, key,
+        "engine redis, tls: the certificate's key."),
     ROW("repository", "start-wait", SETTING_DURATION, "10s", 0, 600000, NULL, repository_section,
         start_wait_ms,
         "engine redis: the node waits so long at its start for servers that are "

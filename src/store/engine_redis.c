@@ -331,6 +331,7 @@ static void redis_close(struct engine *e)
     for (size_t i = 0; i < REDIS_LINKS_MAX; i++)
         redis_link_close(&r->links[i]);
     redis_window_clear(&r->window);
+    redis_tls_rules_free(r->tls);
     wipe(r->user);
     wipe(r->password);
     mem_free(r);
@@ -398,6 +399,17 @@ static int copy_config(struct redis *r, const struct engine_redis_config *c)
     return STEAD_OK;
 }
 
+static int make_rules(struct redis *r, const struct engine_redis_config *c)
+{
+    const char *why;
+    if (!c->tls)
+        return STEAD_OK;
+    r->tls = redis_tls_rules_new(c->ca_file, c->certificate, c->key, &why);
+    if (!r->tls)
+        redis_say(r, why);
+    return r->tls ? STEAD_OK : STEAD_E_IO;
+}
+
 int engine_redis_open(const struct engine_redis_config *c, struct engine **out)
 {
     struct redis *r = mem_alloc(sizeof(*r));
@@ -407,6 +419,8 @@ int engine_redis_open(const struct engine_redis_config *c, struct engine **out)
     r->stats = c->stats;
     r->window.max = REDIS_WINDOW_NAMES;
     int err = copy_config(r, c);
+    if (!err)
+        err = make_rules(r, c);
     if (!err)
         err = redis_find(r);
     if (!err)

@@ -37,6 +37,9 @@ struct engine_redis_config {
     const char *addresses;       /* "host:port, host:port": asked first, up to REDIS_SEEDS_MAX */
     const char *prefix;          /* letters and digits; copied */
     const char *user, *password; /* NULL: none; copied, and wiped at the end */
+    bool tls;                    /* of servers that are who they say: */
+    const char *ca_file, *certificate,
+        *key; /* NULL, "": what the system trusts; nothing is shown */
     struct engine_redis_stats *stats;
 };
 

@@ -27,6 +27,7 @@ struct redis {
     size_t seed_count;
     char prefix[REDIS_PREFIX_MAX + 8]; /* "stead:PREFIX:" */
     char *user, *password;
+    struct ssl_ctx_st *tls; /* NULL: without */
     struct engine_redis_stats *stats;
     bool cluster;
     bool stale;  /* the map is to be read anew */

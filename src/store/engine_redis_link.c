@@ -20,6 +20,7 @@
 
 #define READ_BYTES 65536
 #define WORDS_MAX 8
+#define CLOSED "the server has closed the connection"
 
 static int fail(struct redis_link *l, int err, const char *why)
 {
@@ -95,6 +96,26 @@ static int connect_place(struct redis_link *l)
         }
     }
     freeaddrinfo(found);
+    return err;
+}
+
+static int shake(struct redis_link *l, struct ssl_ctx_st *rules)
+{
+    uint64_t end_ms = redis_now_ms() + REDIS_ANSWER_MS;
+    const char *why;
+    short events;
+    int n, err = STEAD_OK;
+    if (!rules)
+        return STEAD_OK;
+    l->tls = redis_tls_new(rules, l->fd, l->place.host);
+    if (!l->tls)
+        return STEAD_E_NOMEM;
+    while (!err && (n = redis_tls_shake(l->tls, &events, &why)) <= 0) {
+        if (n == -1)
+            err = wait_for(l, events, end_ms);
+        else
+            err = fail(l, STEAD_E_IO, n == 0 ? CLOSED : why);
+    }
     return err;
 }
 
@@ -212,6 +233,8 @@ int redis_link_open(struct redis_link *l, const struct redis_place *place,
     l->answers = redis_answers_new();
     int err = l->answers ? connect_place(l) : STEAD_E_NOMEM;
     if (!err)
+        err = shake(l, login->tls);
+    if (!err)
         err = get_to_know(l, login);
     if (err)
         redis_link_close(l);
@@ -222,6 +245,8 @@ void redis_link_close(struct redis_link *l)
 {
     if (!l->open)
         return;
+    redis_tls_free(l->tls);
+    l->tls = NULL;
     if (l->fd >= 0)
         close(l->fd);
     redis_answers_free(l->answers);
@@ -281,18 +306,56 @@ int redis_link_add(struct redis_link *l, const struct slice *argv, size_t argc)
     return STEAD_OK;
 }
 
+/* As redis_tls_write(), and so the next one as redis_tls_read(). */
+static ssize_t give(struct redis_link *l, const void *bytes, size_t len, short *events)
+{
+    const char *why = NULL;
+    ssize_t n;
+    *events = POLLOUT;
+    if (l->tls) {
+        n = redis_tls_write(l->tls, bytes, len, events, &why);
+        if (n == -2)
+            fail(l, STEAD_E_IO, why);
+        return n;
+    }
+    n = send(l->fd, bytes, len, MSG_NOSIGNAL);
+    if (n >= 0 || errno == EAGAIN || errno == EINTR)
+        return n;
+    fail_errno(l, errno);
+    return -2;
+}
+
+static ssize_t take(struct redis_link *l, void *bytes, size_t cap, short *events)
+{
+    const char *why = NULL;
+    ssize_t n;
+    *events = POLLIN;
+    if (l->tls) {
+        n = redis_tls_read(l->tls, bytes, cap, events, &why);
+        if (n == -2)
+            fail(l, STEAD_E_IO, why);
+        return n;
+    }
+    n = recv(l->fd, bytes, cap, 0);
+    if (n >= 0 || errno == EAGAIN || errno == EINTR)
+        return n;
+    fail_errno(l, errno);
+    return -2;
+}
+
 int redis_link_send(struct redis_link *l)
 {
     size_t sent = 0;
     int err = STEAD_OK;
     while (sent < l->out_len && !err) {
-        ssize_t n = send(l->fd, l->out + sent, l->out_len - sent, MSG_NOSIGNAL);
-        if (n >= 0)
+        short events;
+        ssize_t n = give(l, l->out + sent, l->out_len - sent, &events);
+        if (n > 0)
             sent += (size_t)n;
-        else if (errno == EAGAIN)
-            err = wait_for(l, POLLOUT, redis_now_ms() + REDIS_ANSWER_MS);
-        else if (errno != EINTR)
-            err = fail_errno(l, errno);
+        else if (n == -1)
+            err = wait_for(l, events, redis_now_ms() + REDIS_ANSWER_MS);
+        else
+            err = n == 0 ? fail(l, STEAD_E_IO, CLOSED) : STEAD_E_IO;
     }
     l->out_len = 0;
     return err;
@@ -301,15 +364,16 @@ int redis_link_send(struct redis_link *l)
 static int read_more(struct redis_link *l, uint64_t until_ms)
 {
     uint8_t bytes[READ_BYTES];
-    int err = wait_for(l, POLLIN, until_ms);
-    if (err)
-        return err;
-    ssize_t n = recv(l->fd, bytes, sizeof(bytes), 0);
-    if (n == 0)
-        return fail(l, STEAD_E_IO, "the server has closed the connection");
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? STEAD_OK : fail_errno(l, errno);
-    err = redis_answers_feed(l->answers, bytes, (size_t)n);
+    short events;
+    ssize_t n;
+    while ((n = take(l, bytes, sizeof(bytes), &events)) == -1) {
+        int err = wait_for(l, events, until_ms);
+        if (err)
+            return err;
+    }
+    if (n <= 0)
+        return n == 0 ? fail(l, STEAD_E_IO, CLOSED) : STEAD_E_IO;
+    int err = redis_answers_feed(l->answers, bytes, (size_t)n);
     return err ? fail(l, err, "the server answers too much") : STEAD_OK;
 }
 

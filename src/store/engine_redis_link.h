@@ -9,6 +9,7 @@
 
 #include "base/slice.h"
 #include "store/engine_redis_map.h"
+#include "store/engine_redis_tls.h"
 
 #define REDIS_CONNECT_MS 1000
 #define REDIS_ANSWER_MS 3000 /* without a byte */
@@ -18,11 +19,13 @@
 
 struct redis_login {
     const char *user, *password; /* NULL: none */
+    struct ssl_ctx_st *tls;      /* NULL: without */
 };
 
 struct redis_link {
     bool open;
     int fd;
+    struct ssl_st *tls; /* NULL: without */
     struct redis_place place;
     struct redis_answers *answers;
     uint8_t *out; /* commands that are not sent yet */

@@ -190,13 +190,11 @@ static const struct redis_answer *value_of(const struct redis_answer *pairs, con
     return NULL;
 }
 
-static bool shard_node(const struct redis_answer *node, const struct redis_place *asked,
+static bool shard_node(const struct redis_answer *node, const struct redis_place *asked, bool tls,
                        struct redis_primary *p)
 {
-    const struct redis_answer *host = value_of(node, "endpoint"), *port = value_of(node, "port");
-    const struct redis_answer *tls = value_of(node, "tls-port");
-    if (!port)
-        port = tls;
+    const struct redis_answer *host = value_of(node, "endpoint");
+    const struct redis_answer *port = value_of(node, tls ? "tls-port" : "port");
     if (!port || !fill_place(&p->place, host ? host : value_of(node, "ip"), port, asked))
         return false;
     set_id(p, value_of(node, "id"));
@@ -205,7 +203,7 @@ static bool shard_node(const struct redis_answer *node, const struct redis_place
 
 /* ["slots", [first, last, ...], "nodes", [[name, value, ...], ...]] */
 static int parse_shard(struct redis_map *m, const struct redis_answer *shard,
-                       const struct redis_place *asked)
+                       const struct redis_place *asked, bool tls)
 {
     const struct redis_answer *slots = value_of(shard, "slots"), *nodes = value_of(shard, "nodes");
     struct redis_primary p = {0};
@@ -216,7 +214,7 @@ static int parse_shard(struct redis_map *m, const struct redis_answer *shard,
     for (size_t i = 0; i < nodes->count; i++) {
         const struct redis_answer *role = value_of(nodes->items[i], "role");
         if (role && redis_answer_is(role, REDIS_TEXT, "master") && !found)
-            found = shard_node(nodes->items[i], asked, &p);
+            found = shard_node(nodes->items[i], asked, tls, &p);
         else
             replicas++;
     }
@@ -231,7 +229,7 @@ static int parse_shard(struct redis_map *m, const struct redis_answer *shard,
     return err;
 }
 
-int redis_map_parse(const struct redis_answer *a, const struct redis_place *asked,
+int redis_map_parse(const struct redis_answer *a, const struct redis_place *asked, bool tls,
                     struct redis_map *out)
 {
     int err = STEAD_OK;
@@ -242,7 +240,7 @@ int redis_map_parse(const struct redis_answer *a, const struct redis_place *aske
         const struct redis_answer *one = a->items[i];
         bool range =
             one->type == REDIS_LIST && one->count > 0 && one->items[0]->type == REDIS_NUMBER;
-        err = range ? parse_range(out, one, asked) : parse_shard(out, one, asked);
+        err = range ? parse_range(out, one, asked) : parse_shard(out, one, asked, tls);
     }
     return err;
 }

@@ -40,9 +40,10 @@ enum redis_redirect { REDIS_STAYS, REDIS_MOVED, REDIS_ASK };
 enum redis_redirect redis_redirect_parse(const char *text, size_t len, uint16_t *slot,
                                          struct redis_place *place);
 
-/* The answer to CLUSTER SLOTS or CLUSTER SHARDS; `asked` stands for hosts that it leaves out.
+/* The answer to CLUSTER SLOTS or CLUSTER SHARDS; `asked` stands for hosts that it leaves out. With
+ * `tls`, of two ports the one for TLS is taken.
  * STEAD_E_PARSE: it is none; FULL: more primaries than REDIS_PRIMARIES_MAX. */
-int redis_map_parse(const struct redis_answer *a, const struct redis_place *asked,
+int redis_map_parse(const struct redis_answer *a, const struct redis_place *asked, bool tls,
                     struct redis_map *out);
 /* One server has all. */
 void redis_map_single(struct redis_map *m, const struct redis_place *place, unsigned replicas);

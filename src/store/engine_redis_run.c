@@ -44,7 +44,7 @@ static struct redis_link *find_link(struct redis *r, const struct redis_place *p
 
 int redis_link_to(struct redis *r, const struct redis_place *place, struct redis_link **out)
 {
-    const struct redis_login login = {r->user, r->password};
+    const struct redis_login login = {r->user, r->password, r->tls};
     struct redis_link *l = find_link(r, place);
     *out = l;
     if (!l) {
@@ -85,7 +85,7 @@ static int read_map(struct redis *r, struct redis_link *l)
             redis_say(r, a->text);
             err = STEAD_E_IO;
         } else
-            err = redis_map_parse(a, &l->place, &r->fresh);
+            err = redis_map_parse(a, &l->place, l->tls != NULL, &r->fresh);
         redis_answer_free(a);
     }
     if (err)

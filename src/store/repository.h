@@ -28,6 +28,8 @@ struct repository_config {
     struct repository_keys keys;
     const char *addresses; /* of Redis servers (engine_redis.h); NULL, "": a file. Copied */
     const char *user, *password;
+    bool tls;
+    const char *ca_file, *certificate, *key;
     uint64_t start_wait_ms; /* for servers that are not there at the start */
     char prefix[REDIS_PREFIX_MAX + 1];
 };

@@ -27,8 +27,12 @@ bool repository_engine_init(struct repository *r)
     r->addresses = copy_text(c->addresses, &missing);
     r->user = copy_text(c->user, &missing);
     r->password = copy_text(c->password, &missing);
+    r->ca_file = copy_text(c->ca_file, &missing);
+    r->certificate = copy_text(c->certificate, &missing);
+    r->key = copy_text(c->key, &missing);
     memcpy(r->prefix, c->prefix, sizeof(r->prefix));
     r->config.path = r->config.addresses = r->config.user = r->config.password = NULL;
+    r->config.ca_file = r->config.certificate = r->config.key = NULL;
     return !missing && r->path;
 }
 
@@ -38,6 +42,9 @@ void repository_engine_deinit(struct repository *r)
     if (r->password)
         explicit_bzero(r->password, strlen(r->password));
     mem_free(r->password);
+    mem_free(r->key);
+    mem_free(r->certificate);
+    mem_free(r->ca_file);
     mem_free(r->user);
     mem_free(r->addresses);
     mem_free(r->path);
@@ -56,6 +63,10 @@ static int open_redis(struct repository *r)
                                           .prefix = r->prefix,
                                           .user = r->user,
                                           .password = r->password,
+                                          .tls = r->config.tls,
+                                          .ca_file = r->ca_file,
+                                          .certificate = r->certificate,
+                                          .key = r->key,
                                           .stats = &r->servers};
     int err = engine_redis_open(&c, &r->engine);
     if (!err)

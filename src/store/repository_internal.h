@@ -19,7 +19,7 @@ struct batch {
 
 struct repository {
     struct repository_config config;
-    char *path, *addresses, *user, *password;
+    char *path, *addresses, *user, *password, *ca_file, *certificate, *key;
     char prefix[REDIS_PREFIX_MAX + 1];
     struct engine_redis_stats servers;
     struct kinds kinds;

@@ -33,7 +33,7 @@ static void use(const struct redis_answer *a)
     size_t items = 0;
     CHECK(weigh(a, 0, &items) <= REDIS_ANSWER_BYTES_MAX);
     CHECK(items <= REDIS_ANSWER_ITEMS_MAX);
-    if (redis_map_parse(a, &asked, &map) == STEAD_OK)
+    if (redis_map_parse(a, &asked, a->count % 2 != 0, &map) == STEAD_OK)
         for (size_t i = 0; i < REDIS_SLOTS; i++)
             CHECK(map.owner[i] <= map.count);
     for (size_t i = 0; i < map.count; i++)

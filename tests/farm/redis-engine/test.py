@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A repository in Redis. The server is killed, and comes back with what it had, or with nothing: the farm serves on, and brings it
-up to date. All nodes lose their memory at once: sessions are there. Nothing can be read in the server, its files, or on its way.
+up to date. All nodes lose their memory at once: sessions are there. Nothing can be read in the server, its files, or on its way,
+which is TLS with certificates on both sides; a server that another authority vouches for gets nothing.
 
 usage: test.py --build DIR
 """
@@ -8,10 +9,11 @@ import pathlib
 import shutil
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / part) for part in ("", "tls")]
+from certs import Authority
 from farm import check, eventually, options, scenario
 from kept import ask, configure, fields, make, ready, wait_kept
-from redis_servers import PORT, Monitor, Server, available
+from redis_servers import Monitor, Server, available
 
 SECRET = "of-nobody-else-4711"
 PASSWORD = "a-password-0815"
@@ -19,9 +21,20 @@ REPOSITORY = """repository {{
     engine        = "redis"
     address       = "{ip}:{port}"
     password-file = "run/redis.password"
+    start-wait    = {wait}
+    tls           = yes
+    ca-file       = "run/{authority}.pem"
+    certificate   = "run/node.pem"
+    key           = "run/node.key"
 }}
 """
 NAMES = ["s5", "s1", "s2"]
+TLS_PORT = 6391
+TLS = """tls-port {port}
+tls-cert-file {run}/redis.pem
+tls-key-file {run}/redis.key
+tls-ca-cert-file {run}/authority.pem
+"""
 
 
 def begin(farm):
@@ -123,16 +136,39 @@ def nothing_to_read(farm, server, monitors, live, ended):
     check(b'"SCAN"' in seen and b'"PX"' in seen, "the monitor sees what the node does")
 
 
+def of_another_authority(farm, server):
+    farm.kill("s5")
+    set_up(farm, server, "other", "0s")
+    farm.start("s5")
+    ready(farm, *NAMES)
+    eventually(lambda: "error=\"self-signed certificate in certificate chain\"" in farm.log("s5").read_text(), "the log says so")
+    check(farm.metric("s5", "stead_repository_up") == 0, "it is not used")
+
+
+def certify(farm, ip):
+    authority = Authority(farm.run)
+    authority.issue("redis", "redis", f"redis.test,IP:{ip}")
+    authority.issue("node", "s5")
+    Authority(farm.run, "other")
+
+
+def set_up(farm, server, authority="authority", wait="10s"):
+    configure(farm, NAMES, {"s5": REPOSITORY.format(ip=server.ip, port=TLS_PORT, authority=authority, wait=wait)})
+
+
 def main():
     available()
     args = options()
     with scenario(args.build, 43) as farm:
-        server = Server(farm, "redis", f"127.0.{farm.block}.50", f"requirepass {PASSWORD}\nappendonly yes\n")
+        ip = f"127.0.{farm.block}.50"
+        certify(farm, ip)
+        conf = f"requirepass {PASSWORD}\nappendonly yes\n" + TLS.format(port=TLS_PORT, run=farm.run)
+        server = Server(farm, "redis", ip, conf)
         server.password = PASSWORD
         server.start()
         (farm.run / "redis.password").write_text(PASSWORD + "\n")
         (farm.run / "redis.password").chmod(0o600)
-        configure(farm, NAMES, {"s5": REPOSITORY.format(ip=server.ip, port=PORT)})
+        set_up(farm, server)
         server.client().set("foreign", "stays")
         monitors = [Monitor(farm, server)]
         farm.start()
@@ -149,6 +185,8 @@ def main():
         print("power cut", flush=True)
         power_cut(farm, live, ended)
         nothing_to_read(farm, server, monitors, live, ended)
+        print("another authority", flush=True)
+        of_another_authority(farm, server)
 
 
 main()

@@ -138,6 +138,12 @@ static void a_repository_has_servers(void **state)
                    "are for engine = \"redis\"");
     expect_mistake(HEAD "sessions { }\nrepository { engine = redis address = \"a:1\" user = u }\n",
                    "user needs a password-file");
+    expect_mistake(HEAD
+                   "sessions { }\nrepository { engine = redis address = \"a:1\" ca-file = c }\n",
+                   "are for tls = yes");
+    expect_mistake(HEAD "sessions { }\nrepository { engine = redis address = \"a:1\" tls = yes "
+                        "certificate = c }\n",
+                   "certificate and key go together");
 }
 
 static void a_farm_has_kinds_of_its_own(void **state)

@@ -87,6 +87,7 @@ static void test_redirects_that_are_none(void **state)
 }
 
 static struct redis_map map;
+static bool tls;
 
 static int parse(const char *text)
 {
@@ -96,7 +97,7 @@ static int parse(const char *text)
     assert_non_null(answers);
     assert_int_equal(redis_answers_feed(answers, text, strlen(text)), STEAD_OK);
     assert_int_equal(redis_answers_next(answers, &a), STEAD_OK);
-    int err = redis_map_parse(a, &asked, &map);
+    int err = redis_map_parse(a, &asked, tls, &map);
     redis_answer_free(a);
     redis_answers_free(answers);
     return err;
@@ -146,6 +147,20 @@ static void test_shards_answer(void **state)
     assert_int_equal(map.owner[9], 1);
     assert_int_equal(map.owner[10], 0);
     assert_false(redis_map_whole(&map));
+}
+
+static void test_shards_of_two_ports(void **state)
+{
+    static const char text[] = "*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:9\r\n$5\r\nnodes\r\n*1\r\n"
+                               "*8\r\n$4\r\nport\r\n:1\r\n$8\r\ntls-port\r\n:2\r\n"
+                               "$2\r\nip\r\n$1\r\na\r\n$4\r\nrole\r\n$6\r\nmaster\r\n";
+    (void)state;
+    assert_int_equal(parse(text), STEAD_OK);
+    assert_int_equal(map.primaries[0].place.port, 1);
+    tls = true;
+    assert_int_equal(parse(text), STEAD_OK);
+    assert_int_equal(map.primaries[0].place.port, 2);
+    tls = false;
 }
 
 static void test_maps_that_are_none(void **state)
@@ -209,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_redirects_that_are_none),
         cmocka_unit_test(test_slots_answer),
         cmocka_unit_test(test_shards_answer),
+        cmocka_unit_test(test_shards_of_two_ports),
         cmocka_unit_test(test_maps_that_are_none),
         cmocka_unit_test(test_too_many_primaries),
         cmocka_unit_test(test_a_primary_that_is_lost),
