@@ -1,5 +1,6 @@
 /* One request to a node's admin listener, found by --admin or by the configuration. */
 #include "base/mem.h"
+#include "cli/admin_tls.h"
 #include "cli/cli.h"
 #include "client/net.h"
 #include "core/http/http.h"
@@ -17,6 +18,7 @@
 #define ANSWER_MAX (32u << 20)
 #define PATIENCE_MS 5000
 #define REQUEST_MAX 8192
+#define ALREADY_SAID 1 /* no error of the table: it was said already */
 
 static int connect_unix(const char *path, int *fd)
 {
@@ -75,25 +77,41 @@ static int read_answer(int fd, uint64_t deadline_ms, char **out, size_t *out_len
     return STEAD_OK;
 }
 
-static int ask(const char *where, const char *method, const char *path, int *status, char **body)
+/* Reads the answer's bytes, whose the caller is. */
+static int fetch(const struct cli_options *o, const char *request, char **answer, size_t *len)
+{
+    char why[ADMIN_TLS_WHY_MAX];
+    int fd;
+    uint64_t deadline = net_now_ms() + PATIENCE_MS;
+    if (admin_tls_is(o->where)) {
+        if (admin_tls_ask(o, request, ANSWER_MAX, deadline, answer, len, why))
+            return STEAD_OK;
+        if (!o->quiet)
+            fprintf(stderr, "stead: %s: %s\n", o->where, why);
+        return ALREADY_SAID;
+    }
+    int err = connect_to(o->where, deadline, &fd);
+    if (err)
+        return err;
+    err = net_send(fd, request, strlen(request), deadline);
+    if (!err)
+        err = read_answer(fd, deadline, answer, len);
+    close(fd);
+    return err;
+}
+
+static int ask(const struct cli_options *o, const char *method, const char *path, int *status,
+               char **body)
 {
     char request[REQUEST_MAX], *answer;
     size_t len;
-    int fd;
     struct http_response_head head;
     const char *why;
-    uint64_t deadline = net_now_ms() + PATIENCE_MS;
-    int err = connect_to(where, deadline, &fd);
-    if (err)
-        return err;
-    int n = snprintf(request, sizeof(request),
-                     "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                     "Content-Length: 0\r\n\r\n",
-                     method, path);
-    err = net_send(fd, request, (size_t)n, deadline);
-    if (!err)
-        err = read_answer(fd, deadline, &answer, &len);
-    close(fd);
+    snprintf(request, sizeof(request),
+             "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+             "Content-Length: 0\r\n\r\n",
+             method, path);
+    int err = fetch(o, request, &answer, &len);
     if (err)
         return err;
     if (http_parse_response(answer, len, &head, &why) <= 0) {
@@ -111,15 +129,16 @@ int cli_admin(const struct cli_options *o, const char *method, const char *path,
     const char *where = o->where;
     int status = 0;
     *body = NULL;
-    int err = ask(where, method, path, &status, body);
-    if (err && o->quiet)
+    int err = ask(o, method, path, &status, body);
+    if (err == ALREADY_SAID || (err && o->quiet))
         return 0;
     if (err == STEAD_E_UNREACHABLE)
         fprintf(stderr, "stead: no node answers at %s; is it running?\n", where);
     else if (err == STEAD_E_DENIED)
         fprintf(stderr, "stead: %s: it is for the node's own user and group\n", where);
     else if (err == STEAD_E_INVAL)
-        fprintf(stderr, "stead: '%s' is neither unix:PATH nor ADDRESS:PORT\n", where);
+        fprintf(stderr, "stead: '%s' is neither unix:PATH, ADDRESS:PORT nor https://HOST:PORT\n",
+                where);
     else if (err)
         fprintf(stderr, "stead: %s: %s\n", where, stead_error_text(err));
     return err ? 0 : status;

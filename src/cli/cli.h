@@ -46,12 +46,14 @@ int verb_reload(int argc, char **argv);
 
 /* Options of the verbs that talk to a node, taken out of argv by cli_options. */
 struct cli_options {
-    const char *config; /* -c FILE: its admin section says where the node listens */
-    const char *admin;  /* --admin unix:PATH or ADDRESS:PORT */
+    const char *config;              /* -c FILE: its admin section says where the node listens */
+    const char *admin;               /* --admin unix:PATH, ADDRESS:PORT or https://HOST:PORT */
+    const char *cacert, *cert, *key; /* of https; NULL: not given */
     bool json;
     bool quiet;      /* cli_admin says nothing of a node that does not answer */
     bool color;      /* standard output is a terminal, and NO_COLOR is not set */
-    char where[512]; /* unix:PATH or ADDRESS:PORT of the node; set by cli_node_options */
+    char where[512]; /* unix:PATH, ADDRESS:PORT or https://HOST:PORT of the node; set by
+                        cli_node_options */
     int first;       /* index of the first argument that is no option */
 };
 

@@ -51,11 +51,12 @@ static void print_help(FILE *to)
         snprintf(call, sizeof(call), "%s %s", verbs[i].name, verbs[i].arguments);
         fprintf(to, "  %-36s %s\n", call, verbs[i].help);
     }
-    fprintf(to,
-            "\nNODE: unix:PATH or ADDRESS:PORT of its admin listener; without it $STEAD_ADMIN, or "
-            "what\nthe configuration says: -c FILE (default %s)\n"
-            "more: stead help VERB, man stead, man stead.conf\n",
-            CONFIG_DEFAULT);
+    fprintf(
+        to,
+        "\nNODE: unix:PATH, ADDRESS:PORT or https://HOST:PORT of its admin listener; without it "
+        "$STEAD_ADMIN,\nor what the configuration says: -c FILE (default %s)\n"
+        "more: stead help VERB, man stead, man stead.conf\n",
+        CONFIG_DEFAULT);
 }
 
 static const struct verb *find_verb(const char *name)

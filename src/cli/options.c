@@ -59,6 +59,12 @@ static bool take_option(int argc, char **argv, int *i, struct cli_options *out,
         out->admin = NULL;
     } else if ((value = option_value(argc, argv, i, "--admin"))) {
         out->admin = value;
+    } else if ((value = option_value(argc, argv, i, "--cacert"))) {
+        out->cacert = value;
+    } else if ((value = option_value(argc, argv, i, "--cert"))) {
+        out->cert = value;
+    } else if ((value = option_value(argc, argv, i, "--key"))) {
+        out->key = value;
     } else if (!take_extra(argc, argv, i, extra, values)) {
         fprintf(stderr, "stead %s: there is no option '%s'; see 'stead help %s'\n", argv[0],
                 argv[*i], argv[0]);
@@ -73,7 +79,11 @@ bool cli_options(int argc, char **argv, struct cli_options *out, const char *con
 {
     char *plain[CLI_ARGUMENTS_MAX];
     int count = 0, i = 1;
-    *out = (struct cli_options){.config = CONFIG_DEFAULT, .admin = getenv("STEAD_ADMIN")};
+    *out = (struct cli_options){.config = CONFIG_DEFAULT,
+                                .admin = getenv("STEAD_ADMIN"),
+                                .cacert = getenv("STEAD_CACERT"),
+                                .cert = getenv("STEAD_CERT"),
+                                .key = getenv("STEAD_KEY")};
     out->color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     bool ended = false;
     for (; i < argc; i++) {
@@ -101,7 +111,8 @@ bool cli_find_node(struct cli_options *o)
 {
     static struct config config;
     if (!o->admin && config_load(o->config, &config, stderr)) {
-        fprintf(stderr, "stead: name the node by unix:PATH or ADDRESS:PORT, or its configuration "
+        fprintf(stderr, "stead: name the node by unix:PATH, ADDRESS:PORT or https://HOST:PORT, or "
+                        "its configuration "
                         "by -c FILE\n");
         return false;
     }

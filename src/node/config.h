@@ -144,6 +144,8 @@ struct dns_section {
 
 struct admin_section {
     struct addr listen; /* family 0: unix socket only */
+    bool tls;
+    char client_ca[TLS_SETTING_MAX]; /* of operators; with tls. "" = nobody gives orders there */
     char socket[CONFIG_TEXT_MAX];
 };
 

@@ -18,6 +18,7 @@ struct kind_section {
 struct sessions_section {
     bool present;
     char listen[CONFIG_TEXT_MAX];
+    bool tls;
     char token_file[CONFIG_TEXT_MAX];
     char auth_cookie[CONFIG_TEXT_MAX], auth_login[CONFIG_TEXT_MAX];
     uint64_t memory_bytes;

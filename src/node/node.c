@@ -210,6 +210,8 @@ static int start_admin(struct node *n)
                                   .started_ns = n->started_ns};
     struct admin_config c = {.unix_fd = s->admin_unix_fd,
                              .tcp_fd = s->admin_tcp_fd,
+                             .tls = s->tls.admin,
+                             .operators = *n->config->admin.client_ca != '\0',
                              .source = admin_feed_source(&n->feed)};
     s->admin_unix_fd = s->admin_tcp_fd = -1;
     return admin_start(&c, &n->admin);

@@ -259,6 +259,9 @@ const struct setting settings[] = {
     ROW("sessions", "listen", SETTING_LISTEN, "unix:/run/stead/sessions.sock", 0, 0, NULL,
         sessions_section, listen,
         "The session API: a unix socket (mode 0660), or a loopback address with token-file."),
+    ROW("sessions", "tls", SETTING_BOOL, "no", 0, 0, NULL, sessions_section, tls,
+        "A TCP listener speaks TLS, with the certificates and rules of the section tls; then it "
+        "need be no loopback address."),
     ROW("sessions", "token-file", SETTING_PATH, "", 0, 0, NULL, sessions_section, token_file,
         "A file with the token that clients of a TCP listener must send (Authorization: Bearer)."),
     ROW("sessions", "auth-cookie", SETTING_TEXT, "session", 0, 0, NULL, sessions_section,
@@ -558,7 +561,13 @@ const struct setting settings[] = {
         "the line sent (agent-send) names."),
 
     ROW("admin", "listen", SETTING_ADDRESS, "", 0, 0, NULL, admin_section, listen,
-        "A loopback address for status and metrics over HTTP; commands need the socket."),
+        "A loopback address for status and metrics over HTTP; commands need the socket, or "
+        "client-ca."),
+    ROW("admin", "tls", SETTING_BOOL, "no", 0, 0, NULL, admin_section, tls,
+        "listen speaks TLS, with the certificates of the section tls."),
+    ROW("admin", "client-ca", SETTING_PATH, "", 0, 0, NULL, admin_section, client_ca,
+        "With tls: who signs operators' certificates (PEM). Nobody comes in without one, who has "
+        "one may give orders, and listen need be no loopback address."),
     ROW("admin", "socket", SETTING_PATH, "", 0, 0, NULL, admin_section, socket,
         "The unix socket for `stead status` and commands; without it, admin.sock in the state "
         "folder."),

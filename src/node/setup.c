@@ -225,9 +225,9 @@ static int open_gate(struct setup *s, int *fd)
     if (!addr_parse(c->listen, 0, &a))
         return fail(STEAD_E_CONFIG, "sessions: listen on", c->listen, "");
     int err = read_token("sessions: token-file", c->token_file, &s->token);
-    if (!err && !addr_is_loopback(&a))
-        err =
-            fail(STEAD_E_DENIED, "sessions: listen on", c->listen, "it must be a loopback address");
+    if (!err && !addr_is_loopback(&a) && !c->tls)
+        err = fail(STEAD_E_DENIED, "sessions: listen on", c->listen,
+                   "it must be a loopback address, or tls = yes");
     return err ? err : bind_tcp(&a, false, "sessions: listen on", fd);
 }
 

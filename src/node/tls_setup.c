@@ -38,6 +38,19 @@ static void make_rules(const struct config *c, struct tls_files files[TLS_CERTIF
                               .protocols = c->public.http2 ? "h2,http/1.1" : "http/1.1"};
 }
 
+/* Operators come with certificates of an authority of their own, and resume nothing: who is one is
+ * seen at every connection. */
+static void make_admin_rules(const struct config *c, const char *ca,
+                             struct tls_files files[TLS_CERTIFICATES_MAX], struct tls_rules *out)
+{
+    make_rules(c, files, out);
+    out->clients = *ca ? TLS_CLIENTS_REQUIRED : TLS_CLIENTS_NONE;
+    out->client_ca = ca;
+    out->resumption = TLS_RESUMPTION_OFF;
+    out->early = false;
+    out->protocols = "http/1.1";
+}
+
 static void say_one(const struct tls_certificate *x)
 {
     int64_t left_s = (int64_t)x->not_after - (int64_t)time(NULL);
@@ -59,9 +72,15 @@ static void say_all(struct tls_door *d)
     tls_context_unref(c);
 }
 
+static bool has_admin(const struct config *c)
+{
+    return c->admin.tls && c->admin.listen.family != 0;
+}
+
 static bool is_wanted(const struct config *c)
 {
-    return c->public.listen_tls.family != 0 || c->memcached.tls || c->redis.tls;
+    return c->public.listen_tls.family != 0 || c->memcached.tls || c->redis.tls ||
+           c->sessions.tls || has_admin(c);
 }
 
 bool tls_setup_check(const struct config *c, char error[TLS_ERROR_MAX])
@@ -74,7 +93,25 @@ bool tls_setup_check(const struct config *c, char error[TLS_ERROR_MAX])
     make_rules(c, files, &rules);
     bool good = tls_context_new(&rules, &made, error) == STEAD_OK;
     tls_context_unref(made);
+    made = NULL;
+    if (good && has_admin(c)) {
+        make_admin_rules(c, c->admin.client_ca, files, &rules);
+        good = tls_context_new(&rules, &made, error) == STEAD_OK;
+        tls_context_unref(made);
+    }
     return good;
+}
+
+/* What a listener was opened to demand of operators stays, whatever the file says by now. True also
+ * without such a listener. */
+static bool load_admin(struct tls_setup *s, const struct config *c, char error[TLS_ERROR_MAX])
+{
+    struct tls_files files[TLS_CERTIFICATES_MAX];
+    struct tls_rules rules;
+    if (!s->admin)
+        return true;
+    make_admin_rules(c, s->admin_ca, files, &rules);
+    return tls_door_load(s->admin, &rules, true, error) == TLS_LOADED;
 }
 
 int tls_setup_open(struct tls_setup *s, const struct config *c)
@@ -85,11 +122,16 @@ int tls_setup_open(struct tls_setup *s, const struct config *c)
     if (!is_wanted(c))
         return STEAD_OK;
     s->door = tls_door_new(&s->counters);
-    if (!s->door)
+    if (has_admin(c))
+        s->admin = tls_door_new(&s->counters);
+    if (!s->door || (has_admin(c) && !s->admin)) {
+        tls_setup_close(s);
         return STEAD_E_NOMEM;
+    }
+    snprintf(s->admin_ca, sizeof(s->admin_ca), "%s", c->admin.client_ca);
     make_rules(c, files, &rules);
     const char *ca = *c->tls.servers_ca ? c->tls.servers_ca : NULL;
-    if (tls_door_load(s->door, &rules, true, error) == TLS_LOADED &&
+    if (tls_door_load(s->door, &rules, true, error) == TLS_LOADED && load_admin(s, c, error) &&
         tls_context_client(ca, &s->relays, error) == STEAD_OK) {
         say_all(s->door);
         return STEAD_OK;
@@ -113,7 +155,8 @@ void tls_setup_share(struct tls_setup *s, const uint8_t secret[TICKET_SECRET_BYT
 void tls_setup_close(struct tls_setup *s)
 {
     tls_door_free(s->door);
-    s->door = NULL;
+    tls_door_free(s->admin);
+    s->door = s->admin = NULL;
     tls_context_unref(s->relays);
     s->relays = NULL;
 }
@@ -125,6 +168,8 @@ void tls_setup_reload(struct tls_setup *s, const struct config *c, bool force)
     char error[TLS_ERROR_MAX];
     if (!s->door)
         return;
+    if (!load_admin(s, c, error))
+        log_error("tls-certificates", "door=admin kept=old why=\"%s\"", error);
     make_rules(c, files, &rules);
     switch (tls_door_load(s->door, &rules, force, error)) {
     case TLS_LOADED:

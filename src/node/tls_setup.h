@@ -8,8 +8,10 @@
 
 struct tls_setup {
     struct tls_counters counters;
-    struct tls_door *door;      /* NULL: no TLS is configured */
-    struct tls_context *relays; /* to other nodes' https URLs; NULL likewise */
+    struct tls_door *door;          /* NULL: no TLS is configured */
+    struct tls_door *admin;         /* of the admin listener; NULL: it speaks no TLS */
+    char admin_ca[TLS_SETTING_MAX]; /* of operators, as at the start; "" = none */
+    struct tls_context *relays;     /* to other nodes' https URLs; NULL likewise */
     atomic_uint_fast64_t reloads, reloads_failed;
 };
 

@@ -302,6 +302,7 @@ static int open_gate(struct worker *w, struct worker_sockets *sockets)
     struct shared *s = w->shared;
     struct gate_config c = {.loop = &w->loop,
                             .fd = sockets->gate,
+                            .tls = s->config->sessions.tls ? s->tls->door : NULL,
                             .store = s->store,
                             .mailbox = w->index,
                             .token = s->token,
@@ -315,6 +316,8 @@ static int open_gate(struct worker *w, struct worker_sockets *sockets)
                             .counters = &s->gate};
     http_limits_default(&c.http);
     c.http.connections_max = s->descriptors.gate;
+    if (c.tls && s->config->public.http2) /* as its certificates' listeners say by ALPN */
+        c.http.streams_max = s->config->public.http2_streams;
     if (sockets->gate < 0)
         return STEAD_OK;
     int err = gate_open(&c, &w->gate);

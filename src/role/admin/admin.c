@@ -22,7 +22,8 @@
 struct door {
     struct admin *admin;
     struct http_server *server;
-    bool local; /* the unix socket */
+    bool tls;
+    bool orders; /* may be given: by the unix socket, or by operators' certificates */
 };
 
 struct admin {
@@ -161,10 +162,11 @@ static void answer_nodes(struct door *d, struct http_request *r)
 
 static void give_order(struct door *d, struct http_request *r, enum order_verb verb)
 {
-    if (d->local || verb == ORDER_TELL)
+    if (d->orders || verb == ORDER_TELL)
         asks_take(&d->admin->asks, r, verb);
     else
-        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+        http_reply_error(r, 403, "DENIED",
+                         "only by the unix socket, or with an operator's certificate");
 }
 
 static void answer_drain(struct door *d, struct http_request *r)
@@ -221,8 +223,9 @@ static void answer_reload(struct door *d, struct http_request *r)
 /* Addresses and paths of the host stand in it: not for everybody who reaches the TCP port. */
 static void answer_config(struct door *d, struct http_request *r)
 {
-    if (!d->local || !d->admin->source.config) {
-        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+    if (!d->orders || !d->admin->source.config) {
+        http_reply_error(r, 403, "DENIED",
+                         "only by the unix socket, or with an operator's certificate");
         return;
     }
     char *text = d->admin->source.config(d->admin->source.context);
@@ -238,8 +241,9 @@ static void verify(struct door *d, struct http_request *r, bool begin)
 {
     char repair[8] = "";
     const struct admin_source *source = &d->admin->source;
-    if (!d->local) {
-        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+    if (!d->orders) {
+        http_reply_error(r, 403, "DENIED",
+                         "only by the unix socket, or with an operator's certificate");
         return;
     }
     http_query_find(http_request_head(r)->query, "repair", repair, sizeof repair);
@@ -258,8 +262,9 @@ static void answer_session_end(struct door *d, struct http_request *r)
     const struct admin_source *source = &d->admin->source;
     bool begin = slice_is(http_request_head(r)->method, "POST");
     int error = STEAD_OK;
-    if (!d->local) {
-        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+    if (!d->orders) {
+        http_reply_error(r, 403, "DENIED",
+                         "only by the unix socket, or with an operator's certificate");
         return;
     }
     int by_kind = http_query_find(query, "kind", kind, sizeof kind);
@@ -341,8 +346,9 @@ static void answer_upgrade(struct door *d, struct http_request *r)
     const struct admin_source *source = &d->admin->source;
     const struct http_head *h = http_request_head(r);
     int err = STEAD_OK;
-    if (!d->local) {
-        http_reply_error(r, 403, "DENIED", "only by the unix socket");
+    if (!d->orders) {
+        http_reply_error(r, 403, "DENIED",
+                         "only by the unix socket, or with an operator's certificate");
         return;
     }
     if (http_query_find(h->query, "binary", binary, sizeof binary) < 0 ||
@@ -393,14 +399,26 @@ static void refuse_method(struct http_request *r, const char *method)
                body, sizeof body - 1);
 }
 
+/* A browser would lend an operator's certificate to the requests of any web page. */
+static bool is_of_a_page(const struct http_head *h)
+{
+    const struct http_header *site = http_find(h->headers, h->header_count, "sec-fetch-site");
+    return http_find(h->headers, h->header_count, "origin") ||
+           (site && !slice_is(site->value, "none") && !slice_is(site->value, "same-origin"));
+}
+
 static enum http_verdict handle(void *context, struct http_request *r, const char *body, size_t len)
 {
     struct door *d = context;
     const struct http_head *h = http_request_head(r);
     (void)body;
     (void)len;
-    if (!d->local && !http_request_host_is_loopback(r)) {
+    if (!d->orders && !d->tls && !http_request_host_is_loopback(r)) {
         http_reply_error(r, 403, "DENIED", "the Host header must name localhost");
+        return HTTP_ANSWERED;
+    }
+    if (d->tls && is_of_a_page(h)) {
+        http_reply_error(r, 403, "DENIED", "not for web pages");
         return HTTP_ANSWERED;
     }
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
@@ -459,12 +477,13 @@ static void run(void *context)
     uv_run(&a->loop, UV_RUN_DEFAULT);
 }
 
-static int open_door(struct admin *a, struct door *d, int fd, bool local)
+static int open_door(struct admin *a, struct door *d, int fd, struct tls_door *tls, bool orders)
 {
     if (fd < 0)
         return STEAD_OK;
     struct http_server_config http = {.loop = &a->loop,
                                       .fd = fd,
+                                      .tls = tls,
                                       .counters = &a->counters,
                                       .door = "admin",
                                       .handle = handle,
@@ -473,7 +492,8 @@ static int open_door(struct admin *a, struct door *d, int fd, bool local)
     http.limits.connections_max = ADMIN_CONNECTIONS_MAX;
     http.limits.body_max = 0;
     d->admin = a;
-    d->local = local;
+    d->tls = tls != NULL;
+    d->orders = orders;
     int err = http_server_open(&http, &d->server);
     if (err)
         close(fd);
@@ -497,8 +517,8 @@ int admin_start(const struct admin_config *c, struct admin **out)
     uv_async_init(&a->loop, &a->retire, retire_asked);
     a->stop.data = a->retire.data = a;
     asks_open(&a->asks, &a->loop, &a->source);
-    err = open_door(a, &a->doors[0], c->unix_fd, true);
-    int other = open_door(a, &a->doors[1], c->tcp_fd, false);
+    err = open_door(a, &a->doors[0], c->unix_fd, NULL, true);
+    int other = open_door(a, &a->doors[1], c->tcp_fd, c->tls, c->tls && c->operators);
     err = err ? err : other;
     if (!err)
         err = io_error(-uv_thread_create(&a->thread, run, a));

@@ -175,6 +175,8 @@ struct admin_source {
 
 struct admin_config {
     int unix_fd, tcp_fd; /* listening, admin's from admin_start on, also when it fails; -1 = none */
+    struct tls_door *tls; /* of tcp_fd; NULL: plain. Stays until admin_stop() */
+    bool operators;       /* with tls: only they come in, by their certificates */
     struct admin_source source;
 };
 

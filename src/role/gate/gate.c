@@ -101,6 +101,7 @@ int gate_open(const struct gate_config *c, struct gate **out)
     int err = (c->token && !g->token) || !g->node || !g->farm ? STEAD_E_NOMEM : STEAD_OK;
     struct http_server_config http = {.loop = c->loop,
                                       .fd = c->fd,
+                                      .tls = c->tls,
                                       .limits = c->http,
                                       .counters = c->http_counters,
                                       .door = "gate",

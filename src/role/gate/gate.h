@@ -43,7 +43,8 @@ struct gate_counters {
 
 struct gate_config {
     uv_loop_t *loop;
-    int fd; /* listening; the gate's own from now on */
+    int fd;               /* listening; the gate's own from now on */
+    struct tls_door *tls; /* NULL: plain. Stays until it is closed */
     struct store *store;
     unsigned mailbox;        /* of the store, this gate's alone */
     const char *token;       /* NULL on a unix socket; must not be NULL on TCP. Copied. */

@@ -1,6 +1,6 @@
 /* gate_auth.c - who may come in by TCP: the token, and a Host that is loopback. A web page can make
  * a browser send requests to a loopback port under a name of its own; it cannot make that name
- * "localhost". */
+ * "localhost". Under TLS the name is the certificate's. */
 #include "role/gate/gate_internal.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ int gate_auth(const struct gate *g, const struct http_request *r, const char **w
     static const char scheme[] = "Bearer ";
     if (!g->token)
         return 0;
-    if (!http_request_host_is_loopback(r)) {
+    if (!g->config.tls && !http_request_host_is_loopback(r)) {
         *why = "the Host header must name localhost or a loopback address";
         return 403;
     }

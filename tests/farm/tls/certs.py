@@ -26,7 +26,7 @@ class Authority:
         new_pem, new_key = self.dir / f"{name}.pem.new", self.dir / f"{name}.key.new"
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={cn}",
                 "-keyout", new_key, "-out", request)
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{n}" for n in names) if names else "basicConstraints=CA:FALSE")
+        extensions.write_text("subjectAltName=" + ",".join(n if ":" in n else f"DNS:{n}" for n in names) if names else "basicConstraints=CA:FALSE")
         openssl("x509", "-req", "-in", request, "-CA", self.pem, "-CAkey", self.key, "-set_serial", self.serial, "-days", 30,
                 "-extfile", extensions, "-out", new_pem)
         new_pem.write_text(new_pem.read_text() + self.pem.read_text())

@@ -522,6 +522,19 @@ static void says_what_is_wrong_of_tls(void **state)
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "client = \"optional\" }\n",
                    "needs client-ca");
     expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE CERTIFICATE "}\n", "shop");
+    expect_mistake(HEAD "admin { listen = \"127.0.0.1:7380\" tls = yes }\n",
+                   "admin: tls = yes needs a section tls");
+    expect_mistake(HEAD "admin { listen = \"192.0.2.1:7380\" }\n",
+                   "unless there are tls and client-ca");
+    expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE
+                                   "}\nadmin { listen = \"192.0.2.1:7380\" tls = yes }\n",
+                   "unless there are tls and client-ca");
+    expect_mistake(HEAD "admin { listen = \"127.0.0.1:7380\" client-ca = \"ca.pem\" }\n",
+                   "admin: client-ca needs tls = yes");
+    expect_mistake(HEAD "sessions { listen = \"127.0.0.1:7390\" token-file = \"t\" tls = yes }\n",
+                   "sessions: tls = yes needs a section tls");
+    expect_mistake(HEAD PUBLIC_TLS "tls { " CERTIFICATE "}\nsessions { tls = yes }\n",
+                   "on a unix socket there is none");
 #define EARLY(more)                                                                                \
     "service \"shop\" { name = \"www.shop.test\" url = \"https://www.shop.test\" early-data = "    \
     "yes " more "}\n"
