@@ -22,6 +22,7 @@
 struct door {
     struct admin *admin;
     struct http_server *server;
+    bool local; /* the unix socket: paths of this host may be named */
     bool tls;
     bool orders; /* may be given: by the unix socket, or by operators' certificates */
 };
@@ -346,9 +347,8 @@ static void answer_upgrade(struct door *d, struct http_request *r)
     const struct admin_source *source = &d->admin->source;
     const struct http_head *h = http_request_head(r);
     int err = STEAD_OK;
-    if (!d->orders) {
-        http_reply_error(r, 403, "DENIED",
-                         "only by the unix socket, or with an operator's certificate");
+    if (!d->local) {
+        http_reply_error(r, 403, "DENIED", "only by the unix socket");
         return;
     }
     if (http_query_find(h->query, "binary", binary, sizeof binary) < 0 ||
@@ -492,6 +492,7 @@ static int open_door(struct admin *a, struct door *d, int fd, struct tls_door *t
     http.limits.connections_max = ADMIN_CONNECTIONS_MAX;
     http.limits.body_max = 0;
     d->admin = a;
+    d->local = !tls && orders;
     d->tls = tls != NULL;
     d->orders = orders;
     int err = http_server_open(&http, &d->server);

@@ -59,6 +59,8 @@ def operators(farm):
     code, status, _ = curl(farm, ADMIN, "/v1/maint", *anna, "-X", "POST")
     check((code, status) == (0, 200), f"anna takes the node out: {code} {status}")
     eventually(lambda: farm.status_of("s1", "s2") == "maint", "which the farm hears")
+    code, status, _ = curl(farm, ADMIN, "/v1/upgrade?binary=/bin/false", *anna, "-X", "POST")
+    check((code, status) == (0, 403), f"what names files of the host is for those on it: {code} {status}")
     plain = subprocess.run(["curl", "-sS", "--noproxy", "*", f"http://{farm.ip('s1')}:{ADMIN}/v1/status"], capture_output=True,
                            text=True, timeout=30, check=False)
     check("https" in plain.stdout and "incarnation" not in plain.stdout, f"plain HTTP: {plain.stdout}")
