@@ -339,6 +339,9 @@ static void extract_kind(cfg_t *sec, struct sessions_section *s)
                 "kind \"%s\": atomic = quorum loses nothing: it needs losable = no and when-full = "
                 "refuse",
                 k->name);
+    if (k->when_full == FULL_EVICT && !k->losable)
+        mistake(sec, "kind \"%s\": when-full = evict needs losable = yes: it is forgotten",
+                k->name);
     k->ttl_ms = rules.ttl_ms;
     k->size_bytes = (uint32_t)rules.size_bytes;
     k->memory_bytes = rules.memory_bytes;

@@ -413,6 +413,7 @@ const struct session_view *farm_view(struct farm *f)
             .holds = c->holds,
             .mate = c->mate,
             .wish = c->wish,
+            .repository = c->repository,
             .zone = c->zone,
             .voter = voter_of(f, c->name),
             .lease_until_ns = c->lease_until_ns,

@@ -149,7 +149,8 @@ struct member_contact {
     uint64_t inc, node;
     enum status status; /* JOINING, UP, DRAINING, DOWN, LEFT: suspect is not told here */
     bool holds;
-    bool mate;        /* shares a group with this node */
+    bool mate; /* shares a group with this node */
+    bool repository;
     bool wish;        /* the backup of a server of this node, or a repository of it (portion.h) */
     uint64_t zone;    /* its zone's name as a number */
     const char *name; /* valid until the next call on the membership */

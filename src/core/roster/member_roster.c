@@ -165,6 +165,7 @@ size_t membership_contacts(const struct membership *m, struct member_contact *ou
                 .mate = share_group(&m->self, c->entry),
                 .wish =
                     is_among(c->entry->inc, keepers, keeper_count) || backs_up(&m->self, c->entry),
+                .repository = c->entry->repository,
                 .zone = zone_number(c->entry),
                 .name = c->entry->name,
                 .lease_until_ns = c->lease_until_ns,

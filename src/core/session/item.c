@@ -331,7 +331,8 @@ uint64_t item_owner(struct session *s, const struct item *item)
 /* The least recently used that may go: no tombstone, and nothing under way about it. */
 static bool evict_one(struct session *s, uint8_t kind)
 {
-    if (s->kinds.kind[kind].when_full != FULL_EVICT || s->kinds.kind[kind].atomic == ATOMIC_QUORUM)
+    const struct kind *k = &s->kinds.kind[kind];
+    if (k->when_full != FULL_EVICT || !k->losable || k->atomic == ATOMIC_QUORUM)
         return false;
     for (unsigned i = 0; i < EVICT_LOOKS; i++) {
         struct item *oldest = table_lru(s->table, kind);

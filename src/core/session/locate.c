@@ -196,6 +196,9 @@ void locate_check(struct session *s, struct work *w)
         serve_key(s, w);
         return;
     }
+    const struct peer *found = peer_find(s, place);
+    s->stats.found += found && !found->view.repository;
+    s->stats.found_kept += found && found->view.repository;
     struct list *l;
     /* The owner knows whether it lives: what was deleted by version may be created anew. */
     while ((l = list_pop(&w->queue)))

@@ -29,12 +29,13 @@ struct peer_view {
     uint64_t inc;  /* incarnation: names the peer everywhere in the session protocol */
     uint64_t node; /* the node's lasting id: placement hashes over it */
     enum peer_state state;
-    bool holds;    /* keeps session records (a pure director or name server does not) */
-    bool mate;     /* shares a group with this node */
-    bool wish;     /* a repository, or the named backup of a server of this node: it holds what is
-                      owned here */
-    uint64_t zone; /* a number for each rack, room or site; copies go to different ones */
-    uint8_t voter; /* which of the voters it is, from 1; 0 = none */
+    bool holds;      /* keeps session records (a pure director or name server does not) */
+    bool mate;       /* shares a group with this node */
+    bool wish;       /* a repository, or the named backup of a server of this node: it holds what is
+                        owned here */
+    bool repository; /* of anybody's */
+    uint64_t zone;   /* a number for each rack, room or site; copies go to different ones */
+    uint8_t voter;   /* which of the voters it is, from 1; 0 = none */
     uint64_t lease_until_ns;
     uint64_t counted;
     uint64_t granted;

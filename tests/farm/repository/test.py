@@ -74,14 +74,25 @@ def power_cut(farm, live, ended):
     check(farm.metric("s5", "stead_session_shelf_total") > 0, "they came from the file")
 
 
+def found(farm, name, at):
+    return farm.metric(name, f'stead_session_found_total{{at="{at}"}}')
+
+
 def servers_die(farm, live, ended):
-    """One and two at once, and the repository, too, a moment later; three and four held nothing of it."""
-    number = make(farm, "s1", {"cart": "of one", "secret": SECRET})
-    live[number] = {"cart": "of one", "secret": SECRET}
+    """One and two die at once; three and four, which held nothing of theirs, resume all of it from the repository alone."""
+    theirs = {}
+    for i in range(20):
+        theirs[make(farm, ("s1", "s2")[i % 2], {"cart": f"theirs {i}", "secret": SECRET})] = {"cart": f"theirs {i}", "secret": SECRET}
+    before = [(found(farm, n, "repository"), found(farm, n, "node")) for n in ("s3", "s4")]
     for process in (farm.nodes["s1"], farm.nodes["s2"]):
         process.send(9)
     for name in ("s1", "s2"):
         farm.nodes[name].end(9)
+    all_there(farm, theirs, [], "s3", "s4")
+    after = [(found(farm, n, "repository"), found(farm, n, "node")) for n in ("s3", "s4")]
+    for old, new in zip(before, after):
+        check(new[0] > old[0] and new[1] == old[1], f"from the repository, and nowhere else: {before} {after}")
+    live.update(theirs)
     all_there(farm, live, ended, "s3", "s4")
     farm.start("s1", "s2")
     ready(farm, *farm.names)

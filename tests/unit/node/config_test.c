@@ -118,6 +118,7 @@ static void kinds_have_a_size(void **state)
     assert_true(kinds->kind[kinds_find(kinds, "mine")].group);
     assert_int_equal(kinds->kind[kinds_find(kinds, "one")].size_bytes, 4096);
     expect_mistake(HEAD "sessions { kind app { size = 2m } }\n", "out of range");
+    expect_mistake(HEAD "sessions { kind app { when-full = evict } }\n", "needs losable = yes");
     expect_mistake(HEAD "sessions { kind app { size = 0 } }\n", "out of range");
 }
 

@@ -309,6 +309,7 @@ static void where_it_is_full_an_operation_makes_room(void **state)
     memset(large, 'x', sizeof(large));
     bus_kind(&b, "app")->when_alone = ALONE_ACCEPT;
     bus_kind(&b, "app")->when_full = FULL_EVICT;
+    bus_kind(&b, "app")->losable = true;
     bus_kind(&b, "app")->memory_bytes = 32768;
     bus_begin(&b, 1);
     struct key k = bus_key(&b, "app", "k");

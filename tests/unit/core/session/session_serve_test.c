@@ -358,7 +358,8 @@ static void a_kind_that_is_full_refuses(void **state)
     bus_deinit(&b);
 }
 
-/* Nobody knows the key of a record that its maker was refused: it must not take up room till its life is over. */
+/* Nobody knows the key of a record that its maker was refused: it must not take up room till its
+ * life is over. */
 static void what_a_full_holder_refuses_is_not_made(void **state)
 {
     (void)state;
@@ -403,6 +404,32 @@ static void a_full_holder_is_passed_over(void **state)
     bus_run(&b, 20000);
     assert_in_range(bus_stats(&b, 0).refused, 1, 10);
     assert_int_equal(bus_stats(&b, 0).below_copies, 0);
+    bus_deinit(&b);
+}
+
+/* Whatever its rules say of a full memory: what may not be lost is not forgotten. */
+static void what_is_not_losable_is_not_evicted(void **state)
+{
+    (void)state;
+    struct bus b;
+    char name[16], value[1001];
+    int refused = 0;
+    memset(value, 'v', 1000);
+    value[1000] = 0;
+    bus_init(&b);
+    bus_kind(&b, "app")->memory_bytes = 20000;
+    bus_kind(&b, "app")->when_full = FULL_EVICT;
+    bus_kind(&b, "app")->when_alone = ALONE_ACCEPT;
+    bus_begin(&b, 1);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "k%d", i);
+        struct key k = bus_key(&b, "app", name);
+        refused += bus_create(&b, 0, &k, value)->status == STEAD_E_FULL;
+    }
+    assert_true(refused > 10 && refused < 40);
+    assert_int_equal(bus_stats(&b, 0).evicted, 0);
+    struct key first = bus_key(&b, "app", "k0");
+    assert_int_equal(bus_read(&b, 0, &first)->value_len, 1000);
     bus_deinit(&b);
 }
 
@@ -719,6 +746,7 @@ int main(void)
         cmocka_unit_test(a_kind_that_is_full_refuses),
         cmocka_unit_test(what_a_full_holder_refuses_is_not_made),
         cmocka_unit_test(a_full_holder_is_passed_over),
+        cmocka_unit_test(what_is_not_losable_is_not_evicted),
         cmocka_unit_test(a_kind_that_evicts_takes_the_new_and_keeps_tombstones),
         cmocka_unit_test(a_deadline_is_kept_and_what_waits_is_bounded),
         cmocka_unit_test(absent_and_unreachable_are_two_answers),
