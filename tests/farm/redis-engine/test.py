@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """A repository in Redis. The server is killed, and comes back with what it had, or with nothing: the farm serves on, and brings it
 up to date. All nodes lose their memory at once: sessions are there. Nothing can be read in the server, its files, or on its way,
-which is TLS with certificates on both sides; a server that another authority vouches for gets nothing.
+which is TLS with certificates on both sides. An upgrade passes the lock on. A server that another authority vouches for gets nothing.
 
 usage: test.py --build DIR
 """
+import json
+import os
 import pathlib
 import shutil
 import sys
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / part) for part in ("", "tls")]
 from certs import Authority
+from client import UnixConnection
 from farm import check, eventually, options, scenario
 from kept import ask, configure, fields, make, ready, wait_kept
 from redis_servers import Monitor, Server, available
@@ -145,6 +148,40 @@ def of_another_authority(farm, server):
     check(farm.metric("s5", "stead_repository_up") == 0, "it is not used")
 
 
+def successor(farm):
+    """The pid of the node's process by now."""
+    connection = UnixConnection(farm.run / "s5" / "admin.sock")
+    try:
+        connection.request("GET", "/v1/upgrade")
+        return json.loads(connection.getresponse().read())["pid"]
+    finally:
+        connection.close()
+
+
+def upgraded(farm, live, ended):
+    """The new process writes when the old one has let go of the lock, and not before."""
+    old, pid = farm.nodes["s5"], None
+    try:
+        done = farm.cli("upgrade", "-c", farm.conf("s5"))
+        check(done.returncode == 0, f"the upgrade: {done.stderr}")
+        eventually(lambda: not old.runs(), "the old process ends")
+        pid = eventually(lambda: successor(farm), "the new one answers")
+        change(farm, "s1", live, next(iter(live)), "after the upgrade")
+        wait_kept(farm, "s5")
+        all_there(farm, live, ended, "s5", "s2")
+    finally:
+        if pid:
+            os.kill(pid, 9)
+            eventually(lambda: not alive(pid), "the new process ends")
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def certify(farm, ip):
     authority = Authority(farm.run)
     authority.issue("redis", "redis", f"redis.test,IP:{ip}")
@@ -185,6 +222,8 @@ def main():
         print("power cut", flush=True)
         power_cut(farm, live, ended)
         nothing_to_read(farm, server, monitors, live, ended)
+        print("upgrade", flush=True)
+        upgraded(farm, live, ended)
         print("another authority", flush=True)
         of_another_authority(farm, server)
 
