@@ -17,20 +17,22 @@
 #ifndef STORE_ENGINE_REDIS_H
 #define STORE_ENGINE_REDIS_H
 
-#include "store/engine.h"
+#include "store/engine_redis_map.h"
 
 #define REDIS_SEEDS_MAX 16
 #define REDIS_PREFIX_MAX 32
 
 /* Lives with the opener, over many engines; only the calling thread touches it. */
 struct engine_redis_stats {
-    uint64_t connections; /* made */
-    uint64_t redirects;   /* MOVED and ASK followed */
-    uint64_t maps;        /* times that the cluster's map was read */
-    uint64_t lost;        /* a primary was replaced or began anew */
-    uint64_t unsure;      /* batches that no replica has confirmed in time */
-    char token[24];       /* of the lock: made by the first open, kept for the next ones */
-    char why[96];         /* of the last error, as the server said it: not to be trusted */
+    uint64_t connections;                        /* made */
+    uint64_t redirects;                          /* MOVED and ASK followed */
+    uint64_t maps;                               /* times that the cluster's map was read */
+    uint64_t lost;                               /* a primary was replaced or began anew */
+    uint64_t unsure;                             /* batches that no replica has confirmed in time */
+    struct redis_place learned[REDIS_SEEDS_MAX]; /* of a Cluster: asked when no address answers */
+    size_t learned_count;
+    char token[24]; /* of the lock: made by the first open, kept for the next ones */
+    char why[96];   /* of the last error, as the server said it: not to be trusted */
 };
 
 struct engine_redis_config {

@@ -105,6 +105,23 @@ static bool in_map(const struct redis_map *m, const struct redis_place *place)
     return false;
 }
 
+static void remember(struct redis *r)
+{
+    struct engine_redis_stats *s = r->stats;
+    s->learned_count = r->map.count < REDIS_SEEDS_MAX ? r->map.count : REDIS_SEEDS_MAX;
+    for (size_t i = 0; i < s->learned_count; i++)
+        s->learned[i] = r->map.primaries[i].place;
+}
+
+/* The configured ones first; NULL: there are no more. */
+static const struct redis_place *server_to_ask(const struct redis *r, size_t i)
+{
+    if (i < r->seed_count)
+        return &r->seeds[i];
+    i -= r->seed_count;
+    return i < r->stats->learned_count ? &r->stats->learned[i] : NULL;
+}
+
 static void use_fresh(struct redis *r)
 {
     if (redis_map_lost(&r->map, &r->fresh)) {
@@ -113,6 +130,7 @@ static void use_fresh(struct redis *r)
     }
     r->map = r->fresh;
     r->stale = false;
+    remember(r);
     for (size_t i = 0; i < REDIS_LINKS_MAX; i++)
         if (!in_map(&r->map, &r->links[i].place))
             redis_link_close(&r->links[i]);
@@ -130,8 +148,9 @@ int redis_refresh(struct redis *r)
     for (size_t i = 0; i < REDIS_LINKS_MAX && err; i++)
         if (r->links[i].open)
             err = read_map(r, &r->links[i]);
-    for (size_t i = 0; i < r->seed_count && err; i++)
-        if (redis_link_to(r, &r->seeds[i], &l) == STEAD_OK)
+    const struct redis_place *place;
+    for (size_t i = 0; err && (place = server_to_ask(r, i)); i++)
+        if (redis_link_to(r, place, &l) == STEAD_OK)
             err = read_map(r, l);
     if (!err)
         use_fresh(r);
@@ -151,8 +170,9 @@ int redis_find(struct redis *r)
 {
     struct redis_link *l;
     int err = STEAD_E_INVAL;
-    for (size_t i = 0; i < r->seed_count; i++) {
-        err = redis_link_to(r, &r->seeds[i], &l);
+    const struct redis_place *place;
+    for (size_t i = 0; (place = server_to_ask(r, i)); i++) {
+        err = redis_link_to(r, place, &l);
         if (err)
             continue;
         r->cluster = l->cluster;

@@ -283,6 +283,26 @@ static void test_ask(void **state)
     assert_int_equal(r->one.sets, 1);
 }
 
+/* Whoever was configured is gone for good: the others of the cluster are known. */
+static void test_learned_servers_are_asked(void **state)
+{
+    struct rig *r = *state;
+    const char *address = r->one.address;
+    struct engine_redis_config c = {.addresses = address, .prefix = "a", .stats = &r->stats};
+    unsigned port = (unsigned)atoi(strchr(r->two.address, ':') + 1);
+    as_cluster(r, "idx");
+    snprintf(r->one.map, sizeof(r->one.map),
+             "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%u\r\n$3\r\nidy\r\n", port);
+    strcpy(r->two.map, r->one.map);
+    assert_int_equal(engine_redis_open(&c, &r->e), STEAD_OK);
+    engine_close(r->e);
+    r->e = NULL;
+    c.addresses = "127.0.0.1:1";
+    assert_int_equal(engine_redis_open(&c, &r->e), STEAD_OK);
+    assert_int_equal(put_one(r, 7, "seven", 0), STEAD_OK);
+    assert_int_equal(r->two.sets, 1);
+}
+
 static void test_redirected_for_ever(void **state)
 {
     struct rig *r = *state;
@@ -646,6 +666,7 @@ int main(void)
         TEST(test_the_last_comes_last),
         TEST(test_moved),
         TEST(test_ask),
+        TEST(test_learned_servers_are_asked),
         TEST(test_redirected_for_ever),
         TEST(test_redirects_that_are_not_followed),
         TEST(test_try_again),
