@@ -48,6 +48,8 @@ static const char *notice_event(enum member_notice n)
         [MEMBER_GROUP_HEARD] = "group-heard",
         [MEMBER_KEY_RETIRED] = "key-retired",
         [MEMBER_KEY_UNKNOWN] = "key-unknown",
+        [MEMBER_GROUP_UNREACHED] = "group-unreached",
+        [MEMBER_GROUP_REACHED] = "group-reached",
     };
     return names[n];
 }
@@ -74,6 +76,13 @@ static void log_member(const struct farm_notice *n)
         log_warn("multicast", "state=silent why=\"nothing comes from the group; unicast goes on\"");
     else if (n->what == MEMBER_GROUP_HEARD)
         log_info("multicast", "state=heard");
+    else if (n->what == MEMBER_GROUP_UNREACHED)
+        log_warn("multicast",
+                 "state=unreached name=%s why=\"it does not hear the group: its copies go by "
+                 "unicast\"",
+                 *n->name ? n->name : "-");
+    else if (n->what == MEMBER_GROUP_REACHED)
+        log_info("multicast", "state=reached name=%s", *n->name ? n->name : "-");
     else
         log_info("member", "what=%s name=%s address=%s%s%s", notice_event(n->what),
                  *n->name ? n->name : "-", n->addr.family ? addr_format(&n->addr, where) : "-",

@@ -97,7 +97,8 @@ const struct setting settings[] = {
     ROW("node", "multicast", SETTING_ADDRESS, "", 0, 0, NULL, node_section, multicast,
         "A multicast group (IP:PORT, as 239.1.2.3:7301) to which every node of one network says, "
         "every second and at changes, its counts; they find each other by it without `join`. "
-        "Everything works without it."),
+        "Copies of a record go to several nodes by one datagram to it; to a node that does not "
+        "hear it, by unicast. Everything works without it."),
     ROW("node", "groups", SETTING_NAMES, "", 0, 0, NULL, node_section, groups,
         "Groups that clients and policies can choose by."),
     ROW("node", "voters", SETTING_NAMES, "", 0, 0, NULL, node_section, voters,

@@ -28,6 +28,7 @@ static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_UPGRADE] = "upgrade",
     [SCENARIO_QUORUM] = "quorum",
     [SCENARIO_REPOSITORY] = "repository",
+    [SCENARIO_GROUP] = "group",
 };
 
 const char *sim_scenario_name(enum sim_scenario s)
@@ -220,6 +221,9 @@ static void sim_sharpen_kinds(struct sim *s)
 {
     if (s->scenario == SCENARIO_WARM && s->node_count > 3)
         s->kinds.kind[KIND_TRIPLE].short_refuse = true;
+    for (unsigned i = 0; s->scenario == SCENARIO_GROUP && i < KIND_COUNT; i++)
+        if (s->kinds.kind[i].atomic == ATOMIC_AVAILABLE)
+            s->kinds.kind[i].copies = 3;
     if (s->scenario == SCENARIO_QUORUM)
         s->voters = s->node_count >= 5 && (s->opt.seed & 1) ? 5 : 3;
 }
@@ -254,6 +258,7 @@ static void sim_init(struct sim *s, const struct sim_options *opt)
     s->node_count = opt->nodes ? opt->nodes : drawn_nodes;
     for (size_t i = 0; i < sizeof s->farm_key; i++)
         s->farm_key[i] = (uint8_t)rng_u64(&s->rng);
+    s->grouped = opt->multicast || s->scenario == SCENARIO_GROUP;
     sim_make_kinds(&s->kinds);
     sim_sharpen_kinds(s);
     s->model = sim_model_new();
@@ -319,6 +324,7 @@ static void sim_sum_up(struct sim *s)
         s->sum.refused += op->outcome == OUTCOME_REFUSED;
         s->sum.maybe += op->outcome == OUTCOME_MAYBE;
     }
+    sim_nodes_sum(s);
     s->sum.virtual_ns = s->now_ns;
 }
 

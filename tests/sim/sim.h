@@ -73,6 +73,7 @@ enum sim_scenario {
     SCENARIO_QUORUM,    /* what a majority must grant, under kills, pauses and cuts of all sorts */
     SCENARIO_REPOSITORY, /* one or two nodes keep what they hold beyond their processes, with a lag
                           */
+    SCENARIO_GROUP, /* copies go by multicast; some do not hear it for a while, or are not heard */
     SCENARIO_COUNT
 };
 
@@ -87,6 +88,7 @@ struct sim_options {
     const char *trace_key; /* only this key's messages are traced */
     const char *without;   /* checkers that look away; for work on the simulator itself */
     bool quiet;
+    bool multicast; /* in any scenario */
 };
 
 /* What a run came to. */
@@ -97,6 +99,7 @@ struct sim_summary {
     uint64_t ops, acked, reads, refused, maybe, frames, bytes;
     uint64_t kills, terms, pauses, partitions, starts, clones, claims, merges, values_lost;
     uint64_t upgrades;
+    uint64_t group_copies, group_repairs, group_late;
 };
 
 struct sim_net;
@@ -117,6 +120,7 @@ struct sim {
     uint8_t farm_key[32];
     struct kinds kinds;
     unsigned voters; /* so many of the first nodes are */
+    bool grouped;    /* there is a multicast group */
     struct sim_net *net;
     struct sim_node *nodes; /* SIM_SLOTS */
     struct sim_client *clients;

@@ -38,6 +38,7 @@ extern const struct sim_checker check_fresh, check_ended, check_refused, check_b
 extern const struct sim_checker check_equal, check_bounds, check_quiet, check_serves;
 extern const struct sim_checker check_merge;
 extern const struct sim_checker check_winner;
+extern const struct sim_checker check_asked;
 extern const struct sim_checker check_sick, check_clone, check_joins, check_leases;
 
 /* What the checkers remember. */

@@ -1,6 +1,10 @@
 /* sim_check_wire.c - what goes over the network: nothing is sealed, accepted or delivered twice. */
 #include "sim_watch.h"
 
+#define CALM_NS SEC(4)
+#define LATE_FREE 4 /* what went out when something broke may count as late afterwards */
+#define LATE_OF 4   /* at most one in so many that the group lost */
+
 static void sealed_frame(struct sim *s, const uint8_t *bytes, size_t len)
 {
     struct frame_header h;
@@ -66,4 +70,45 @@ const struct sim_checker check_delivered_once = {
     .promise = "a message is delivered once, whole, or not at all",
     .message_sent = sent_message,
     .message_taken = taken_message,
+};
+
+/* While nothing else is wrong, whoever misses something of the group asks for it and gets it:
+ * unicast seldom has to bring what nobody asked for. */
+static void asked_node(struct sim *s, struct sim_node *n, bool calm)
+{
+    struct sim_watch *w = s->watch;
+    struct mesh_stats mesh;
+    struct member_stats members;
+    farm_stats(n->farm, &mesh, &members);
+    uint64_t repairs = mesh.repairs_group + mesh.repairs_unicast;
+    if (calm && w->group[n->slot].inc == n->inc) {
+        w->group_repairs += repairs - w->group[n->slot].repairs;
+        w->group_late += mesh.group_late - w->group[n->slot].late;
+    }
+    w->group[n->slot].inc = n->inc;
+    w->group[n->slot].repairs = repairs;
+    w->group[n->slot].late = mesh.group_late;
+}
+
+static void asked_sweep(struct sim *s)
+{
+    struct sim_watch *w = s->watch;
+    if (!s->grouped)
+        return;
+    bool calm = sim_farm_whole(s) && sim_net_whole(s) &&
+                s->now_ns > s->faults->last_harm_ns + CALM_NS &&
+                s->now_ns > s->faults->last_deaf_ns + CALM_NS;
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        if (sim_node_alive(&s->nodes[i]) && !s->nodes[i].paused)
+            asked_node(s, &s->nodes[i], calm);
+    if (w->group_late > LATE_FREE + w->group_repairs / LATE_OF)
+        sim_violation(s, check_asked.name, NULL,
+                      "the group lost what nobody asked for: %llu parts, and %llu were repaired",
+                      (unsigned long long)w->group_late, (unsigned long long)w->group_repairs);
+}
+
+const struct sim_checker check_asked = {
+    .name = "asked for",
+    .promise = "who misses something of the group asks for it, and gets it",
+    .sweep = asked_sweep,
 };

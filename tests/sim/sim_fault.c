@@ -10,6 +10,8 @@
 #define SICK_AFTER_MS                                                                              \
     35000 /* when nobody is new any more, so that absent is told from unreachable */
 
+#define GROUP_AFTER_MS 9000 /* only loss and disorder until then: what is asked for is counted */
+
 struct fault_plan {
     unsigned weight[FAULT_TYPES];
     unsigned gap_min_ms, gap_max_ms;
@@ -57,6 +59,17 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
                           [FAULT_DELAY] = 4},
                          200,
                          2500},
+    [SCENARIO_GROUP] = {{[FAULT_DEAF] = 40,
+                         [FAULT_KILL] = 20,
+                         [FAULT_TERM] = 6,
+                         [FAULT_PAUSE] = 12,
+                         [FAULT_PARTITION] = 6,
+                         [FAULT_ONE_WAY] = 4,
+                         [FAULT_LOSS] = 6,
+                         [FAULT_EAT] = 3,
+                         [FAULT_DELAY] = 3},
+                        300,
+                        3500},
     [SCENARIO_MIXED] = {{[FAULT_KILL] = 25,
                          [FAULT_TERM] = 12,
                          [FAULT_PAUSE] = 20,
@@ -94,7 +107,9 @@ static void fault_again(struct sim *s, uint64_t in_ms)
 void sim_faults_start(struct sim *s)
 {
     if (s->scenario != SCENARIO_CALM)
-        fault_again(s, s->scenario == SCENARIO_SICK ? SICK_AFTER_MS : 1500);
+        fault_again(s, s->scenario == SCENARIO_SICK    ? SICK_AFTER_MS
+                       : s->scenario == SCENARIO_GROUP ? GROUP_AFTER_MS
+                                                       : 1500);
 }
 
 static struct sim_fault *fault_new(struct sim *s, enum sim_fault_type type, unsigned slot,
@@ -375,6 +390,24 @@ static void fault_eat(struct sim *s)
     sim_trace(s, "a link eats frames above %u bytes", above);
 }
 
+/* Not told by unicast, so nothing is promised less: one node or all of them. */
+static void fault_deaf(struct sim *s, unsigned slot)
+{
+    struct rng *r = &s->faults->rng;
+    struct sim_fault *fault = fault_new(s, FAULT_DEAF, slot, sim_between(r, 200, 9000));
+    unsigned how = (unsigned)rng_below(r, 4);
+    for (unsigned i = 0; i < SIM_SLOTS; i++) {
+        fault->deaf[i] = how == 3 || (how != 1 && i == slot);
+        fault->mute[i] = how == 1 && i == slot;
+        s->net->deaf[i] += fault->deaf[i];
+        s->net->mute[i] += fault->mute[i];
+    }
+    sim_trace(s, "%s %s", how == 3 ? "nobody" : s->nodes[slot].name,
+              how == 1   ? "is not heard by the group"
+              : how == 3 ? "hears the group"
+                         : "does not hear the group");
+}
+
 /* -- the agent -- */
 
 static bool fault_may_kill(struct sim *s, bool cut)
@@ -411,6 +444,8 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
         fault_eat(s);
     else if (type == FAULT_UPGRADE)
         fault_upgrade(s, slot);
+    else if (type == FAULT_DEAF && !sim_fault_running(s, FAULT_DEAF))
+        fault_deaf(s, slot);
     else if (type == FAULT_CLONE && sim_farm_whole(s))
         fault_clone(s, slot);
 }
@@ -494,11 +529,14 @@ void sim_fault_act(struct sim *s)
 
 static void fault_unblock(struct sim *s, struct sim_fault *fault)
 {
-    for (unsigned i = 0; i < SIM_SLOTS; i++)
+    for (unsigned i = 0; i < SIM_SLOTS; i++) {
+        s->net->deaf[i] -= fault->deaf[i];
+        s->net->mute[i] -= fault->mute[i];
         for (unsigned j = 0; j < SIM_SLOTS; j++) {
             if (fault->blocks[i][j])
                 s->net->links[i][j].blocked--;
         }
+    }
 }
 
 static void fault_mend_links(struct sim *s, enum sim_fault_type type)
@@ -520,7 +558,7 @@ void sim_fault_mend(struct sim *s, size_t number)
     static const char *const names[] = {"kill",      "term",        "pause",
                                         "partition", "one-way cut", "deafness of one to another",
                                         "loss",      "delay",       "eating of big frames",
-                                        "clone",     "upgrade"};
+                                        "clone",     "upgrade",     "deafness to the group"};
     struct sim_fault *fault = &s->faults->faults[number];
     if (!fault->on)
         return;
@@ -539,7 +577,10 @@ void sim_fault_mend(struct sim *s, size_t number)
         fault_upgrade_ends(s, fault);
         return;
     }
-    fault_harm(s);
+    if (fault->type == FAULT_DEAF)
+        s->faults->last_deaf_ns = s->now_ns;
+    else
+        fault_harm(s);
     if (fault->type == FAULT_KILL || fault->type == FAULT_TERM) {
         sim_node_start(s, fault->slot);
     } else if (fault->type == FAULT_PAUSE) {

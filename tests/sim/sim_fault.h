@@ -18,6 +18,7 @@ enum sim_fault_type {
     FAULT_EAT,
     FAULT_CLONE,
     FAULT_UPGRADE,
+    FAULT_DEAF,
     FAULT_TYPES
 };
 
@@ -26,6 +27,7 @@ struct sim_fault {
     bool on;
     unsigned slot;
     bool blocks[SIM_SLOTS][SIM_SLOTS];
+    bool deaf[SIM_SLOTS], mute[SIM_SLOTS];
     uint64_t start_ns, end_ns;
     bool may_kill, late; /* UPGRADE */
     bool cuts;           /* an epoch of the model */
@@ -43,6 +45,7 @@ struct sim_faults {
     unsigned rolling_next; /* ROLLING: the slot whose turn it is */
     unsigned rolling_state;
     uint64_t last_harm_ns;                /* a kill, a long pause or a cut: began or ended */
+    uint64_t last_deaf_ns;                /* DEAF began or ended */
     uint64_t sick_from_ns, sick_until_ns; /* SICK: the pause */
     unsigned sick_slot;
     bool may_kill_in_cut; /* the farm was whole when it was cut, and nobody was killed since */

@@ -25,7 +25,9 @@ static void usage(FILE *to)
 {
     fprintf(to, "usage: stead_sim [--seed N | --seeds FROM..TO | --list FILE] [--nodes N]\n"
                 "                 [--scenario NAME] [--mutant NAME] [--expect-violation]\n"
-                "                 [--twice] [--trace] [--key KEY] [--without CHECKER] [--quiet]\n\n"
+                "                 [--multicast] [--twice] [--trace] [--key KEY] [--without "
+                "CHECKER] [--quiet]\n\n"
+                "  --multicast         with a multicast group, in any scenario\n"
                 "  --twice             run each seed twice and compare the stories\n"
                 "  --list FILE         lines of: seed [scenario|- [nodes]]   # why\n"
                 "  --mutant NAME       plant a bug; without seeds, those of its row in the table\n"
@@ -55,6 +57,9 @@ static void sum_add(struct sim_summary *to, const struct sim_summary *from)
     to->starts += from->starts;
     to->clones += from->clones;
     to->upgrades += from->upgrades;
+    to->group_copies += from->group_copies;
+    to->group_repairs += from->group_repairs;
+    to->group_late += from->group_late;
     to->claims += from->claims;
     to->merges += from->merges;
     to->values_lost += from->values_lost;
@@ -66,10 +71,14 @@ static void sum_print(const char *what, const struct sim_summary *s)
     printf("%s: virtual=%.0fs ops=%" PRIu64 " acked=%" PRIu64 " reads=%" PRIu64 " refused=%" PRIu64
            " open=%" PRIu64 " kills=%" PRIu64 " terms=%" PRIu64 " pauses=%" PRIu64 " cuts=%" PRIu64
            " starts=%" PRIu64 " clones=%" PRIu64 " upgrades=%" PRIu64 " claims=%" PRIu64
-           " merges=%" PRIu64 " values-lost=%" PRIu64 " frames=%" PRIu64 " MB=%.1f\n",
+           " merges=%" PRIu64 " values-lost=%" PRIu64 " frames=%" PRIu64 " MB=%.1f",
            what, (double)s->virtual_ns / 1e9, s->ops, s->acked, s->reads, s->refused, s->maybe,
            s->kills, s->terms, s->pauses, s->partitions, s->starts, s->clones, s->upgrades,
            s->claims, s->merges, s->values_lost, s->frames, (double)s->bytes / 1e6);
+    if (s->group_copies > 0)
+        printf(" group: copies=%" PRIu64 " asked-for=%" PRIu64 " late=%" PRIu64, s->group_copies,
+               s->group_repairs, s->group_late);
+    printf("\n");
 }
 
 static void run_seed(const struct command *c, const struct sim_options *opt, struct totals *t)
@@ -173,6 +182,9 @@ static bool parse_option(struct command *c, int option, const char *value)
     case 'q':
         c->opt.quiet = true;
         return true;
+    case 'g':
+        c->opt.multicast = true;
+        return true;
     default:
         return false;
     }
@@ -180,14 +192,21 @@ static bool parse_option(struct command *c, int option, const char *value)
 
 static bool parse(struct command *c, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},   {"seeds", required_argument, NULL, 's'},
-        {"nodes", required_argument, NULL, 'n'},  {"scenario", required_argument, NULL, 'c'},
-        {"mutant", required_argument, NULL, 'm'}, {"expect-violation", no_argument, NULL, 'x'},
-        {"twice", no_argument, NULL, '2'},        {"list", required_argument, NULL, 'l'},
-        {"trace", no_argument, NULL, 't'},        {"key", required_argument, NULL, 'k'},
-        {"quiet", no_argument, NULL, 'q'},        {"without", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"seeds", required_argument, NULL, 's'},
+                                            {"nodes", required_argument, NULL, 'n'},
+                                            {"scenario", required_argument, NULL, 'c'},
+                                            {"mutant", required_argument, NULL, 'm'},
+                                            {"expect-violation", no_argument, NULL, 'x'},
+                                            {"twice", no_argument, NULL, '2'},
+                                            {"list", required_argument, NULL, 'l'},
+                                            {"trace", no_argument, NULL, 't'},
+                                            {"key", required_argument, NULL, 'k'},
+                                            {"multicast", no_argument, NULL, 'g'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"without", required_argument, NULL, 'w'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {

@@ -27,6 +27,8 @@ const struct sim_mutant sim_mutants[] = {
     ROW(READY_TOO_EARLY, SCENARIO_ROLLING, 40),
     ROW(QUORUM_OF_ONE, SCENARIO_QUORUM, 10),
     ROW(VOTES_TOO_EARLY, SCENARIO_QUORUM, 60),
+    ROW(GAP_NOT_NOTICED, SCENARIO_GROUP, 4),
+    ROW(REPAIR_NEVER, SCENARIO_GROUP, 4),
     ROW(TWINS_COUNT_TWICE, SCENARIO_UPGRADE, 40),
 };
 const size_t sim_mutant_count = sizeof sim_mutants / sizeof sim_mutants[0];

@@ -22,6 +22,8 @@ static void net_links(struct sim *s, struct sim_net *n)
                 .delay_min_us = low, .delay_max_us = high, .loss = loss, .duplicate = duplicate};
     n->spike = (unsigned)rng_below(&n->rng, 20);
     n->replay = (unsigned)rng_below(&n->rng, 300);
+    if (s->grouped)
+        n->shared_loss = (unsigned)rng_below(&n->rng, 15);
 }
 
 struct sim_net *sim_net_new(struct sim *s)
@@ -48,6 +50,11 @@ void sim_frame_unref(struct sim_frame *f)
 struct addr sim_net_addr(unsigned slot)
 {
     return (struct addr){.family = 4, .port = 7000, .ip = {10, 0, 0, (uint8_t)(slot + 1)}};
+}
+
+struct addr sim_net_group(void)
+{
+    return (struct addr){.family = 4, .port = 7001, .ip = {239, 0, 0, 1}};
 }
 
 static int net_slot(const struct addr *a)
@@ -89,17 +96,10 @@ static void net_attack(struct sim *s, unsigned to, struct sim_frame *f)
         net_deliver(s, n->old_to[i], n->old[i], MS(1));
 }
 
-void sim_net_send(struct sim *s, unsigned from, const struct addr *to, const uint8_t *bytes,
-                  size_t len, uint64_t delay_ns)
+static void net_pass(struct sim *s, unsigned from, unsigned slot, const uint8_t *bytes, size_t len,
+                     uint64_t delay_ns)
 {
     struct sim_net *n = s->net;
-    CHECK_ALL(s, frame_sent, s, bytes, len);
-    sim_hash(s, bytes, len);
-    s->sum.frames++;
-    s->sum.bytes += len;
-    int slot = net_slot(to);
-    if (slot < 0)
-        return;
     const struct sim_link *l = &n->links[from][slot];
     bool lost = sim_chance(&n->rng, l->loss) || sim_chance(&n->rng, l->burst_loss) ||
                 l->blocked > 0 || (l->eat_above && len > l->eat_above);
@@ -107,22 +107,51 @@ void sim_net_send(struct sim *s, unsigned from, const struct addr *to, const uin
     *f = (struct sim_frame){.refs = 1, .from = from, .len = len};
     memcpy(f->bytes, bytes, len);
     if (!lost) {
-        net_deliver(s, (unsigned)slot, f, delay_ns + net_delay(n, l));
+        net_deliver(s, slot, f, delay_ns + net_delay(n, l));
         if (sim_chance(&n->rng, l->duplicate))
-            net_deliver(s, (unsigned)slot, f, delay_ns + net_delay(n, l));
-        net_attack(s, (unsigned)slot, f);
+            net_deliver(s, slot, f, delay_ns + net_delay(n, l));
+        net_attack(s, slot, f);
     }
     sim_frame_unref(f);
 }
 
+static void net_pass_all(struct sim *s, unsigned from, const uint8_t *bytes, size_t len,
+                         uint64_t delay_ns)
+{
+    struct sim_net *n = s->net;
+    if (n->mute[from] || sim_chance(&n->rng, n->shared_loss))
+        return;
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        if (!n->deaf[i])
+            net_pass(s, from, i, bytes, len, delay_ns);
+}
+
+void sim_net_send(struct sim *s, unsigned from, const struct addr *to, const uint8_t *bytes,
+                  size_t len, uint64_t delay_ns)
+{
+    struct addr group = sim_net_group();
+    CHECK_ALL(s, frame_sent, s, bytes, len);
+    sim_hash(s, bytes, len);
+    s->sum.frames++;
+    s->sum.bytes += len;
+    int slot = net_slot(to);
+    if (slot >= 0)
+        net_pass(s, from, (unsigned)slot, bytes, len, delay_ns);
+    else if (addr_equal(to, &group))
+        net_pass_all(s, from, bytes, len, delay_ns);
+}
+
 bool sim_net_whole(const struct sim *s)
 {
-    for (unsigned i = 0; i < SIM_SLOTS; i++)
+    for (unsigned i = 0; i < SIM_SLOTS; i++) {
+        if (s->net->deaf[i] || s->net->mute[i])
+            return false;
         for (unsigned j = 0; j < SIM_SLOTS; j++) {
             const struct sim_link *l = &s->net->links[i][j];
             if (l->blocked || l->burst_loss || l->burst_delay_us || l->eat_above)
                 return false;
         }
+    }
     return true;
 }
 

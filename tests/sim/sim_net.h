@@ -32,14 +32,18 @@ struct sim_net {
     struct sim_link links[SIM_SLOTS][SIM_SLOTS];
     struct sim_frame *old[SIM_OLD_FRAMES]; /* an attacker's store, replayed now and then */
     unsigned old_to[SIM_OLD_FRAMES];
-    unsigned spike;  /* of 1000: frames with ten times the delay, which reorders */
-    unsigned replay; /* of 100,000 */
+    unsigned deaf[SIM_SLOTS],
+        mute[SIM_SLOTS];  /* faults: the group is not heard, or does not hear */
+    unsigned shared_loss; /* of 1000: a frame to the group that nobody gets */
+    unsigned spike;       /* of 1000: frames with ten times the delay, which reorders */
+    unsigned replay;      /* of 100,000 */
 };
 
 struct sim_net *sim_net_new(struct sim *s);
 void sim_net_free(struct sim_net *n);
 
 struct addr sim_net_addr(unsigned slot);
+struct addr sim_net_group(void);
 /* A node sends; delay_ns is the time its step took. */
 void sim_net_send(struct sim *s, unsigned from, const struct addr *to, const uint8_t *bytes,
                   size_t len, uint64_t delay_ns);

@@ -191,6 +191,8 @@ static void node_farm_notices(struct sim *s, const struct sim_node *n, const str
         [MEMBER_GROUP_HEARD] = "group heard",
         [MEMBER_KEY_RETIRED] = "retired key",
         [MEMBER_KEY_UNKNOWN] = "unknown key",
+        [MEMBER_GROUP_UNREACHED] = "not reached by the group",
+        [MEMBER_GROUP_REACHED] = "reached by the group again",
     };
     for (uint32_t i = 0; i < a->notice_count; i++)
         sim_trace(s, "%s sees %s: %s (%016llx)", n->name, a->notices[i].name,
@@ -218,6 +220,17 @@ static void node_obey(struct sim *s, struct sim_node *n, struct farm_actions *a)
     farm_actions_clear(a);
 }
 
+/* A message to several is one to each of them. */
+static void node_sent(struct sim *s, const struct sim_node *n, const struct msg *m)
+{
+    CHECK_ALL(s, message_sent, s, n, m);
+    for (unsigned i = 0; i < m->also_count; i++) {
+        struct msg *one = msg_of(m, i);
+        CHECK_ALL(s, message_sent, s, n, one);
+        msg_free(one);
+    }
+}
+
 /* Sends what the shards want sent until nobody wants anything. */
 static void node_flush(struct sim *s, struct sim_node *n)
 {
@@ -229,7 +242,7 @@ static void node_flush(struct sim *s, struct sim_node *n)
             n->writes |= m->bytes[0] == MESSAGE_REPLICATE;
             int err = farm_send(n->farm, m, now);
             if (err == STEAD_OK)
-                CHECK_ALL(s, message_sent, s, n, m);
+                node_sent(s, n, m);
             else
                 sim_trace(s, "%s: a message to %016llx is not sent: %s", n->name,
                           (unsigned long long)m->peer, stead_error_name(err));
@@ -363,10 +376,28 @@ bool sim_node_synced(struct sim_node *n)
     return farm_found(n->farm, &alone) && node_all(n, session_synced);
 }
 
+static void node_sum(struct sim *s, const struct sim_node *n)
+{
+    struct mesh_stats mesh;
+    struct member_stats members;
+    farm_stats(n->farm, &mesh, &members);
+    s->sum.group_copies += mesh.group_copies;
+    s->sum.group_repairs += mesh.repairs_group + mesh.repairs_unicast;
+    s->sum.group_late += mesh.group_late;
+}
+
+void sim_nodes_sum(struct sim *s)
+{
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        if (sim_node_alive(&s->nodes[i]))
+            node_sum(s, &s->nodes[i]);
+}
+
 /* The process is gone; its memory too. */
 static void node_end(struct sim *s, struct sim_node *n)
 {
     struct list *link;
+    node_sum(s, n);
     while ((link = list_pop(&n->inbox))) {
         struct sim_inbound *in = list_entry(link, struct sim_inbound, link);
         sim_frame_unref(in->frame);
@@ -519,6 +550,8 @@ static void node_make_farm(struct sim *s, struct sim_node *n)
         c.join[c.join_count++] = n->disk.addresses[i];
     for (; c.voter_count < s->voters; c.voter_count++)
         snprintf(c.voters[c.voter_count], sizeof c.voters[0], "%s", s->nodes[c.voter_count].name);
+    if (s->grouped)
+        c.group = sim_net_group();
     n->farm = farm_new(&c, &n->entry, sim_node_clock(n, s->now_ns));
     n->farm_deadline_ns = 0;
 }

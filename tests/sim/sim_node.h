@@ -92,6 +92,7 @@ struct sim_node {
 
 struct sim_node *sim_nodes_new(struct sim *s);
 void sim_nodes_free(struct sim *s);
+void sim_nodes_sum(struct sim *s); /* what those that live have counted, into the run's sum */
 
 uint64_t sim_node_clock(const struct sim_node *n, uint64_t now_ns);
 

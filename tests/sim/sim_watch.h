@@ -21,6 +21,10 @@ struct sim_watch {
     struct sim_map sealed;   /* (incarnation, counter) -> digest of the frame */
     struct sim_map messages; /* digest of (from, to, bytes) -> sent and not yet delivered */
     uint64_t runs[SIM_SLOTS], runs_inc[SIM_SLOTS];
+    struct {
+        uint64_t inc, repairs, late; /* as the node has counted them when it was last looked at */
+    } group[SIM_SLOTS];
+    uint64_t group_repairs, group_late; /* in calm times */
     uint64_t quiet_bytes[SIM_SLOTS], quiet_from_ns;
 };
 

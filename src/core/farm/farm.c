@@ -9,6 +9,7 @@
 #include "stead/error.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define FLUSHES_MAX 4 /* in one tick; what is queued after them waits for the next */
@@ -161,6 +162,20 @@ void farm_notice_add(struct farm_actions *out, const struct farm_notice *n)
         out->notices[out->notice_count++] = *n;
 }
 
+/* A peer hears the group no more, or does again. */
+static void add_reach_notice(struct farm *f, const struct mesh_output *o, struct farm_actions *out)
+{
+    bool again = o->len > 0 && o->bytes[0] != 0;
+    struct farm_notice n = {.what = again ? MEMBER_GROUP_REACHED : MEMBER_GROUP_UNREACHED,
+                            .inc = o->inc,
+                            .addr = o->addr};
+    size_t count = membership_contacts(f->members, f->contacts, MEMBERS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (f->contacts[i].inc == o->inc)
+            snprintf(n.name, sizeof n.name, "%s", f->contacts[i].name);
+    add_notice(out, &n);
+}
+
 static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64_t now_ns,
                              struct farm_actions *out)
 {
@@ -201,6 +216,9 @@ static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64
         farm_notice_add(out, &(struct farm_notice){.what = o->len > 0 && o->bytes[0] != 0
                                                                ? MEMBER_GROUP_SILENT
                                                                : MEMBER_GROUP_HEARD});
+        break;
+    case MESH_OUT_REACH:
+        add_reach_notice(f, o, out);
         break;
     }
 }
@@ -317,8 +335,27 @@ static int send_on(struct farm *f, enum mesh_channel channel, const struct msg *
     return rc;
 }
 
+_Static_assert(MSG_OWN_BYTES == MESH_OWN_BYTES && MSG_ALSO_MAX + 1 <= MESH_RECEIVERS_MAX,
+               "any message to several can be sent");
+
+static int send_many(struct farm *f, const struct msg *m, uint64_t now_ns)
+{
+    struct mesh_to to[MSG_ALSO_MAX + 1] = {{.inc = m->peer}};
+    memcpy(to[0].own, m->bytes + m->own_at, MSG_OWN_BYTES);
+    for (unsigned i = 0; i < m->also_count; i++) {
+        to[i + 1].inc = m->also[i].peer;
+        memcpy(to[i + 1].own, m->also[i].own, MSG_OWN_BYTES);
+    }
+    unsigned took = mesh_send_many(f->mesh, to, m->also_count + 1u, CHANNEL_SESSION, m->own_at,
+                                   m->bytes, m->len, now_ns);
+    f->unflushed = f->unflushed || took != 0;
+    return took ? STEAD_OK : STEAD_E_BUSY;
+}
+
 int farm_send(struct farm *f, const struct msg *m, uint64_t now_ns)
 {
+    if (m->also_count > 0)
+        return send_many(f, m, now_ns);
     return send_on(f, CHANNEL_SESSION, m, now_ns);
 }
 

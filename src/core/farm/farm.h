@@ -66,8 +66,8 @@ void farm_free(struct farm *f);
 
 void farm_datagram_in(struct farm *f, const struct addr *from, const uint8_t *bytes, size_t len,
                       uint64_t now_ns, struct farm_actions *out);
-/* A session message to a peer, delivered once or never. Errors as mesh_send. Flushed by farm_tick.
- */
+/* A session message to a peer, or to several (msg_add), delivered once or never. Errors as
+ * mesh_send; of several, OK if it goes to any. Flushed by farm_tick. */
 int farm_send(struct farm *f, const struct msg *m, uint64_t now_ns);
 /* The same for a message of core/roster/order.h. */
 int farm_send_order(struct farm *f, const struct msg *m, uint64_t now_ns);

@@ -12,7 +12,7 @@
 #define GREET_NS (1 * NS_PER_S)    /* between greetings to an address */
 #define GREETERS 8u                /* so many members, more or less, greet an unknown one */
 
-_Static_assert(MESH_BEACON_MAX + FRAME_OVERHEAD + 3 <= MESH_FRAME_MIN, "a beacon is one frame");
+_Static_assert(BEACON_FRAME_MAX <= MESH_FRAME_MIN, "a beacon is one frame");
 
 static void tell_group(bool silent, struct mesh_actions *out)
 {
@@ -36,7 +36,7 @@ bool beacon_own(struct mesh *m, const struct frame_header *h, const uint8_t *bod
                 struct mesh_actions *out)
 {
     if (h->inc != m->config.inc || h->node != m->config.node || h->to != 0 ||
-        !unit_check_body(body, len) || body[0] != UNIT_BEACON)
+        !unit_check_body(body, len) || (body[0] != UNIT_BEACON && body[0] != UNIT_FLOW))
         return false;
     if (h->counter > m->beacon.own_top) { /* an old one proves nothing */
         m->beacon.own_top = h->counter;
@@ -106,6 +106,7 @@ static void beat(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)
 {
     struct beacon *b = &m->beacon;
     b->beat_ns = now_ns + BEAT_NS;
+    reach_beat(m, now_ns, out);
     if (b->unheard <= SILENT_BEATS)
         b->unheard++;
     if (b->unheard > SILENT_BEATS && !b->silent) {

@@ -6,6 +6,7 @@
 #include "core/mesh/mesh.h"
 #include "core/mesh/unit.h"
 
+#define BEACON_FRAME_MAX (FRAME_OVERHEAD + 3u + MESH_BEACON_MAX)
 #define BEACON_GREETED_MAX 64u /* slots of the rate limit for greetings by address */
 
 /* What is said to the group, and whether it is heard. */

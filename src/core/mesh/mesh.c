@@ -1,5 +1,6 @@
 /* mesh.c - the mesh as a whole: its peers, the way of a datagram to whom it concerns, and the
- * flush. What happens in between lives in hello.c, beacon.c, link.c, tx.c, rx.c and mtu.c. */
+ * flush. What happens in between lives in hello.c, beacon.c, link.c, tx.c, rx.c, mtu.c, and for the
+ * group in flow.c, flow_in.c and reach.c. */
 #include "core/mesh/mesh_internal.h"
 
 #include "base/mem.h"
@@ -88,6 +89,7 @@ struct mesh *mesh_new(const struct mesh_config *c)
     list_init(&m->peer_list);
     list_init(&m->active);
     list_init(&m->gone_lru);
+    flow_init(&m->flow);
     return m;
 }
 
@@ -108,6 +110,7 @@ void mesh_free(struct mesh *m)
         mem_free(p->seen);
         peer_free(p);
     }
+    flow_deinit(&m->flow);
     while ((link = list_pop(&m->gone_lru)))
         mem_free(list_entry(link, struct seen, lru));
     incmap_deinit(&m->peers);
@@ -230,6 +233,8 @@ void mesh_remove(struct mesh *m, uint64_t inc)
     struct peer *p = mesh_peer(m, inc);
     if (!p)
         return;
+    flow_drop_queued(m, inc);
+    m->reached -= p->reach.until_ns != 0;
     incmap_remove(&m->peers, &p->map);
     list_remove(&p->link);
     if (list_linked(&p->active))
@@ -238,7 +243,14 @@ void mesh_remove(struct mesh *m, uint64_t inc)
     peer_free(p);
 }
 
-/* The units after LINK of a frame that counts. ACKs are looked at first: a body with one that
+/* Could this node have sent what is acknowledged or missed? */
+static bool answer_valid(const struct tx *t, const struct unit *u)
+{
+    return (u->type != UNIT_ACK || tx_ack_valid(t, &u->ack)) &&
+           (u->type != UNIT_MISSED || u->high < t->next_seq);
+}
+
+/* The units after LINK of a frame that counts. Answers are looked at first: a body with one that
  * cannot be is dropped whole. */
 static void content_in(struct mesh *m, struct peer *p, struct wire_reader *units, size_t frame_len,
                        uint64_t now_ns, struct mesh_actions *out)
@@ -246,7 +258,7 @@ static void content_in(struct mesh *m, struct peer *p, struct wire_reader *units
     struct wire_reader check = *units;
     struct unit u;
     while (unit_next(&check, &u)) {
-        if (u.type == UNIT_ACK && !tx_ack_valid(&p->tx, &u.ack)) {
+        if (!answer_valid(&p->tx, &u)) {
             m->stats.dropped_malformed++;
             return;
         }
@@ -262,6 +274,10 @@ static void content_in(struct mesh *m, struct peer *p, struct wire_reader *units
             p->mtu.answer = u.probe_size;
         else if (u.type == UNIT_PROBED)
             mtu_probed(&p->mtu, u.probe_size, now_ns);
+        else if (u.type == UNIT_MISSED)
+            flow_asked(m, p, u.high, now_ns);
+        else if (u.type == UNIT_HEARS)
+            reach_told(m, p, u.counter, now_ns, out);
     }
 }
 
@@ -357,6 +373,26 @@ static void single_in(struct mesh *m, const struct addr *from, const struct fram
         hello_in(m, from, h, &u, now_ns, out);
 }
 
+/* A body for all: it came by the group. */
+static void group_in(struct mesh *m, struct peer *p, const struct addr *from,
+                     const struct frame_header *h, const uint8_t *body, size_t body_len,
+                     uint64_t now_ns, struct mesh_actions *out)
+{
+    if (body[0] == UNIT_BEACON)
+        single_in(m, from, h, body, body_len, now_ns, out);
+    if (!p) {
+        m->stats.dropped_stranger += body[0] == UNIT_FLOW;
+        return;
+    }
+    if (body[0] == UNIT_FLOW)
+        flow_in(m, p, h, body, body_len, now_ns, out);
+    else if (h->to == 0)
+        reach_heard(p, h->counter);
+    mesh_wake(m, p);
+    if (out->deadline_ns > now_ns)
+        out->deadline_ns = now_ns;
+}
+
 /* What an opened frame says, by whom it is from. */
 static void frame_in(struct mesh *m, const struct addr *from, const struct frame_header *h,
                      const uint8_t *body, size_t body_len, uint64_t now_ns,
@@ -382,9 +418,12 @@ static void frame_in(struct mesh *m, const struct addr *from, const struct frame
         m->stats.dropped_malformed++;
         return;
     }
-    if (p && newest && body[0] != UNIT_BEACON)
+    bool group = body[0] == UNIT_BEACON || body[0] == UNIT_FLOW;
+    if (p && newest && !group)
         moved(p, from, out);
-    if (body[0] != UNIT_LINK) {
+    if (group) {
+        group_in(m, p, from, h, body, body_len, now_ns, out);
+    } else if (body[0] != UNIT_LINK) {
         single_in(m, from, h, body, body_len, now_ns, out);
     } else if (p) {
         body_in(m, p, h, body, body_len, now_ns, out);
@@ -394,9 +433,20 @@ static void frame_in(struct mesh *m, const struct addr *from, const struct frame
     }
 }
 
+/* What this node said to the group comes back, on its host; nothing is to be learned from it that
+ * its beacons do not say. */
+static bool own_echo(const struct mesh *m, const uint8_t *bytes, size_t len)
+{
+    struct frame_header h;
+    return len > BEACON_FRAME_MAX && seal_peek(bytes, len, &h) == STEAD_OK &&
+           h.inc == m->config.inc;
+}
+
 void mesh_datagram(struct mesh *m, const struct addr *from, const uint8_t *bytes, size_t len,
                    uint64_t now_ns, struct mesh_actions *out)
 {
+    if (m->config.group.family != 0 && own_echo(m, bytes, len))
+        return;
     m->stats.frames_in++;
     m->stats.bytes_in += len;
     if (len > MESH_FRAME_MAX) {
@@ -426,18 +476,21 @@ static uint64_t peer_deadline_ns(const struct peer *p)
 {
     if (!p->state.confirmed)
         return p->state.ask_ns;
-    return earliest(tx_deadline_ns(&p->tx), mtu_deadline_ns(&p->mtu));
+    uint64_t group_ns = earliest(flow_in_deadline_ns(p), reach_deadline_ns(p));
+    return earliest(group_ns, earliest(tx_deadline_ns(&p->tx), mtu_deadline_ns(&p->mtu)));
 }
 
 void mesh_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)
 {
     out->deadline_ns = TIME_NEVER;
     beacon_flush(m, now_ns, out);
+    flow_flush(m, now_ns, out);
     struct list *link = m->active.next;
     while (link != &m->active) {
         struct peer *p = list_entry(link, struct peer, active);
         link = link->next;
         link_flush(m, p, now_ns, out);
+        reach_flush(m, p, now_ns, out);
         tx_flush(m, p, now_ns, out);
         mtu_flush(m, p, now_ns, out);
         uint64_t deadline_ns = peer_deadline_ns(p);
@@ -452,6 +505,7 @@ void mesh_stats(const struct mesh *m, struct mesh_stats *out)
     *out = m->stats;
     out->peers = m->peers.count;
     out->group_silent = m->beacon.silent;
+    out->group_reached = m->reached;
     out->queued_bytes = 0;
     for (struct list *l = m->peer_list.next; l != &m->peer_list; l = l->next)
         out->queued_bytes += list_entry(l, struct peer, link)->tx.queued_bytes;

@@ -24,6 +24,8 @@
 #define MESH_CARD_MAX 1024u  /* the entry that HELLO, WELCOME and PROOF carry */
 #define MESH_PEERS_MAX 4096u
 #define MESH_BEACON_MAX 160u          /* the counts that a beacon carries */
+#define MESH_RECEIVERS_MAX 8u         /* of one message */
+#define MESH_OWN_BYTES 16u            /* what of such a message is each receiver's own */
 #define MESH_FLEETING_BYTES_MAX 1088u /* a fleeting message is never cut into parts */
 
 struct mesh;
@@ -51,7 +53,9 @@ enum mesh_output_type {
     MESH_OUT_MOVED,   /* an admitted peer now sends from addr (proved by its seal) */
     MESH_OUT_BEACON,  /* inc, at addr, says its counts (bytes) to the group: it need not be a peer,
                          and no lease or answer follows from it */
-    MESH_OUT_GROUP    /* bytes = one byte: 0, the group is heard again; 1, it is silent */
+    MESH_OUT_GROUP,   /* bytes = one byte: 0, the group is heard again; 1, it is silent */
+    MESH_OUT_REACH    /* a peer: bytes = one byte: 0, it no longer hears what this node says to the
+                         group and gets all by unicast; 1, it hears it again */
 };
 
 enum mesh_channel { CHANNEL_ROSTER = 1, CHANNEL_SESSION = 2, CHANNEL_ORDER = 3, CHANNEL_KEYS = 4 };
@@ -119,6 +123,18 @@ void mesh_drop_waiting(struct mesh *m, uint64_t inc);
  * A fleeting message is sent once, by the next flush at which the link is up. */
 int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool reliable,
               const uint8_t *bytes, size_t len, uint64_t now_ns);
+/* Where a message goes beside its bytes: at own_at, MESH_OWN_BYTES of each receiver's own. */
+struct mesh_to {
+    uint64_t inc;
+    uint8_t own[MESH_OWN_BYTES];
+};
+
+/* The same, reliably, to several, at most MESH_RECEIVERS_MAX: one datagram for those that hear the
+ * group, where it can be; else copies. own_at + MESH_OWN_BYTES <= len, and within the first
+ * UNIT_PART_MAX bytes. Bit i of the result: the queue to to[i] took it. */
+unsigned mesh_send_many(struct mesh *m, const struct mesh_to to[], size_t count,
+                        enum mesh_channel channel, size_t own_at, const uint8_t *bytes, size_t len,
+                        uint64_t now_ns);
 /* Packs and sends what was queued since, and does what the time demands. Call after events and
  * sends, and at the deadline. */
 void mesh_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out);
@@ -131,6 +147,18 @@ struct mesh_stats {
     uint64_t retransmits, messages_in, messages_out, queued_bytes, peers;
     uint64_t beacons_in, beacons_out; /* in: of others */
     uint64_t group_silent;            /* 1: nothing is heard from the group, own beacons included */
+    /* Messages to several. */
+    uint64_t group_reached; /* peers that hear the group, as they say */
+    uint64_t group_lost;    /* times that one ceased to */
+    uint64_t group_frames_out, group_bytes_out, group_parts_in;
+    uint64_t group_messages_out;             /* that went by the group, to two receivers or more */
+    uint64_t group_copies;                   /* receivers that they were for */
+    uint64_t unicast_copies;                 /* of messages to several: what went by unicast */
+    uint64_t group_beats;                    /* frames that only say what went before */
+    uint64_t asks_in, asks_out;              /* for what the group did not bring */
+    uint64_t repairs_group, repairs_unicast; /* parts sent again since they were asked for */
+    uint64_t group_late;   /* parts sent again by unicast, acknowledged by nobody in time */
+    uint64_t group_missed; /* times that a peer had any of these */
 };
 
 void mesh_stats(const struct mesh *m, struct mesh_stats *out);

@@ -22,13 +22,15 @@
 #define OVERTAKEN_BY 3u              /* later frames seen: then an earlier one is lost */
 #define WINDOW_FIRST (64u << 10)
 #define WINDOW_FLOOR (16u << 10)
-#define LARGER_FRAMES_PAY (16u << 10) /* queued bytes that make it worth to probe */
+#define GROUP_PATIENCE_NS (40 * NS_PER_MS) /* receivers acknowledge late, and ask before */
+#define LARGER_FRAMES_PAY (16u << 10)      /* queued bytes that make it worth to probe */
 
 void tx_init(struct tx *t, const struct mesh_config *c)
 {
     *t = (struct tx){.next_seq = 1};
     list_init(&t->waiting);
     list_init(&t->in_flight);
+    list_init(&t->grouped);
     list_init(&t->lost);
     list_init(&t->fleeting);
     t->window_bytes = c->window_bytes < WINDOW_FIRST ? c->window_bytes : WINDOW_FIRST;
@@ -52,6 +54,7 @@ static void message_free_if_done(struct tx *t, struct tx_message *message)
 
 static void part_free(struct tx *t, struct tx_part *part)
 {
+    flow_forget(part);
     list_remove(&part->link);
     part->message->parts_out--;
     message_free_if_done(t, part->message);
@@ -60,11 +63,10 @@ static void part_free(struct tx *t, struct tx_part *part)
 
 static uint32_t part_len(const struct tx_part *part)
 {
-    uint32_t left = part->message->len - part->index * UNIT_PART_MAX;
-    return left < UNIT_PART_MAX ? left : UNIT_PART_MAX;
+    return unit_part_len(part->message->len, part->index);
 }
 
-static uint32_t part_cost(const struct tx_part *part)
+uint32_t tx_part_cost(const struct tx_part *part)
 {
     return part_len(part) + UNIT_PART_OVERHEAD;
 }
@@ -85,6 +87,7 @@ static void waiting_drop_first(struct tx *t)
 void tx_deinit(struct tx *t)
 {
     parts_free(t, &t->in_flight);
+    parts_free(t, &t->grouped);
     parts_free(t, &t->lost);
     while (!list_empty(&t->waiting))
         waiting_drop_first(t);
@@ -96,6 +99,7 @@ void tx_deinit(struct tx *t)
 void tx_restart(struct tx *t, const struct mesh_config *c)
 {
     parts_free(t, &t->in_flight);
+    parts_free(t, &t->grouped);
     parts_free(t, &t->lost);
     if (!list_empty(&t->waiting)) {
         const struct tx_message *first = list_entry(t->waiting.next, struct tx_message, link);
@@ -116,6 +120,7 @@ void tx_restart(struct tx *t, const struct mesh_config *c)
 void mesh_drop_waiting(struct mesh *m, uint64_t inc)
 {
     struct peer *p = mesh_peer(m, inc);
+    flow_drop_queued(m, inc);
     struct list *link = p ? p->tx.waiting.next : NULL;
     while (p && link != &p->tx.waiting) {
         struct tx_message *message = list_entry(link, struct tx_message, link);
@@ -137,17 +142,10 @@ static void fleeting_drop(struct mesh *m, struct tx *t, uint32_t keep)
     }
 }
 
-int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool reliable,
-              const uint8_t *bytes, size_t len, uint64_t now_ns)
+int tx_message_new(struct mesh *m, struct tx *t, enum mesh_channel channel, const uint8_t *bytes,
+                   size_t len, struct tx_message **out)
 {
-    (void)now_ns;
-    struct peer *p = mesh_peer(m, to);
-    if (!p)
-        return STEAD_E_NOT_FOUND;
-    if (len > (reliable ? MESH_MESSAGE_MAX : MESH_FLEETING_BYTES_MAX))
-        return STEAD_E_TOO_LARGE;
-    struct tx *t = &p->tx;
-    if (reliable && t->queued_bytes + sizeof(struct tx_message) + len > m->config.queue_bytes) {
+    if (t->queued_bytes + sizeof(struct tx_message) + len > m->config.queue_bytes) {
         m->stats.unsent_full++;
         return STEAD_E_BUSY;
     }
@@ -158,14 +156,50 @@ int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool relia
     message->channel = (uint8_t)channel;
     if (len)
         memcpy(message->bytes, bytes, len);
-    if (reliable) {
+    t->queued_bytes += message_cost(message);
+    *out = message;
+    return STEAD_OK;
+}
+
+void tx_message_free(struct tx *t, struct tx_message *message)
+{
+    t->queued_bytes -= message_cost(message);
+    mem_free(message);
+}
+
+static int send_fleeting(struct mesh *m, struct tx *t, enum mesh_channel channel,
+                         const uint8_t *bytes, size_t len)
+{
+    struct tx_message *message = mem_alloc(sizeof *message + len);
+    if (!message)
+        return STEAD_E_NOMEM;
+    message->len = (uint32_t)len;
+    message->channel = (uint8_t)channel;
+    if (len)
+        memcpy(message->bytes, bytes, len);
+    list_append(&t->fleeting, &message->link);
+    t->fleeting_count++;
+    fleeting_drop(m, t, FLEETING_MAX);
+    return STEAD_OK;
+}
+
+int mesh_send(struct mesh *m, uint64_t to, enum mesh_channel channel, bool reliable,
+              const uint8_t *bytes, size_t len, uint64_t now_ns)
+{
+    (void)now_ns;
+    struct peer *p = mesh_peer(m, to);
+    if (!p)
+        return STEAD_E_NOT_FOUND;
+    if (len > (reliable ? MESH_MESSAGE_MAX : MESH_FLEETING_BYTES_MAX))
+        return STEAD_E_TOO_LARGE;
+    struct tx *t = &p->tx;
+    struct tx_message *message = NULL;
+    int err = reliable ? tx_message_new(m, t, channel, bytes, len, &message)
+                       : send_fleeting(m, t, channel, bytes, len);
+    if (err)
+        return err;
+    if (message)
         list_append(&t->waiting, &message->link);
-        t->queued_bytes += message_cost(message);
-    } else {
-        list_append(&t->fleeting, &message->link);
-        t->fleeting_count++;
-        fleeting_drop(m, t, FLEETING_MAX);
-    }
     m->stats.messages_out++;
     mesh_wake(m, p);
     return STEAD_OK;
@@ -190,13 +224,20 @@ void tx_heard(struct tx *t, uint64_t now_ns)
     t->heard_ns = now_ns;
 }
 
+static uint64_t list_deadline_ns(const struct list *parts, uint64_t patience_ns)
+{
+    if (list_empty(parts))
+        return TIME_NEVER;
+    return list_entry(parts->next, struct tx_part, link)->sent_ns + patience_ns;
+}
+
 uint64_t tx_deadline_ns(const struct tx *t)
 {
-    if (!list_empty(&t->in_flight)) {
-        const struct tx_part *oldest = list_entry(t->in_flight.next, struct tx_part, link);
-        return oldest->sent_ns + tx_rto_ns(t);
-    }
-    return t->memory_retry_ns ? t->memory_retry_ns : TIME_NEVER;
+    uint64_t at_ns = list_deadline_ns(&t->in_flight, tx_rto_ns(t));
+    uint64_t grouped_ns = list_deadline_ns(&t->grouped, tx_rto_ns(t) + GROUP_PATIENCE_NS);
+    if (grouped_ns < at_ns)
+        at_ns = grouped_ns;
+    return at_ns == TIME_NEVER && t->memory_retry_ns ? t->memory_retry_ns : at_ns;
 }
 
 static void rtt_sample(struct tx *t, uint64_t rtt_ns)
@@ -234,22 +275,52 @@ static void window_shrink(struct tx *t, uint64_t lost_number)
     t->slow_start_bytes = t->window_bytes;
 }
 
-static void part_lose(struct tx *t, struct tx_part *part)
+void tx_part_lose(struct tx *t, struct tx_part *part)
 {
-    t->in_flight_bytes -= part_cost(part);
+    flow_forget(part);
+    t->in_flight_bytes -= tx_part_cost(part);
     list_remove(&part->link);
     list_append(&t->lost, &part->link);
 }
 
-void tx_lose_big(struct tx *t)
+static void lose_big(struct tx *t, struct list *parts)
 {
-    struct list *link = t->in_flight.next;
-    while (link != &t->in_flight) {
+    struct list *link = parts->next;
+    while (link != parts) {
         struct tx_part *part = list_entry(link, struct tx_part, link);
         link = link->next;
         if (part->big)
-            part_lose(t, part);
+            tx_part_lose(t, part);
     }
+}
+
+void tx_lose_big(struct tx *t)
+{
+    lose_big(t, &t->in_flight);
+    lose_big(t, &t->grouped);
+}
+
+/* What the group should have brought: unicast does. */
+static void time_out_grouped(struct mesh *m, struct peer *p, uint64_t now_ns,
+                             struct mesh_actions *out)
+{
+    struct tx *t = &p->tx;
+    uint64_t patience_ns = tx_rto_ns(t) + GROUP_PATIENCE_NS, number = 0;
+    bool big = false, any = false;
+    while (now_ns >= list_deadline_ns(&t->grouped, patience_ns)) {
+        struct tx_part *part = list_entry(t->grouped.next, struct tx_part, link);
+        number = part->number;
+        big |= part->big;
+        any = true;
+        tx_part_lose(t, part);
+        m->stats.group_late++;
+    }
+    if (!any)
+        return;
+    window_shrink(t, number);
+    reach_missed(m, p, out);
+    if (big)
+        mtu_lost(p, now_ns);
 }
 
 static void time_out(struct peer *p, uint64_t now_ns)
@@ -264,7 +335,7 @@ static void time_out(struct peer *p, uint64_t now_ns)
             break;
         number = part->number;
         big |= part->big;
-        part_lose(t, part);
+        tx_part_lose(t, part);
     }
     if (number == 0)
         return;
@@ -288,25 +359,36 @@ bool tx_ack_valid(const struct tx *t, const struct unit_ack *a)
     return true;
 }
 
-static uint64_t take_acked_lost(struct tx *t, const struct unit_ack *a)
+static uint64_t take_acked(struct tx *t, struct list *parts, const struct unit_ack *a)
 {
     uint64_t bytes = 0;
-    struct list *link = t->lost.next;
-    while (link != &t->lost) {
+    struct list *link = parts->next;
+    while (link != parts) {
         struct tx_part *part = list_entry(link, struct tx_part, link);
         link = link->next;
         if (unit_acked(a, part->seq)) {
-            bytes += part_cost(part);
+            bytes += tx_part_cost(part);
             part_free(t, part);
         }
     }
     return bytes;
 }
 
+/* What the group brought: it was in flight, and the peer hears the group. */
+static uint64_t take_acked_grouped(struct peer *p, const struct unit_ack *a)
+{
+    uint64_t bytes = take_acked(&p->tx, &p->tx.grouped, a);
+    p->tx.in_flight_bytes -= bytes;
+    if (bytes)
+        p->reach.misses = 0;
+    return bytes;
+}
+
 void tx_ack(struct mesh *m, struct peer *p, const struct unit_ack *a, uint64_t now_ns)
 {
     struct tx *t = &p->tx;
-    uint64_t acked_bytes = take_acked_lost(t, a), lost_number = 0;
+    uint64_t acked_bytes = take_acked(t, &t->lost, a), lost_number = 0;
+    acked_bytes += take_acked_grouped(p, a);
     bool big_lost = false, sampled = false;
     struct list *link = t->in_flight.next;
     while (link != &t->in_flight) {
@@ -321,13 +403,13 @@ void tx_ack(struct mesh *m, struct peer *p, const struct unit_ack *a, uint64_t n
                 if (part->big)
                     mtu_arrived(&p->mtu);
             }
-            acked_bytes += part_cost(part);
-            t->in_flight_bytes -= part_cost(part);
+            acked_bytes += tx_part_cost(part);
+            t->in_flight_bytes -= tx_part_cost(part);
             part_free(t, part);
         } else if (part->number + OVERTAKEN_BY <= a->newest) {
             lost_number = part->number;
             big_lost |= part->big;
-            part_lose(t, part);
+            tx_part_lose(t, part);
         }
     }
     if (a->upto > t->acked_upto)
@@ -404,7 +486,7 @@ static void put_part(struct frame *f, struct tx *t, struct tx_part *part, uint64
     f->parts = true;
     part->number = f->number;
     part->sent_ns = now_ns;
-    t->in_flight_bytes += part_cost(part);
+    t->in_flight_bytes += tx_part_cost(part);
     list_append(&t->in_flight, &part->link);
 }
 
@@ -427,12 +509,38 @@ static struct tx_part *part_new(struct tx *t, uint64_t now_ns)
     return part;
 }
 
+bool tx_share(struct tx *t, struct tx_message *message, struct tx_part *parts[], uint32_t n)
+{
+    uint64_t cost = message->len + (uint64_t)n * UNIT_PART_OVERHEAD;
+    const struct list *first = list_empty(&t->waiting) ? NULL : t->waiting.next;
+    bool begun = first && list_entry(first, struct tx_message, link)->next_index > 0;
+    uint32_t made = 0;
+    if (begun || t->next_seq + n - 1 > t->acked_upto + SEQ_WINDOW ||
+        (t->in_flight_bytes > 0 && t->in_flight_bytes + cost > t->window_bytes))
+        return false;
+    while (made < n && (parts[made] = mem_alloc(sizeof *parts[made])))
+        made++;
+    if (made < n) {
+        while (made > 0)
+            mem_free(parts[--made]);
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        *parts[i] =
+            (struct tx_part){.message = message, .seq = t->next_seq++, .index = (uint16_t)i};
+        list_append(&t->grouped, &parts[i]->link);
+        t->in_flight_bytes += tx_part_cost(parts[i]);
+    }
+    message->next_index = message->parts_out = n;
+    return true;
+}
+
 /* The cost of the part that part_new would give. */
 static uint32_t next_cost(const struct tx *t)
 {
     struct tx_part probe = {.message = list_entry(t->waiting.next, struct tx_message, link)};
     probe.index = (uint16_t)probe.message->next_index;
-    return part_cost(&probe);
+    return tx_part_cost(&probe);
 }
 
 static bool window_open(const struct tx *t, uint32_t cost)
@@ -445,9 +553,9 @@ static bool put_parts(struct frame *f, struct mesh *m, struct tx *t, uint64_t no
 {
     while (!list_empty(&t->lost)) {
         struct tx_part *part = list_entry(t->lost.next, struct tx_part, link);
-        if (!window_open(t, part_cost(part)))
+        if (!window_open(t, tx_part_cost(part)))
             return false;
-        if (!frame_has_room(f, part_cost(part)))
+        if (!frame_has_room(f, tx_part_cost(part)))
             return true;
         list_remove(&part->link);
         put_part(f, t, part, now_ns);
@@ -484,7 +592,7 @@ static void put_fleeting(struct frame *f, struct tx *t)
     }
 }
 
-/* ACK, PROBED, an answered LINK. */
+/* ACK and MISSED, PROBED, an answered LINK. */
 static void put_control(struct frame *f, struct peer *p)
 {
     if (p->rx.ack_due) {
@@ -492,6 +600,12 @@ static void put_control(struct frame *f, struct peer *p)
         rx_ack_unit(&p->rx, &u);
         frame_put(f, &u);
         p->rx.ack_due = false;
+        flow_in_acked(p);
+    }
+    if (p->reach.ask) {
+        struct unit u = {.type = UNIT_MISSED, .high = p->reach.wanted};
+        frame_put(f, &u);
+        p->reach.ask = false;
     }
     if (p->mtu.answer) {
         struct unit u = {.type = UNIT_PROBED, .probe_size = p->mtu.answer};
@@ -510,6 +624,8 @@ void tx_flush(struct mesh *m, struct peer *p, uint64_t now_ns, struct mesh_actio
         return;
     }
     time_out(p, now_ns);
+    time_out_grouped(m, p, now_ns, out);
+    flow_in_flush(m, p, now_ns);
     struct frame f;
     bool more = true;
     while (more) {

@@ -1,7 +1,8 @@
 /* unit.h - what the body of a frame is made of, to and from bytes. All integers big-endian.
  *
- * A body is one contact unit (HELLO, WELCOME, PROOF, REFUSE), one BEACON, or a LINK followed by any
- * number of ACK, PART, FLEETING, PROBE, PROBED. Zero bytes at the end are padding.
+ * A body is one contact unit (HELLO, WELCOME, PROOF, REFUSE), one BEACON, a LINK followed by any
+ * number of ACK, PART, FLEETING, PROBE, PROBED, MISSED, HEARS, or a FLOW followed by any number of
+ * SHARED. Zero bytes at the end are padding.
  *
  *   1 HELLO     u64 nonce, str16 card
  *   2 WELCOME   u64 echo, u64 nonce, str16 card
@@ -14,6 +15,13 @@
  *   9 PROBE     u16 size of the frame
  *  10 PROBED    u16 size of the frame
  *  11 BEACON    str16 counts: to the whole group, receiver 0
+ *  12 FLOW      u8 n (1 to 64), n x (u32 own epoch, u32 the receiver's, u32 high): to the group;
+ * for each receiver the link it is of, and the last number that went to it by the group 13 SHARED
+ * a PART for some of them: u32 total length, u16 index, u8 channel, u16 own at (65535: nothing is),
+ * u8 n (1 to 8), n x (u8 place in the table, u16 low bits of seq, and if something is own u16 mask
+ * of its bytes that are not 0, and these), str16 the bytes of the part without the own ones 14
+ * MISSED    u64 high: what the ACK before it does not name up to there, by the group, again 15
+ * HEARS     u64 counter: of the receiver's latest frame that came by the group
  */
 #ifndef CORE_MESH_UNIT_H
 #define CORE_MESH_UNIT_H
@@ -30,6 +38,16 @@
 #define UNIT_LINK_BYTES 18u
 #define UNIT_ACK_BYTES 18u /* and 8 for each word */
 #define UNIT_PROBE_BYTES 3u
+#define UNIT_MISSED_BYTES 9u
+#define UNIT_HEARS_BYTES 9u
+#define UNIT_FLOW_OVERHEAD 2u
+#define UNIT_FLOW_ENTRY_BYTES 12u
+#define UNIT_FLOW_MAX 64u  /* receivers that a frame to the group names */
+#define UNIT_SHARES_MAX 8u /* of them, of one part */
+#define UNIT_OWN_BYTES 16u
+#define UNIT_OWN_NONE UINT16_MAX
+#define UNIT_SHARED_OVERHEAD 13u
+#define UNIT_SHARE_BYTES_MAX (3u + 2u + UNIT_OWN_BYTES)
 #define ACK_WORDS 16u
 #define SEQ_WINDOW (ACK_WORDS * 64u) /* sequence numbers in flight */
 
@@ -52,7 +70,11 @@ enum unit_type {
     UNIT_FLEETING,
     UNIT_PROBE,
     UNIT_PROBED,
-    UNIT_BEACON
+    UNIT_BEACON,
+    UNIT_FLOW,
+    UNIT_SHARED,
+    UNIT_MISSED,
+    UNIT_HEARS
 };
 
 #define LINK_ANSWER_ME 1u
@@ -96,6 +118,30 @@ struct unit_beacon {
     size_t len;
 };
 
+struct unit_flow {
+    uint8_t count;
+    const uint8_t *table; /* as it is sent: unit_flow_entry */
+};
+
+struct unit_flow_entry {
+    uint32_t own, yours, high;
+};
+
+struct unit_shared {
+    uint32_t total;
+    uint16_t index;
+    uint16_t own_at; /* where the own bytes stand in the part; UNIT_OWN_NONE */
+    uint8_t channel;
+    uint8_t count;
+    struct unit_share {
+        uint8_t place;
+        uint16_t low;
+        uint8_t own[UNIT_OWN_BYTES];
+    } to[UNIT_SHARES_MAX];
+    const uint8_t *bytes; /* the part's, but for the own ones */
+    size_t len;
+};
+
 struct unit {
     enum unit_type type;
     union {
@@ -105,6 +151,10 @@ struct unit {
         struct unit_part part;
         struct unit_fleeting fleeting;
         struct unit_beacon beacon;
+        struct unit_flow flow;
+        struct unit_shared shared;
+        uint64_t high;    /* MISSED */
+        uint64_t counter; /* HEARS */
         uint16_t probe_size;
     };
 };
@@ -112,10 +162,16 @@ struct unit {
 /* Reads the next unit; what it points to lies in the reader's input. False at the end of the input
  * and on malformed bytes, which wire_ok tells apart. PAD takes all that is left. */
 bool unit_next(struct wire_reader *r, struct unit *u);
-/* True when the body is well-formed: one contact unit, one BEACON, or a LINK and what may follow
- * it. */
+/* True when the body is well-formed: one contact unit, one BEACON, a LINK or a FLOW and what may
+ * follow it; and places in a SHARED are in the table of its FLOW. */
 bool unit_check_body(const uint8_t *body, size_t len);
 void unit_put(struct wire_writer *w, const struct unit *u);
+void unit_flow_entry(const struct unit_flow *f, unsigned i, struct unit_flow_entry *e);
+void unit_put_flow_entry(struct wire_writer *w, const struct unit_flow_entry *e);
+/* The number of bytes of part `index` of a message. */
+uint32_t unit_part_len(uint32_t total, uint16_t index);
+/* The part as the share's receiver gets it: unit_part_len bytes. */
+void unit_shared_part(const struct unit_shared *s, unsigned share, uint8_t out[UNIT_PART_MAX]);
 /* The number of parts of a message, at least 1. */
 uint32_t unit_parts(uint32_t total);
 /* Whether seq is acknowledged. */

@@ -62,13 +62,16 @@ enum member_notice {
     MEMBER_SELF_PAUSED,
     MEMBER_ALONE,
     MEMBER_REFUSED_HERE,
-    MEMBER_CONTACT_LOST,  /* counted out: what was agreed with it is void */
-    MEMBER_CONTACT_AGAIN, /* one that was counted out is heard */
-    MEMBER_FOREIGN_KEY,   /* a node that this one shall join has another key */
-    MEMBER_GROUP_SILENT,  /* nothing comes from the multicast group */
-    MEMBER_GROUP_HEARD,   /* again */
-    MEMBER_KEY_RETIRED,   /* somebody seals under a key that this farm has retired */
-    MEMBER_KEY_UNKNOWN    /* under a generation that this node never had */
+    MEMBER_CONTACT_LOST,    /* counted out: what was agreed with it is void */
+    MEMBER_CONTACT_AGAIN,   /* one that was counted out is heard */
+    MEMBER_FOREIGN_KEY,     /* a node that this one shall join has another key */
+    MEMBER_GROUP_SILENT,    /* nothing comes from the multicast group */
+    MEMBER_GROUP_HEARD,     /* again */
+    MEMBER_GROUP_UNREACHED, /* a node does not hear what this one says to the group: unicast goes on
+                             */
+    MEMBER_GROUP_REACHED,   /* it does again */
+    MEMBER_KEY_RETIRED,     /* somebody seals under a key that this farm has retired */
+    MEMBER_KEY_UNKNOWN      /* under a generation that this node never had */
 };
 
 struct member_output {

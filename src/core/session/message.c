@@ -259,6 +259,20 @@ struct msg *message_encode(const struct message *m, const struct record *rec, ui
     return out;
 }
 
+int message_also(struct msg *out, const struct message *m, uint64_t to)
+{
+    uint8_t own[MSG_OWN_BYTES];
+    struct wire_writer w;
+    assert((parts_of[m->type] & (PART_TOKEN | PART_CONTACT | PART_STAMP | PART_PEER)) ==
+           (PART_TOKEN | PART_CONTACT));
+    wire_writer_init(&w, own, sizeof own);
+    wire_put_u64(&w, m->counted);
+    wire_put_u64(&w, m->granted);
+    assert(wire_put_ok(&w));
+    out->own_at = 3u + m->key.len + 8u; /* type, kind, length and bytes of the key, token */
+    return msg_add(out, to, own);
+}
+
 static bool get_key(struct wire_reader *r, struct key *key)
 {
     uint8_t kind = wire_u8(r);

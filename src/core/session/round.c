@@ -23,8 +23,8 @@ void round_drop(struct work *w, uint64_t inc)
 
 /* -- asking -- */
 
-static void send_replicate(struct session *s, struct work *w, struct item *item, struct target *t,
-                           uint64_t base)
+static struct message replicate_message(struct session *s, struct work *w, struct item *item,
+                                        struct target *t, uint64_t base)
 {
     struct message m = {.type = MESSAGE_REPLICATE,
                         .key = w->key,
@@ -40,7 +40,32 @@ static void send_replicate(struct session *s, struct work *w, struct item *item,
         m.peer = w->handover_from;
     }
     t->answer = ANSWER_WAITING;
+    return m;
+}
+
+static void send_replicate(struct session *s, struct work *w, struct item *item, struct target *t,
+                           uint64_t base)
+{
+    struct message m = replicate_message(s, w, item, t, base);
     session_send(s, &m, item->record, t->inc);
+}
+
+/* The last message that went to several: those that stand at the same version share it. */
+struct told {
+    struct msg *msg;
+    uint64_t base;
+};
+
+static void tell_holder(struct session *s, struct work *w, struct item *item, struct target *t,
+                        uint64_t base, struct told *told)
+{
+    struct message m = replicate_message(s, w, item, t, base);
+    /* What goes in bulk goes to one. */
+    if (told->msg && !told->msg->bulk && told->base == base &&
+        message_also(told->msg, &m, t->inc) == STEAD_OK)
+        return;
+    told->base = base;
+    told->msg = session_send(s, &m, item->record, t->inc);
 }
 
 /* Asks every holder that does not have this version yet; all of them when the list of holders is
@@ -48,6 +73,7 @@ static void send_replicate(struct session *s, struct work *w, struct item *item,
 static void ask_holders(struct session *s, struct work *w, struct item *item, bool all)
 {
     struct session_state *st = item->state;
+    struct told told = {0};
     for (size_t i = 0; i < st->count; i++) {
         struct copy *c = &st->copies[i];
         struct peer *p = peer_find(s, c->inc);
@@ -62,7 +88,7 @@ static void ask_holders(struct session *s, struct work *w, struct item *item, bo
             continue;
         t->granted = p->view.granted;
         t->counted = p->view.counted;
-        send_replicate(s, w, item, t, c->version);
+        tell_holder(s, w, item, t, c->version, &told);
     }
 }
 

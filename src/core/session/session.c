@@ -152,15 +152,16 @@ void session_tell(struct session *s, enum notice_type type, const struct key *ke
         .lost = lost};
 }
 
-bool session_send(struct session *s, struct message *m, const struct record *rec, uint64_t to)
+struct msg *session_send(struct session *s, struct message *m, const struct record *rec,
+                         uint64_t to)
 {
     struct msg *out = message_encode(m, rec, to);
     if (!out)
-        return false;
+        return NULL;
     out->bulk =
         (m->token & BULK_TOKEN) && (m->type == MESSAGE_REPLICATE || m->type == MESSAGE_REPLICATED);
     list_append(&s->out->sends, &out->link);
-    return true;
+    return out;
 }
 
 static void count_malformed(struct session *s, uint64_t from)

@@ -33,7 +33,7 @@ struct node {
     struct roster *roster;
     struct entry self;
     uint64_t deadline_ns;
-    unsigned notices[MEMBER_GROUP_HEARD + 1];
+    unsigned notices[MEMBER_GROUP_REACHED + 1];
 };
 
 struct net {

@@ -18,7 +18,9 @@
 
 #include <string.h>
 
+#ifndef NET_NODES
 #define NET_NODES 3
+#endif
 #define NET_IDS_MAX 20000u
 
 struct net_packet {
@@ -38,6 +40,9 @@ struct net_node {
     uint64_t deadline_ns;
     bool admits; /* says yes to whoever proves itself */
     unsigned proven, refused, moved, messages, corrupt, twice;
+    unsigned reached, unreached;  /* so often told of a peer */
+    unsigned group_loss_permille; /* of what comes to it by the group; 1000: it is deaf */
+    unsigned group_skip;          /* so many frames of parts are lost next */
     uint8_t delivered[NET_IDS_MAX];
     size_t last_len;
     uint8_t last_reason;
@@ -50,6 +55,7 @@ struct net {
     uint64_t delay_ns, jitter_ns;
     size_t largest;
     bool cut;
+    uint64_t group_frames, group_bytes, unicast_bytes;
     struct list packets;
     struct net_node nodes[NET_NODES];
 };
@@ -91,9 +97,43 @@ static inline void net_take_message(struct net_node *n, const struct mesh_output
     mem_free(want);
 }
 
+static const struct addr net_group = {.family = 4, .port = 7900, .ip = {239, 1, 2, 3}};
+
+static inline void net_post(struct net *net, const struct mesh_output *o);
+
+/* Nobody gets its own: that it comes back is the beacons' matter. */
+static inline void net_post_group(struct net *net, const struct mesh_output *o)
+{
+    bool parts = o->len > 500;
+    net->group_frames++;
+    net->group_bytes += o->len;
+    for (int i = 0; i < NET_NODES; i++) {
+        struct net_node *n = &net->nodes[i];
+        struct mesh_output *copy;
+        if (n->group_skip > 0 && parts) {
+            n->group_skip--;
+            continue;
+        }
+        if (rng_below(&net->rng, 1000) < n->group_loss_permille)
+            continue;
+        copy = mem_alloc(sizeof *copy + o->len);
+        assert_non_null(copy);
+        memcpy(copy, o, sizeof *copy + o->len);
+        copy->addr = n->addr;
+        net_post(net, copy);
+        net->unicast_bytes -= o->len;
+        mem_free(copy);
+    }
+}
+
 static inline void net_post(struct net *net, const struct mesh_output *o)
 {
     int to = (int)o->addr.port - 7000;
+    if (addr_equal(&o->addr, &net_group)) {
+        net_post_group(net, o);
+        return;
+    }
+    net->unicast_bytes += o->len;
     if (net->cut || to < 0 || to >= NET_NODES || (net->largest && o->len > net->largest))
         return;
     if (rng_below(&net->rng, 1000) < net->loss_permille)
@@ -134,7 +174,10 @@ static inline void net_act(struct net *net, int node, struct mesh_actions *a)
         } else if (o->type == MESH_OUT_REFUSED) {
             n->refused++;
             n->last_reason = o->bytes[0];
-        } else {
+        } else if (o->type == MESH_OUT_REACH) {
+            n->reached += o->bytes[0] == 1;
+            n->unreached += o->bytes[0] == 0;
+        } else if (o->type == MESH_OUT_MOVED) {
             n->moved++;
         }
         mesh_output_free(o);
@@ -210,7 +253,7 @@ static inline void net_hello(struct net *net, int from, int to)
     mesh_actions_clear(&a);
 }
 
-static inline struct net *net_new(uint64_t seed)
+static inline struct net *net_new_with(uint64_t seed, const struct addr *group)
 {
     struct net *net = mem_alloc(sizeof *net);
     assert_non_null(net);
@@ -232,11 +275,18 @@ static inline struct net *net_new(uint64_t seed)
         c.inc = n->inc;
         c.seal = n->seal;
         c.seed = seed + (uint64_t)i;
+        if (group)
+            c.group = *group;
         n->mesh = mesh_new(&c);
         assert_non_null(n->mesh);
         mesh_set_card(n->mesh, (const uint8_t *)"card", 4);
     }
     return net;
+}
+
+static inline struct net *net_new(uint64_t seed)
+{
+    return net_new_with(seed, NULL);
 }
 
 static inline void net_free(struct net *net)

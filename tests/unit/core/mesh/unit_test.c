@@ -241,7 +241,7 @@ static void random_bodies_under_the_right_key(void **state)
             w.at = w.start;
         size_t len = wire_written(&w) + rng_below(rng, 300);
         for (size_t at = wire_written(&w); at < len; at++)
-            body[at] = (uint8_t)(rng_below(rng, 3) ? rng_below(rng, 12) : rng_u64(rng));
+            body[at] = (uint8_t)(rng_below(rng, 3) ? rng_below(rng, 16) : rng_u64(rng));
         feed(&l, body, len);
         if (i % 16 == 0) {
             net_send(l.net, 1, 0, (uint32_t)i, 50, true);
@@ -257,6 +257,120 @@ static void random_bodies_under_the_right_key(void **state)
     net_free(l.net);
 }
 
+static void flow_begin(struct wire_writer *w, uint8_t *bytes, size_t len, uint8_t receivers,
+                       const struct unit_flow_entry *first)
+{
+    static uint8_t table[UNIT_FLOW_MAX * UNIT_FLOW_ENTRY_BYTES];
+    struct wire_writer t;
+    wire_writer_init(&t, table, sizeof table);
+    for (uint8_t i = 0; i < receivers; i++) {
+        struct unit_flow_entry e = {first->own + i, first->yours, first->high};
+        unit_put_flow_entry(&t, &e);
+    }
+    struct unit u = {.type = UNIT_FLOW, .flow = {.count = receivers, .table = table}};
+    wire_writer_init(w, bytes, len);
+    unit_put(w, &u);
+}
+
+static void shared_parts_round_trip(void **state)
+{
+    (void)state;
+    uint8_t body[MESH_FRAME_MIN], data[100], part[UNIT_PART_MAX];
+    struct unit_flow_entry e = {5, 6, 70000}, got;
+    struct wire_writer w;
+    net_message(data, sizeof data, 9);
+    struct unit u = {.type = UNIT_SHARED,
+                     .shared = {.total = sizeof data + UNIT_OWN_BYTES,
+                                .own_at = 30,
+                                .channel = 2,
+                                .count = 2,
+                                .to = {{.place = 2, .low = 4, .own = {0, 1, [15] = 9}},
+                                       {.place = 0, .low = 65535}},
+                                .bytes = data,
+                                .len = sizeof data}};
+    flow_begin(&w, body, sizeof body, 3, &e);
+    unit_put(&w, &u);
+    size_t len = wire_written(&w);
+    assert_true(unit_check_body(body, len));
+    /* Where a body may end: behind the FLOW, and behind a whole SHARED. */
+    for (size_t cut = 1; cut < len; cut++)
+        assert_int_equal(unit_check_body(body, cut), cut == UNIT_FLOW_OVERHEAD + 36);
+    struct wire_reader r;
+    struct unit flow, shared;
+    wire_reader_init(&r, body, len);
+    assert_true(unit_next(&r, &flow) && unit_next(&r, &shared) && wire_done(&r));
+    unit_flow_entry(&flow.flow, 2, &got);
+    assert_int_equal(got.own, 7);
+    assert_int_equal(got.high, 70000);
+    unit_shared_part(&shared.shared, 0, part);
+    assert_memory_equal(part, data, 30);
+    assert_int_equal(part[31], 1);
+    assert_int_equal(part[45], 9);
+    assert_memory_equal(part + 46, data + 30, 70);
+    assert_int_equal(shared.shared.to[1].low, 65535);
+}
+
+static bool shared_ok(uint32_t total, uint16_t index, uint16_t own_at, uint8_t place, uint8_t count,
+                      size_t len)
+{
+    uint8_t body[MESH_FRAME_MAX] = {0}, data[UNIT_PART_MAX + 1] = {0};
+    struct unit_flow_entry e = {1, 2, 3};
+    struct wire_writer w;
+    flow_begin(&w, body, sizeof body, 2, &e);
+    wire_put_u8(&w, UNIT_SHARED);
+    wire_put_u32(&w, total);
+    wire_put_u16(&w, index);
+    wire_put_u8(&w, 2);
+    wire_put_u16(&w, own_at);
+    wire_put_u8(&w, count);
+    for (uint8_t i = 0; i < count; i++) {
+        wire_put_u8(&w, place);
+        wire_put_u16(&w, 9);
+        if (own_at != UNIT_OWN_NONE)
+            wire_put_u16(&w, 0);
+    }
+    wire_put_str16(&w, data, len);
+    return unit_check_body(body, wire_written(&w));
+}
+
+static void shared_parts_that_are_none(void **state)
+{
+    (void)state;
+    assert_true(shared_ok(50, 0, UNIT_OWN_NONE, 1, 1, 50));
+    assert_true(shared_ok(50, 0, 34, 0, 8, 34));
+    assert_false(shared_ok(50, 0, 35, 0, 1, 34)); /* the own bytes would end beyond the part */
+    assert_false(shared_ok(50, 0, 10, 0, 1, 50));
+    assert_false(shared_ok(10, 0, 0, 0, 1, 10));             /* no room for them at all */
+    assert_false(shared_ok(50, 0, UNIT_OWN_NONE, 2, 1, 50)); /* not in the table */
+    assert_false(shared_ok(50, 0, UNIT_OWN_NONE, 0, 0, 50)); /* for nobody */
+    assert_false(shared_ok(50, 0, UNIT_OWN_NONE, 0, 9, 50));
+    assert_false(shared_ok(50, 1, UNIT_OWN_NONE, 0, 1, 50)); /* it has one part */
+    assert_false(shared_ok(MESH_MESSAGE_MAX + 1, 0, UNIT_OWN_NONE, 0, 1, UNIT_PART_MAX));
+    assert_false(shared_ok(2000, 0, UNIT_OWN_NONE, 0, 1, UNIT_PART_MAX - 1));
+    static const uint8_t none[] = {UNIT_FLOW, 0}, alone[] = {UNIT_SHARED};
+    assert_false(unit_check_body(none, sizeof none));
+    assert_false(unit_check_body(alone, sizeof alone));
+}
+
+/* Of numbers that were never sent: the frame is dropped whole. */
+static void an_impossible_miss(void **state)
+{
+    (void)state;
+    struct liar l = liar_new(54);
+    uint8_t body[200];
+    struct wire_writer w = body_begin(&l, body, sizeof body);
+    struct unit message = {
+        .type = UNIT_PART,
+        .part = {.seq = 1, .total = 3, .channel = 2, .bytes = (const uint8_t *)"abc", .len = 3}};
+    struct unit missed = {.type = UNIT_MISSED, .high = 1};
+    unit_put(&w, &message);
+    unit_put(&w, &missed);
+    feed(&l, body, wire_written(&w));
+    assert_int_equal(l.net->nodes[1].messages, 0);
+    assert_int_equal(stats_of(&l).dropped_malformed, 1);
+    net_free(l.net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +380,9 @@ int main(void)
         cmocka_unit_test(a_liar_cannot_take_more_than_the_limit),
         cmocka_unit_test(half_messages_do_not_block_whole_ones),
         cmocka_unit_test(an_impossible_ack_drops_its_frame_whole),
+        cmocka_unit_test(shared_parts_round_trip),
+        cmocka_unit_test(shared_parts_that_are_none),
+        cmocka_unit_test(an_impossible_miss),
         cmocka_unit_test(random_bodies_under_the_right_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,6 +141,15 @@ static inline void bus_keep_result(struct bus *b, struct session_result *r)
     session_result_free(r);
 }
 
+static inline void bus_post(struct bus *b, int from, struct msg *msg)
+{
+    struct bus_message *m = calloc(1, sizeof(*m));
+    assert_non_null(m);
+    m->from = from;
+    m->msg = msg;
+    list_append(&b->wire, &m->link);
+}
+
 static inline void bus_step(struct bus *b, int i, unsigned shard, const struct session_event *ev)
 {
     struct bus_node *n = &b->nodes[i];
@@ -152,11 +161,10 @@ static inline void bus_step(struct bus *b, int i, unsigned shard, const struct s
     for (uint32_t j = 0; j < a.notice_count; j++)
         n->notices[a.notices[j].type]++;
     while ((l = list_pop(&a.sends))) {
-        struct bus_message *m = calloc(1, sizeof(*m));
-        assert_non_null(m);
-        m->from = i;
-        m->msg = list_entry(l, struct msg, link);
-        list_append(&b->wire, &m->link);
+        struct msg *m = list_entry(l, struct msg, link);
+        bus_post(b, i, m);
+        for (unsigned j = 0; j < m->also_count; j++)
+            bus_post(b, i, msg_of(m, j));
     }
     while ((l = list_pop(&a.results)))
         bus_keep_result(b, list_entry(l, struct session_result, link));
