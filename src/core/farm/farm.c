@@ -173,7 +173,7 @@ static void add_reach_notice(struct farm *f, const struct mesh_output *o, struct
     for (size_t i = 0; i < count; i++)
         if (f->contacts[i].inc == o->inc)
             snprintf(n.name, sizeof n.name, "%s", f->contacts[i].name);
-    add_notice(out, &n);
+    farm_notice_add(out, &n);
 }
 
 static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64_t now_ns,

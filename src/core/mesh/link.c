@@ -28,7 +28,7 @@ static bool theirs(struct mesh *m, struct peer *p, uint32_t epoch, uint64_t coun
         tx_restart(&p->tx, &m->config);
         rx_deinit(&p->rx);
         rx_init(&p->rx);
-        flow_in_restart(p);
+        cast_in_restart(p);
     }
     s->theirs = epoch;
     s->theirs_top = counter;

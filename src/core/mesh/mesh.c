@@ -1,6 +1,6 @@
 /* mesh.c - the mesh as a whole: its peers, the way of a datagram to whom it concerns, and the
  * flush. What happens in between lives in hello.c, beacon.c, link.c, tx.c, rx.c, mtu.c, and for the
- * group in flow.c, flow_in.c and reach.c. */
+ * group in cast.c, cast_in.c and reach.c. */
 #include "core/mesh/mesh_internal.h"
 
 #include "base/mem.h"
@@ -89,7 +89,7 @@ struct mesh *mesh_new(const struct mesh_config *c)
     list_init(&m->peer_list);
     list_init(&m->active);
     list_init(&m->gone_lru);
-    flow_init(&m->flow);
+    cast_init(&m->cast);
     return m;
 }
 
@@ -110,7 +110,7 @@ void mesh_free(struct mesh *m)
         mem_free(p->seen);
         peer_free(p);
     }
-    flow_deinit(&m->flow);
+    cast_deinit(&m->cast);
     while ((link = list_pop(&m->gone_lru)))
         mem_free(list_entry(link, struct seen, lru));
     incmap_deinit(&m->peers);
@@ -233,7 +233,7 @@ void mesh_remove(struct mesh *m, uint64_t inc)
     struct peer *p = mesh_peer(m, inc);
     if (!p)
         return;
-    flow_drop_queued(m, inc);
+    cast_drop_queued(m, inc);
     m->reached -= p->reach.until_ns != 0;
     incmap_remove(&m->peers, &p->map);
     list_remove(&p->link);
@@ -275,7 +275,7 @@ static void content_in(struct mesh *m, struct peer *p, struct wire_reader *units
         else if (u.type == UNIT_PROBED)
             mtu_probed(&p->mtu, u.probe_size, now_ns);
         else if (u.type == UNIT_MISSED)
-            flow_asked(m, p, u.high, now_ns);
+            cast_asked(m, p, u.high, now_ns);
         else if (u.type == UNIT_HEARS)
             reach_told(m, p, u.counter, now_ns, out);
     }
@@ -385,7 +385,7 @@ static void group_in(struct mesh *m, struct peer *p, const struct addr *from,
         return;
     }
     if (body[0] == UNIT_FLOW)
-        flow_in(m, p, h, body, body_len, now_ns, out);
+        cast_in(m, p, h, body, body_len, now_ns, out);
     else if (h->to == 0)
         reach_heard(p, h->counter);
     mesh_wake(m, p);
@@ -476,7 +476,7 @@ static uint64_t peer_deadline_ns(const struct peer *p)
 {
     if (!p->state.confirmed)
         return p->state.ask_ns;
-    uint64_t group_ns = earliest(flow_in_deadline_ns(p), reach_deadline_ns(p));
+    uint64_t group_ns = earliest(cast_in_deadline_ns(p), reach_deadline_ns(p));
     return earliest(group_ns, earliest(tx_deadline_ns(&p->tx), mtu_deadline_ns(&p->mtu)));
 }
 
@@ -484,7 +484,7 @@ void mesh_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)
 {
     out->deadline_ns = TIME_NEVER;
     beacon_flush(m, now_ns, out);
-    flow_flush(m, now_ns, out);
+    cast_flush(m, now_ns, out);
     struct list *link = m->active.next;
     while (link != &m->active) {
         struct peer *p = list_entry(link, struct peer, active);

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "core/mesh/beacon.h"
-#include "core/mesh/flow.h"
+#include "core/mesh/cast.h"
 #include "core/mesh/incmap.h"
 #include "core/mesh/mesh.h"
 #include "core/mesh/unit.h"
@@ -31,10 +31,9 @@ struct seen {
  * again. */
 struct link_state {
     uint32_t own, theirs;
-    uint64_t
-        theirs_top; /* greatest counter of a frame of that epoch: what is older cannot change it */
-    bool confirmed; /* the peer has named our epoch since it has its own */
-    bool answer;    /* a LINK is due */
+    uint64_t theirs_top; /* greatest counter of that epoch: what is older cannot change it */
+    bool confirmed;      /* the peer has named our epoch since it has its own */
+    bool answer;         /* a LINK is due */
     uint64_t ask_ns, ask_delay_ns;
 };
 
@@ -48,7 +47,7 @@ struct tx_message {
 struct tx_part {
     struct list link;
     struct tx_message *message;
-    struct flow_item *item; /* it went by the group; NULL: to this peer alone */
+    struct cast_item *item; /* it went by the group; NULL: to this peer alone */
     uint64_t seq;
     uint64_t number, sent_ns; /* of the last frame that carried it */
     uint16_t index;
@@ -57,8 +56,7 @@ struct tx_part {
 };
 
 struct tx {
-    struct list
-        waiting; /* messages with parts that were never sent; only the first may have begun */
+    struct list waiting;   /* messages with parts never sent; only the first may have begun */
     struct list in_flight; /* parts, by number */
     struct list grouped;   /* parts that went by the group, by sent_ns */
     struct list lost;      /* parts to be sent again */
@@ -133,7 +131,7 @@ struct mesh {
     uint64_t foreign_next_ns;
     uint64_t used_mark; /* of the last frame that came under another generation than the active */
     struct beacon beacon;
-    struct flow flow;
+    struct cast cast;
     uint64_t reached; /* peers that hear the group, as far as is known */
     struct mesh_stats stats;
 };
@@ -178,15 +176,6 @@ void tx_flush(struct mesh *m, struct peer *p, uint64_t now_ns, struct mesh_actio
 /* All parts that went out in big frames count as lost. */
 void tx_lose_big(struct tx *t);
 uint64_t tx_rto_ns(const struct tx *t);
-/* For flow.c. A message that is in no list yet, counted as queued; BUSY, NOMEM. */
-int tx_message_new(struct mesh *m, struct tx *t, enum mesh_channel channel, const uint8_t *bytes,
-                   size_t len, struct tx_message **out);
-void tx_message_free(struct tx *t, struct tx_message *message);
-/* Its parts, n of them, take their numbers now. False: no room in the window, no memory. */
-bool tx_share(struct tx *t, struct tx_message *message, struct tx_part *parts[], uint32_t n);
-uint32_t tx_part_cost(const struct tx_part *part);
-/* The part goes out by unicast next. */
-void tx_part_lose(struct tx *t, struct tx_part *part);
 uint64_t tx_deadline_ns(const struct tx *t);
 
 /* rx.c: in */

@@ -95,7 +95,7 @@ void reach_flush(struct mesh *m, struct peer *p, uint64_t now_ns, struct mesh_ac
     struct unit hears = {.type = UNIT_HEARS, .counter = r->heard};
     unit_put(&w, &link);
     unit_put(&w, &hears);
-    mesh_emit(m, p->inc, &p->addr, &w, out);
+    mesh_emit(m, p->inc, p->mark, &p->addr, &w, out);
     r->said = r->heard;
     r->said_ns = now_ns;
 }

@@ -54,7 +54,7 @@ static void message_free_if_done(struct tx *t, struct tx_message *message)
 
 static void part_free(struct tx *t, struct tx_part *part)
 {
-    flow_forget(part);
+    cast_forget(part);
     list_remove(&part->link);
     part->message->parts_out--;
     message_free_if_done(t, part->message);
@@ -120,7 +120,7 @@ void tx_restart(struct tx *t, const struct mesh_config *c)
 void mesh_drop_waiting(struct mesh *m, uint64_t inc)
 {
     struct peer *p = mesh_peer(m, inc);
-    flow_drop_queued(m, inc);
+    cast_drop_queued(m, inc);
     struct list *link = p ? p->tx.waiting.next : NULL;
     while (p && link != &p->tx.waiting) {
         struct tx_message *message = list_entry(link, struct tx_message, link);
@@ -277,7 +277,7 @@ static void window_shrink(struct tx *t, uint64_t lost_number)
 
 void tx_part_lose(struct tx *t, struct tx_part *part)
 {
-    flow_forget(part);
+    cast_forget(part);
     t->in_flight_bytes -= tx_part_cost(part);
     list_remove(&part->link);
     list_append(&t->lost, &part->link);
@@ -600,7 +600,7 @@ static void put_control(struct frame *f, struct peer *p)
         rx_ack_unit(&p->rx, &u);
         frame_put(f, &u);
         p->rx.ack_due = false;
-        flow_in_acked(p);
+        cast_in_acked(p);
     }
     if (p->reach.ask) {
         struct unit u = {.type = UNIT_MISSED, .high = p->reach.wanted};
@@ -625,7 +625,7 @@ void tx_flush(struct mesh *m, struct peer *p, uint64_t now_ns, struct mesh_actio
     }
     time_out(p, now_ns);
     time_out_grouped(m, p, now_ns, out);
-    flow_in_flush(m, p, now_ns);
+    cast_in_flush(m, p, now_ns);
     struct frame f;
     bool more = true;
     while (more) {

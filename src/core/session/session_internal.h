@@ -116,10 +116,8 @@ uint64_t placement_first(struct session *s, const struct key *key, const uint64_
                          size_t count, bool with_self);
 
 /* -- the shard itself (session.c) -- */
-/* The message, on its way; NULL without memory: it is as good as lost, and who waits for its answer
- * asks again. */
-struct msg *session_send(struct session *s, struct message *m, const struct record *rec,
-                         uint64_t to);
+/* NULL without memory: it is as good as lost, and who waits for its answer asks again. */
+struct msg *session_send(struct session *s, struct message *m, const struct record *r, uint64_t to);
 
 /* The record of a message, of its key; NULL: malformed, false or no memory. The caller's. */
 struct record *session_record(struct session *s, uint64_t from, const struct message *m);

@@ -1,4 +1,4 @@
-/* flow_in.c - what comes by the group: parts for this node among those for others, the gaps between
+/* cast_in.c - what comes by the group: parts for this node among those for others, the gaps between
  * them, and when they are asked for or acknowledged. */
 #include "core/mesh/mesh_internal.h"
 
@@ -82,7 +82,7 @@ static void ask_first(struct mesh *m, struct peer *p, uint64_t now_ns)
                                                     : again_ns;
 }
 
-void flow_in(struct mesh *m, struct peer *p, const struct frame_header *h, const uint8_t *body,
+void cast_in(struct mesh *m, struct peer *p, const struct frame_header *h, const uint8_t *body,
              size_t body_len, uint64_t now_ns, struct mesh_actions *out)
 {
     struct wire_reader r;
@@ -133,7 +133,7 @@ static void ask_flush(struct mesh *m, struct peer *p, uint64_t now_ns)
     m->stats.asks_out++;
 }
 
-void flow_in_flush(struct mesh *m, struct peer *p, uint64_t now_ns)
+void cast_in_flush(struct mesh *m, struct peer *p, uint64_t now_ns)
 {
     struct reach *r = &p->reach;
     ask_flush(m, p, now_ns);
@@ -142,22 +142,22 @@ void flow_in_flush(struct mesh *m, struct peer *p, uint64_t now_ns)
         p->rx.ack_due = true;
 }
 
-void flow_in_acked(struct peer *p)
+void cast_in_acked(struct peer *p)
 {
     p->reach.late_ns = 0;
     p->reach.late_count = 0;
 }
 
-void flow_in_restart(struct peer *p)
+void cast_in_restart(struct peer *p)
 {
     struct reach *r = &p->reach;
-    flow_in_acked(p);
+    cast_in_acked(p);
     r->wanted = r->ask_ns = 0;
     r->ask = false;
     r->high = 0;
 }
 
-uint64_t flow_in_deadline_ns(const struct peer *p)
+uint64_t cast_in_deadline_ns(const struct peer *p)
 {
     const struct reach *r = &p->reach;
     uint64_t at_ns = r->ask_ns ? r->ask_ns : TIME_NEVER;

@@ -1,22 +1,23 @@
-/* flow.h - messages to several receivers by one datagram to a multicast group. Inside of this
+/* cast.h - messages to several receivers by one datagram to a multicast group. Inside of this
  * folder; mesh.h has what others may ask for. docs/protocol.md, Delivery to many.
  *
  * A part that goes by the group is a part of each receiver's link, under the number that it has
  * there: what comes is told from what came, whichever way it took, and what the group does not
  * bring goes by unicast. It differs in who speaks when: a receiver that sees a gap asks (MISSED);
  * one that has all acknowledges late, or with what it sends anyway. */
-#ifndef CORE_MESH_FLOW_H
-#define CORE_MESH_FLOW_H
+#ifndef CORE_MESH_CAST_H
+#define CORE_MESH_CAST_H
 
 #include "base/list.h"
 #include "core/mesh/mesh.h"
 #include "core/mesh/unit.h"
 
 struct peer;
+struct tx;
 struct tx_part;
 struct tx_message;
 
-#define FLOW_QUEUE_MAX 4096u /* messages of one turn; more go by unicast */
+#define CAST_QUEUE_MAX 4096u /* messages of one turn; more go by unicast */
 
 /* Between this node and a peer, by the group. */
 struct reach {
@@ -42,12 +43,12 @@ struct reach {
 };
 
 /* A part that went out once for several links. */
-struct flow_item {
+struct cast_item {
     struct list link;
     uint64_t due_ns;
     uint16_t own_at;
     uint8_t count, asked;
-    struct flow_share {
+    struct cast_share {
         struct peer *peer;
         struct tx_part *part; /* NULL: acknowledged, or it goes by unicast now */
         bool asked;
@@ -55,7 +56,7 @@ struct flow_item {
 };
 
 /* A message that waits for the flush of this turn. */
-struct flow_send {
+struct cast_send {
     struct list link;
     uint16_t own_at;
     uint8_t count;
@@ -65,34 +66,44 @@ struct flow_send {
     } to[UNIT_SHARES_MAX];
 };
 
-struct flow {
-    struct list queue; /* struct flow_send */
+struct cast {
+    struct list queue; /* struct cast_send */
     size_t queued;
-    struct list repairs; /* struct flow_item that receivers asked for, by due_ns */
+    struct list repairs; /* struct cast_item that receivers asked for, by due_ns */
     uint64_t beat_ns, beat_delay_ns;
 };
 
-void flow_init(struct flow *f);
-void flow_deinit(struct flow *f);
+void cast_init(struct cast *f);
+void cast_deinit(struct cast *f);
 /* Drops what waits for inc and was not begun. */
-void flow_drop_queued(struct mesh *m, uint64_t inc);
+void cast_drop_queued(struct mesh *m, uint64_t inc);
 /* The part is acknowledged, or goes another way. */
-void flow_forget(struct tx_part *part);
+void cast_forget(struct tx_part *part);
 /* A receiver asks for what it did not get of the numbers up to high. */
-void flow_asked(struct mesh *m, struct peer *p, uint64_t high, uint64_t now_ns);
+void cast_asked(struct mesh *m, struct peer *p, uint64_t high, uint64_t now_ns);
 /* Sends what waits and what was asked for, and says what went out last. Before the links' own. */
-void flow_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out);
+void cast_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out);
 
-/* flow_in.c: a frame from the group, whose seal and counter hold. */
-void flow_in(struct mesh *m, struct peer *p, const struct frame_header *h, const uint8_t *body,
+/* tx.c: a message that is in no list yet, counted as queued; BUSY, NOMEM. */
+int tx_message_new(struct mesh *m, struct tx *t, enum mesh_channel channel, const uint8_t *bytes,
+                   size_t len, struct tx_message **out);
+void tx_message_free(struct tx *t, struct tx_message *message);
+/* Its parts, n of them, take their numbers now. False: no room in the window, no memory. */
+bool tx_share(struct tx *t, struct tx_message *message, struct tx_part *parts[], uint32_t n);
+uint32_t tx_part_cost(const struct tx_part *part);
+/* The part goes out by unicast next. */
+void tx_part_lose(struct tx *t, struct tx_part *part);
+
+/* cast_in.c: a frame from the group, whose seal and counter hold. */
+void cast_in(struct mesh *m, struct peer *p, const struct frame_header *h, const uint8_t *body,
              size_t body_len, uint64_t now_ns, struct mesh_actions *out);
 /* What is due to the peer goes out with the next frame to it. */
-void flow_in_flush(struct mesh *m, struct peer *p, uint64_t now_ns);
+void cast_in_flush(struct mesh *m, struct peer *p, uint64_t now_ns);
 /* The ACK went out. */
-void flow_in_acked(struct peer *p);
+void cast_in_acked(struct peer *p);
 /* A new epoch of the link. */
-void flow_in_restart(struct peer *p);
-uint64_t flow_in_deadline_ns(const struct peer *p);
+void cast_in_restart(struct peer *p);
+uint64_t cast_in_deadline_ns(const struct peer *p);
 
 /* reach.c: who hears the group. */
 bool reach_is(const struct peer *p, uint64_t now_ns);

@@ -1,4 +1,4 @@
-/* flow_test.c - messages to several receivers by a multicast group: sent once, asked for when they
+/* cast_test.c - messages to several receivers by a multicast group: sent once, asked for when they
  * are missed, repaired for one or for all, and brought by unicast where the group does not reach.
  */
 #define NET_NODES 5

@@ -1,4 +1,4 @@
-/* flow.c - messages to several receivers on their way out: which of them hear the group, frames
+/* cast.c - messages to several receivers on their way out: which of them hear the group, frames
  * that hold the parts of several messages for several links, repairs of what was asked for, and the
  * beats that say what went out last. */
 #include "core/mesh/mesh_internal.h"
@@ -19,29 +19,29 @@
 _Static_assert(MESH_RECEIVERS_MAX == UNIT_SHARES_MAX && MESH_OWN_BYTES == UNIT_OWN_BYTES,
                "a unit has room for a message's receivers, and for what is their own");
 
-void flow_init(struct flow *f)
+void cast_init(struct cast *f)
 {
-    *f = (struct flow){.beat_ns = TIME_NEVER};
+    *f = (struct cast){.beat_ns = TIME_NEVER};
     list_init(&f->queue);
     list_init(&f->repairs);
 }
 
-void flow_deinit(struct flow *f)
+void cast_deinit(struct cast *f)
 {
     struct list *link;
     while ((link = list_pop(&f->queue))) {
-        struct flow_send *s = list_entry(link, struct flow_send, link);
+        struct cast_send *s = list_entry(link, struct cast_send, link);
         for (unsigned i = 0; i < s->count; i++)
             mem_free(s->to[i].message);
         mem_free(s);
     }
 }
 
-void flow_drop_queued(struct mesh *m, uint64_t inc)
+void cast_drop_queued(struct mesh *m, uint64_t inc)
 {
     struct peer *p = mesh_peer(m, inc);
-    for (struct list *l = m->flow.queue.next; p && l != &m->flow.queue; l = l->next) {
-        struct flow_send *s = list_entry(l, struct flow_send, link);
+    for (struct list *l = m->cast.queue.next; p && l != &m->cast.queue; l = l->next) {
+        struct cast_send *s = list_entry(l, struct cast_send, link);
         for (unsigned i = 0; i < s->count; i++) {
             if (s->to[i].inc != inc || !s->to[i].message)
                 continue;
@@ -85,8 +85,8 @@ unsigned mesh_send_many(struct mesh *m, const struct mesh_to to[], size_t count,
     unsigned took = 0;
     if (len > MESH_MESSAGE_MAX)
         return 0;
-    bool group = m->config.group.family != 0 && m->flow.queued < FLOW_QUEUE_MAX;
-    struct flow_send *s = group ? mem_alloc(sizeof *s) : NULL;
+    bool group = m->config.group.family != 0 && m->cast.queued < CAST_QUEUE_MAX;
+    struct cast_send *s = group ? mem_alloc(sizeof *s) : NULL;
     for (size_t i = 0; i < count; i++) {
         struct tx_message *copy = copy_for(m, &to[i], channel, own_at, bytes, len);
         if (!copy)
@@ -102,35 +102,35 @@ unsigned mesh_send_many(struct mesh *m, const struct mesh_to to[], size_t count,
     if (!s)
         return took;
     s->own_at = (uint16_t)own_at;
-    list_append(&m->flow.queue, &s->link);
-    m->flow.queued++;
+    list_append(&m->cast.queue, &s->link);
+    m->cast.queued++;
     return took;
 }
 
 /* -- frames -- */
 
-struct flow_frame {
+struct cast_frame {
     struct wire_writer w; /* the SHARED units */
     size_t body_max;      /* least of the receivers' */
     unsigned receivers, items;
     struct peer *table[UNIT_FLOW_MAX];
-    struct flow_item *item[ITEMS_MAX];
+    struct cast_item *item[ITEMS_MAX];
     uint8_t bytes[MESH_BODY_MAX];
 };
 
-static void frame_init(struct flow_frame *f)
+static void frame_init(struct cast_frame *f)
 {
     f->receivers = f->items = 0;
     f->body_max = MESH_BODY_MAX;
     wire_writer_init(&f->w, f->bytes, sizeof f->bytes);
 }
 
-static size_t flow_bytes(unsigned receivers)
+static size_t cast_bytes(unsigned receivers)
 {
     return UNIT_FLOW_OVERHEAD + receivers * UNIT_FLOW_ENTRY_BYTES;
 }
 
-static void frame_end(struct flow_frame *f, struct mesh *m, struct mesh_actions *out)
+static void frame_end(struct cast_frame *f, struct mesh *m, struct mesh_actions *out)
 {
     uint8_t body[MESH_BODY_MAX], table[UNIT_FLOW_MAX * UNIT_FLOW_ENTRY_BYTES];
     struct wire_writer w;
@@ -153,12 +153,12 @@ static void frame_end(struct flow_frame *f, struct mesh *m, struct mesh_actions 
                 f->item[i]->to[k].part->big = big;
     m->stats.group_frames_out++;
     m->stats.group_bytes_out += wire_written(&w) + FRAME_OVERHEAD;
-    mesh_emit(m, 0, &m->config.group, &w, out);
+    mesh_emit(m, 0, 0, &m->config.group, &w, out);
     frame_init(f);
 }
 
 /* The peer's place in the table; it gets one if it has none. */
-static uint8_t frame_place(struct flow_frame *f, struct peer *p)
+static uint8_t frame_place(struct cast_frame *f, struct peer *p)
 {
     unsigned i = 0;
     while (i < f->receivers && f->table[i] != p)
@@ -171,12 +171,12 @@ static uint8_t frame_place(struct flow_frame *f, struct peer *p)
     return (uint8_t)i;
 }
 
-static size_t item_bytes(const struct flow_item *item, unsigned part_len)
+static size_t item_bytes(const struct cast_item *item, unsigned part_len)
 {
     return UNIT_SHARED_OVERHEAD + part_len + item->count * UNIT_SHARE_BYTES_MAX;
 }
 
-static bool frame_has_room(const struct flow_frame *f, const struct flow_item *item,
+static bool frame_has_room(const struct cast_frame *f, const struct cast_item *item,
                            unsigned part_len)
 {
     size_t body_max = f->body_max;
@@ -191,7 +191,7 @@ static bool frame_has_room(const struct flow_frame *f, const struct flow_item *i
             body_max = p->mtu.size - FRAME_OVERHEAD;
     }
     return f->items < ITEMS_MAX && f->receivers + more <= UNIT_FLOW_MAX &&
-           flow_bytes(f->receivers + more) + wire_written(&f->w) + item_bytes(item, part_len) <=
+           cast_bytes(f->receivers + more) + wire_written(&f->w) + item_bytes(item, part_len) <=
                body_max;
 }
 
@@ -212,7 +212,7 @@ static void put_common(struct unit_shared *s, const uint8_t *part, uint32_t part
 }
 
 /* For all who have not acknowledged it, or for those who asked. */
-static void put_item(struct flow_frame *f, struct mesh *m, struct flow_item *item, bool asked,
+static void put_item(struct cast_frame *f, struct mesh *m, struct cast_item *item, bool asked,
                      uint64_t now_ns, struct mesh_actions *out)
 {
     uint8_t room[UNIT_PART_MAX];
@@ -233,7 +233,7 @@ static void put_item(struct flow_frame *f, struct mesh *m, struct flow_item *ite
                               .own_at = item->own_at};
     put_common(s, any->message->bytes + (size_t)any->index * UNIT_PART_MAX, part_len, room);
     for (unsigned i = 0; i < item->count; i++) {
-        struct flow_share *to = &item->to[i];
+        struct cast_share *to = &item->to[i];
         if (!to->part || (asked && !to->asked))
             continue;
         struct unit_share *share = &s->to[s->count++];
@@ -252,18 +252,18 @@ static void put_item(struct flow_frame *f, struct mesh *m, struct flow_item *ite
 
 /* -- sending -- */
 
-void flow_forget(struct tx_part *part)
+void cast_forget(struct tx_part *part)
 {
-    struct flow_item *item = part->item;
+    struct cast_item *item = part->item;
     bool others = false;
     if (!item)
         return;
     part->item = NULL;
     for (unsigned i = 0; i < item->count; i++) {
-        struct flow_share *to = &item->to[i];
+        struct cast_share *to = &item->to[i];
         if (to->part == part) {
             item->asked = (uint8_t)(item->asked - to->asked);
-            *to = (struct flow_share){.peer = to->peer};
+            *to = (struct cast_share){.peer = to->peer};
         }
         others |= to->part != NULL;
     }
@@ -274,10 +274,11 @@ void flow_forget(struct tx_part *part)
     mem_free(item);
 }
 
-/* Takes part in the group's sending of n parts: their numbers are drawn. */
-static bool may_share(struct peer *p, uint32_t frame_bytes, uint64_t now_ns)
+/* Can the group bring it to this peer: does it hear the group, and opens what is sealed for all? */
+static bool may_share(const struct mesh *m, struct peer *p, uint32_t frame_bytes, uint64_t now_ns)
 {
-    if (!p->state.confirmed || !reach_is(p, now_ns))
+    bool opens = p->mark == 0 || p->mark == seal_keys(m->config.seal)->active;
+    if (!p->state.confirmed || !opens || !reach_is(p, now_ns))
         return false;
     if (frame_bytes <= p->mtu.size)
         return true;
@@ -285,13 +286,13 @@ static bool may_share(struct peer *p, uint32_t frame_bytes, uint64_t now_ns)
     return false;
 }
 
-static void items_free(struct flow_item *items[], uint32_t n)
+static void items_free(struct cast_item *items[], uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         mem_free(items[i]);
 }
 
-static bool items_new(struct flow_item *items[], uint32_t n, uint16_t own_at)
+static bool items_new(struct cast_item *items[], uint32_t n, uint16_t own_at)
 {
     for (uint32_t i = 0; i < n; i++) {
         items[i] = mem_alloc(sizeof *items[i]);
@@ -305,7 +306,7 @@ static bool items_new(struct flow_item *items[], uint32_t n, uint16_t own_at)
 }
 
 /* Those that can be reached by the group; marks the others' copies for unicast. */
-static unsigned choose(struct mesh *m, struct flow_send *s, uint32_t n, struct peer *chosen[],
+static unsigned choose(struct mesh *m, struct cast_send *s, uint32_t n, struct peer *chosen[],
                        uint64_t now_ns)
 {
     unsigned count = 0;
@@ -313,19 +314,19 @@ static unsigned choose(struct mesh *m, struct flow_send *s, uint32_t n, struct p
         const struct tx_message *copy = s->to[i].message;
         struct peer *p = copy ? mesh_peer(m, s->to[i].inc) : NULL;
         uint32_t part = copy ? unit_part_len(copy->len, 0) : 0;
-        uint32_t most = (uint32_t)(FRAME_OVERHEAD + flow_bytes(s->count) + UNIT_SHARED_OVERHEAD +
+        uint32_t most = (uint32_t)(FRAME_OVERHEAD + cast_bytes(s->count) + UNIT_SHARED_OVERHEAD +
                                    s->count * UNIT_SHARE_BYTES_MAX) +
                         part;
-        chosen[i] = p && n <= PARTS_MAX && may_share(p, most, now_ns) ? p : NULL;
+        chosen[i] = p && n <= PARTS_MAX && may_share(m, p, most, now_ns) ? p : NULL;
         count += chosen[i] != NULL;
     }
     return count;
 }
 
-static void share(struct mesh *m, struct flow_frame *f, struct flow_send *s, struct peer *chosen[],
+static void share(struct mesh *m, struct cast_frame *f, struct cast_send *s, struct peer *chosen[],
                   uint32_t n, uint64_t now_ns, struct mesh_actions *out)
 {
-    struct flow_item *items[PARTS_MAX];
+    struct cast_item *items[PARTS_MAX];
     struct tx_part *parts[PARTS_MAX];
     unsigned count = 0;
     if (!items_new(items, n, s->own_at))
@@ -335,7 +336,7 @@ static void share(struct mesh *m, struct flow_frame *f, struct flow_send *s, str
             continue;
         s->to[i].message = NULL;
         for (uint32_t k = 0; k < n; k++) {
-            items[k]->to[items[k]->count++] = (struct flow_share){chosen[i], parts[k], false};
+            items[k]->to[items[k]->count++] = (struct cast_share){chosen[i], parts[k], false};
             parts[k]->item = items[k];
         }
         count++;
@@ -348,16 +349,16 @@ static void share(struct mesh *m, struct flow_frame *f, struct flow_send *s, str
     m->stats.group_copies += count;
     for (uint32_t k = 0; k < n; k++)
         put_item(f, m, items[k], false, now_ns, out);
-    m->flow.beat_delay_ns = BEAT_MIN_NS;
-    m->flow.beat_ns = now_ns + BEAT_MIN_NS;
+    m->cast.beat_delay_ns = BEAT_MIN_NS;
+    m->cast.beat_ns = now_ns + BEAT_MIN_NS;
 }
 
-static void send_queued(struct mesh *m, struct flow_frame *f, uint64_t now_ns,
+static void send_queued(struct mesh *m, struct cast_frame *f, uint64_t now_ns,
                         struct mesh_actions *out)
 {
     struct list *link;
-    while ((link = list_pop(&m->flow.queue))) {
-        struct flow_send *s = list_entry(link, struct flow_send, link);
+    while ((link = list_pop(&m->cast.queue))) {
+        struct cast_send *s = list_entry(link, struct cast_send, link);
         struct peer *chosen[UNIT_SHARES_MAX];
         uint32_t n = 0;
         for (unsigned i = 0; i < s->count; i++)
@@ -370,12 +371,12 @@ static void send_queued(struct mesh *m, struct flow_frame *f, uint64_t now_ns,
                 by_unicast(m, s->to[i].inc, s->to[i].message);
         mem_free(s);
     }
-    m->flow.queued = 0;
+    m->cast.queued = 0;
 }
 
 /* -- repairs and beats -- */
 
-void flow_asked(struct mesh *m, struct peer *p, uint64_t high, uint64_t now_ns)
+void cast_asked(struct mesh *m, struct peer *p, uint64_t high, uint64_t now_ns)
 {
     uint64_t linger_ns = p->tx.srtt_ns > LINGER_NS ? p->tx.srtt_ns : LINGER_NS;
     m->stats.asks_in++;
@@ -383,7 +384,7 @@ void flow_asked(struct mesh *m, struct peer *p, uint64_t high, uint64_t now_ns)
         return;
     for (struct list *l = p->tx.grouped.next; l != &p->tx.grouped; l = l->next) {
         struct tx_part *part = list_entry(l, struct tx_part, link);
-        struct flow_item *item = part->item;
+        struct cast_item *item = part->item;
         if (part->seq > high || (part->again && now_ns < part->sent_ns + linger_ns))
             continue;
         for (unsigned i = 0; i < item->count; i++) {
@@ -393,12 +394,12 @@ void flow_asked(struct mesh *m, struct peer *p, uint64_t high, uint64_t now_ns)
         if (list_linked(&item->link))
             continue;
         item->due_ns = now_ns + TOGETHER_NS;
-        list_append(&m->flow.repairs, &item->link);
+        list_append(&m->cast.repairs, &item->link);
     }
 }
 
 /* One asked: it gets the part by its link. Several did: the group gets it, for them. */
-static void repair(struct mesh *m, struct flow_frame *f, struct flow_item *item, uint64_t now_ns,
+static void repair(struct mesh *m, struct cast_frame *f, struct cast_item *item, uint64_t now_ns,
                    struct mesh_actions *out)
 {
     bool alone = item->asked < 2;
@@ -431,11 +432,11 @@ static void repair(struct mesh *m, struct flow_frame *f, struct flow_item *item,
     item->asked = 0;
 }
 
-static void send_repairs(struct mesh *m, struct flow_frame *f, uint64_t now_ns,
+static void send_repairs(struct mesh *m, struct cast_frame *f, uint64_t now_ns,
                          struct mesh_actions *out)
 {
-    while (!list_empty(&m->flow.repairs)) {
-        struct flow_item *item = list_entry(m->flow.repairs.next, struct flow_item, link);
+    while (!list_empty(&m->cast.repairs)) {
+        struct cast_item *item = list_entry(m->cast.repairs.next, struct cast_item, link);
         if (now_ns < item->due_ns)
             return;
         list_remove(&item->link);
@@ -444,11 +445,11 @@ static void send_repairs(struct mesh *m, struct flow_frame *f, uint64_t now_ns,
 }
 
 /* Says the last numbers to all that have not acknowledged them. */
-static void beat(struct mesh *m, struct flow_frame *f, uint64_t now_ns, struct mesh_actions *out)
+static void beat(struct mesh *m, struct cast_frame *f, uint64_t now_ns, struct mesh_actions *out)
 {
-    struct flow *flow = &m->flow;
+    struct cast *cast = &m->cast;
     bool any = false;
-    if (now_ns < flow->beat_ns)
+    if (now_ns < cast->beat_ns)
         return;
     for (struct list *l = m->active.next; l != &m->active; l = l->next) {
         struct peer *p = list_entry(l, struct peer, active);
@@ -461,28 +462,28 @@ static void beat(struct mesh *m, struct flow_frame *f, uint64_t now_ns, struct m
         m->stats.group_beats++;
     }
     frame_end(f, m, out);
-    flow->beat_ns = any ? now_ns + flow->beat_delay_ns : TIME_NEVER;
-    if (flow->beat_delay_ns < BEAT_MAX_NS / 2)
-        flow->beat_delay_ns *= 2;
+    cast->beat_ns = any ? now_ns + cast->beat_delay_ns : TIME_NEVER;
+    if (cast->beat_delay_ns < BEAT_MAX_NS / 2)
+        cast->beat_delay_ns *= 2;
     else
-        flow->beat_delay_ns = BEAT_MAX_NS;
+        cast->beat_delay_ns = BEAT_MAX_NS;
 }
 
-void flow_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)
+void cast_flush(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)
 {
-    struct flow_frame f;
-    struct flow *flow = &m->flow;
-    if (list_empty(&flow->queue) && list_empty(&flow->repairs) && flow->beat_ns == TIME_NEVER)
+    struct cast_frame f;
+    struct cast *cast = &m->cast;
+    if (list_empty(&cast->queue) && list_empty(&cast->repairs) && cast->beat_ns == TIME_NEVER)
         return;
     frame_init(&f);
     send_repairs(m, &f, now_ns, out);
     send_queued(m, &f, now_ns, out);
     frame_end(&f, m, out);
     beat(m, &f, now_ns, out);
-    if (flow->beat_ns < out->deadline_ns)
-        out->deadline_ns = flow->beat_ns;
-    if (!list_empty(&flow->repairs)) {
-        uint64_t due_ns = list_entry(flow->repairs.next, struct flow_item, link)->due_ns;
+    if (cast->beat_ns < out->deadline_ns)
+        out->deadline_ns = cast->beat_ns;
+    if (!list_empty(&cast->repairs)) {
+        uint64_t due_ns = list_entry(cast->repairs.next, struct cast_item, link)->due_ns;
         if (due_ns < out->deadline_ns)
             out->deadline_ns = due_ns;
     }
