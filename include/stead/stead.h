@@ -16,8 +16,10 @@
  * farm's changes and moves by itself is in stead/client.h. Calls share nothing: they may run in
  * many threads at once. No signal is raised, nothing is printed. Codes are those of stead/error.h.
  *
- * This release asks first servers by http only: an https URL is STEAD_E_UNSUPPORTED. A server whose
- * own URL is https is connected to by TCP; the TLS handshake is the application's.
+ * The library has no TLS of its own: first servers are asked by https only with
+ * stead_options.secure, which libstead-tls gives (stead/tls.h); without it an https URL is
+ * STEAD_E_UNSUPPORTED. A server whose own URL is https is connected to by TCP; the TLS handshake is
+ * the application's, or stead_tls_connect() does all of it.
  */
 #ifndef STEAD_H
 #define STEAD_H
@@ -30,6 +32,26 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* How connections to first servers are made secure, for https URLs: calls that another library
+ * gives. None of them waits. Of one thread at a time; it lives as long as who uses it. */
+struct stead_secure {
+    size_t size; /* sizeof(struct stead_secure) */
+    void *context;
+    /* On a connected socket, which stays the caller's: the other side shall be `host`, a name or an
+     * address. STEAD_OK, with *connection; STEAD_E_NOMEM. */
+    int (*begin)(void *context, int fd, const char *host, void **connection);
+    /* STEAD_OK: it is who it shall be, from here on bytes pass. STEAD_PENDING: again when the
+     * socket is ready, writable if wants_write() says so, else readable. STEAD_E_DENIED: it is not.
+     */
+    int (*shake)(void *connection);
+    int (*wants_write)(void *connection);
+    /* STEAD_OK and how many; STEAD_PENDING; an error. *got 0: its end. A record that has come is
+     * received in one call when there is room for 16 KiB. */
+    int (*send)(void *connection, const void *bytes, size_t len, size_t *sent);
+    int (*receive)(void *connection, void *bytes, size_t cap, size_t *got);
+    void (*end)(void *connection);
+};
 
 /* What may be asked for. Strings are copied where they are needed for longer than the call. Fields
  * are only ever added at the end. */
@@ -53,8 +75,9 @@ struct stead_options {
     uint32_t retry_base_ms; /* the n-th wait is random, from 0 to base * 2^n; 200 */
     uint32_t retry_max_ms;  /* but no longer than this; 30,000 */
     uint32_t penalty_ms;    /* a server that failed is passed over for so long; 30,000 */
-    const char *token; /* for a farm that tells its roster only to who has this; NULL: none. It goes
-                          in the clear to whoever is asked for a roster */
+    const char *token; /* for a farm that tells its roster only to who has this; NULL: none. By http
+                          it goes in the clear to whoever is asked for a roster */
+    const struct stead_secure *secure; /* for https URLs; NULL: none. Not copied */
 };
 
 /* Fills in the defaults. size is sizeof(struct stead_options) as the caller knows it. */

@@ -1,5 +1,5 @@
 /* stead/tls.h - libstead-tls: any OpenSSL server resumes its clients' TLS sessions at every server
- * of the farm, and knows there who has logged in.
+ * of the farm, and knows there who has logged in; and libstead's clients over TLS (below).
  *
  *     struct stead_tls_options options = {.size = sizeof options, .set = "shop"};
  *     int err = stead_tls_attach(ctx, &options);
@@ -116,6 +116,39 @@ int stead_tls_bind_login(SSL *ssl, const char *login);
  * out. STEAD_PENDING, where event_driven. The client's certificate is in the session itself: ask
  * SSL_get0_peer_certificate(). */
 int stead_tls_login(SSL *ssl, struct stead_session **login);
+
+/* -- clients -- */
+
+/* A client of one farm, over TLS: whom it trusts, and its sessions, which are tried at every server
+ * of the farm whose name their certificate has. Any thread. */
+struct stead_tls_client;
+
+/* Fields are only ever added at the end. */
+struct stead_tls_client_options {
+    size_t size;         /* sizeof(struct stead_tls_client_options) */
+    const char *ca_file; /* whom to trust, in PEM; NULL: whom the system does */
+};
+
+/* options NULL: the defaults. STEAD_E_INVAL; STEAD_E_IO: ca_file cannot be used; STEAD_E_NOMEM. */
+int stead_tls_client_new(const struct stead_tls_client_options *options,
+                         struct stead_tls_client **client) __attribute__((warn_unused_result));
+/* When nothing uses it any more; its SSLs may go on. Takes NULL. */
+void stead_tls_client_free(struct stead_tls_client *client);
+/* To be given a certificate, protocols, ciphers. Its session callbacks are the client's. */
+SSL_CTX *stead_tls_client_context(struct stead_tls_client *client);
+/* For stead_options.secure: then first servers are asked by https, and their names verified. */
+const struct stead_secure *stead_tls_client_secure(struct stead_tls_client *client);
+
+/* An SSL on a connected socket to that server, as stead_event.url or stead_choice_url() has it:
+ * with its name asked for and to be verified, and a session if there is one. SSL_connect() is the
+ * caller's, and so is the socket. No signal is raised. STEAD_E_INVAL, STEAD_E_NOMEM. */
+int stead_tls_client_start(struct stead_tls_client *client, const char *url, int fd, SSL **ssl);
+/* stead_connect() and the handshake; a server whose handshake fails is passed over. *ssl is on a
+ * blocking socket, which SSL_free() closes. options.secure is the client's. choice may be NULL.
+ * Errors as of stead_connect(); STEAD_E_DENIED: a certificate is not good, or of another name. */
+int stead_tls_connect(struct stead_tls_client *client, const char *url,
+                      const struct stead_options *options, SSL **ssl, struct stead_choice **choice)
+    __attribute__((warn_unused_result));
 
 #ifdef __cplusplus
 }

@@ -50,7 +50,9 @@ static int begin_ask(struct stead_client *c, const struct addr *to)
     const struct get_request q = {.authority = c->terms.authority,
                                   .target = target,
                                   .accept = "application/json",
-                                  .token = c->terms.options.token};
+                                  .token = c->terms.options.token,
+                                  .secure = c->terms.url.tls ? c->terms.options.secure : NULL,
+                                  .host = c->terms.host};
     return get_new(&d, &q, &c->ask);
 }
 
@@ -152,7 +154,7 @@ static int begin_watch(struct stead_client *c, const struct ladder_action *a)
     struct dial d;
     if (!a->at_name && !http_url_parse(a->url, strlen(a->url), &u))
         return STEAD_E_PARSE;
-    if (u.tls)
+    if (u.tls && !c->terms.options.secure)
         return STEAD_E_UNSUPPORTED; /* then any first server tells */
     if (u.host.len >= sizeof host || u.authority.len >= sizeof authority)
         return STEAD_E_TOO_LARGE;
@@ -166,7 +168,9 @@ static int begin_watch(struct stead_client *c, const struct ladder_action *a)
                                   .target = target,
                                   .accept = "text/event-stream",
                                   .token = c->terms.options.token,
-                                  .last_id = c->watch_id};
+                                  .last_id = c->watch_id,
+                                  .secure = u.tls ? c->terms.options.secure : NULL,
+                                  .host = host};
     return err ? err : get_new(&d, &q, &c->watch);
 }
 
@@ -247,12 +251,12 @@ uint64_t client_work_due(const struct stead_client *c)
 {
     uint64_t due = UINT64_MAX;
     if (c->ask)
-        due = sooner(c->job_until_ms, c->ask->sent ? UINT64_MAX : c->ask->dial.until_ms);
+        due = sooner(c->job_until_ms, c->ask->connected ? UINT64_MAX : c->ask->dial.until_ms);
     if (c->dialling)
         due = sooner(due, c->dial.until_ms);
     if (c->watch)
-        due = sooner(
-            due, sooner(c->watch_until_ms, c->watch->sent ? UINT64_MAX : c->watch->dial.until_ms));
+        due = sooner(due, sooner(c->watch_until_ms,
+                                 c->watch->connected ? UINT64_MAX : c->watch->dial.until_ms));
     return due;
 }
 
@@ -271,8 +275,8 @@ static void place(struct stead_client *c, struct slot *s, int fd, bool writable,
 static void place_get(struct stead_client *c, struct slot *s, const struct get *g, unsigned number)
 {
     bool writable;
-    int fd = dial_fd(&g->dial, &writable);
-    place(c, s, fd, writable && g->sent < g->len, number * 64 + g->dial.tries);
+    int fd = get_fd(g, &writable);
+    place(c, s, fd, writable, number * 64 + g->dial.tries);
 }
 
 void client_sync(struct stead_client *c)

@@ -35,6 +35,9 @@ int get_new(const struct dial *d, const struct get_request *q, struct get **out)
         return STEAD_E_NOMEM;
     }
     g->dial = *d;
+    g->secure = q->secure;
+    if (q->secure && strlen(q->host) < sizeof g->host)
+        memcpy(g->host, q->host, strlen(q->host) + 1);
     if (!write_request(g, q)) {
         get_free(g);
         return STEAD_E_TOO_LARGE;
@@ -47,9 +50,55 @@ void get_free(struct get *g)
 {
     if (!g)
         return;
+    if (g->connection)
+        g->secure->end(g->connection);
     dial_deinit(&g->dial);
     mem_free(g);
 }
+
+/* -- the connection -- */
+
+static int reach(struct get *g, uint64_t now_ms)
+{
+    int err = g->connected ? STEAD_OK : dial_step(&g->dial, now_ms);
+    if (err)
+        return err;
+    g->connected = true;
+    if (!g->secure || g->shaken)
+        return STEAD_OK;
+    if (!g->connection)
+        err = g->secure->begin(g->secure->context, g->dial.fd, g->host, &g->connection);
+    if (!err)
+        err = g->secure->shake(g->connection);
+    g->shaken = err == STEAD_OK;
+    return err;
+}
+
+static int try_send(struct get *g, const char *bytes, size_t len, size_t *sent)
+{
+    *sent = 0;
+    return g->secure ? g->secure->send(g->connection, bytes, len, sent)
+                     : net_try_send(g->dial.fd, bytes, len, sent);
+}
+
+static int try_receive(struct get *g, char *bytes, size_t cap, size_t *got)
+{
+    *got = 0;
+    return g->secure ? g->secure->receive(g->connection, bytes, cap, got)
+                     : net_try_receive(g->dial.fd, bytes, cap, got);
+}
+
+int get_fd(const struct get *g, bool *writable)
+{
+    int fd = dial_fd(&g->dial, writable);
+    if (g->connection)
+        *writable = g->secure->wants_write(g->connection);
+    else if (g->connected)
+        *writable = g->sent < g->len;
+    return fd;
+}
+
+/* -- request and answer -- */
 
 static int take_bytes(struct get *g, const char *bytes, size_t len, get_take *take, void *context)
 {
@@ -75,7 +124,7 @@ static int receive(struct get *g, get_take *take, void *context)
     char bytes[READ_BYTES];
     for (int i = 0; i < READS_A_STEP; i++) {
         size_t got;
-        int err = net_try_receive(g->dial.fd, bytes, sizeof bytes, &got);
+        int err = try_receive(g, bytes, sizeof bytes, &got);
         if (err)
             return err;
         if (got == 0)
@@ -89,14 +138,12 @@ static int receive(struct get *g, get_take *take, void *context)
 
 int get_step(struct get *g, uint64_t now_ms, get_take *take, void *context)
 {
-    if (g->sent == 0) {
-        int err = dial_step(&g->dial, now_ms);
-        if (err)
-            return err;
-    }
+    int err = reach(g, now_ms);
+    if (err)
+        return err;
     while (g->sent < g->len) {
         size_t sent;
-        int err = net_try_send(g->dial.fd, g->request + g->sent, g->len - g->sent, &sent);
+        err = try_send(g, g->request + g->sent, g->len - g->sent, &sent);
         if (err)
             return err;
         g->sent += sent;

@@ -46,8 +46,8 @@ static bool take_options(struct terms *t, const struct stead_options *given)
     }
     const struct stead_options *o = &t->options;
     t->policy = POLICY_TWO_CHOICES;
-    return o->timeout_ms > 0 && token_valid(o->token) &&
-           (!o->policy || policy_parse(o->policy, &t->policy)) &&
+    return o->timeout_ms > 0 && (!o->secure || o->secure->size >= sizeof *o->secure) &&
+           token_valid(o->token) && (!o->policy || policy_parse(o->policy, &t->policy)) &&
            (!o->dns || addr_parse(o->dns, 53, &t->dns)) &&
            (!o->service || entry_name_valid(o->service, strlen(o->service), false)) &&
            o->exclude_count <= TERMS_EXCLUDE_MAX && (o->exclude_count == 0 || o->exclude);
@@ -104,7 +104,7 @@ static int take_url(struct terms *t)
     memcpy(t->authority, u->authority.at, u->authority.len);
     if (!allow_init(&t->allow, t->host, t->options.allow, u->tls))
         return STEAD_E_INVAL;
-    return u->tls ? STEAD_E_UNSUPPORTED : STEAD_OK;
+    return u->tls && !t->options.secure ? STEAD_E_UNSUPPORTED : STEAD_OK;
 }
 
 int terms_init(struct terms *t, const char *url, const struct stead_options *options)

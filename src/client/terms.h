@@ -24,7 +24,8 @@ struct terms {
     const char **exclude;
 };
 
-/* STEAD_E_INVAL, STEAD_E_UNSUPPORTED (https), STEAD_E_NOMEM; then there is nothing to deinit. */
+/* STEAD_E_INVAL, STEAD_E_UNSUPPORTED (https, and nothing to do it with), STEAD_E_NOMEM; then there
+ * is nothing to deinit. */
 int terms_init(struct terms *t, const char *url, const struct stead_options *options);
 void terms_deinit(struct terms *t); /* takes a zeroed one */
 /* The request's target for the roster of a service (NULL: all); on: the server whose client asks,

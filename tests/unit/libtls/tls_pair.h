@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <poll.h>
 
 struct identity {
     EVP_PKEY *key;
@@ -42,7 +43,7 @@ static SSL_CTX *server_new(const struct identity *id)
     return ctx;
 }
 
-static SSL_CTX *client_new(int version, bool tickets)
+static inline SSL_CTX *client_new(int version, bool tickets)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(ctx, version);
@@ -57,7 +58,7 @@ struct pair {
 };
 
 /* session: to be resumed; NULL: none. */
-static void pair_open(struct pair *p, SSL_CTX *client, SSL_CTX *server, SSL_SESSION *session)
+static inline void pair_open(struct pair *p, SSL_CTX *client, SSL_CTX *server, SSL_SESSION *session)
 {
     BIO *a, *b;
     assert_int_equal(BIO_new_bio_pair(&a, 65536, &b, 65536), 1);
@@ -75,7 +76,7 @@ static void pair_open(struct pair *p, SSL_CTX *client, SSL_CTX *server, SSL_SESS
 }
 
 /* One turn of each. The server's SSL_get_error(). */
-static int pair_turn(struct pair *p)
+static inline int pair_turn(struct pair *p)
 {
     (void)SSL_do_handshake(p->client);
     int r = SSL_do_handshake(p->server);
@@ -83,7 +84,7 @@ static int pair_turn(struct pair *p)
 }
 
 /* Until both are done; where the server waits for the node, this does. False: it failed. */
-static bool pair_shake(struct pair *p)
+static inline bool pair_shake(struct pair *p)
 {
     char byte;
     for (int i = 0; i < 2000; i++) {
@@ -102,7 +103,7 @@ static bool pair_shake(struct pair *p)
     return false;
 }
 
-static void pair_close(struct pair *p)
+static inline void pair_close(struct pair *p)
 {
     SSL_shutdown(p->client);
     SSL_shutdown(p->server);

@@ -1,0 +1,35 @@
+/* tls_client.h - inside libstead-tls: a client of one farm over TLS.
+ *
+ * tls_client.c: life and sessions; tls_socket.c: OpenSSL's bytes on a socket, without SIGPIPE;
+ * tls_connect.c: connections to first servers (stead_secure) and to second ones. */
+#ifndef LIBTLS_TLS_CLIENT_H
+#define LIBTLS_TLS_CLIENT_H
+
+#include "stead/tls.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define TLS_CLIENT_SESSIONS_MAX 16 /* the newest are kept */
+#define TLS_CLIENT_HOST_MAX 255
+
+struct stead_tls_client {
+    SSL_CTX *ctx;
+    struct stead_secure secure;
+    pthread_mutex_t lock;
+    SSL_SESSION *sessions[TLS_CLIENT_SESSIONS_MAX]; /* the newest is the last */
+    size_t count;
+};
+
+/* For a server of that name or address: name, verification, session; without a socket. NULL: no
+ * memory, or no name. */
+SSL *tls_client_ssl(struct stead_tls_client *c, const char *host);
+/* What a failed call means. */
+int tls_client_error(SSL *ssl, int result);
+void tls_client_secure(struct stead_tls_client *c, struct stead_secure *out);
+
+/* The socket stays the caller's, unless closes. False: no memory. */
+bool tls_socket_set(SSL *ssl, int fd, bool closes);
+
+#endif
