@@ -32,5 +32,5 @@ install(FILES ${libstead_tls_static} DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONE
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/stead-tls.pc DESTINATION ${pc_dir} COMPONENT libstead)
 install(FILES ${CMAKE_SOURCE_DIR}/docs/man/stead_tls.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libstead)
 install(FILES ${CMAKE_SOURCE_DIR}/docs/libstead-tls.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs COMPONENT libstead)
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/tls-server DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/tls-server ${CMAKE_SOURCE_DIR}/examples/tls-client DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
   COMPONENT libstead)

@@ -1,5 +1,6 @@
 /* stead connect: standard input and output to the server that a client would pick. */
 #include "cli/cli.h"
+#include "cli/line.h"
 #include "cli/pick.h"
 #include "stead/client.h"
 
@@ -14,13 +15,14 @@
 enum { RECONNECT = PICK_OPTION_COUNT, VERBOSE, OPTION_COUNT };
 static const char *const options[] = {PICK_OPTIONS, "reconnect", "verbose", NULL};
 
-#define BUFFER_BYTES 16384
+#define BUFFER_BYTES LINE_READ_BYTES
 
 static const char help[] =
     "usage: stead connect [OPTION...] HOST:PORT|URL\n"
     "Finds a server as 'stead pick' does, connects to it, and passes standard input to it and\n"
-    "what it says to standard output. Ends when the server closes the connection. A server whose\n"
-    "URL is https is connected to by TCP, without TLS.\n\n" PICK_HELP
+    "what it says to standard output, under TLS when the URL is https. Ends when the server "
+    "closes\n"
+    "the connection.\n\n" PICK_HELP
     "  --reconnect        when the connection is lost, find a server again; move away from one\n"
     "                     that drains or asks for it; end when input and then the server end\n"
     "  --verbose          say on standard error what happens; with --json as lines of JSON\n";
@@ -29,7 +31,9 @@ struct relay {
     struct stead_client *client;
     const char *url;
     bool reconnect, verbose, json;
-    int fd;
+    struct stead_tls_client *tls; /* NULL: not asked for by https */
+    struct line line;
+    int error;              /* of the last handshake */
     char out[BUFFER_BYTES]; /* of standard input, for the server */
     size_t from, to;
     bool input_ended, told_end;
@@ -91,12 +95,12 @@ static bool write_out(const char *bytes, size_t len)
 }
 
 /* What the server says. Returns 1: more may come; 0: it has ended; -1: nobody takes our output. */
-static int pass_in(int fd)
+static int pass_in(struct line *line)
 {
     char bytes[BUFFER_BYTES];
-    ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    ssize_t n = line_read(line, bytes, sizeof(bytes));
     if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
+        return n == -1;
     if (n > 0 && !write_out(bytes, (size_t)n))
         return -1;
     return n > 0;
@@ -104,9 +108,7 @@ static int pass_in(int fd)
 
 static void pass_out(struct relay *r)
 {
-    ssize_t n = send(r->fd, r->out + r->from, r->to - r->from, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n > 0)
-        r->from += (size_t)n;
+    r->from += line_write(&r->line, r->out + r->from, r->to - r->from);
     if (r->from == r->to)
         r->from = r->to = 0;
 }
@@ -129,11 +131,13 @@ static bool take_events(struct relay *r, int *err)
         if (e.kind != STEAD_CONNECTED && e.kind != STEAD_MOVED)
             continue;
         /* The rest of what the older server said, as far as it is there. */
-        while (e.old_fd >= 0 && pass_in(e.old_fd) > 0 &&
+        while (e.old_fd >= 0 && r->line.shaken && pass_in(&r->line) > 0 &&
                poll(&(struct pollfd){.fd = e.old_fd, .events = POLLIN}, 1, 0) > 0)
             ;
-        r->fd = e.fd;
         r->told_end = false;
+        *err = line_open(&r->line, r->tls, e.url, e.fd);
+        if (*err)
+            return false;
     }
     return *err == 0;
 }
@@ -143,33 +147,57 @@ static bool lost(struct relay *r)
 {
     if (!r->reconnect || (r->input_ended && r->from == r->to))
         return false;
-    r->fd = -1;
+    line_close(&r->line);
     stead_client_lost(r->client);
     return true;
+}
+
+/* What the line's events lead to: 1: it goes on; 0: the server has ended; -1: nobody takes our
+ * output. */
+static int serve_line(struct relay *r, short events)
+{
+    if (!events)
+        return 1;
+    if (!r->line.shaken) {
+        r->error = line_shake(&r->line);
+        return r->error >= 0;
+    }
+    if (events & POLLOUT)
+        pass_out(r);
+    return events & (POLLIN | POLLHUP | POLLERR) ? pass_in(&r->line) : 1;
+}
+
+static short line_events(const struct relay *r)
+{
+    if (!r->line.shaken)
+        return r->line.wants_write || r->error == 0 ? POLLOUT : POLLIN;
+    return (short)(POLLIN | (r->from < r->to ? POLLOUT : 0));
 }
 
 static int relay(struct relay *r)
 {
     int err = STEAD_OK;
     while (take_events(r, &err)) {
-        bool full = r->from < r->to;
-        if (r->fd >= 0 && r->input_ended && !full && !r->told_end) {
-            shutdown(r->fd, SHUT_WR);
+        bool full = r->from < r->to, there = r->line.fd >= 0 && r->line.shaken;
+        if (there && r->input_ended && !full && !r->told_end) {
+            line_finish(&r->line);
             r->told_end = true;
         }
         struct pollfd p[3] = {
             {.fd = stead_client_fd(r->client), .events = POLLIN},
-            {.fd = r->fd, .events = (short)(POLLIN | (full ? POLLOUT : 0))},
-            {.fd = r->fd >= 0 && !full && !r->input_ended ? STDIN_FILENO : -1, .events = POLLIN}};
+            {.fd = r->line.fd, .events = line_events(r)},
+            {.fd = there && !full && !r->input_ended ? STDIN_FILENO : -1, .events = POLLIN}};
         if (poll(p, 3, stead_client_timeout_ms(r->client)) < 0 && errno != EINTR)
             return STEAD_E_IO;
         if (p[2].revents)
             take_input(r);
-        if (p[1].revents & POLLOUT)
-            pass_out(r);
-        int got = p[1].revents & (POLLIN | POLLHUP | POLLERR) ? pass_in(r->fd) : 1;
-        if (got < 0 || (got == 0 && !lost(r)))
+        int got = serve_line(r, p[1].revents);
+        if (got < 0)
             return STEAD_OK;
+        if (got == 0 && !lost(r))
+            return r->error < 0 ? r->error : STEAD_OK;
+        if (got == 0)
+            r->error = STEAD_OK;
     }
     return err;
 }
@@ -192,18 +220,19 @@ int verb_connect(int argc, char **argv)
     }
     const char *to = argv[o.first];
     snprintf(url, sizeof(url), "%s%s", strstr(to, "://") ? "" : "http://", to);
-    if (!pick_options(value, token, &so))
+    r = (struct relay){.url = url, .line = {.fd = -1}};
+    if (!pick_options(value, url, token, &so, &r.tls))
         return EXIT_USAGE;
-    r = (struct relay){.url = url,
-                       .reconnect = value[RECONNECT] != NULL,
-                       .verbose = value[VERBOSE] != NULL,
-                       .json = o.json,
-                       .fd = -1};
+    r.reconnect = value[RECONNECT] != NULL;
+    r.verbose = value[VERBOSE] != NULL;
+    r.json = o.json;
     int err = stead_client_new(url, &so, &r.client);
     if (!err) {
         stead_client_hold(r.client, !r.reconnect);
         err = relay(&r);
     }
+    line_close(&r.line);
     stead_client_free(r.client);
+    stead_tls_client_free(r.tls);
     return err ? pick_failed("connect", to, err) : EXIT_DONE;
 }

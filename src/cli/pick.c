@@ -33,8 +33,22 @@ static bool read_token(const char *path, char token[PICK_TOKEN_MAX + 1])
     return *token;
 }
 
-bool pick_options(const char **values, char token[PICK_TOKEN_MAX + 1], struct stead_options *out)
+static bool make_tls(const char *ca_file, struct stead_options *out, struct stead_tls_client **tls)
 {
+    const struct stead_tls_client_options o = {.size = sizeof(o), .ca_file = ca_file};
+    int err = stead_tls_client_new(&o, tls);
+    if (err)
+        fprintf(stderr, "stead: %s: %s\n", ca_file ? ca_file : "certificates of the system",
+                err == STEAD_E_IO ? "no certificates can be read there" : stead_error_text(err));
+    else
+        out->secure = stead_tls_client_secure(*tls);
+    return !err;
+}
+
+bool pick_options(const char **values, const char *url, char token[PICK_TOKEN_MAX + 1],
+                  struct stead_options *out, struct stead_tls_client **tls)
+{
+    *tls = NULL;
     stead_options_init(out, sizeof(*out));
     out->dns = values[PICK_DNS];
     out->service = values[PICK_SERVICE];
@@ -44,10 +58,12 @@ bool pick_options(const char **values, char token[PICK_TOKEN_MAX + 1], struct st
     out->allow = values[PICK_ALLOW];
     out->exclude = &values[PICK_EXCLUDE];
     out->exclude_count = values[PICK_EXCLUDE] ? 1 : 0;
-    if (!values[PICK_TOKEN])
-        return true;
-    out->token = token;
-    return read_token(values[PICK_TOKEN], token);
+    if (values[PICK_TOKEN]) {
+        out->token = token;
+        if (!read_token(values[PICK_TOKEN], token))
+            return false;
+    }
+    return strncmp(url, "https://", 8) != 0 || make_tls(values[PICK_CA], out, tls);
 }
 
 static void print_json(const struct stead_choice *c)
@@ -82,7 +98,7 @@ static const char *reason(int err)
     case STEAD_E_INVAL:
         return "not an http or https URL, or an option that is not valid";
     case STEAD_E_UNSUPPORTED:
-        return "https, or an answer that is no roster: first servers are asked by http";
+        return "what answers there is no roster of a farm";
     case STEAD_E_UNREACHABLE:
         return "neither the name server nor a server of that name can be reached";
     case STEAD_E_IO:
@@ -92,7 +108,8 @@ static const char *reason(int err)
     case STEAD_E_NO_SERVER:
         return "no server can take a client; 'stead why pick' says why of each";
     case STEAD_E_DENIED:
-        return "the farm tells its roster only to who has its token; see --token-file";
+        return "its certificate is not good or of another name (--ca-file), or the farm tells its "
+               "roster only to who has its token (--token-file)";
     default:
         return stead_error_text(err);
     }
@@ -113,6 +130,7 @@ int verb_pick(int argc, char **argv)
     struct cli_options o;
     struct stead_options so;
     struct stead_choice *choice;
+    struct stead_tls_client *tls;
     if (cli_wants_help(argc, argv, help))
         return EXIT_DONE;
     if (!cli_options(argc, argv, &o, options, value))
@@ -121,9 +139,10 @@ int verb_pick(int argc, char **argv)
         fprintf(stderr, "stead pick: which URL? See 'stead help pick'\n");
         return EXIT_USAGE;
     }
-    if (!pick_options(value, token, &so))
+    if (!pick_options(value, argv[o.first], token, &so, &tls))
         return EXIT_USAGE;
     int err = stead_pick(argv[o.first], &so, &choice);
+    stead_tls_client_free(tls);
     if (err)
         return pick_failed("pick", argv[o.first], err);
     if (o.json)

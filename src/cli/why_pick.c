@@ -84,15 +84,17 @@ int why_pick(int argc, char **argv)
     struct cli_options o;
     struct stead_options so;
     struct stead_choice *choice;
+    struct stead_tls_client *tls;
     if (!cli_options(argc, argv, &o, options, value))
         return EXIT_USAGE;
     if (o.first + 1 != argc) {
         fprintf(stderr, "stead why pick: which URL? See 'stead help why'\n");
         return EXIT_USAGE;
     }
-    if (!pick_options(value, token, &so))
+    if (!pick_options(value, argv[o.first], token, &so, &tls))
         return EXIT_USAGE;
     int err = stead_pick_why(argv[o.first], &so, &choice);
+    stead_tls_client_free(tls);
     if (!choice)
         return pick_failed("why", argv[o.first], err);
     if (o.json)

@@ -36,7 +36,7 @@ ROOMS = {
     "client": ["base", "core/dns", "core/http", "core/roster"],
     "libtls": ["base", "client"],
     "node": ["base", *CORE, "io", "store", *ROLES],
-    "cli": ["base", *CORE, "io", "store", *ROLES, "node", "client"],
+    "cli": ["base", *CORE, "io", "store", *ROLES, "node", "client", "libtls"],
 }
 FLOORS = {room.split("/")[0] for room in ROOMS}
 
