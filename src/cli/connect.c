@@ -221,7 +221,7 @@ int verb_connect(int argc, char **argv)
     const char *to = argv[o.first];
     snprintf(url, sizeof(url), "%s%s", strstr(to, "://") ? "" : "http://", to);
     r = (struct relay){.url = url, .line = {.fd = -1}};
-    if (!pick_options(value, url, token, &so, &r.tls))
+    if (!pick_options(value, url, o.cacert, token, &so, &r.tls))
         return EXIT_USAGE;
     r.reconnect = value[RECONNECT] != NULL;
     r.verbose = value[VERBOSE] != NULL;

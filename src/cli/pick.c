@@ -33,20 +33,21 @@ static bool read_token(const char *path, char token[PICK_TOKEN_MAX + 1])
     return *token;
 }
 
-static bool make_tls(const char *ca_file, struct stead_options *out, struct stead_tls_client **tls)
+static bool make_tls(const char *cacert, struct stead_options *out, struct stead_tls_client **tls)
 {
-    const struct stead_tls_client_options o = {.size = sizeof(o), .ca_file = ca_file};
+    const struct stead_tls_client_options o = {.size = sizeof(o), .ca_file = cacert};
     int err = stead_tls_client_new(&o, tls);
     if (err)
-        fprintf(stderr, "stead: %s: %s\n", ca_file ? ca_file : "certificates of the system",
+        fprintf(stderr, "stead: %s: %s\n", cacert ? cacert : "certificates of the system",
                 err == STEAD_E_IO ? "no certificates can be read there" : stead_error_text(err));
     else
         out->secure = stead_tls_client_secure(*tls);
     return !err;
 }
 
-bool pick_options(const char **values, const char *url, char token[PICK_TOKEN_MAX + 1],
-                  struct stead_options *out, struct stead_tls_client **tls)
+bool pick_options(const char **values, const char *url, const char *cacert,
+                  char token[PICK_TOKEN_MAX + 1], struct stead_options *out,
+                  struct stead_tls_client **tls)
 {
     *tls = NULL;
     stead_options_init(out, sizeof(*out));
@@ -63,7 +64,7 @@ bool pick_options(const char **values, const char *url, char token[PICK_TOKEN_MA
         if (!read_token(values[PICK_TOKEN], token))
             return false;
     }
-    return strncmp(url, "https://", 8) != 0 || make_tls(values[PICK_CA], out, tls);
+    return strncmp(url, "https://", 8) != 0 || make_tls(cacert, out, tls);
 }
 
 static void print_json(const struct stead_choice *c)
@@ -108,7 +109,7 @@ static const char *reason(int err)
     case STEAD_E_NO_SERVER:
         return "no server can take a client; 'stead why pick' says why of each";
     case STEAD_E_DENIED:
-        return "its certificate is not good or of another name (--ca-file), or the farm tells its "
+        return "its certificate is not good or of another name (--cacert), or the farm tells its "
                "roster only to who has its token (--token-file)";
     default:
         return stead_error_text(err);
@@ -139,7 +140,7 @@ int verb_pick(int argc, char **argv)
         fprintf(stderr, "stead pick: which URL? See 'stead help pick'\n");
         return EXIT_USAGE;
     }
-    if (!pick_options(value, argv[o.first], token, &so, &tls))
+    if (!pick_options(value, argv[o.first], o.cacert, token, &so, &tls))
         return EXIT_USAGE;
     int err = stead_pick(argv[o.first], &so, &choice);
     stead_tls_client_free(tls);

@@ -91,7 +91,7 @@ int why_pick(int argc, char **argv)
         fprintf(stderr, "stead why pick: which URL? See 'stead help why'\n");
         return EXIT_USAGE;
     }
-    if (!pick_options(value, argv[o.first], token, &so, &tls))
+    if (!pick_options(value, argv[o.first], o.cacert, token, &so, &tls))
         return EXIT_USAGE;
     int err = stead_pick_why(argv[o.first], &so, &choice);
     stead_tls_client_free(tls);

@@ -46,7 +46,7 @@ def resumed_everywhere(farm):
 
 
 def stead(farm, verb, *args, ca="authority", text=None):
-    return subprocess.run([farm.build / "stead", *verb.split(), "--dns", f"{farm.ip('s1')}:{DNS}", "--ca-file", farm.run / f"{ca}.pem",
+    return subprocess.run([farm.build / "stead", *verb.split(), "--dns", f"{farm.ip('s1')}:{DNS}", "--cacert", farm.run / f"{ca}.pem",
                            *args], input=text, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -77,7 +77,7 @@ def moves(farm):
     log = farm.run / "moving.log"
     with open(log, "wb") as out:
         child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", farm.build / "stead", "connect", "--json", "--verbose", "--reconnect",
-                                  "--exclude", "s3", "--dns", f"{farm.ip('s1')}:{DNS}", "--ca-file", farm.run / "authority.pem", URL],
+                                  "--exclude", "s3", "--dns", f"{farm.ip('s1')}:{DNS}", "--cacert", farm.run / "authority.pem", URL],
                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=out)
 
     def events():

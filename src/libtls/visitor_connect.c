@@ -1,6 +1,6 @@
-/* tls_connect.c - TLS connections: to first servers, for libstead to ask; and to second servers,
- * for the application. */
-#include "libtls/tls_client.h"
+/* visitor_connect.c - TLS connections: to first servers, for libstead to ask; and to second
+ * servers, for the application. */
+#include "libtls/visitor.h"
 
 #include "base/mem.h"
 
@@ -27,8 +27,8 @@ static int begin(void *context, int fd, const char *host, void **out)
     struct connection *c = mem_alloc(sizeof *c);
     if (!c)
         return STEAD_E_NOMEM;
-    c->ssl = tls_client_ssl(context, host);
-    if (!c->ssl || !tls_socket_set(c->ssl, fd, false)) {
+    c->ssl = visitor_ssl(context, host);
+    if (!c->ssl || !visitor_socket(c->ssl, fd, false)) {
         SSL_free(c->ssl);
         mem_free(c);
         return STEAD_E_NOMEM;
@@ -40,7 +40,7 @@ static int begin(void *context, int fd, const char *host, void **out)
 static int told(struct connection *c, int result)
 {
     c->wants_write = result <= 0 && SSL_want_write(c->ssl);
-    return result > 0 ? STEAD_OK : tls_client_error(c->ssl, result);
+    return result > 0 ? STEAD_OK : visitor_error(c->ssl, result);
 }
 
 static int shake(void *connection)
@@ -84,7 +84,7 @@ static void end(void *connection)
     mem_free(c);
 }
 
-void tls_client_secure(struct stead_tls_client *c, struct stead_secure *out)
+void visitor_secure(struct stead_tls_client *c, struct stead_secure *out)
 {
     *out = (struct stead_secure){.size = sizeof *out,
                                  .context = c,
@@ -99,7 +99,7 @@ void tls_client_secure(struct stead_tls_client *c, struct stead_secure *out)
 /* -- for applications -- */
 
 /* The host of an https URL, without brackets. */
-static bool host_of(const char *url, char out[TLS_CLIENT_HOST_MAX + 1])
+static bool host_of(const char *url, char out[VISITOR_HOST_MAX + 1])
 {
     static const char scheme[] = "https://";
     if (!url || strncmp(url, scheme, sizeof scheme - 1) != 0)
@@ -110,7 +110,7 @@ static bool host_of(const char *url, char out[TLS_CLIENT_HOST_MAX + 1])
     size_t len = strcspn(at, bracket ? "]" : ":/?#");
     if (len > 1 && !bracket && at[len - 1] == '.')
         len--;
-    if (len == 0 || len > TLS_CLIENT_HOST_MAX)
+    if (len == 0 || len > VISITOR_HOST_MAX)
         return false;
     memcpy(out, at, len);
     out[len] = '\0';
@@ -119,12 +119,12 @@ static bool host_of(const char *url, char out[TLS_CLIENT_HOST_MAX + 1])
 
 int stead_tls_client_start(struct stead_tls_client *c, const char *url, int fd, SSL **ssl)
 {
-    char host[TLS_CLIENT_HOST_MAX + 1];
+    char host[VISITOR_HOST_MAX + 1];
     *ssl = NULL;
     if (!host_of(url, host) || fd < 0)
         return STEAD_E_INVAL;
-    *ssl = tls_client_ssl(c, host);
-    if (*ssl && tls_socket_set(*ssl, fd, false))
+    *ssl = visitor_ssl(c, host);
+    if (*ssl && visitor_socket(*ssl, fd, false))
         return STEAD_OK;
     SSL_free(*ssl);
     *ssl = NULL;
@@ -148,7 +148,7 @@ static int shake_until(SSL *ssl, int fd, uint64_t until_ms)
 {
     for (;;) {
         ERR_clear_error();
-        int r = SSL_do_handshake(ssl), err = r > 0 ? STEAD_OK : tls_client_error(ssl, r);
+        int r = SSL_do_handshake(ssl), err = r > 0 ? STEAD_OK : visitor_error(ssl, r);
         uint64_t now = now_ms();
         if (err != STEAD_PENDING)
             return err;
@@ -162,9 +162,9 @@ static int shake_until(SSL *ssl, int fd, uint64_t until_ms)
 /* The socket is closed on failure. */
 static int secure(struct stead_tls_client *c, const char *url, int fd, uint64_t until_ms, SSL **out)
 {
-    char host[TLS_CLIENT_HOST_MAX + 1];
-    SSL *ssl = host_of(url, host) ? tls_client_ssl(c, host) : NULL;
-    if (!ssl || !tls_socket_set(ssl, fd, true)) {
+    char host[VISITOR_HOST_MAX + 1];
+    SSL *ssl = host_of(url, host) ? visitor_ssl(c, host) : NULL;
+    if (!ssl || !visitor_socket(ssl, fd, true)) {
         SSL_free(ssl);
         close(fd);
         return STEAD_E_NOMEM;
@@ -219,7 +219,7 @@ int stead_tls_connect(struct stead_tls_client *c, const char *url,
                       const struct stead_options *options, SSL **ssl, struct stead_choice **choice)
 {
     struct stead_choice *tried[TRIES_MAX] = {NULL};
-    char host[TLS_CLIENT_HOST_MAX + 1];
+    char host[VISITOR_HOST_MAX + 1];
     struct stead_options o;
     size_t count = 0;
     *ssl = NULL;

@@ -1,5 +1,5 @@
-/* tls_socket.c - a BIO on a socket that raises no signal when the other side is gone. */
-#include "libtls/tls_client.h"
+/* visitor_socket.c - a BIO on a socket that raises no signal when the other side is gone. */
+#include "libtls/visitor.h"
 
 #include <errno.h>
 #include <openssl/bio.h>
@@ -68,7 +68,7 @@ static void make_method(void)
         BIO_meth_free(m);
 }
 
-bool tls_socket_set(SSL *ssl, int fd, bool closes)
+bool visitor_socket(SSL *ssl, int fd, bool closes)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_method);

@@ -1,7 +1,7 @@
-/* tls_client.c - whom a client trusts, and the sessions that it tries. A session is tried only
+/* visitor.c - whom a client trusts, and the sessions that it tries. A session is tried only
  * where the certificate that was verified when it began has the server's name too: no certificate
  * is shown when it is resumed. */
-#include "libtls/tls_client.h"
+#include "libtls/visitor.h"
 
 #include "base/mem.h"
 
@@ -43,7 +43,7 @@ static int on_new(SSL *ssl, SSL_SESSION *session)
     if (!c || SSL_get_verify_result(ssl) != X509_V_OK)
         return 0;
     pthread_mutex_lock(&c->lock);
-    if (c->count == TLS_CLIENT_SESSIONS_MAX)
+    if (c->count == VISITOR_SESSIONS_MAX)
         SSL_SESSION_free(take_at(c, 0));
     c->sessions[c->count++] = session;
     pthread_mutex_unlock(&c->lock);
@@ -97,7 +97,7 @@ int stead_tls_client_new(const struct stead_tls_client_options *options,
     if (!c)
         return STEAD_E_NOMEM;
     pthread_mutex_init(&c->lock, NULL);
-    tls_client_secure(c, &c->secure);
+    visitor_secure(c, &c->secure);
     c->ctx = SSL_CTX_new(TLS_client_method());
     if (!c->ctx || !SSL_CTX_set_ex_data(c->ctx, client_index, c) ||
         !SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION)) {
@@ -147,9 +147,9 @@ const struct stead_secure *stead_tls_client_secure(struct stead_tls_client *c)
 
 /* -- a connection's -- */
 
-SSL *tls_client_ssl(struct stead_tls_client *c, const char *host)
+SSL *visitor_ssl(struct stead_tls_client *c, const char *host)
 {
-    if (!*host || strlen(host) > TLS_CLIENT_HOST_MAX)
+    if (!*host || strlen(host) > VISITOR_HOST_MAX)
         return NULL;
     SSL *ssl = SSL_new(c->ctx);
     X509_VERIFY_PARAM *param = ssl ? SSL_get0_param(ssl) : NULL;
@@ -170,7 +170,7 @@ SSL *tls_client_ssl(struct stead_tls_client *c, const char *host)
     return ssl;
 }
 
-int tls_client_error(SSL *ssl, int result)
+int visitor_error(SSL *ssl, int result)
 {
     int e = SSL_get_error(ssl, result);
     ERR_clear_error();

@@ -1,4 +1,4 @@
-/* tls_client_test.c - clients that resume at another server of the farm, and trust no other one. */
+/* visitor_test.c - clients that resume at another server of the farm, and trust no other one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "libtls/tls_client.h"
+#include "libtls/visitor.h"
 #include "tls_pair.h"
 
 #include <fcntl.h>
@@ -71,7 +71,7 @@ static int shake(struct bench *b)
     int err = STEAD_PENDING;
     for (int i = 0; i < 100; i++) {
         int r = SSL_do_handshake(b->ssl);
-        err = r > 0 ? STEAD_OK : tls_client_error(b->ssl, r);
+        err = r > 0 ? STEAD_OK : visitor_error(b->ssl, r);
         int p = SSL_do_handshake(b->peer);
         if (err < 0 || (err == STEAD_OK && p > 0))
             break;
@@ -136,11 +136,11 @@ static void only_so_many_sessions_are_kept(void **state)
     bool resumed;
     (void)state;
     bench_open(&b);
-    SSL_CTX_set_num_tickets(b.server, TLS_CLIENT_SESSIONS_MAX + 5);
+    SSL_CTX_set_num_tickets(b.server, VISITOR_SESSIONS_MAX + 5);
     assert_int_equal(go_to(&b, S1, &resumed), STEAD_OK);
-    assert_int_equal(b.client->count, TLS_CLIENT_SESSIONS_MAX);
+    assert_int_equal(b.client->count, VISITOR_SESSIONS_MAX);
     SSL_CTX_set_num_tickets(b.server, 0);
-    for (int i = 0; i < TLS_CLIENT_SESSIONS_MAX; i++) {
+    for (int i = 0; i < VISITOR_SESSIONS_MAX; i++) {
         assert_int_equal(go_to(&b, S2, &resumed), STEAD_OK);
         assert_true(resumed); /* each of TLS 1.3 once */
     }
