@@ -184,7 +184,7 @@ def alive(pid):
 
 def certify(farm, ip):
     authority = Authority(farm.run)
-    authority.issue("redis", "redis", f"redis.test,IP:{ip}")
+    authority.issue("redis", "redis", "DNS:redis.test", f"IP:{ip}")
     authority.issue("node", "s5")
     Authority(farm.run, "other")
 
