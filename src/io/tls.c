@@ -297,6 +297,15 @@ static ssize_t broken(struct tls *t, int ssl_error)
     return -1;
 }
 
+void tls_renegotiated(struct tls *t)
+{
+    if (t->context->counters)
+        count(&t->context->counters->renegotiations);
+    t->renegotiations++;
+    if (t->renegotiations > TLS_RENEGOTIATIONS_MAX && !t->error)
+        t->error = EPROTO; /* the next call ends it */
+}
+
 /* One more record's bytes behind `got`. False: no more for now, or ever. */
 static bool read_more(struct tls *t, char *out, size_t max, size_t *got)
 {
@@ -325,7 +334,7 @@ static ssize_t full_read(struct tls *t, void *out, size_t max)
     if (!t->ended && !t->error && max) {
         ERR_clear_error();
         tls_raw_open(t, &raw);
-        while (read_more(t, out, max, &got))
+        while (read_more(t, out, max, &got) && !t->error)
             ;
         tls_raw_close(t);
     }

@@ -29,7 +29,8 @@
 #define TLS_SUBJECT_MAX 512     /* with the NUL; a longer one is cut */
 #define TLS_FINGERPRINT_MAX 65  /* SHA-256 in hex */
 #define TLS_PROTOCOL_MAX 16
-#define TLS_EARLY_MAX 16384u /* bytes of early data of one connection */
+#define TLS_RENEGOTIATIONS_MAX 4u /* wishes of one client; then its connection ends */
+#define TLS_EARLY_MAX 16384u      /* bytes of early data of one connection */
 
 struct tls;
 struct tls_context;
@@ -89,6 +90,7 @@ struct tls_counters {
     atomic_uint_fast64_t handshakes, resumed; /* done; and those of them that went on an old one */
     atomic_uint_fast64_t resumed_by[TLS_RESUMED_WAYS], missed[TLS_MISSED_REASONS];
     atomic_uint_fast64_t early_taken, early_refused; /* handshakes that came with early data */
+    atomic_uint_fast64_t renegotiations;             /* that clients wanted, and did not get */
     atomic_uint_fast64_t open;                       /* connections, handshakes included */
     atomic_uint_fast64_t failures[TLS_FAILURES];
 };

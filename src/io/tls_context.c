@@ -134,6 +134,7 @@ static int set_clients(SSL_CTX *ssl, const struct tls_rules *r, char error[TLS_E
         return tls_wrong(error, "there are no certificates in it", r->client_ca);
     }
     SSL_CTX_set_client_CA_list(ssl, names);
+    SSL_CTX_set_max_cert_list(ssl, TLS_CLIENT_CHAIN_MAX);
     int must = r->clients == TLS_CLIENTS_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | must, NULL);
     return STEAD_OK;

@@ -14,7 +14,8 @@
 #include <time.h>
 
 #define TLS_CERTIFICATES_MAX 32
-#define TLS_NAMES_MAX 1024 /* of all certificates together */
+#define TLS_NAMES_MAX 1024               /* of all certificates together */
+#define TLS_CLIENT_CHAIN_MAX (32u << 10) /* bytes of a client's certificates; more is refused */
 #define TLS_FILE_BYTES_MAX (256u << 10)
 #define TLS_ERROR_MAX 512
 

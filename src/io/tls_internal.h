@@ -56,6 +56,9 @@ int tls_wrong(char error[TLS_ERROR_MAX], const char *what, const char *file);
 
 /* How sessions are kept and resumed: all of it is set here, for each SSL_CTX of a context. */
 int tls_sessions_set(SSL_CTX *ssl, const struct tls_rules *r, char error[TLS_ERROR_MAX]);
+/* What comes back from a keeper: a whole session of that id and of a version that is spoken, and
+ * nothing behind it. NULL: it is not, or there is no memory. */
+SSL_SESSION *tls_sessions_read(const uint8_t *bytes, size_t len, const uint8_t id[TLS_ID_BYTES]);
 
 /* -- tls_tickets.c -- */
 
@@ -113,6 +116,8 @@ void tls_early_free(struct tls *t);
 
 void tls_handshake_done(struct tls *t);
 void tls_handshake_failed(struct tls *t, int ssl_error);
+/* The client wanted another handshake, and was told that there is none. */
+void tls_renegotiated(struct tls *t);
 
 /* -- tls_bio.c -- */
 
@@ -168,8 +173,9 @@ struct tls {
     bool resumed;
     bool end_said; /* by us; part of it may wait */
     bool shutting, shut;
-    bool early_over;   /* none can come any more */
-    bool early_writes; /* a write before the handshake's end has to be repeated */
+    uint8_t renegotiations; /* that the client asked for */
+    bool early_over;        /* none can come any more */
+    bool early_writes;      /* a write before the handshake's end has to be repeated */
 };
 
 /* -- tls_light.c -- */

@@ -149,7 +149,7 @@ void tls_answer(struct tls *t, enum tls_answer how, const uint8_t *session, size
     assert(tls_asks(t));
     a->answered = true;
     ERR_set_mark();
-    if (how <= TLS_ANSWER_PEER && !(a->found = d2i_SSL_SESSION(NULL, &session, (long)len)))
+    if (how <= TLS_ANSWER_PEER && !(a->found = tls_sessions_read(session, len, a->id)))
         how = TLS_ANSWER_DAMAGED;
     ERR_pop_to_mark();
     static const enum tls_ticket became[] = {[TLS_ANSWER_OWN] = TLS_TICKET_KEPT,

@@ -72,10 +72,11 @@ static void on_message(int writing, int version, int type, const void *bytes, si
                        void *context)
 {
     struct tls *t = SSL_get_app_data(ssl);
+    const uint8_t *alert = bytes;
     (void)version;
     (void)context;
-    (void)bytes;
-    (void)len;
+    if (writing && type == SSL3_RT_ALERT && t && len == 2 && alert[1] == SSL_AD_NO_RENEGOTIATION)
+        tls_renegotiated(t);
     if (writing && type == SSL3_RT_HEADER && t && t->secrets && t->secrets->server_len)
         t->secrets->written++;
 }

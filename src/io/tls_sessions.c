@@ -3,6 +3,7 @@
 #include "io/tls_internal.h"
 
 #include <openssl/sha.h>
+#include <string.h>
 
 #define TICKETS 2 /* after a full handshake of TLS 1.3: a browser opens several connections */
 
@@ -42,4 +43,21 @@ int tls_sessions_set(SSL_CTX *ssl, const struct tls_rules *r, char error[TLS_ERR
     if (good && kept && r->early)
         tls_early_set(ssl);
     return good ? 0 : tls_wrong(error, "sessions", "tls");
+}
+
+SSL_SESSION *tls_sessions_read(const uint8_t *bytes, size_t len, const uint8_t id[TLS_ID_BYTES])
+{
+    const uint8_t *at = bytes;
+    unsigned id_len = 0;
+    SSL_SESSION *s = len <= TLS_SESSION_BYTES_MAX ? d2i_SSL_SESSION(NULL, &at, (long)len) : NULL;
+    if (!s)
+        return NULL;
+    const uint8_t *own = SSL_SESSION_get_id(s, &id_len);
+    int version = SSL_SESSION_get_protocol_version(s);
+    if (at == bytes + len && id_len == TLS_ID_BYTES && memcmp(own, id, TLS_ID_BYTES) == 0 &&
+        (version == TLS1_2_VERSION || version == TLS1_3_VERSION) &&
+        SSL_SESSION_get_master_key(s, NULL, 0) > 0)
+        return s;
+    SSL_SESSION_free(s);
+    return NULL;
 }

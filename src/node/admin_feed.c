@@ -260,6 +260,7 @@ static void tell_tls(const struct tls_setup *s, struct admin_tls *out)
     out->handshakes = s->counters.handshakes;
     out->resumed = s->counters.resumed;
     out->early_taken = s->counters.early_taken;
+    out->renegotiations = s->counters.renegotiations;
     out->early_refused = s->counters.early_refused;
     out->open = s->counters.open;
     for (int i = 0; i < TLS_RESUMED_WAYS; i++)

@@ -63,7 +63,8 @@ struct admin_certificate {
 };
 
 struct admin_tls {
-    uint64_t handshakes, resumed, early_taken, early_refused, open, reloads, reloads_failed;
+    uint64_t handshakes, resumed, early_taken, early_refused, renegotiations, open, reloads,
+        reloads_failed;
     uint64_t resumed_by[TLS_RESUMED_WAYS], missed[TLS_MISSED_REASONS];
     uint64_t kept, unkept,
         unasked; /* sessions in the store; questions that there was no room for */

@@ -572,6 +572,8 @@ static const struct metric metrics[] = {
     ROW(COUNTER, "stead_tls_early_total", "result=\"taken\"", tls.early_taken,
         "TLS handshakes whose client sent early data (0-RTT)."),
     ROW(COUNTER, "stead_tls_early_total", "result=\"refused\"", tls.early_refused, ""),
+    ROW(COUNTER, "stead_tls_renegotiations_total", NULL, tls.renegotiations,
+        "Renegotiations that clients of TLS 1.2 wanted, and did not get."),
     ROW(COUNTER, "stead_tls_sessions_total", "result=\"kept\"", tls.kept,
         "TLS sessions that began and were to be kept in the store."),
     ROW(COUNTER, "stead_tls_sessions_total", "result=\"failed\"", tls.unkept, ""),

@@ -241,7 +241,7 @@ static void a_copy_is_refused(void **state)
 static void in_doubt_it_is_refused(void **state)
 {
     (void)state;
-    for (int doubt = 0; doubt < 4; doubt++) {
+    for (int doubt = 0; doubt < 5; doubt++) {
         struct rig r;
         struct call c;
         open_rig(&r);
@@ -251,6 +251,10 @@ static void in_doubt_it_is_refused(void **state)
         r.shelf.slow = doubt == 1;
         r.r.rules.early = doubt != 2;
         r.r.rules.resumption = doubt == 3 ? TLS_RESUMPTION_TICKETS : TLS_RESUMPTION_KEPT;
+        if (doubt == 4) { /* it began under other rules for clients */
+            r.r.rules.clients = TLS_CLIENTS_OPTIONAL;
+            r.r.rules.client_ca = kit.ca_path;
+        }
         load(&r);
         call(&r, &c, s);
         say_early(&c, hello, strlen(hello));

@@ -295,6 +295,57 @@ static void what_is_damaged_is_a_full_handshake(void **state)
     }
 }
 
+/* What a keeper has under that id is another's, not whole, or has something behind it. */
+static void only_the_whole_session_of_that_id_comes_back(void **state)
+{
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        for (int wrong = 0; wrong < 4; wrong++) {
+            struct rig r;
+            SSL_SESSION *s;
+            open_rig(&r);
+            visit(&r, version, NULL, &s);
+            size_t own = r.shelf.count - 1;
+            visit(&r, version, NULL, NULL);
+            for (size_t i = 0; i <= own; i++) {
+                if (wrong == 0)
+                    r.shelf.kept[i].bytes[r.shelf.kept[i].len++] = 0;
+                else if (wrong == 1)
+                    r.shelf.kept[i].len--;
+                else if (wrong == 2)
+                    r.shelf.kept[i].len = 0;
+                else
+                    memcpy(r.shelf.kept[i].bytes, r.shelf.kept[r.shelf.count - 1].bytes,
+                           r.shelf.kept[i].len = r.shelf.kept[r.shelf.count - 1].len);
+            }
+            assert_false(visit(&r, version, s, NULL));
+            assert_int_equal(r.counters.missed[TLS_MISSED_DAMAGED], 1);
+            SSL_SESSION_free(s);
+            close_rig(&r);
+        }
+    }
+}
+
+/* One that began where clients' certificates are nobody's matter does not go on where they are. */
+static void a_session_of_another_context_is_a_full_handshake(void **state)
+{
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct rig r;
+        SSL_SESSION *s;
+        char error[TLS_ERROR_MAX];
+        open_rig(&r);
+        visit(&r, version, NULL, &s);
+        r.r.rules.clients = TLS_CLIENTS_OPTIONAL;
+        r.r.rules.client_ca = kit.ca_path;
+        assert_int_equal(tls_door_load(r.door, &r.r.rules, true, error), TLS_LOADED);
+        assert_false(visit(&r, version, s, NULL));
+        assert_int_equal(r.counters.missed[TLS_MISSED_INVALID], 1);
+        SSL_SESSION_free(s);
+        close_rig(&r);
+    }
+}
+
 static void without_memory_nothing_is_resumed_and_all_goes_on(void **state)
 {
     struct rig r;
@@ -352,6 +403,8 @@ int main(void)
         cmocka_unit_test(a_slow_answer_holds_up_its_own_handshake_only),
         cmocka_unit_test(a_connection_that_goes_drops_its_question),
         cmocka_unit_test(what_is_damaged_is_a_full_handshake),
+        cmocka_unit_test(only_the_whole_session_of_that_id_comes_back),
+        cmocka_unit_test(a_session_of_another_context_is_a_full_handshake),
         cmocka_unit_test(without_memory_nothing_is_resumed_and_all_goes_on),
         cmocka_unit_test(ids_are_found_in_whole_hellos_only),
     };

@@ -575,6 +575,17 @@ static void renegotiation_is_refused_and_key_updates_are_not(void **state)
     SSL_do_handshake(r.client);
     char byte;
     assert_int_equal(stream_read(&r.s, &byte, 1), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(r.counters.renegotiations, 1);
+    /* OpenSSL's client gives up by itself; one that does not is closed. */
+    for (unsigned i = 1; i < TLS_RENEGOTIATIONS_MAX; i++)
+        tls_renegotiated(r.s.tls);
+    assert_int_equal(stream_read(&r.s, &byte, 1), -1);
+    assert_int_equal(errno, EAGAIN);
+    tls_renegotiated(r.s.tls);
+    assert_int_equal(stream_read(&r.s, &byte, 1), -1);
+    assert_int_equal(errno, EPROTO);
+    assert_int_equal(stream_write(&r.s, "x", 1), -1);
     assert_int_equal(SSL_get_error(r.client, SSL_do_handshake(r.client)), SSL_ERROR_SSL);
     hang_up(&r);
     call_as(&r, "www.shop.test", NULL);
@@ -757,6 +768,125 @@ static SSL_SESSION *damaged(const SSL_SESSION *s)
     return out;
 }
 
+static size_t put_length(uint8_t *out, size_t len)
+{
+    if (len < 128) {
+        out[0] = (uint8_t)len;
+        return 1;
+    }
+    out[0] = 0x82;
+    out[1] = (uint8_t)(len >> 8);
+    out[2] = (uint8_t)len;
+    return 3;
+}
+
+/* The length behind a tag; *at is moved behind it. */
+static size_t get_length(const uint8_t **at)
+{
+    size_t n = *(*at)++, len = n & 127;
+    if (n < 128)
+        return n;
+    for (len = 0, n &= 127; n; n--)
+        len = len << 8 | *(*at)++;
+    return len;
+}
+
+/* A session whose ticket has `len` bytes: those of s, or with others behind. Its DER is taken
+ * apart: SEQUENCE { ... [10] { OCTET STRING } ... }. */
+static SSL_SESSION *with_ticket_of(const SSL_SESSION *s, size_t len)
+{
+    static uint8_t out[20000], inner[20000];
+    unsigned char *der = NULL;
+    const unsigned char *ticket, *at;
+    size_t own, n = 0, used;
+    assert_true(i2d_SSL_SESSION(s, &der) > 0);
+    SSL_SESSION_get0_ticket(s, &ticket, &own);
+    at = der + 1;
+    size_t left = get_length(&at);
+    const unsigned char *end = at + left;
+    while (at < end) {
+        const unsigned char *from = at++;
+        size_t part = get_length(&at);
+        if (*from != 0xaa) {
+            memcpy(inner + n, from, (size_t)(at - from) + part);
+            n += (size_t)(at - from) + part;
+        } else {
+            uint8_t length[3];
+            size_t of_length = put_length(length, len);
+            inner[n++] = 0xaa;
+            n += put_length(inner + n, 1 + of_length + len);
+            inner[n++] = 4;
+            memcpy(inner + n, length, of_length);
+            n += of_length;
+            memset(inner + n, 'x', len);
+            memcpy(inner + n, ticket, len < own ? len : own);
+            n += len;
+        }
+        at += part;
+    }
+    out[0] = 0x30;
+    used = 1 + put_length(out + 1, n);
+    memcpy(out + used, inner, n);
+    OPENSSL_free(der);
+    at = out;
+    SSL_SESSION *changed = d2i_SSL_SESSION(NULL, &at, (long)(used + n));
+    assert_non_null(changed);
+    return changed;
+}
+
+static void tickets_of_any_length_are_full_handshakes(void **state)
+{
+    static const size_t lens[] = {1, 15, 16, 17, 32, 33, 63, 64, 80, 112, 200, 1000, 9000};
+    struct rig r;
+    bool resumed;
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        open_rig(&r);
+        r.version = version;
+        load(&r);
+        SSL_SESSION *s = visit(&r, NULL, NULL, &resumed);
+        for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+            SSL_SESSION *bad = with_ticket_of(s, lens[i]);
+            SSL_SESSION_free(visit(&r, bad, NULL, &resumed));
+            SSL_SESSION_free(bad);
+            assert_false(resumed);
+        }
+        SSL_SESSION_free(visit(&r, s, NULL, &resumed));
+        assert_true(resumed);
+        SSL_SESSION_free(s);
+        close_rig(&r);
+    }
+}
+
+/* Certificates with ever more names. */
+static void large_client_certificates_are_bounded(void **state)
+{
+    static char names[60000];
+    struct rig r;
+    bool resumed;
+    (void)state;
+    open_rig(&r);
+    r.r.rules.clients = TLS_CLIENTS_REQUIRED;
+    r.r.rules.client_ca = kit.ca_path;
+    load(&r);
+    for (int count = 300; count <= 2000; count += 1700) {
+        size_t len = 0;
+        for (int i = 0; i < count; i++)
+            len += (size_t)snprintf(names + len, sizeof names - len, "%sDNS:name-%06d.shop.test",
+                                    i ? "," : "", i);
+        kit_issue(&kit, "huge", "huge", names, 10);
+        if (count == 300) {
+            SSL_SESSION_free(visit(&r, NULL, "huge", &resumed));
+            continue;
+        }
+        memset(&r.counters, 0, sizeof r.counters);
+        call_as(&r, "www.shop.test", "huge");
+        expect_failure(&r, TLS_FAIL_PROTOCOL);
+        hang_up(&r);
+    }
+    close_rig(&r);
+}
+
 static void a_bad_ticket_is_a_full_handshake_and_counted(void **state)
 {
     struct rig r;
@@ -937,6 +1067,8 @@ int main(void)
         cmocka_unit_test(clients_show_certificates_as_the_rules_say),
         cmocka_unit_test(sessions_are_resumed_also_after_a_reload),
         cmocka_unit_test(another_node_of_the_farm_resumes_what_began_here),
+        cmocka_unit_test(tickets_of_any_length_are_full_handshakes),
+        cmocka_unit_test(large_client_certificates_are_bounded),
         cmocka_unit_test(a_bad_ticket_is_a_full_handshake_and_counted),
         cmocka_unit_test(without_tickets_nothing_is_resumed),
         cmocka_unit_test(certificates_change_while_connections_go_on),
