@@ -719,18 +719,6 @@ static void check_multicast(cfg_t *sec, const struct node_section *n)
 }
 
 /* What no single setting can tell. */
-static void check_admin(cfg_t *sec, const struct config *c)
-{
-    const struct admin_section *a = &c->admin;
-    if (a->tls && c->tls.certificate_count == 0)
-        mistake(sec, "admin: tls = yes needs a section tls { certificate \"NAME\" { ... } }");
-    if (*a->client_ca && !a->tls)
-        mistake(sec, "admin: client-ca needs tls = yes");
-    if (a->listen.family && !addr_is_loopback(&a->listen) && !*a->client_ca)
-        mistake(sec,
-                "admin: listen must be a loopback address, unless there are tls and client-ca");
-}
-
 static void check_whole(cfg_t *cfg, struct config *c)
 {
     for (size_t i = 0; i < c->server_count; i++) {
@@ -751,11 +739,8 @@ static void check_whole(cfg_t *cfg, struct config *c)
     check_cache_tls(cfg, "redis", &c->redis, &c->tls);
     check_multicast(cfg_getnsec(cfg, "node", 0), &c->node);
     check_agents(cfg, c);
-    check_admin(cfg_getnsec(cfg, "admin", 0), c);
-    if (c->sessions.tls && strncmp(c->sessions.listen, "unix:", 5) == 0)
-        mistake(cfg_getnsec(cfg, "sessions", 0), "tls = yes: on a unix socket there is none");
-    if (c->sessions.tls && c->tls.certificate_count == 0)
-        mistake(cfg_getnsec(cfg, "sessions", 0), "sessions: tls = yes needs a section tls");
+    if ((wrong = config_listeners_mistake(c, &section)))
+        mistake(cfg_getnsec(cfg, section, 0), "%s: %s", section, wrong);
 }
 
 static void load_file(cfg_t *cfg, const char *path, struct config *out)

@@ -192,3 +192,21 @@ bool config_server_fixed(const struct config *c, const struct server_section *s)
             fixed |= entry_url_is_tcp(c->services[i].url);
     return fixed;
 }
+
+const char *config_listeners_mistake(const struct config *c, const char **section)
+{
+    const struct admin_section *a = &c->admin;
+    *section = "admin";
+    if (a->tls && c->tls.certificate_count == 0)
+        return "tls = yes needs a section tls { certificate \"NAME\" { ... } }";
+    if (*a->client_ca && !a->tls)
+        return "client-ca needs tls = yes";
+    if (a->listen.family && !addr_is_loopback(&a->listen) && !*a->client_ca)
+        return "listen must be a loopback address, unless there are tls and client-ca";
+    *section = "sessions";
+    if (c->sessions.tls && strncmp(c->sessions.listen, "unix:", 5) == 0)
+        return "tls = yes: on a unix socket there is none";
+    if (c->sessions.tls && c->tls.certificate_count == 0)
+        return "tls = yes needs a section tls { certificate \"NAME\" { ... } }";
+    return NULL;
+}

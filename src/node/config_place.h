@@ -28,4 +28,8 @@ size_t config_places(const struct config *c, struct config_place out[CONFIG_PLAC
  * capacity, users and checks change while the node runs. */
 bool config_server_fixed(const struct config *c, const struct server_section *s);
 
+/* What is wrong with the admin listener or the session API's, and in which section; NULL: nothing.
+ */
+const char *config_listeners_mistake(const struct config *c, const char **section);
+
 #endif
