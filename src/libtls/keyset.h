@@ -10,7 +10,7 @@
 
 #define KEYSET_NAME_BYTES 16
 #define KEYSET_KEY_BYTES 32
-#define KEYSET_MAX 16         /* more are left out */
+#define KEYSET_MAX 40         /* more are left out */
 #define KEYSET_TEXT_MAX 16384 /* of an answer */
 #define KEYSET_REFRESH_S 600  /* asked for again so often, as the farm's key may change */
 #define KEYSET_RETRY_S 1

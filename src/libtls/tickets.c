@@ -103,8 +103,9 @@ static bool find_key(struct guest *g, bool seal, unsigned char *name, struct key
     if (!seal)
         return keyset_open(a->keys, name, time(NULL), k, current);
     bool found = keyset_seal(a->keys, time(NULL), k);
-    if (!found && !a->event_driven && !link_is_lost(&a->link)) {
-        tickets_refresh(a, true); /* nobody came here for hours */
+    /* Nobody came here for hours. A handshake waits once only. */
+    if (!found && !a->event_driven && g->asking == ASKING_NOT && !link_is_lost(&a->link)) {
+        tickets_refresh(a, true);
         found = keyset_seal(a->keys, time(NULL), k);
     }
     if (found)

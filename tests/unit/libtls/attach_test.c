@@ -303,6 +303,35 @@ static void keys_change(void **state)
     farm_close(&f, true);
 }
 
+/* The keys that a has are of long ago: the next handshake asks for new ones, and has a ticket. */
+static void who_was_idle_for_hours_asks_first(void **state)
+{
+    static const char old[] = "{\"keys\":[{\"name\":\"AAAAAAAAAAAAAAAAAAAAAA==\","
+                              "\"cipher\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\","
+                              "\"mac\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\","
+                              "\"seals_from\":1000,\"seals_until\":2000,\"opens_until\":3000}]}";
+    struct farm f;
+    SSL_SESSION *s;
+    (void)state;
+    for (int events = 0; events <= 1; events++) {
+        farm_open(&f, false, events);
+        SSL_CTX *client = client_new(TLS1_3_VERSION, true);
+        assert_int_equal(keyset_take(attached_of(f.a)->keys, old, strlen(old), 1500), STEAD_OK);
+        assert_false(stats_of(f.a).has_keys);
+        assert_false(visit(client, f.a, NULL, &s));
+        bool resumed = visit(client, f.b, s, NULL);
+        assert_true(resumed || events); /* one that must not wait may have none yet */
+        SSL_SESSION_free(s);
+        for (int i = 0; i < 200 && !stats_of(f.a).has_keys; i++) {
+            nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+            visit(client, f.a, NULL, NULL);
+        }
+        assert_true(stats_of(f.a).has_keys);
+        SSL_CTX_free(client);
+        farm_close(&f, true);
+    }
+}
+
 /* While one handshake waits for the node, another one is done. */
 static void nothing_blocks_where_events_drive(void **state)
 {
@@ -542,6 +571,7 @@ int main(void)
         cmocka_unit_test(without_a_node_keys_go_on),
         cmocka_unit_test(who_begins_without_a_node_gets_keys_later),
         cmocka_unit_test(keys_change),
+        cmocka_unit_test(who_was_idle_for_hours_asks_first),
         cmocka_unit_test(nothing_blocks_where_events_drive),
         cmocka_unit_test(the_applications_own_callback_is_asked_first),
         cmocka_unit_test(a_detached_context_is_openssls),
