@@ -3,7 +3,7 @@
 # application's own.
 set(libstead_soversion 0)
 set(libstead_sources)
-foreach(room base core/dns core/http core/roster client)
+foreach(room base core/dns core/http core/roster core/tcp client)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${room}/*.c)
   list(APPEND libstead_sources ${sources})
 endforeach()

@@ -33,7 +33,7 @@ ROOMS = {
     "io": ["base", "core/http", "core/ticket"],
     "store": ["base", *CORE],
     **{role: ["base", *CORE, "io", "store"] for role in ROLES},
-    "client": ["base", "core/dns", "core/http", "core/roster"],
+    "client": ["base", "core/dns", "core/http", "core/roster", "core/tcp"],
     "libtls": ["base", "client"],
     "node": ["base", *CORE, "io", "store", *ROLES],
     "cli": ["base", *CORE, "io", "store", *ROLES, "node", "client", "libtls"],
