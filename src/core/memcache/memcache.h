@@ -69,7 +69,8 @@ struct memcache_request {
 };
 
 /* The bytes of the first request in the input (> 0); 0: it is not all there yet; -1: the connection
- * cannot go on (a line without end, a binary frame without its mark). */
+ * cannot go on (a line without end, a binary frame without its mark, a request of HTTP), and error,
+ * if set, says why. */
 int memcache_parse(const char *bytes, size_t len, bool binary, struct memcache_request *out);
 /* The token of a meta flag; at == NULL when it was not sent. */
 struct slice memcache_flag(const struct memcache_request *q, char letter);

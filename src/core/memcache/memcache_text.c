@@ -215,16 +215,30 @@ static const struct command *command_named(struct slice name)
     return NULL;
 }
 
+/* A web page can make a browser send a request here, with commands of its own in the body: none of
+ * them is looked at. */
+static bool is_http(struct slice line)
+{
+    return slice_fits(line, (struct slice){"* HTTP/1.*", 10});
+}
+
+static int refuse_http(struct memcache_request *q)
+{
+    q->error = "CLIENT_ERROR this is no HTTP server";
+    return -1;
+}
+
 static int parse_line(struct slice line, const char **at, const char *end,
                       struct memcache_request *q)
 {
+    const struct slice whole = line;
     struct slice name = memcache_word(&line);
     if (name.len == 2 && *name.at == 'm')
         return memcache_parse_meta(name, line, at, end, q);
     const struct command *c = command_named(name);
     if (c == NULL) {
         memcache_bad(q, "ERROR");
-        return 1;
+        return is_http(whole) ? refuse_http(q) : 1;
     }
     q->op = c->op;
     q->with_cas = c->with_cas;
@@ -285,7 +299,8 @@ int memcache_parse(const char *bytes, size_t len, bool binary, struct memcache_r
     size_t line_len = (size_t)(lf - bytes);
     struct slice line = {bytes, line_len > 0 && lf[-1] == '\r' ? line_len - 1 : line_len};
     const char *at = lf + 1;
-    return parse_line(line, &at, end, out) == 1 ? (int)(at - bytes) : 0;
+    int got = parse_line(line, &at, end, out);
+    return got == 1 ? (int)(at - bytes) : got;
 }
 
 bool memcache_ttl(int64_t expiry, int64_t now_s, uint32_t *ttl_ms)

@@ -120,6 +120,11 @@ static int parse_inline(struct input *in, struct resp_command *out, const char *
         *why = "Protocol error: too big inline request";
     if (got != 1)
         return got;
+    /* A web page can make a browser send a request here, with commands of its own in the body. */
+    if (slice_fits(line, (struct slice){"* HTTP/1.*", 10})) {
+        *why = "Protocol error: this is no HTTP server";
+        return BROKEN;
+    }
     for (size_t i = 0; i < line.len;) {
         if (line.at[i] == ' ' || line.at[i] == '\t') {
             i++;

@@ -47,7 +47,8 @@ int cache_memcache_parse(struct cache_conn *c, struct cache_call *call, struct s
         return 0;
     if (n < 0) {
         cache_count(&c->door->config.counters->malformed);
-        call->memcache.error = "CLIENT_ERROR line too long";
+        if (!call->memcache.error)
+            call->memcache.error = "CLIENT_ERROR line too long";
         if (!c->binary)
             say(c, &call->memcache, MEMCACHE_INVALID, NULL);
     }

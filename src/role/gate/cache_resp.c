@@ -11,6 +11,7 @@
 #define LIFE_MAX_MS UINT32_MAX /* "for ever", where the kind has no life of its own */
 #define SYNTAX "ERR syntax error"
 #define NO_INTEGER "ERR value is not an integer or out of range"
+#define NO_LIFE "ERR invalid expire time"
 
 /* -- saying -- */
 
@@ -116,20 +117,34 @@ static struct slice arg(const struct cache_call *call, size_t i)
     return call->resp.argv[i];
 }
 
-/* A life as Redis counts it, into ms from now. unit_ms: 1000 or 1; at: a time of day. False: no
- * integer. What is over already gives 0. */
-static bool life(struct slice text, int64_t unit_ms, bool at, uint32_t *out)
+/* A life as Redis counts it, into ms from now. unit_ms: 1000 or 1; at: a time of day. NULL, or what
+ * is wrong with it. What is over already gives 0. */
+static const char *life(struct slice text, int64_t unit_ms, bool at, uint32_t *out)
 {
     int64_t n, ms;
-    if (!resp_int(text, &n) || __builtin_mul_overflow(n, unit_ms, &ms))
-        return false;
+    if (!resp_int(text, &n))
+        return NO_INTEGER;
+    if (__builtin_mul_overflow(n, unit_ms, &ms))
+        return NO_LIFE;
     if (at) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
         ms -= (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     }
     *out = ms <= 0 ? 0 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
-    return true;
+    return NULL;
+}
+
+/* With a value, it has to be more than nothing. */
+static const char *first_life(struct slice text, int64_t unit_ms, bool at, uint32_t *out)
+{
+    int64_t n;
+    const char *wrong = life(text, unit_ms, at, out);
+    if (!wrong && resp_int(text, &n) && n <= 0)
+        wrong = NO_LIFE;
+    if (*out == 0)
+        *out = 1; /* over already: stored, and gone */
+    return wrong;
 }
 
 static bool option_is(const struct cache_call *call, size_t i, const char *word)
@@ -137,8 +152,8 @@ static bool option_is(const struct cache_call *call, size_t i, const char *word)
     return resp_is(&call->resp, i, word);
 }
 
-/* EX, PX, EXAT, PXAT with their number: 1 taken, 0 none of them, -1 wrong. */
-static int take_life(const struct cache_call *call, size_t i, uint32_t *ttl_ms)
+/* EX, PX, EXAT, PXAT with their number; false: none of them. */
+static bool take_life(const struct cache_call *call, size_t i, uint32_t *ttl_ms, const char **wrong)
 {
     static const struct {
         const char *word;
@@ -148,14 +163,12 @@ static int take_life(const struct cache_call *call, size_t i, uint32_t *ttl_ms)
     for (size_t u = 0; u < sizeof units / sizeof units[0]; u++) {
         if (!option_is(call, i, units[u].word))
             continue;
-        if (i + 1 >= call->resp.argc ||
-            !life(arg(call, i + 1), units[u].unit_ms, units[u].at, ttl_ms))
-            return -1;
-        if (*ttl_ms == 0)
-            *ttl_ms = 1; /* over already: stored, and gone */
-        return 1;
+        *wrong = i + 1 < call->resp.argc
+                     ? first_life(arg(call, i + 1), units[u].unit_ms, units[u].at, ttl_ms)
+                     : SYNTAX;
+        return true;
     }
-    return 0;
+    return false;
 }
 
 /* -- commands: what they ask -- */
@@ -188,14 +201,15 @@ static const char *ask_set(struct cache_call *call)
     op->value = arg(call, 2);
     op->ttl_ms = LIFE_MAX_MS;
     for (size_t i = 3; i < call->resp.argc; i++) {
-        int took = take_life(call, i, &op->ttl_ms);
+        const char *wrong = NULL;
+        bool took = take_life(call, i, &op->ttl_ms, &wrong);
         bool keep = option_is(call, i, "KEEPTTL");
-        if (took < 0)
-            return NO_INTEGER;
-        if ((took > 0 || keep) && timed)
+        if (wrong)
+            return wrong;
+        if ((took || keep) && timed)
             return SYNTAX;
-        timed = timed || took > 0 || keep;
-        if (took > 0)
+        timed = timed || took || keep;
+        if (took)
             i++;
         else if (keep)
             op->ttl_ms = 0;
@@ -215,9 +229,7 @@ static const char *set_for(struct cache_call *call, int64_t unit_ms)
 {
     call->op.verb = CACHE_SET;
     call->op.value = arg(call, 3);
-    if (!life(arg(call, 2), unit_ms, false, &call->op.ttl_ms))
-        return NO_INTEGER;
-    return call->op.ttl_ms == 0 ? "ERR invalid expire time" : NULL;
+    return first_life(arg(call, 2), unit_ms, false, &call->op.ttl_ms);
 }
 
 static const char *ask_setex(struct cache_call *call)
@@ -257,10 +269,11 @@ static const char *ask_getex(struct cache_call *call)
         call->op.ttl_ms = LIFE_MAX_MS;
         return NULL;
     }
-    int took = take_life(call, 2, &call->op.ttl_ms);
-    if (took < 0)
-        return NO_INTEGER;
-    return took > 0 && call->resp.argc == 4 ? NULL : SYNTAX;
+    const char *wrong = NULL;
+    bool took = take_life(call, 2, &call->op.ttl_ms, &wrong);
+    if (wrong)
+        return wrong;
+    return took && call->resp.argc == 4 ? NULL : SYNTAX;
 }
 
 /* An expiry that is over deletes, as with Redis. */
@@ -268,8 +281,9 @@ static const char *expire(struct cache_call *call, int64_t unit_ms, bool at)
 {
     if (call->resp.argc > 3)
         return "ERR the options NX, XX, GT and LT are not supported";
-    if (!life(arg(call, 2), unit_ms, at, &call->op.ttl_ms))
-        return NO_INTEGER;
+    const char *wrong = life(arg(call, 2), unit_ms, at, &call->op.ttl_ms);
+    if (wrong)
+        return wrong;
     call->op.verb = call->op.ttl_ms > 0 ? CACHE_TOUCH : CACHE_DELETE;
     return NULL;
 }

@@ -127,6 +127,10 @@ static void test_the_rest(void **state)
     assert_int_equal(q.op, MEMCACHE_QUIT);
     assert_error("\r\n", "ERROR\r\n");
     assert_error("GET k\r\n", "ERROR\r\n"); /* memcached's commands are lower case */
+    assert_int_equal(memcache_parse("POST / HTTP/1.1\r\nset", 20, false, &q), -1);
+    assert_string_equal(q.error, "CLIENT_ERROR this is no HTTP server");
+    parse("get / HTTP/1.1\r\n");
+    assert_true(q.op == MEMCACHE_GET && q.key_count == 2);
     assert_error("incr k -1\r\n", "CLIENT_ERROR invalid numeric delta argument\r\n");
     assert_error("delete\r\n",
                  "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n");

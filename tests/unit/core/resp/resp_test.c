@@ -62,7 +62,9 @@ static void test_garbage(void **state)
                                       "*1\r\n$4\r\nPINGxx",
                                       "*1\r\n$1048577\r\n",
                                       "*99999999999999999999\r\n",
-                                      "*1\r\n$+1\r\na\r\n"};
+                                      "*1\r\n$+1\r\na\r\n",
+                                      "GET / HTTP/1.1\r\n",
+                                      "POST /a HTTP/1.0\n"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         why = NULL;
         assert_int_equal(resp_parse(bad[i], strlen(bad[i]), &c, &why), -1);

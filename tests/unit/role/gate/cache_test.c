@@ -182,14 +182,17 @@ static void test_redis(void **state)
         "GET k\r\nSET l y NX PX 30000\r\nEXISTS k l nope k\r\nEXPIRE k 60\r\nEXPIRE nope 60\r\n"
         "INCR n\r\nINCRBY n 41\r\nDECR n\r\nINCR k\r\nAPPEND k yz\r\nSTRLEN k\r\nMGET k nope n\r\n"
         "GETDEL l\r\nGETDEL l\r\nDEL k n nope\r\nGET k\r\nTTL k\r\nTYPE k\r\nSELECT 0\r\n"
-        "SELECT 1\r\nFLY\r\nGET\r\nSET k v EX\r\nSET k v EX x\r\nECHO hi\r\n",
+        "SELECT 1\r\nFLY\r\nGET\r\nSET k v EX\r\nSET k v EX x\r\nSET k v EX 0\r\nSET k v PX -1\r\n"
+        "SETEX k 0 v\r\nSET k v EX 9223372036854775807\r\nSET k v PXAT 0\r\nGET k\r\nECHO hi\r\n",
         "+PONG\r\n$-1\r\n+OK\r\n$3\r\nabc\r\n$-1\r\n$3\r\nabc\r\n$1\r\nx\r\n+OK\r\n:3\r\n:1\r\n"
         ":0\r\n:1\r\n:42\r\n:41\r\n-ERR value is not an integer or out of range\r\n:3\r\n:3\r\n"
         "*3\r\n$3\r\nxyz\r\n$-1\r\n$2\r\n41\r\n$1\r\ny\r\n$-1\r\n:2\r\n$-1\r\n:-2\r\n+none\r\n"
         "+OK\r\n-ERR DB index is out of range: there is only 0\r\n"
         "-ERR unknown command 'FLY'\r\n-ERR wrong number of arguments for 'GET' command\r\n"
-        "-ERR value is not an integer or out of range\r\n"
-        "-ERR value is not an integer or out of range\r\n$2\r\nhi\r\n");
+        "-ERR syntax error\r\n"
+        "-ERR value is not an integer or out of range\r\n-ERR invalid expire time\r\n"
+        "-ERR invalid expire time\r\n-ERR invalid expire time\r\n-ERR invalid expire time\r\n"
+        "-ERR invalid expire time\r\n$-1\r\n$2\r\nhi\r\n");
 }
 
 static void test_redis_locks(void **state)
