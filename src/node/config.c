@@ -254,8 +254,6 @@ static void set_title(cfg_t *sec, const char *what, char *out, size_t size)
         mistake(sec, "%s \"%s\": %s", what, cfg_title(sec), why);
 }
 
-#define COUNT_WORD(i) (UINT32_MAX - (i)) /* of a setting that is a number or a word */
-
 /* A kind of the farm's own, with the rules of another one. -1: a mistake. */
 static int add_kind(cfg_t *sec, struct kinds *kinds)
 {
@@ -290,26 +288,6 @@ static int find_kind(cfg_t *sec, struct kinds *kinds)
     if (cfg_size(sec, "like"))
         mistake(sec, "kind \"%s\": it is there already, and like itself only", cfg_title(sec));
     return index;
-}
-
-void config_kind_rules(const struct sessions_section *s, size_t index, struct kind_section *out)
-{
-    const struct kind *k = &s->kinds.kind[index];
-    *out = (struct kind_section){.copies = k->group                  ? COUNT_WORD(1)
-                                           : k->copies == COPIES_ALL ? COUNT_WORD(0)
-                                                                     : k->copies,
-                                 .ack = k->ack == ACK_ALL ? COUNT_WORD(0) : k->ack,
-                                 .short_refuse = k->short_refuse,
-                                 .losable = k->losable,
-                                 .sliding = k->sliding,
-                                 .when_alone = k->when_alone,
-                                 .when_full = k->when_full,
-                                 .deletion = k->deletion,
-                                 .atomic = k->atomic,
-                                 .ttl_ms = k->ttl_ms,
-                                 .size_bytes = kind_size_max(k),
-                                 .memory_bytes = k->memory_bytes,
-                                 .private = s->private[index]};
 }
 
 static void extract_kind(cfg_t *sec, struct sessions_section *s)

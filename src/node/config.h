@@ -190,7 +190,9 @@ struct config {
 /* Reads and checks a file. STEAD_E_CONFIG: every mistake was written to `errors`, one line each as
  * FILE:LINE: what, and the nearest valid name. */
 int config_load(const char *path, struct config *out, FILE *errors);
-/* The rules of a kind as the settings of sessions.kind. */
+/* The rules of a kind as the settings of sessions.kind; COUNT_WORD: of one that is a number or a
+ * word, the i-th of those. config_place.c */
+#define COUNT_WORD(i) (UINT32_MAX - (i))
 void config_kind_rules(const struct sessions_section *s, size_t index, struct kind_section *out);
 
 #endif

@@ -75,6 +75,26 @@ size_t config_places(const struct config *c, struct config_place out[CONFIG_PLAC
     return n;
 }
 
+void config_kind_rules(const struct sessions_section *s, size_t index, struct kind_section *out)
+{
+    const struct kind *k = &s->kinds.kind[index];
+    *out = (struct kind_section){.copies = k->group                  ? COUNT_WORD(1)
+                                           : k->copies == COPIES_ALL ? COUNT_WORD(0)
+                                                                     : k->copies,
+                                 .ack = k->ack == ACK_ALL ? COUNT_WORD(0) : k->ack,
+                                 .short_refuse = k->short_refuse,
+                                 .losable = k->losable,
+                                 .sliding = k->sliding,
+                                 .when_alone = k->when_alone,
+                                 .when_full = k->when_full,
+                                 .deletion = k->deletion,
+                                 .atomic = k->atomic,
+                                 .ttl_ms = k->ttl_ms,
+                                 .size_bytes = kind_size_max(k),
+                                 .memory_bytes = k->memory_bytes,
+                                 .private = s->private[index]};
+}
+
 /* -- mistakes -- */
 
 __attribute__((format(printf, 3, 4))) static bool say(char *why, size_t cap, const char *format,
