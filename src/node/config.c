@@ -313,9 +313,7 @@ static void extract_kind(cfg_t *sec, struct sessions_section *s)
     k->deletion = rules.deletion;
     k->atomic = rules.atomic;
     if (k->atomic == ATOMIC_QUORUM && (k->losable || k->when_full == FULL_EVICT))
-        mistake(sec,
-                "kind \"%s\": atomic = quorum loses nothing: it needs losable = no and when-full = "
-                "refuse",
+        mistake(sec, "kind \"%s\": atomic = quorum needs losable = no and when-full = refuse",
                 k->name);
     if (k->when_full == FULL_EVICT && !k->losable)
         mistake(sec, "kind \"%s\": when-full = evict needs losable = yes: it is forgotten",

@@ -18,13 +18,15 @@
 #include <unistd.h>
 
 #define FILE_MODE 0600
-#define CHECK_S 600 /* the child that reads a file is ended after */
+#define RESERVE_PART 8 /* of the largest size */
+#define CHECK_S 600    /* the child that reads a file is ended after */
 
 struct engine_lmdb {
     struct engine engine; /* first */
     MDB_env *env;
     MDB_dbi dbi;
     int lock_fd;
+    uint64_t bytes_max;
 };
 
 static int error_of(int err)
@@ -72,13 +74,12 @@ static MDB_val name_val(const uint8_t *name)
     return (MDB_val){ENGINE_NAME_BYTES, (void *)(uintptr_t)name};
 }
 
-static int lmdb_put(struct engine *e, const struct engine_put *puts, size_t count)
+static int put_all(struct engine_lmdb *l, const struct engine_put *puts, size_t count)
 {
-    struct engine_lmdb *l = lmdb_of(e);
     MDB_txn *txn;
     int err = mdb_txn_begin(l->env, NULL, 0, &txn);
     if (err)
-        return error_of(err);
+        return err;
     for (size_t i = 0; i < count && !err; i++) {
         MDB_val name = name_val(puts[i].name);
         MDB_val value = {puts[i].len, (void *)(uintptr_t)puts[i].bytes};
@@ -89,9 +90,31 @@ static int lmdb_put(struct engine *e, const struct engine_put *puts, size_t coun
     }
     if (err) {
         mdb_txn_abort(txn);
-        return error_of(err);
+        return err;
     }
-    return error_of(mdb_txn_commit(txn));
+    return mdb_txn_commit(txn);
+}
+
+static bool only_removes(const struct engine_put *puts, size_t count)
+{
+    size_t i = 0;
+    while (i < count && !puts[i].bytes)
+        i++;
+    return i == count;
+}
+
+/* What goes needs pages, too, until it is gone: a full file gets some beyond its limit for that. */
+static int lmdb_put(struct engine *e, const struct engine_put *puts, size_t count)
+{
+    struct engine_lmdb *l = lmdb_of(e);
+    int err = put_all(l, puts, count);
+    if (err != MDB_MAP_FULL || !only_removes(puts, count))
+        return error_of(err);
+    err = mdb_env_set_mapsize(l->env, (size_t)(l->bytes_max + l->bytes_max / RESERVE_PART));
+    if (!err)
+        err = put_all(l, puts, count);
+    int back = mdb_env_set_mapsize(l->env, (size_t)l->bytes_max);
+    return error_of(err ? err : back);
 }
 
 static int lmdb_get(struct engine *e, const uint8_t name[ENGINE_NAME_BYTES], engine_take *take,
@@ -305,6 +328,7 @@ int engine_lmdb_open(const char *path, uint64_t bytes_max, struct engine **out)
         return STEAD_E_NOMEM;
     l->engine.calls = &lmdb_calls;
     l->lock_fd = -1;
+    l->bytes_max = bytes_max;
     int err = lock_file(path, &l->lock_fd);
     if (!err)
         err = check(l, path, bytes_max);

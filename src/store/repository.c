@@ -15,7 +15,7 @@
 #define ROUND_MS 100
 #define RETRY_MS 1000
 #define START_POLL_MS 200
-#define RETRY_MAX_MS 8000 /* of servers */
+#define RETRY_MAX_MS 8000 /* of servers, and of what is full */
 #define STACK_BYTES (1u << 20)
 
 uint64_t repository_wall_ms(void)
@@ -138,8 +138,8 @@ static void do_round(struct repository *r)
     if (err) {
         r->full = true;
         r->wait_ms = r->wait_ms == 0 ? RETRY_MS : r->wait_ms * 2;
-        if (r->wait_ms > (r->addresses ? RETRY_MAX_MS : RETRY_MS))
-            r->wait_ms = r->addresses ? RETRY_MAX_MS : RETRY_MS;
+        uint64_t most_ms = r->addresses || err == STEAD_E_FULL ? RETRY_MAX_MS : RETRY_MS;
+        r->wait_ms = r->wait_ms > most_ms ? most_ms : r->wait_ms;
         r->retry_ms = now_ms + r->wait_ms;
     } else
         r->wait_ms = 0;

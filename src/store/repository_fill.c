@@ -133,6 +133,16 @@ static void count_batch(struct repository *r)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* What is replaced needs room twice until its batch is kept: a full engine takes smaller ones. */
+static int put_parts(struct engine *e, const struct engine_put *puts, size_t count)
+{
+    int err = e->calls->put(e, puts, count);
+    if (err != STEAD_E_FULL || count < 2)
+        return err;
+    err = put_parts(e, puts, count / 2);
+    return err ? err : put_parts(e, puts + count / 2, count - count / 2);
+}
+
 static int batch_put(struct repository *r)
 {
     struct engine_put puts[BATCH_RECORDS + 1];
@@ -143,7 +153,7 @@ static int batch_put(struct repository *r)
         puts[i].len = b->sealed[i].len;
         puts[i].life_ms = b->sealed[i].life_ms;
     }
-    int err = b->count > 0 ? r->engine->calls->put(r->engine, puts, b->count) : STEAD_OK;
+    int err = b->count > 0 ? put_parts(r->engine, puts, b->count) : STEAD_OK;
     if (!err && b->count > 0)
         count_batch(r);
     batch_clear(b);
@@ -309,7 +319,7 @@ static int take_out(struct repository *r)
 int repository_sweep(struct repository *r)
 {
     struct key keys[KEYS_AT_ONCE];
-    int err = STEAD_OK;
+    int err = take_out(r); /* first: it makes room */
     r->full = false;
     for (unsigned i = 0; i < store_shard_count(r->config.store) && !err; i++) {
         uint64_t cursor = 0;
@@ -322,8 +332,6 @@ int repository_sweep(struct repository *r)
     }
     if (!err)
         err = batch_put(r);
-    if (!err)
-        err = take_out(r);
     batch_clear(&r->batch);
     r->full |= err != STEAD_OK;
     pthread_mutex_lock(&r->lock);

@@ -181,6 +181,40 @@ static void write_file(const char *path, const void *bytes, size_t len)
     close(fd);
 }
 
+/* Though what goes is written beside what was, too. */
+static void test_full_can_be_emptied(void **state)
+{
+    struct rig *r = *state;
+    static const size_t sizes[] = {30000, 3000, 300, 8};
+    static uint8_t bytes[30000];
+    struct engine_put put = {.bytes = bytes}, removes[64];
+    unsigned n = 0;
+    engine_close(r->e);
+    r->e = NULL;
+    assert_int_equal(engine_lmdb_open(r->path, 1u << 20, &r->e), STEAD_OK);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        put.len = sizes[i];
+        int err = STEAD_OK;
+        for (; !err; n++) {
+            memcpy(put.name, &n, sizeof(n));
+            err = r->e->calls->put(r->e, &put, 1);
+        }
+        assert_int_equal(err, STEAD_E_FULL);
+    }
+    for (unsigned from = 0; from < n; from += 64) {
+        memset(removes, 0, sizeof(removes));
+        for (unsigned i = 0; i < 64; i++) {
+            unsigned number = from + i;
+            memcpy(removes[i].name, &number, sizeof(number));
+        }
+        assert_int_equal(r->e->calls->put(r->e, removes, 64), STEAD_OK);
+    }
+    put.len = sizes[3];
+    assert_int_equal(r->e->calls->put(r->e, &put, 1), STEAD_OK);
+    put.len = sizes[1];
+    assert_int_equal(r->e->calls->put(r->e, &put, 1), STEAD_OK);
+}
+
 static void test_a_file_that_is_none(void **state)
 {
     struct rig *r = *state;
@@ -341,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_snapshot_is_a_repository, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_process_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_keeps_nothing_of_the_batch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_can_be_emptied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_file_that_is_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_file_that_was_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pages_of_junk, set_up, tear_down),

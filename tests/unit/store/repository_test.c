@@ -25,7 +25,7 @@ struct rig {
     struct store *store;
     struct repository *r;
     uint8_t fill; /* of the keys */
-    uint64_t age_max_ms;
+    uint64_t age_max_ms, bytes_max;
 };
 
 static void open_store(struct rig *rig)
@@ -39,7 +39,7 @@ static void open_store(struct rig *rig)
     assert_non_null(rig->store);
     struct repository_config rc = {.store = rig->store,
                                    .path = rig->path,
-                                   .bytes_max = 64u << 20,
+                                   .bytes_max = rig->bytes_max,
                                    .age_max_ms = rig->age_max_ms};
     memset(&rc.keys, rig->fill, sizeof(rc.keys));
     rig->r = repository_new(&rc);
@@ -65,7 +65,10 @@ static void close_store(struct rig *rig)
 static int set_up(void **state)
 {
     static struct rig rig;
-    rig = (struct rig){.folder = "/tmp/stead-repository-XXXXXX", .fill = 5, .age_max_ms = 3600000};
+    rig = (struct rig){.folder = "/tmp/stead-repository-XXXXXX",
+                       .fill = 5,
+                       .age_max_ms = 3600000,
+                       .bytes_max = 64u << 20};
     kinds_default(&rig.kinds);
     for (size_t i = 0; i < rig.kinds.count; i++)
         rig.kinds.kind[i].when_alone = ALONE_ACCEPT;
@@ -316,6 +319,39 @@ static void test_a_sweep_mends(void **state)
     assert_int_equal(look(rig, "stray", &l), STEAD_E_ABSENT);
 }
 
+/* The file may grow no larger: that is said, the farm serves on, and when there is room again all
+ * is there. */
+static void test_a_full_file(void **state)
+{
+    struct rig *rig = *state;
+    static char large[8000];
+    char name[16];
+    struct look l;
+    int err = STEAD_OK;
+    memset(large, 'x', sizeof(large) - 1);
+    rig->bytes_max = 1u << 20;
+    restart(rig);
+    view(rig);
+    for (unsigned i = 0; i < 300 && !err; i++) {
+        snprintf(name, sizeof(name), "cart %u", i);
+        assert_int_equal(put(rig, SESSION_CREATE, name, large), STEAD_OK);
+        err = repository_drain(rig->r);
+    }
+    assert_int_equal(err, STEAD_E_FULL);
+    assert_int_equal(put(rig, SESSION_CREATE, "one", "served on"), STEAD_OK);
+    assert_int_equal(repository_sweep(rig->r), STEAD_E_FULL);
+    for (unsigned i = 0; i < 100; i++) /* their lives end, and what goes makes room */
+        (void)store_tick(rig->store, (uint64_t)(i + 1) * 86400 * NS_PER_S);
+    assert_int_equal(look(rig, "cart 1", &l), STEAD_E_ABSENT);
+    assert_int_equal(repository_sweep(rig->r), STEAD_OK);
+    assert_int_equal(put(rig, SESSION_CREATE, "two", "kept again"), STEAD_OK);
+    assert_int_equal(repository_drain(rig->r), STEAD_OK);
+    restart(rig);
+    assert_int_equal(stats_of(rig).loaded, 1);
+    assert_int_equal(look(rig, "two", &l), STEAD_OK);
+    assert_string_equal(l.value, "kept again");
+}
+
 /* The engine is gone for a while: it is said, and all is there when it is back. */
 static void test_an_engine_that_is_gone(void **state)
 {
@@ -347,6 +383,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_damaged_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_boxes_that_are_wrong, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_sweep_mends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_full_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_engine_that_is_gone, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
