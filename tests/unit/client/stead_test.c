@@ -236,6 +236,100 @@ static void test_service_must_be_clear(void **state)
     assert_picked("m");
 }
 
+/* -- what makes connections secure: here bytes pass as they are -- */
+
+struct fake_secure {
+    char host[64];
+    int fd, begun, ended, shakes, fails;
+    bool wants_write;
+};
+
+static int secure_begin(void *context, int fd, const char *host, void **connection)
+{
+    struct fake_secure *f = context;
+    snprintf(f->host, sizeof f->host, "%s", host);
+    f->fd = fd;
+    f->begun++;
+    f->shakes = 0;
+    *connection = f->fails == STEAD_E_NOMEM ? NULL : f;
+    return f->fails == STEAD_E_NOMEM ? STEAD_E_NOMEM : STEAD_OK;
+}
+
+static int secure_shake(void *connection)
+{
+    struct fake_secure *f = connection;
+    f->wants_write = true; /* so that it is gone on with */
+    return f->shakes++ < 3 ? STEAD_PENDING : f->fails;
+}
+
+static int secure_wants_write(void *connection)
+{
+    return ((struct fake_secure *)connection)->wants_write;
+}
+
+static int secure_send(void *connection, const void *bytes, size_t len, size_t *sent)
+{
+    struct fake_secure *f = connection;
+    return net_try_send(f->fd, bytes, len, sent);
+}
+
+static int secure_receive(void *connection, void *bytes, size_t cap, size_t *got)
+{
+    struct fake_secure *f = connection;
+    f->wants_write = false;
+    return net_try_receive(f->fd, bytes, cap, got);
+}
+
+static void secure_end(void *connection)
+{
+    ((struct fake_secure *)connection)->ended++;
+}
+
+static void test_https_by_what_is_given(void **state)
+{
+    struct fake_secure fake = {.fails = STEAD_OK};
+    struct stead_secure secure = {.size = sizeof secure,
+                                  .context = &fake,
+                                  .begin = secure_begin,
+                                  .shake = secure_shake,
+                                  .wants_write = secure_wants_write,
+                                  .send = secure_send,
+                                  .receive = secure_receive,
+                                  .end = secure_end};
+    static const struct {
+        int fails, error;
+    } cases[] = {{STEAD_OK, STEAD_OK},
+                 {STEAD_E_DENIED, STEAD_E_DENIED},
+                 {STEAD_E_NOMEM, STEAD_E_NOMEM},
+                 {STEAD_E_IO, STEAD_E_IO}};
+    (void)state;
+    options.secure = &secure;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fake.fails = cases[i].fails;
+        fake.begun = fake.ended = 0;
+        start();
+        snprintf(url, sizeof url, "https://www.shop.test:%u/cart", farm.http_port);
+        assert_int_equal(stead_pick(url, &options, &choice), cases[i].error);
+        fake_farm_stop(&farm);
+        assert_string_equal(fake.host, "www.shop.test");
+        assert_true(fake.begun > 0);
+        assert_int_equal(fake.ended, cases[i].fails == STEAD_E_NOMEM ? 0 : fake.begun);
+        if (cases[i].error)
+            continue;
+        assert_string_equal(stead_choice_url(choice), "https://s1.shop.test/cart");
+        stead_choice_free(choice);
+        assert_non_null(strstr(farm.request, "GET /.well-known/stead/roster HTTP/1.1\r\n"));
+    }
+    secure.size--;
+    assert_int_equal(stead_pick(url, &options, &choice), STEAD_E_INVAL);
+    /* A plain URL is asked plainly. */
+    secure.size++;
+    fake.begun = 0;
+    assert_int_equal(pick_once(), STEAD_OK);
+    stead_choice_free(choice);
+    assert_int_equal(fake.begun, 0);
+}
+
 static void test_arguments(void **state)
 {
     (void)state;
@@ -318,6 +412,7 @@ int main(void)
         test(test_silent_first_server),
         test(test_answers_of_a_first_server),
         test(test_service_must_be_clear),
+        test(test_https_by_what_is_given),
         test(test_arguments),
         test(test_roster),
         test(test_without_memory),
