@@ -73,8 +73,10 @@ static void wake_from_store(void *context)
 
 static void woken(void *context)
 {
-    gate_collect(context);
-    mem_wipe_stack();
+    struct gate *g = context;
+    gate_collect(g);
+    if (private_any(g->config.private))
+        mem_wipe_stack();
 }
 
 /* -- life -- */
@@ -105,7 +107,7 @@ int gate_open(const struct gate_config *c, struct gate **out)
                                       .limits = c->http,
                                       .counters = c->http_counters,
                                       .door = "gate",
-                                      .wipes = true,
+                                      .wipes = private_any(c->private),
                                       .handle = gate_request,
                                       .context = g};
     http.limits.body_max = GATE_BODY_MAX;

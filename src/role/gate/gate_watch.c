@@ -335,7 +335,8 @@ void gate_watch_timer(uv_timer_t *timer)
         next = l->next;
         watch_turn(list_entry(l, struct gate_watch, link), now);
     }
-    mem_wipe_stack();
+    if (private_any(g->config.private))
+        mem_wipe_stack();
 }
 
 /* -- a new one -- */

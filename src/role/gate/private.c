@@ -32,6 +32,14 @@ static size_t place_of(const struct key *key, const void *name, size_t name_len,
     return n + name_len;
 }
 
+bool private_any(const struct private_rules *p)
+{
+    size_t count = 0;
+    for (size_t k = 0; p && k < KINDS_MAX; k++)
+        count += p->kind[k].count;
+    return count > 0;
+}
+
 static bool seal_one(const struct private_rules *p, const struct key *key, struct field_op *op,
                      uint8_t *to)
 {

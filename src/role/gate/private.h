@@ -31,6 +31,8 @@ struct private_ops {
 };
 
 bool private_is(const struct private_rules *p, uint8_t kind, const void *name, size_t len);
+/* Has any kind private fields? p may be NULL. */
+bool private_any(const struct private_rules *p);
 /* Seals what is private of the operations on that record. STEAD_E_NOMEM; STEAD_E_INVAL: numbers
  * cannot be added to what is sealed. */
 int private_seal(const struct private_rules *p, const struct key *key, const struct field_op *ops,
