@@ -61,7 +61,8 @@ enum tls_failure {
     X(OWN, "ticket-own")   /* a ticket that this node sealed */                                    \
     X(PEER, "ticket-peer") /* one that another node of the farm sealed */                          \
     X(KEPT, "local")       /* by id, from the own store */                                         \
-    X(KEPT_PEER, "peer")   /* by id, from another node */
+    X(KEPT_PEER, "peer")   /* by id, from another node */                                          \
+    X(KEPT_SAVED, "saved") /* by id, whose node was lost: from a copy or a repository */
 
 enum tls_resumed {
 #define X(name, word) TLS_RESUMED_##name,

@@ -72,7 +72,8 @@ enum tls_ticket {
     TLS_TICKET_OWN, /* opened, but what is in it may not be good */
     TLS_TICKET_PEER,
     TLS_TICKET_KEPT, /* found at the keeper's, likewise */
-    TLS_TICKET_KEPT_PEER
+    TLS_TICKET_KEPT_PEER,
+    TLS_TICKET_KEPT_SAVED
 };
 
 /* False: no memory. */

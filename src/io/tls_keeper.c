@@ -149,14 +149,13 @@ void tls_answer(struct tls *t, enum tls_answer how, const uint8_t *session, size
     assert(tls_asks(t));
     a->answered = true;
     ERR_set_mark();
-    if (how <= TLS_ANSWER_PEER && !(a->found = tls_sessions_read(session, len, a->id)))
+    if (how <= TLS_ANSWER_SAVED && !(a->found = tls_sessions_read(session, len, a->id)))
         how = TLS_ANSWER_DAMAGED;
     ERR_pop_to_mark();
-    static const enum tls_ticket became[] = {[TLS_ANSWER_OWN] = TLS_TICKET_KEPT,
-                                             [TLS_ANSWER_PEER] = TLS_TICKET_KEPT_PEER,
-                                             [TLS_ANSWER_NONE] = TLS_TICKET_ABSENT,
-                                             [TLS_ANSWER_LATE] = TLS_TICKET_LATE,
-                                             [TLS_ANSWER_DAMAGED] = TLS_TICKET_DAMAGED};
+    static const enum tls_ticket became[] = {
+        [TLS_ANSWER_OWN] = TLS_TICKET_KEPT,         [TLS_ANSWER_PEER] = TLS_TICKET_KEPT_PEER,
+        [TLS_ANSWER_SAVED] = TLS_TICKET_KEPT_SAVED, [TLS_ANSWER_NONE] = TLS_TICKET_ABSENT,
+        [TLS_ANSWER_LATE] = TLS_TICKET_LATE,        [TLS_ANSWER_DAMAGED] = TLS_TICKET_DAMAGED};
     t->ticket = became[how];
     if (!a->inside)
         a->wake(a->context);

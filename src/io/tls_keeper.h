@@ -28,14 +28,15 @@ struct tls_keeper {
 };
 
 enum tls_answer {
-    TLS_ANSWER_OWN,  /* it was here */
-    TLS_ANSWER_PEER, /* another node had it */
-    TLS_ANSWER_NONE, /* there is none, or it was used */
-    TLS_ANSWER_LATE, /* who may know did not say so in time */
+    TLS_ANSWER_OWN,   /* it was here */
+    TLS_ANSWER_PEER,  /* another node had it */
+    TLS_ANSWER_SAVED, /* its node was lost: a copy, or a repository, brought it back */
+    TLS_ANSWER_NONE,  /* there is none, or it was used */
+    TLS_ANSWER_LATE,  /* who may know did not say so in time */
     TLS_ANSWER_DAMAGED
 };
 
-/* session: with OWN and PEER. */
+/* session: with OWN, PEER and SAVED. */
 void tls_answer(struct tls *t, enum tls_answer how, const uint8_t *session, size_t len);
 
 /* Before the handshake. The keeper stays as long as the connection's handshake; wake: an answer has

@@ -175,7 +175,8 @@ void tls_tickets_count(const struct tls *t)
     static const enum tls_resumed ways[] = {[TLS_TICKET_OWN] = TLS_RESUMED_OWN,
                                             [TLS_TICKET_PEER] = TLS_RESUMED_PEER,
                                             [TLS_TICKET_KEPT] = TLS_RESUMED_KEPT,
-                                            [TLS_TICKET_KEPT_PEER] = TLS_RESUMED_KEPT_PEER};
+                                            [TLS_TICKET_KEPT_PEER] = TLS_RESUMED_KEPT_PEER,
+                                            [TLS_TICKET_KEPT_SAVED] = TLS_RESUMED_KEPT_SAVED};
     static const enum tls_missed reasons[] = {[TLS_TICKET_UNKNOWN] = TLS_MISSED_UNKNOWN,
                                               [TLS_TICKET_DAMAGED] = TLS_MISSED_DAMAGED,
                                               [TLS_TICKET_ABSENT] = TLS_MISSED_ABSENT,

@@ -560,6 +560,8 @@ static const struct metric metrics[] = {
         ""),
     ROW(COUNTER, "stead_tls_resumed_total", "origin=\"peer\"",
         tls.resumed_by[TLS_RESUMED_KEPT_PEER], ""),
+    ROW(COUNTER, "stead_tls_resumed_total", "origin=\"saved\"",
+        tls.resumed_by[TLS_RESUMED_KEPT_SAVED], ""),
     ROW(COUNTER, "stead_tls_missed_total", "reason=\"absent\"", tls.missed[TLS_MISSED_ABSENT],
         "Full handshakes of clients that brought a ticket or an id."),
     ROW(COUNTER, "stead_tls_missed_total", "reason=\"late\"", tls.missed[TLS_MISSED_LATE], ""),

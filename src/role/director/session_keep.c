@@ -146,7 +146,9 @@ static void on_result(struct session_keep *k, struct question *q, int status,
         finish(k, q, q->how);
         return;
     }
-    q->how = r->origin == ORIGIN_LOCAL ? TLS_ANSWER_OWN : TLS_ANSWER_PEER;
+    q->how = r->origin == ORIGIN_LOCAL   ? TLS_ANSWER_OWN
+             : r->origin == ORIGIN_CLAIM ? TLS_ANSWER_SAVED
+                                         : TLS_ANSWER_PEER;
     if (!open_value(k, q, r->record))
         finish(k, q, TLS_ANSWER_DAMAGED);
     else if (!q->once)

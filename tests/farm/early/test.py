@@ -59,7 +59,7 @@ def configure(farm):
     common = farm.dir / "services.conf"
     text = common.read_text().replace('affinity = "cookie"', 'early-data = yes')
     check("early-data" in text, text)
-    common.write_text(text)
+    common.write_text(text + f'service "other" {{ name = "www.other.test" url = "http://www.other.test:{PUBLIC}" }}\n')
     for name in farm.names:
         ip = farm.ip(name)
         text = farm.conf(name).read_text()
@@ -69,6 +69,8 @@ tls {{ tickets = single-use certificate "shop" {{ chain = "run/shop.pem" key = "
         text = text.replace(f'"http://{name}.shop.test:{PUBLIC}"', f'"http://{name}.shop.test:{PUBLIC}", "https://{name}.shop.test:{TLS}"')
         text = text.replace(f'forward  = "{ip}:9000"', f'forward  = "{ip}:{APP}"')
         check("listen-tls" in text and str(APP) in text, text)
+        if name == "s2":
+            text += f'server "other" {{ urls = {{"https://o2.shop.test:{TLS}"}} forward = "{ip}:{APP}" check {{ type = none }} }}\n'
         farm.conf(name).write_text(text)
 
 
@@ -137,6 +139,10 @@ def towards_the_server(farm, app):
         before, after = hold(farm, "s1", "s2", said.encode())
         check("HTTP/" not in before and after.count("HTTP/1.1 200") == len(seen), f"{before} {after}")
         check(app.seen[-len(seen):] == seen, f"{seen}: {app.seen[-3:]}")
+    # Of a service that has not asked for it, and of the node's own pages.
+    for named, path, answer in (("o2.shop.test", "/other", "app GET /other early=None"), (NAME, "/.well-known/stead/roster", "200")):
+        before, after = hold(farm, "s1", "s2", head(named, path=path).encode())
+        check("HTTP/" not in before and answer in after, f"{path} waits: {before} {after}")
     before, _ = hold(farm, "s1", "s3", head(NAME).encode())
     check("HTTP/1.1 307" in before, f"a redirect at once: {before}")
 

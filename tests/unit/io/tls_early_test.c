@@ -210,6 +210,38 @@ static void it_is_read_and_answered_before_the_client_has_finished(void **state)
     close_rig(&r);
 }
 
+/* Who says nothing early, or cannot, is served as ever. */
+static void others_are_served_as_ever(void **state)
+{
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct rig r;
+        struct call c;
+        SSL_SESSION *s = NULL;
+        open_rig(&r);
+        r.shelf.old = version == TLS1_2_VERSION;
+        for (int again = 0; again < 2; again++) {
+            char byte;
+            call(&r, &c, s);
+            SSL_set_max_proto_version(c.client, version);
+            shake(&c);
+            assert_true(tls_ready(c.s.tls) && !tls_early(c.s.tls));
+            assert_int_equal(tls_resumed(c.s.tls), again);
+            assert_int_equal(SSL_write(c.client, "hello", 5), 5);
+            server_reads(&c, "hello");
+            assert_int_equal(stream_write(&c.s, "answer", 6), 6);
+            client_reads(&c, "answer");
+            (void)SSL_read(c.client, &byte, 1);
+            SSL_SESSION_free(s);
+            s = SSL_get1_session(c.client);
+            hang_up(&c);
+        }
+        assert_int_equal(r.counters.early_taken + r.counters.early_refused, 0);
+        SSL_SESSION_free(s);
+        close_rig(&r);
+    }
+}
+
 /* The very bytes of a client's first flight, sent again. */
 static void a_copy_is_refused(void **state)
 {
@@ -439,6 +471,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_read_and_answered_before_the_client_has_finished),
+        cmocka_unit_test(others_are_served_as_ever),
         cmocka_unit_test(a_copy_is_refused),
         cmocka_unit_test(in_doubt_it_is_refused),
         cmocka_unit_test(a_slow_keeper_holds_up_its_own_handshake_only),

@@ -18,6 +18,7 @@ struct shelf {
     } kept[SHELF];
     size_t count;
     bool slow;
+    bool old; /* TLS 1.2: sessions come back more than once */
     struct tls *waits;
     uint8_t wanted[TLS_ID_BYTES];
 };
@@ -39,7 +40,7 @@ static void shelf_answer(struct shelf *s, bool late)
     for (size_t i = 0; !late && i < s->count; i++) {
         if (s->kept[i].gone || memcmp(s->kept[i].id, s->wanted, TLS_ID_BYTES) != 0)
             continue;
-        s->kept[i].gone = true;
+        s->kept[i].gone = !s->old;
         tls_answer(t, TLS_ANSWER_PEER, s->kept[i].bytes, s->kept[i].len);
         return;
     }
@@ -49,7 +50,7 @@ static void shelf_answer(struct shelf *s, bool late)
 static void shelf_ask(void *context, struct tls *t, const uint8_t id[TLS_ID_BYTES], bool once)
 {
     struct shelf *s = context;
-    assert_true(once);
+    assert_int_equal(once, !s->old);
     s->waits = t;
     memcpy(s->wanted, id, TLS_ID_BYTES);
     if (!s->slow)
