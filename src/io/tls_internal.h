@@ -101,8 +101,7 @@ struct tls_early;
 
 /* Contexts whose sessions are used once may take early data. */
 void tls_early_set(SSL_CTX *ssl);
-/* A step of a handshake that may have some, as SSL_do_handshake(). 1: there is some, call again; 0:
- * done; -1: *e of SSL_get_error(). */
+/* A step of the handshake. 1: some came, call again; 0: done; -1: *e of SSL_get_error(). */
 int tls_early_accept(struct tls *t, int *e);
 /* After the first early data: on to the handshake's end, as far as the socket allows. Not while a
  * write waits, whose record must be out before another. */
