@@ -27,6 +27,7 @@
     X(VOTES_TOO_EARLY)      /* a voter that lost its memory says at once that it has nothing */    \
     X(GAP_NOT_NOTICED)      /* a receiver of the group does not ask for what it missed */          \
     X(REPAIR_NEVER)         /* nor does a sender listen who is asked */                            \
+    X(SUM_STAYS)            /* what goes from a table stays in the sums that nodes compare */      \
     X(SWIM_NO_REFUTATION)   /* a node that hears that it is suspect says nothing */                \
     X(SWIM_NO_LOCAL_HEALTH) /* a starved node trusts its own clock as ever */                      \
     X(SWIM_NO_SUSPICION)    /* a probe that failed once is a verdict */

@@ -109,6 +109,7 @@ static int shard_init(struct store *s, unsigned index, const struct session_conf
     own.memory_bytes = c->memory_bytes / s->shard_count;
     own.kinds = &s->shard_kinds;
     own.ticks = &s->ticks;
+    own.ranges = s->ranges;
     own.seed = c->seed + index;
     own.shard_index = (uint8_t)index;
     own.shard_count = (uint8_t)s->shard_count;
@@ -137,10 +138,11 @@ struct store *store_new(const struct store_config *c, uint64_t now_ns)
     for (size_t i = 0; i < s->kinds.count; i++)
         s->shard_kinds.kind[i].memory_bytes /= c->shards;
     buzhash_init(&s->route, c->session.bucket_secret);
+    s->ranges = ranges_new(&s->shard_kinds, c->session.farm_secret);
     store_state_init(s);
     for (unsigned i = 0; i < c->mailboxes; i++)
         mailbox_init(&s->mailboxes[i]);
-    int status = STEAD_OK;
+    int status = s->ranges ? STEAD_OK : STEAD_E_NOMEM;
     for (unsigned i = 0; i < c->shards; i++)
         if (shard_init(s, i, &c->session, now_ns) != STEAD_OK)
             status = STEAD_E_NOMEM;
@@ -160,6 +162,7 @@ void store_free(struct store *s)
     for (unsigned i = 0; i < s->mailbox_count; i++)
         mailbox_deinit(&s->mailboxes[i]);
     store_state_deinit(s);
+    ranges_free(s->ranges);
     mem_free(s);
 }
 

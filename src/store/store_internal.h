@@ -42,10 +42,11 @@ struct store {
     struct kinds shard_kinds; /* with a shard's part of each memory limit */
     struct buzhash route;
     struct ticks ticks;
+    struct ranges *ranges;
     struct shard shards[STORE_SHARDS_MAX];
     struct mailbox mailboxes[STORE_MAILBOXES_MAX];
     atomic_uint_fast64_t busy, malformed;
-    atomic_bool mail; /* results came whose workers are not told yet */
+    atomic_bool mail;        /* results came whose workers are not told yet */
     _Atomic uint64_t now_ns; /* of the last tick */
 
     /* store_state.c */

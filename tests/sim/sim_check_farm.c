@@ -7,6 +7,7 @@
 #define WAITING_MAX 4096
 #define QUEUED_MAX (64u << 20)
 #define JOIN_NS_MAX SEC(40)
+#define SUMS_EXPIRING_MAX 2 /* whose records' end is on its way just now */
 /* An idle pair of nodes: heartbeats, echoes, a path probe now and then. */
 #define QUIET_BYTES_PER_PEER 2500
 #define QUIET_FULL 3 /* those who are full are asked for room again, now and then */
@@ -77,8 +78,23 @@ static void equal_key(struct sim *s, const struct key *key)
     }
 }
 
+/* The sums by which two nodes compare what they keep of each other are kept up to date. */
+static void equal_sums(struct sim *s, const struct sim_node *a, const struct sim_node *b)
+{
+    unsigned differing = 0;
+    for (unsigned r = 0; r < RANGES; r++)
+        differing += ranges_sum(a->ranges, b->inc, r) != ranges_sum(b->ranges, a->inc, r);
+    if (differing > SUMS_EXPIRING_MAX)
+        sim_violation(s, check_equal.name, NULL, "%u sums of %s and %s differ", differing, a->name,
+                      b->name);
+}
+
 static void equal_final(struct sim *s)
 {
+    for (unsigned i = 0; i < SIM_SLOTS && s->scenario != SCENARIO_FULL; i++)
+        for (unsigned j = 0; j < i && !s->over; j++)
+            if (sim_node_alive(&s->nodes[i]) && sim_node_alive(&s->nodes[j]))
+                equal_sums(s, &s->nodes[i], &s->nodes[j]);
     for (size_t i = 0; i < s->model->key_count && !s->over; i++)
         equal_key(s, &s->model->keys[i].key);
     for (unsigned i = 0; i < s->node_count && !s->over; i++) {

@@ -29,6 +29,7 @@ const struct sim_mutant sim_mutants[] = {
     ROW(VOTES_TOO_EARLY, SCENARIO_QUORUM, 60),
     ROW(GAP_NOT_NOTICED, SCENARIO_GROUP, 4),
     ROW(REPAIR_NEVER, SCENARIO_GROUP, 4),
+    ROW(SUM_STAYS, SCENARIO_WARM, 4),
     ROW(TWINS_COUNT_TWICE, SCENARIO_UPGRADE, 40),
 };
 const size_t sim_mutant_count = sizeof sim_mutants / sizeof sim_mutants[0];

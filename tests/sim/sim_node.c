@@ -412,6 +412,8 @@ static void node_end(struct sim *s, struct sim_node *n)
         session_free(n->shards[i]);
         n->shards[i] = NULL;
     }
+    ranges_free(n->ranges);
+    n->ranges = NULL;
     farm_free(n->farm);
     n->farm = NULL;
     n->phase = PHASE_OFF;
@@ -565,6 +567,7 @@ static void node_make_shards(struct sim *s, struct sim_node *n)
     c.grace_ms = BRIEF_GRACE_MS;
     c.repository = n->shelf.on;
     farm_lasting(n->farm, LASTING_PLACEMENT, c.farm_secret);
+    c.ranges = n->ranges = ranges_new(&s->kinds, c.farm_secret);
     for (unsigned i = 0; i < n->shard_count; i++) {
         for (size_t b = 0; b < sizeof c.bucket_secret; b++)
             c.bucket_secret[b] = (uint8_t)rng_u64(&n->rng);

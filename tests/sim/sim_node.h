@@ -68,6 +68,7 @@ struct sim_node {
     struct entry entry;
     struct farm *farm;
     struct session *shards[SIM_SHARDS_MAX];
+    struct ranges *ranges;
     uint64_t shard_deadline_ns[SIM_SHARDS_MAX]; /* own clock */
     uint64_t farm_deadline_ns;
     struct list inbox; /* struct sim_inbound */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define NUMBER_MAX (UINT64_MAX >> 1)
+#define SUMS_BYTES (RANGES_BLOCK * sizeof(uint64_t))
 
 enum op_flag { OP_MATCH = 1 << 0, OP_PEEK = 1 << 1 };
 
@@ -29,6 +30,7 @@ enum part {
     PART_BALLOT = 1 << 15, /* base */
     PART_NEWS = 1 << 16,   /* votes; if not 0 seen, peer */
     PART_SHELVED = 1 << 17,
+    PART_SUMS = 1 << 18,  /* of a block of ranges */
     PART_RECORD = 1 << 13 /* one byte, then the record if it is 1 */
 };
 
@@ -63,6 +65,8 @@ static const unsigned parts_of[] = {
     [MESSAGE_VERIFIED] = PART_TOKEN | PART_STATUS | PART_STAMP,
     [MESSAGE_ENROL] = PART_TOKEN,
     [MESSAGE_ENROLLED] = PART_TOKEN | PART_SHARD,
+    [MESSAGE_RANGES] = PART_SHARD | PART_SUMS, /* which block, of how many */
+    [MESSAGE_RANGED] = PART_SHARD | PART_DIGEST,
     [MESSAGE_SYNCING] = PART_TOKEN | PART_SHARD | PART_STATUS, /* a percentage */
 };
 #define TYPE_COUNT (sizeof(parts_of) / sizeof(parts_of[0]))
@@ -70,7 +74,8 @@ static const unsigned parts_of[] = {
 static bool has_key(enum message_type t)
 {
     return t != MESSAGE_SYNC && t != MESSAGE_SYNCED && t != MESSAGE_CULL && t != MESSAGE_CULLED &&
-           t != MESSAGE_ENROL && t != MESSAGE_ENROLLED && t != MESSAGE_SYNCING;
+           t != MESSAGE_ENROL && t != MESSAGE_ENROLLED && t != MESSAGE_SYNCING &&
+           t != MESSAGE_RANGES && t != MESSAGE_RANGED;
 }
 
 static void put_stamp(struct wire_writer *w, const struct stamp *s)
@@ -224,6 +229,8 @@ static void put_parts(struct wire_writer *w, const struct message *m, const stru
     if (parts & PART_MISSING)
         wire_put_u8(w, m->missing);
     put_quorum_parts(w, m);
+    if (parts & PART_SUMS)
+        wire_put_bytes(w, m->sums, SUMS_BYTES);
     if (parts & PART_SHELVED)
         wire_put_u8(w, m->shelved);
     if (parts & PART_OP)
@@ -241,6 +248,8 @@ struct msg *message_encode(const struct message *m, const struct record *rec, ui
     size_t room = 3 + KEY_BYTES_MAX + 208;
     if (parts_of[m->type] & PART_OP)
         room += op_size(&m->op);
+    if (parts_of[m->type] & PART_SUMS)
+        room += SUMS_BYTES;
     if (rec)
         room += record_encoded_size(rec, m->base);
     struct msg *out = msg_new(to, room);
@@ -315,6 +324,8 @@ static int get_parts(struct wire_reader *r, struct message *m)
     if (parts & PART_MISSING)
         m->missing = wire_u8(r);
     get_quorum_parts(r, m);
+    if (parts & PART_SUMS)
+        m->sums = wire_bytes(r, SUMS_BYTES);
     if (parts & PART_SHELVED)
         m->shelved = wire_u8(r) != 0;
     if (parts & PART_OP) {

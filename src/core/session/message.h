@@ -33,7 +33,9 @@ enum message_type {
     MESSAGE_CULLED,
     MESSAGE_ENROL, /* voters: have your records their majority without what I have lost? */
     MESSAGE_ENROLLED,
-    MESSAGE_SYNCING /* not complete yet: so far */
+    MESSAGE_SYNCING, /* not complete yet: so far */
+    MESSAGE_RANGES,  /* these are my sums of a block of ranges (ranges.h) */
+    MESSAGE_RANGED   /* digest: bits of those that are others here */
 };
 
 #define VOTES_YES 1     /* the sender votes (quorum.h) */
@@ -56,11 +58,12 @@ struct message {
     uint32_t left_ms; /* of its life; 0 = no expiry */
     uint8_t status;   /* a stead_error with its sign turned */
     uint8_t hops, copies, origin, index, count;
-    bool shelved;          /* what the sender has was kept by a process that is gone (shelf.h) */
-    uint8_t missing;       /* nodes that may come back with copies, as the sender sees it */
-    uint8_t votes;         /* LOCATED, CLAIMED: VOTES_*. REPLICATE: NEWS_* */
-    struct stamp seen;     /* REPLICATE with NEWS_CLAIM: the greatest that the claimant merged */
-    struct session_op op;  /* FORWARD; key, ops are set by the decoder, see message_op_free */
+    bool shelved;         /* what the sender has was kept by a process that is gone (shelf.h) */
+    uint8_t missing;      /* nodes that may come back with copies, as the sender sees it */
+    uint8_t votes;        /* LOCATED, CLAIMED: VOTES_*. REPLICATE: NEWS_* */
+    struct stamp seen;    /* REPLICATE with NEWS_CLAIM: the greatest that the claimant merged */
+    struct session_op op; /* FORWARD; key, ops are set by the decoder, see message_op_free */
+    const uint8_t *sums;  /* RANGES: RANGES_BLOCK of 64 bits; the decoder: in the message's bytes */
     const uint8_t *record; /* an encoded record, in the message's bytes; NULL = none */
     size_t record_len;
 };

@@ -84,6 +84,7 @@ struct session *session_new(const struct session_config *c, uint64_t now_ns)
         return NULL;
     }
     table_tell(s->table, c->ticks);
+    table_sum(s->table, c->ranges);
     if (c->repository)
         table_watch(s->table, on_change, s);
     return s;
@@ -273,6 +274,7 @@ static message_handler *const handlers[] = {
     [MESSAGE_VERIFIED] = verify_answered,   [MESSAGE_CULL] = cull_asked,
     [MESSAGE_CULLED] = cull_answered,       [MESSAGE_ENROL] = quorum_enrol_asked,
     [MESSAGE_ENROLLED] = quorum_enrolled,   [MESSAGE_SYNCING] = sync_heard,
+    [MESSAGE_RANGES] = ranges_asked,        [MESSAGE_RANGED] = ranges_answered,
 };
 
 static void hand(struct session *s, uint64_t from, const struct message *m)
@@ -316,6 +318,7 @@ static bool busy(const struct session *s)
 static void tick(struct session *s)
 {
     expiry_tick(s);
+    ranges_tick(s);
     verify_tick(s);
     cull_tick(s);
     if (s->now_ns < s->next_tick_ns)
@@ -463,6 +466,7 @@ void session_stats(const struct session *s, struct session_stats *out)
         out->below_copies += s->peers[i].bulk_flight;
     out->handover_left = s->self_state == PEER_LEAVING ? out->records : 0;
     sync_stats(s, out);
+    ranges_stats(s, out);
 }
 
 /* A claimant owns nothing before its claim is settled, nor does who makes a record before it is

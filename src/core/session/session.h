@@ -15,6 +15,7 @@
 #include "base/msg.h"
 #include "core/record/record.h"
 #include "core/session/kind.h"
+#include "core/session/ranges.h"
 #include "core/session/stats.h"
 #include "core/session/ticks.h"
 #include "core/session/view.h"
@@ -24,6 +25,7 @@ struct session;
 struct session_config {
     const struct kinds *kinds; /* outlives the shard */
     struct ticks *ticks;       /* outlives it too: where changes are counted; NULL: nowhere */
+    struct ranges *ranges; /* likewise: sums for comparing with others; NULL: record by record */
     uint8_t bucket_secret[32]; /* of this process */
     uint8_t farm_secret[32];   /* of the farm: placement agrees on all nodes */
     uint64_t memory_bytes;     /* hard limit of this shard */

@@ -65,16 +65,16 @@ struct session {
     struct list orphans; /* copies whose owner is down */
     size_t repair_count, orphan_count;
     bool scanning, scan_again;
-    uint64_t scan_cursor, next_tick_ns;
+    uint64_t scan_cursor, handover_cursor, next_tick_ns;
 
     size_t flight_count; /* works that pace.c counts */
     uint64_t flight_bytes, flight_begun;
     bool flight_rests;
     unsigned offer_budget; /* copies that may still be offered by mending, until the next tick */
 
-    uint64_t handover_cursor;
     uint64_t asked_ns; /* when another node last passed an operation on to this one */
     struct verify verify;
+    struct looking looking;
     struct cull culls[CULLS_MAX];
     uint64_t cull_ns; /* when they are to go on; TIME_NEVER */
     uint64_t sync_nonce;

@@ -2,6 +2,7 @@
  * Buckets are in table_index.c, cells in table_rest.c, expiry in table_due.c. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "core/session/table_internal.h"
 
 #include <assert.h>
@@ -87,6 +88,11 @@ void table_tell(struct table *t, struct ticks *c)
     t->ticks = c;
 }
 
+void table_sum(struct table *t, struct ranges *g)
+{
+    t->ranges = g;
+}
+
 void table_touch(struct table *t, struct item *item)
 {
     struct kind_use *use = &t->kinds[item->kind];
@@ -150,6 +156,8 @@ void table_remove(struct table *t, struct item *item)
     struct kind_use *use = &t->kinds[item->kind];
     if (t->changed)
         t->changed(t->context, &item->record->key);
+    if (!MUTANT(SUM_STAYS) && !cell_forget(t, item))
+        atomic_store(&t->ranges->torn, true);
     index_take(t, index_hash_cell(t, cell_at(t, item->ref)), item->ref);
     due_set(t, item->ref, item->expires_ns, TIME_NEVER);
     lru_remove(t, use, item->ref);

@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "core/record/record.h"
 #include "core/session/kind.h"
+#include "core/session/ranges.h"
 #include "core/session/ticks.h"
 
 #define PLAIN_FIELDS 2
@@ -82,6 +83,8 @@ struct table *table_new(const struct buzhash *hash, uint64_t now_ns);
 void table_free(struct table *t);
 /* What changes, comes or goes is counted there from now on, when it is put to rest. */
 void table_tell(struct table *t, struct ticks *c);
+/* Sums are kept there of what is put to rest, and taken out when it goes. */
+void table_sum(struct table *t, struct ranges *g);
 
 /* `changed` is called for each key whose record, or the time when that was last used, is another
  * when it comes to rest, and that is removed. It calls nothing of the table. */

@@ -73,7 +73,8 @@ struct block {
 
 struct table {
     struct buzhash hash;
-    struct ticks *ticks; /* NULL: nobody counts them */
+    struct ticks *ticks;   /* NULL: nobody counts them */
+    struct ranges *ranges; /* NULL: nobody compares them */
     uint64_t count, buckets, more_buckets, item_memory;
     void *segments[SEGMENTS_MAX]; /* buckets, from the first start of a cache line on */
     struct kind_use kinds[KINDS_MAX];
@@ -148,7 +149,9 @@ struct item *cell_wake(struct table *t, uint32_t ref); /* NULL without memory */
 struct item *item_take(struct table *t);               /* a zeroed one of the pool, or NULL */
 void item_give(struct table *t, struct item *item);
 void item_end(struct table *t, struct item *item); /* with its record, without its cell */
-void rest_deinit(struct table *t);                 /* frees all cells and items */
+/* What the cell says is taken out of the sums. False without memory. */
+bool cell_forget(struct table *t, const struct item *item);
+void rest_deinit(struct table *t); /* frees all cells and items */
 
 /* -- expiry (table_due.c) -- */
 void due_init(struct table *t, uint64_t now_ns);

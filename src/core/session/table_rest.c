@@ -14,6 +14,7 @@
  * length, else as a whole. */
 #include "base/mem.h"
 #include "core/record/record_pack.h"
+#include "core/session/item.h"
 #include "core/session/table_cell.h"
 
 #include <assert.h>
@@ -368,6 +369,50 @@ static bool write_time(struct item *item)
     return true;
 }
 
+/* As it was put to rest last. A cell that says nothing of copies is in no sum. */
+bool cell_forget(struct table *t, const struct item *item)
+{
+    if (!t->ranges || !item->packed)
+        return true;
+    unsigned flags = (unsigned)(item->word >> WORD_FLAGS_SHIFT & WORD_FLAGS_MASK);
+    bool owned = (flags & FLAG_ROLE) == ROLE_OWNER && (flags & FLAG_SAME);
+    if (owned && record_is_packed_plain(packed_of(cell_at(t, item->ref))))
+        return true;
+    struct block was;
+    memset(&was.item, 0, sizeof was.item);
+    was.item.ref = item->ref;
+    was.item.word = item->word;
+    was.item.kind = item->kind;
+    was.item.role = flags & FLAG_ROLE;
+    was.item.expires_ns = word_time(item->word);
+    if (!read_cell(t, &was.item))
+        return false;
+    ranges_toggle(t->ranges, &was.item);
+    mem_free(was.item.loan);
+    return true;
+}
+
+/* What the item says takes the place of what its cell says, in the sums; before it is written, as
+ * its fields may lie where it is written to. */
+static bool sum_anew(struct table *t, const struct item *item)
+{
+    if (!cell_forget(t, item))
+        return false;
+    if (t->ranges)
+        ranges_toggle(t->ranges, item);
+    return true;
+}
+
+/* The cell stays as it was. */
+static void sum_back(struct table *t, const struct item *item)
+{
+    if (!t->ranges)
+        return;
+    ranges_toggle(t->ranges, item);
+    if (!cell_forget(t, item))
+        atomic_store(&t->ranges->torn, true);
+}
+
 /* Brings the cell up to date. False without memory. */
 static bool write_cell(struct table *t, struct item *item)
 {
@@ -385,11 +430,15 @@ static bool write_cell(struct table *t, struct item *item)
                     record_fields_as_read(r, item->fields_read) &&
                     stamp_compare(&r->stamp, &item->read) == 0;
     bool outside = item->word & WORD_OUTSIDE;
+    uint8_t *at = in_place ? packed_of(cell_at(t, item->ref)) : NULL;
+    const uint64_t said = (uint64_t)WORD_FLAGS_MASK << WORD_FLAGS_SHIFT;
+    bool same = in_place && ((word ^ item->word) & said) == 0 && memcmp(at, buffer, head.len) == 0;
+    if (!same && !sum_anew(t, item))
+        return false;
     if (in_place) {
-        uint8_t *at = packed_of(cell_at(t, item->ref));
-        if (memcmp(at, buffer, head.len) != 0)
-            memcpy(at, buffer, head.len);
+        memcpy(at, buffer, head.len);
     } else if (!write_whole(t, item, &head, &outside)) {
+        sum_back(t, item);
         return false;
     }
     item->word = word | (outside ? WORD_OUTSIDE : 0);

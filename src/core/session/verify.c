@@ -6,6 +6,7 @@
 #define STEP_NS NS_PER_S
 #define HASTE_STEP_NS (10 * NS_PER_MS)
 #define HASTE_BATCH 64
+#define LOOKS 512             /* a step */
 #define OPEN_MAX 512          /* questions without an answer yet */
 #define OPEN_LOST_NS NS_PER_S /* by then one is answered, or lost */
 
@@ -173,6 +174,24 @@ static void end_sweep(struct session *s)
     s->verify.sweeps++;
 }
 
+/* What lies in ranges that differ (ranges.h). */
+static void look_into(struct session *s)
+{
+    struct item *items[HASTE_BATCH];
+    size_t n = 1;
+    if (!ranges_look(s))
+        return;
+    s->verify.next_ns = s->now_ns + HASTE_STEP_NS;
+    for (size_t looks = 0; n > 0 && looks < LOOKS && s->verify.open < OPEN_MAX; looks += n) {
+        n = table_walk(s->table, &s->looking.cursor, items, HASTE_BATCH);
+        for (size_t i = 0; i < n; i++)
+            if (ranges_has(s, items[i]))
+                compare(s, items[i]);
+        session_rest(s);
+    }
+    s->looking.on = s->looking.cursor != 0;
+}
+
 void verify_tick(struct session *s)
 {
     struct verify *v = &s->verify;
@@ -183,6 +202,10 @@ void verify_tick(struct session *s)
     if (v->open > 0 && s->now_ns >= v->open_ns + OPEN_LOST_NS)
         v->open = 0;
     size_t left = v->haste ? HASTE_BATCH : 0;
+    if (!v->haste && s->config.ranges) {
+        look_into(s);
+        return;
+    }
     if (!v->haste && s->config.compare_s > 0)
         left = (size_t)(table_count(s->table) / s->config.compare_s + 1);
     bool over = v->over || s->peer_count == 0;

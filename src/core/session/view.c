@@ -144,6 +144,7 @@ void view_update(struct session *s, const struct session_view *v)
     if (any)
         missing_count(s, room);
     mem_free(room);
+    ranges_view(s);
     judge_long_split(s);
     for (size_t i = 0; i < old_count; i++)
         if (peer_heard(&old[i].view) && !peer_is_heard(s, old[i].view.inc))

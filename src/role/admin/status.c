@@ -79,6 +79,7 @@ static json_t *sessions_json(const struct session_stats *s)
         {"tombstones", s->tombstones}, {"memory_bytes", s->memory_bytes}, {"waiting", s->waiting},
         {"below_copies", s->below_copies}, {"orphans", s->orphans}, {"doubtful", s->doubtful},
         {"divergent", s->divergent}, {"verified", s->verified}, {"diverged", s->diverged},
+        {"ranges_differing", s->ranges_differing}, {"ranges_age_s", s->ranges_age_s},
         {"handover_left", s->handover_left}, {"claims", s->claims},
         {"claims_failed", s->claims_failed}, {"fenced", s->fenced},
         {"splits_merged", s->splits_merged}, {"values_lost", s->values_lost},

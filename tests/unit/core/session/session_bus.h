@@ -49,6 +49,7 @@ struct bus_node {
     enum peer_state state;
     unsigned shard_count;
     struct session *shards[BUS_SHARDS];
+    struct ranges *ranges;
     uint64_t deadline_ns[BUS_SHARDS];
     struct bus_contact contacts[BUS_NODES];
     unsigned notices[NOTICE_DIVERGED + 1];
@@ -75,6 +76,7 @@ struct bus_message {
 struct bus {
     struct session_config config;
     struct kinds kinds;
+    bool ranges;     /* nodes compare sums */
     unsigned voters; /* so many of the first nodes are */
     struct bus_node nodes[BUS_NODES];
     bool cut[BUS_NODES][BUS_NODES]; /* from, to */
@@ -372,8 +374,11 @@ static inline void bus_start(struct bus *b, int i, uint64_t inc, unsigned shards
         b->nodes[j].contacts[i] = (struct bus_contact){0};
     *n = (struct bus_node){
         .made = true, .inc = inc, .id = 1000 + inc, .state = state, .shard_count = shards};
+    if (b->ranges)
+        n->ranges = ranges_new(&b->kinds, b->config.farm_secret);
     for (unsigned s = 0; s < shards; s++) {
         struct session_config c = b->config;
+        c.ranges = n->ranges;
         c.kinds = &b->kinds;
         c.seed = inc * 100 + s;
         c.shard_index = (uint8_t)s;
@@ -421,6 +426,8 @@ static inline void bus_kill(struct bus *b, int i)
         session_free(n->shards[s]);
         n->shards[s] = NULL;
     }
+    ranges_free(n->ranges);
+    n->ranges = NULL;
 }
 
 static inline void bus_deinit(struct bus *b)
