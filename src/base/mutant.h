@@ -14,6 +14,7 @@
     X(LOST_PART)              /* a large message counts as whole when its last part is there */    \
     X(EXPIRY_BY_HOLDER)       /* a holder, not the owner, decides that a record is over */         \
     X(CLAIM_WITHOUT_ASKING)   /* a claimant takes what it has and asks nobody */                   \
+    X(HEARSAY_COUNTS)         /* who names an owner that did not answer has nothing itself */      \
     X(READ_WITHOUT_LEASE)     /* a holder serves its copy though it no longer hears the owner */   \
     X(NO_RECOPY)              /* copies lost with a holder are not made anew */                    \
     X(FIELD_DELETE_FORGETS)   /* a removed field leaves no tombstone */                            \

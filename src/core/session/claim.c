@@ -94,7 +94,7 @@ void claim_asked(struct session *s, uint64_t from, const struct message *m)
     }
     /* A holder's word for another owner may be all that is left of that one when it is weighed: so
      * its copy comes with it. */
-    if (item && owner != s->self_inc &&
+    if (item && owner != s->self_inc && !(MUTANT(HEARSAY_COUNTS) && owner) &&
         (stamp_compare(&reply.stamp, &m->stamp) != 0 || record_digest(item->record) != m->digest))
         rec = item->record;
     struct work *w = rec ? work_find(s, &m->key) : NULL;
@@ -204,7 +204,7 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     } else if (status == STEAD_E_EXISTS && quorum_rules(s, &m->key)) {
         t->answer = ANSWER_REFUSED; /* it stands by another owner: no grant, nor all it has */
         claim_check(s, w);
-    } else if (status == STEAD_E_EXISTS && work_target(w, m->peer) &&
+    } else if (!MUTANT(HEARSAY_COUNTS) && status == STEAD_E_EXISTS && work_target(w, m->peer) &&
                work_target(w, m->peer)->answer == ANSWER_WAITING) {
         t->answer = ANSWER_HEARSAY;
         t->owner = m->peer;
