@@ -29,6 +29,7 @@ static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_QUORUM] = "quorum",
     [SCENARIO_REPOSITORY] = "repository",
     [SCENARIO_GROUP] = "group",
+    [SCENARIO_CROWDED] = "crowded",
 };
 
 const char *sim_scenario_name(enum sim_scenario s)

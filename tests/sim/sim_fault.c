@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define CUT_LOSS 400 /* of 1000: so much loss may cut nodes off from each other */
+#define HEARTBEAT_FRAME_MAX 160
 #define SICK_AFTER_MS                                                                              \
     35000 /* when nobody is new any more, so that absent is told from unreachable */
 
@@ -47,6 +48,7 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
                               [FAULT_DELAY] = 6},
                              300,
                              2500},
+    [SCENARIO_CROWDED] = {{[FAULT_PAUSE] = 40, [FAULT_CROWD] = 35, [FAULT_KILL] = 25}, 200, 1800},
     [SCENARIO_UPGRADE] =
         {{[FAULT_UPGRADE] = 88, [FAULT_PAUSE] = 3, [FAULT_LOSS] = 6, [FAULT_DELAY] = 3}, 800, 4500},
     [SCENARIO_QUORUM] = {{[FAULT_KILL] = 16,
@@ -408,6 +410,17 @@ static void fault_deaf(struct sim *s, unsigned slot)
                          : "does not hear the group");
 }
 
+/* What two busy nodes have for each other waits, while heartbeats are let past. */
+static void fault_crowd(struct sim *s)
+{
+    struct rng *r = &s->faults->rng;
+    unsigned i = (unsigned)rng_below(r, s->node_count);
+    unsigned j = (i + 1 + (unsigned)rng_below(r, s->node_count - 1)) % s->node_count;
+    fault_new(s, FAULT_CROWD, i, sim_between(r, 500, 6000));
+    s->net->links[i][j].eat_above = s->net->links[j][i].eat_above = HEARTBEAT_FRAME_MAX;
+    sim_trace(s, "between n%u and n%u heartbeats pass, and nothing else", i + 1, j + 1);
+}
+
 /* -- the agent -- */
 
 static bool fault_may_kill(struct sim *s, bool cut)
@@ -442,6 +455,8 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
         fault_delay(s);
     else if (type == FAULT_EAT && !sim_fault_running(s, FAULT_EAT))
         fault_eat(s);
+    else if (type == FAULT_CROWD && !sim_fault_running(s, FAULT_CROWD))
+        fault_crowd(s);
     else if (type == FAULT_UPGRADE)
         fault_upgrade(s, slot);
     else if (type == FAULT_DEAF && !sim_fault_running(s, FAULT_DEAF))
@@ -548,17 +563,19 @@ static void fault_mend_links(struct sim *s, enum sim_fault_type type)
                 l->burst_loss = 0;
             else if (type == FAULT_DELAY)
                 l->burst_delay_us = 0;
-            else if (type == FAULT_EAT)
+            else if (type == FAULT_EAT || type == FAULT_CROWD)
                 l->eat_above = 0;
         }
 }
 
 void sim_fault_mend(struct sim *s, size_t number)
 {
-    static const char *const names[] = {"kill",      "term",        "pause",
-                                        "partition", "one-way cut", "deafness of one to another",
-                                        "loss",      "delay",       "eating of big frames",
-                                        "clone",     "upgrade",     "deafness to the group"};
+    static const char *const names[] = {
+        "kill",           "term",        "pause",
+        "partition",      "one-way cut", "deafness of one to another",
+        "loss",           "delay",       "eating of big frames",
+        "clone",          "upgrade",     "deafness to the group",
+        "crowding of two"};
     struct sim_fault *fault = &s->faults->faults[number];
     if (!fault->on)
         return;

@@ -19,6 +19,7 @@ enum sim_fault_type {
     FAULT_CLONE,
     FAULT_UPGRADE,
     FAULT_DEAF,
+    FAULT_CROWD,
     FAULT_TYPES
 };
 

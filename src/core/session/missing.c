@@ -47,21 +47,25 @@ static size_t group_end(const struct missing_room *r, size_t begin, size_t count
     return end;
 }
 
-/* Of the incarnations of one node the first may return, and only if none has been heard since. */
+/* Of the incarnations of one node one may return, the last that kept records, and only if none has
+ * been heard since. Membership says of those that were replaced that they keep none. */
 static void judge_group(struct session *s, struct missing_room *r, size_t begin, size_t end)
 {
+    struct peer *last = NULL;
     bool down = true, holds = false;
     for (size_t i = begin; i < end; i++) {
         struct peer *p = &s->peers[r->places[i].at];
         p->may_return = false;
         down &= p->view.state == PEER_DOWN;
         holds |= p->view.holds && p->view.state != PEER_LEFT;
+        if (p->view.holds && (!last || p->down_ns > last->down_ns))
+            last = p;
     }
     s->holder_nodes += holds && r->places[begin].node != s->self_node;
-    struct peer *first = &s->peers[r->places[begin].at];
-    first->may_return = down && first->view.holds && first->view.node != s->self_node;
-    if (first->may_return)
-        r->losses[r->loss_count++] = first->down_ns;
+    if (!down || !last || last->view.node == s->self_node)
+        return;
+    last->may_return = true;
+    r->losses[r->loss_count++] = last->down_ns;
 }
 
 /* Was one that may return lost about then, and before `until_ns`? */

@@ -13,9 +13,11 @@ static int add(struct bus *b, int i, const char *name)
     return bus_set(b, i, SESSION_CREATE_IF_ABSENT, &k, "one")->status;
 }
 
-/* The next process of a node, until it is up. */
+/* The next process of a node, until it is up. Membership says of the one before that it keeps
+ * nothing. */
 static void replace(struct bus *b, int old, int now)
 {
+    b->nodes[old].keeps_nothing = true;
     bus_start(b, now, (uint64_t)now + 50, 1, PEER_JOINING);
     b->nodes[now].id = b->nodes[old].id;
     for (int i = 0; i < 500 && !session_synced(b->nodes[now].shards[0]); i++)
@@ -95,6 +97,26 @@ static void so_do_two_of_which_one_is_replaced(void **state)
     bus_deinit(&b);
 }
 
+/* A node that has been replaced before is as much away as any other. */
+static void so_do_two_of_which_one_had_been_replaced(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    bus_run(&b, 40000);
+    bus_kill(&b, 1);
+    bus_run(&b, 2000);
+    replace(&b, 1, 3);
+    bus_run(&b, 40000);
+    bus_kill(&b, 3);
+    bus_kill(&b, 2);
+    bus_run(&b, 2000);
+    replace(&b, 2, 4);
+    assert_int_equal(look(&b, 0), STEAD_E_UNREACHABLE);
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +124,7 @@ int main(void)
         cmocka_unit_test(one_that_dies_after_another_was_replaced_neither),
         cmocka_unit_test(two_that_die_together_do),
         cmocka_unit_test(so_do_two_of_which_one_is_replaced),
+        cmocka_unit_test(so_do_two_of_which_one_had_been_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
