@@ -12,13 +12,23 @@
 
 /* -- announcing -- */
 
+/* Is who hears of it a holder? If not, it drops its copy; but not before others have theirs. */
+enum listed { LISTED_NOT, LISTED, LISTED_NOT_YET_KEPT };
+
+static enum listed listed_for(struct session *s, struct item *item, uint64_t to)
+{
+    if (item_copy(item, to))
+        return LISTED;
+    return item_needs_repair(s, item) ? LISTED_NOT_YET_KEPT : LISTED_NOT;
+}
+
 static void announce(struct session *s, struct item *item, uint64_t to, bool asks)
 {
     struct message m = {.type = MESSAGE_ANNOUNCE,
                         .key = item->record->key,
                         .stamp = item->record->stamp,
                         .digest = record_digest(item->record),
-                        .index = item_copy(item, to) != NULL,
+                        .index = listed_for(s, item, to),
                         .count = asks};
     session_send(s, &m, NULL, to);
 }
@@ -142,17 +152,19 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
         return;
     }
     if (mine->inc == from) {
-        if (m->index == 0 && stamp_compare(mine, &m->stamp) <= 0 && quorum_rules(s, &m->key))
-            heal_offer(s, item, from); /* it may yet be one of the majority that keeps it */
-        else if (m->index == 0 && stamp_compare(mine, &m->stamp) <= 0)
+        if (m->index == LISTED || stamp_compare(mine, &m->stamp) > 0)
+            return;
+        if (m->index == LISTED_NOT && !quorum_rules(s, &m->key))
             gone(s, item, from);
+        else /* it may be the only copy yet, or one of the majority that keeps it */
+            heal_offer(s, item, from);
         return;
     }
     if (stamp_compare(mine, &m->stamp) > 0 && peer_is_heard(s, mine->inc))
         return; /* its owner will say so itself */
     /* What was owned here may have copies elsewhere, which the new owner learns of from the offer.
      */
-    if (same && m->index == 0 && mine->inc != s->self_inc && !quorum_rules(s, &m->key))
+    if (same && m->index == LISTED_NOT && mine->inc != s->self_inc && !quorum_rules(s, &m->key))
         gone(s, item, from);
     else
         heal_offer(s, item, from);

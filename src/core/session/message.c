@@ -47,7 +47,7 @@ static const unsigned parts_of[] = {
         PART_TOKEN | PART_CONTACT | PART_BASE | PART_LIFE | PART_DIGEST | PART_NEWS | PART_RECORD,
     [MESSAGE_REPLICATED] = PART_TOKEN | PART_STATUS | PART_STAMP,
     [MESSAGE_DROP] = PART_STAMP | PART_DIGEST,
-    /* index 1: you hold a copy; count 1: say HEARD */
+    /* index 1: you hold a copy, 2: you do not, and keep yours yet; count 1: say HEARD */
     [MESSAGE_ANNOUNCE] = PART_STAMP | PART_DIGEST | PART_SHARD,
     [MESSAGE_OFFER] = PART_TOKEN | PART_LIFE | PART_RECORD,
     [MESSAGE_TAKEN] = PART_TOKEN | PART_STATUS | PART_STAMP | PART_PEER,

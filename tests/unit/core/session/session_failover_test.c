@@ -348,6 +348,27 @@ static void what_a_living_owner_wrote_before_it_died_is_claimed(void **state)
     bus_deinit(&b);
 }
 
+/* A holder that stood still is replaced by another that gets nothing: it keeps its copy until that
+ * one has it, or the record would be with its owner alone. */
+static void a_copy_is_kept_until_another_is_made(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 3);
+    struct key k = made(&b, "auth", "alice");
+    int holder = bus_find(&b, &k, true), other = 3 - holder;
+    bus_pause(&b, holder);
+    deaf_one = 0, deaf_other = other;
+    b.loses = loses_between;
+    bus_run(&b, 2000);
+    bus_resume(&b, holder);
+    bus_run(&b, 2000);
+    bus_pause(&b, 0);
+    assert_answer(bus_read(&b, other, &k), STEAD_OK, "one");
+    bus_deinit(&b);
+}
+
 /* The link between a holder and its owner is down, and a third node hears both. */
 static void an_owner_that_others_hear_is_claimed_ever_more_seldom(void **state)
 {
@@ -416,6 +437,7 @@ int main(void)
         cmocka_unit_test(records_without_clients_are_claimed_and_copied),
         cmocka_unit_test(a_sick_holder_is_asked_ever_more_seldom),
         cmocka_unit_test(what_a_living_owner_wrote_before_it_died_is_claimed),
+        cmocka_unit_test(a_copy_is_kept_until_another_is_made),
         cmocka_unit_test(an_owner_that_others_hear_is_claimed_ever_more_seldom),
         cmocka_unit_test(a_lost_message_holds_nobody_up_for_long),
     };
