@@ -35,7 +35,8 @@ static bool fail(char why[ADMIN_TLS_WHY_MAX], const char *what, const char *deta
 {
     unsigned long e = ERR_peek_last_error();
     const char *reason = detail ? detail : e ? ERR_reason_error_string(e) : NULL;
-    snprintf(why, ADMIN_TLS_WHY_MAX, "%.80s%s%.110s", what, reason ? ": " : "", reason ? reason : "");
+    snprintf(why, ADMIN_TLS_WHY_MAX, "%.80s%s%.110s", what, reason ? ": " : "",
+             reason ? reason : "");
     ERR_clear_error();
     return false;
 }
