@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and runs every tier, and closes with "N passed, N failed". Quiet where all is well.
-#   ASan+UBSan: style, unit, sim, fuzz, farm.   TSan: what is threaded (unit of io, store and roles; farm).
+#   ASan+UBSan: style, unit, sim, fuzz, farm.   TSan: what is threaded (unit of io, store, roles and libstead-tls; farm).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 passed=0 failed=0
@@ -41,7 +41,7 @@ if build build-asan address Debug; then
     tier "farm (ASan, UBSan)" build-asan -L farm
 fi
 if build build-tsan thread RelWithDebInfo; then
-    tier "threads (TSan)" build-tsan -L 'unit|farm' -R 'unit/(io|store|role)/|farm/(shoppers|smoke)'
+    tier "threads (TSan)" build-tsan -L 'unit|farm' -R 'unit/(io|store|role|libtls)/|farm/(shoppers|smoke|libtls)'
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
