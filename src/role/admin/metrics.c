@@ -554,28 +554,19 @@ static const struct metric metrics[] = {
     ROW(COUNTER, "stead_director_proxied_refused_total", "reason=\"slow\"", director.slow, ""),
     ROW(COUNTER, "stead_tls_handshakes_total", NULL, tls.handshakes,
         "TLS handshakes of clients that were done."),
-    ROW(COUNTER, "stead_tls_resumed_total", "origin=\"ticket-own\"",
-        tls.resumed_by[TLS_RESUMED_OWN],
+#define X(name, word)                                                                              \
+    ROW(COUNTER, "stead_tls_resumed_total", "origin=\"" word "\"",                                 \
+        tls.resumed_by[TLS_RESUMED_##name],                                                        \
         "Of these, those that went on with an old session, by what brought it."),
-    ROW(COUNTER, "stead_tls_resumed_total", "origin=\"ticket-peer\"",
-        tls.resumed_by[TLS_RESUMED_PEER], ""),
-    ROW(COUNTER, "stead_tls_resumed_total", "origin=\"local\"", tls.resumed_by[TLS_RESUMED_KEPT],
-        ""),
-    ROW(COUNTER, "stead_tls_resumed_total", "origin=\"peer\"",
-        tls.resumed_by[TLS_RESUMED_KEPT_PEER], ""),
-    ROW(COUNTER, "stead_tls_resumed_total", "origin=\"saved\"",
-        tls.resumed_by[TLS_RESUMED_KEPT_SAVED], ""),
-    ROW(COUNTER, "stead_tls_missed_total", "reason=\"absent\"", tls.missed[TLS_MISSED_ABSENT],
+    TLS_RESUMED_TABLE(X)
+#undef X
+#define X(name, word)                                                                              \
+    ROW(COUNTER, "stead_tls_missed_total", "reason=\"" word "\"", tls.missed[TLS_MISSED_##name],   \
         "Full handshakes of clients that brought a ticket or an id."),
-    ROW(COUNTER, "stead_tls_missed_total", "reason=\"late\"", tls.missed[TLS_MISSED_LATE], ""),
-    ROW(COUNTER, "stead_tls_missed_total", "reason=\"unknown-key\"", tls.missed[TLS_MISSED_UNKNOWN],
-        ""),
-    ROW(COUNTER, "stead_tls_missed_total", "reason=\"damaged\"", tls.missed[TLS_MISSED_DAMAGED],
-        ""),
-    ROW(COUNTER, "stead_tls_missed_total", "reason=\"not-valid\"", tls.missed[TLS_MISSED_INVALID],
-        ""),
-    ROW(COUNTER, "stead_tls_early_total", "result=\"taken\"", tls.early_taken,
-        "TLS handshakes whose client sent early data (0-RTT)."),
+        TLS_MISSED_TABLE(X)
+#undef X
+            ROW(COUNTER, "stead_tls_early_total", "result=\"taken\"", tls.early_taken,
+                "TLS handshakes whose client sent early data (0-RTT)."),
     ROW(COUNTER, "stead_tls_early_total", "result=\"refused\"", tls.early_refused, ""),
     ROW(COUNTER, "stead_tls_renegotiations_total", NULL, tls.renegotiations,
         "Renegotiations that clients of TLS 1.2 wanted, and did not get."),
