@@ -4,7 +4,7 @@
 area table
 round() {
     quiet || log "the machine is not quiet"
-    for subject in $(rotate limit uthash glib stead); do
+    for subject in $(rotate limit uthash glib stead pauses); do
         for count in ${COUNTS:-10000 1000000}; do
             taskset -c "$SRV_CPU" "$BIN/table_bench" "$subject" "$count" | sed "s/^/$ROUND /" >>"$RAW" ||
                 fail "table_bench $subject $count failed"

@@ -6,7 +6,10 @@
  * is told where to look: the cache misses without the search. Each find waits for the one before.
  * A subject a process: a heap that another one used before would be warm.
  *
- * usage: table_bench stead|uthash|glib|limit COUNT
+ * "pauses" inserts the same into stead's table and tells how many inserts took how much CPU time:
+ * what others do on the core meanwhile is not the table's.
+ *
+ * usage: table_bench stead|pauses|uthash|glib|limit COUNT
  * Prints lines "subject/load metric value"; rss_bytes is what the process grew by, per record. */
 #include "base/buzhash.h"
 #include "base/clock.h"
@@ -274,6 +277,37 @@ static void bench_table(const char *keys, unsigned count)
     table_free(t);
 }
 
+static void bench_pauses(const char *keys, unsigned count)
+{
+    static const unsigned over_us[] = {20, 50, 100, 200, 500, 1000};
+    unsigned counts[sizeof over_us / sizeof *over_us] = {0};
+    uint8_t secret[32] = {1}, value[VALUE_BYTES] = {2};
+    static struct buzhash hash;
+    uint64_t longest = 0;
+    buzhash_init(&hash, secret);
+    struct table *t = table_new(&hash, now_ns());
+    check(t != NULL);
+    for (unsigned i = 0; i < count; i++) {
+        struct record *record = record_make(key_at(keys, i), value);
+        uint64_t began = cpu_ns();
+        struct item *item = table_insert(t, record);
+        check(item != NULL);
+        own(t, item);
+        table_rest(t, NULL, NULL);
+        uint64_t took = cpu_ns() - began;
+        longest = took > longest ? took : longest;
+        for (size_t k = 0; k < sizeof over_us / sizeof *over_us; k++)
+            counts[k] += took > over_us[k] * 1000ul;
+    }
+    for (size_t k = 0; k < sizeof over_us / sizeof *over_us; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "over_%u_us", over_us[k]);
+        result("pauses", name, count, counts[k]);
+    }
+    result("pauses", "longest_cpu_us", count, (double)longest / 1e3);
+    table_free(t);
+}
+
 static uint64_t pairs_finds(struct pair *head, const char *keys, unsigned count, unsigned from)
 {
     struct rng r;
@@ -397,11 +431,13 @@ static void bench_glib(const char *keys, unsigned count)
 int main(int argc, char **argv)
 {
     if (argc != 3)
-        usage("table_bench stead|uthash|glib|limit COUNT");
+        usage("table_bench stead|pauses|uthash|glib|limit COUNT");
     unsigned count = (unsigned)number_parse(argv[2], 1, 1e8);
     char *keys = keys_make(count);
     if (strcmp(argv[1], "stead") == 0)
         bench_table(keys, count);
+    else if (strcmp(argv[1], "pauses") == 0)
+        bench_pauses(keys, count);
     else if (strcmp(argv[1], "uthash") == 0)
         bench_uthash(keys, count);
     else if (strcmp(argv[1], "glib") == 0)
