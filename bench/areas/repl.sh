@@ -81,15 +81,15 @@ round() {
         redis)
             RATE=ops_s
             lag redis/lag 127.0.9.51:7303 127.0.9.52:7303
-            acked redis/acked-1k "$REDIS" "$REPLICAS" "$BIN/cacheload" -b 1000 -c 8 -d 8 -g 0 -t "$SECS" 127.0.9.51:7303 resp ;;
+            acked redis/acked-1k "$REDIS" "$REPLICAS" "$BIN/cacheload" -b 1000 -c 64 -d 1 -g 0 -t "$SECS" 127.0.9.51:7303 resp ;;
         stead)
             RATE=ops_s
             lag stead/lag 127.0.9.31:7303 127.0.9.32:7303
-            acked stead/acked-1k "$SYNC" "$SYNC_OTHERS" "$BIN/cacheload" -b 1000 -c 8 -d 8 -g 0 -t "$SECS" 127.0.9.31:7303 resp ;;
+            acked stead/acked-1k "$SYNC" "$SYNC_OTHERS" "$BIN/cacheload" -b 1000 -c 64 -d 1 -g 0 -t "$SECS" 127.0.9.31:7303 resp ;;
         stead-async)
             RATE=ops_s
             lag stead-async/lag 127.0.9.21:7303 127.0.9.22:7303
-            acked stead-async/acked-1k "$ASYNC" "$ASYNC_OTHERS" "$BIN/cacheload" -b 1000 -c 8 -d 8 -g 0 -t "$SECS" 127.0.9.21:7303 resp ;;
+            acked stead-async/acked-1k "$ASYNC" "$ASYNC_OTHERS" "$BIN/cacheload" -b 1000 -c 64 -d 1 -g 0 -t "$SECS" 127.0.9.21:7303 resp ;;
         esac
     done
 }
