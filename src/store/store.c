@@ -196,6 +196,21 @@ void store_renew_kinds(struct store *s, const struct kinds *kinds)
     }
 }
 
+/* Woken at once, the mesh's thread would run before the caller has answered its client. */
+static void wake_or_gather(struct store *s, const struct session_op *op)
+{
+    if (op && op->gathers)
+        atomic_store(&s->gathered, true);
+    else
+        store_wake_mesh(s);
+}
+
+void store_go(struct store *s)
+{
+    if (atomic_load(&s->gathered) && atomic_exchange(&s->gathered, false))
+        store_wake_mesh(s);
+}
+
 int store_submit(struct store *s, unsigned mailbox, const struct session_op *op, uint64_t now_ns,
                  struct session_result **out)
 {
@@ -229,12 +244,13 @@ int store_submit(struct store *s, unsigned mailbox, const struct session_op *op,
     pthread_mutex_unlock(&shard->lock);
     tell_workers(s);
     if (wakes)
-        store_wake_mesh(s);
+        wake_or_gather(s, op);
     return *out ? STEAD_OK : STEAD_PENDING;
 }
 
 /* After a step without an operation; with the shard's lock held, which it gives back. */
-static void take_short(struct store *s, struct shard *shard, struct session_actions *a)
+static void take_short(struct store *s, struct shard *shard, const struct session_op *op,
+                       struct session_actions *a)
 {
     bool wakes = a->deadline_ns < atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
     if (wakes)
@@ -243,7 +259,7 @@ static void take_short(struct store *s, struct shard *shard, struct session_acti
     session_actions_clear(a);
     pthread_mutex_unlock(&shard->lock);
     if (wakes)
-        store_wake_mesh(s);
+        wake_or_gather(s, op);
 }
 
 int store_read(struct store *s, struct session_op *op, uint64_t now_ns,
@@ -257,7 +273,7 @@ int store_read(struct store *s, struct session_op *op, uint64_t now_ns,
     int status = session_read(shard->session, op, now_ns, &a, &reading);
     if (status == STEAD_OK)
         take(context, &reading);
-    take_short(s, shard, &a);
+    take_short(s, shard, op, &a);
     return status;
 }
 
@@ -274,7 +290,7 @@ int store_write(struct store *s, struct session_op *op, uint64_t now_ns, struct 
         *stamp = reading.record->stamp;
         *left_ms = reading.left_ms;
     }
-    take_short(s, shard, &a);
+    take_short(s, shard, op, &a);
     return status;
 }
 
@@ -371,7 +387,7 @@ int store_cull(struct store *s, const struct cull_wish *w, uint64_t now_ns, stru
         out->numbers[i] = session_cull(shard->session, w, i == 0, now_ns, &a);
         if (out->numbers[i] == 0)
             status = STEAD_E_BUSY;
-        take_short(s, shard, &a);
+        take_short(s, shard, NULL, &a);
     }
     return status;
 }

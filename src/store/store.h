@@ -94,6 +94,8 @@ struct store_cull {
 };
 int store_cull(struct store *s, const struct cull_wish *w, uint64_t now_ns, struct store_cull *out);
 void store_cull_state(struct store *s, const struct store_cull *c, struct cull_state *out);
+/* Wakes the mesh's thread for operations that gather (session_op.gathers). From any thread. */
+void store_go(struct store *s);
 /* The next result that waits in a mailbox; NULL: none. The caller frees it. */
 struct session_result *store_collect(struct store *s, unsigned mailbox);
 

@@ -47,6 +47,7 @@ struct store {
     struct mailbox mailboxes[STORE_MAILBOXES_MAX];
     atomic_uint_fast64_t busy, malformed;
     atomic_bool mail;        /* results came whose workers are not told yet */
+    atomic_bool gathered;    /* the mesh thread has something to do and is not told yet */
     _Atomic uint64_t now_ns; /* of the last tick */
 
     /* store_state.c */

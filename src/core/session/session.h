@@ -68,6 +68,7 @@ struct session_op {
     bool peek;        /* READ: is no use of the record, and does not renew its life */
     bool bare;        /* the result needs no record: its stamp is enough */
     bool silent;      /* nobody waits for a result: there is none */
+    bool gathers;     /* the caller says store_go() before it waits for events */
     uint64_t cull;    /* END: of which cull (cull.h); 0: none */
 };
 

@@ -88,6 +88,7 @@ static void on_turn(uv_prepare_t *turn)
     struct cache *d = turn->data;
     struct cache_counters *to = d->config.counters;
     d->clock_left = 0;
+    store_go(d->config.store);
     if (d->tally.requests == 0)
         return;
     tell(&to->requests, &d->tally.requests);

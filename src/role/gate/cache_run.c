@@ -43,6 +43,7 @@ static bool run(struct cache_conn *c, struct cache_call *call, struct session_op
         struct session_result *r = NULL;
         step->deadline_ns = now_ns + deadline_ms(d, &call->op) * NS_PER_MS;
         step->request = (uint64_t)d->slots[c->slot].generation << 32 | c->slot;
+        step->gathers = true;
         int status = store_submit(d->config.store, d->config.mailbox, step, now_ns, &r);
         if (status == STEAD_PENDING)
             return false;
@@ -117,6 +118,7 @@ bool cache_run(struct cache_conn *c, struct cache_call *call)
     struct session_op step;
     cache_op_start(&call->op, &step);
     step.hash = call->index == 0 ? call->hash : 0;
+    step.gathers = true;
     if (call->op.verb == CACHE_GET && read_here(c->door, &call->op, &step))
         return true;
     if (step.type == SESSION_CHANGE && step.bare && write_here(c->door, &call->op, &step))
