@@ -43,6 +43,7 @@ int verb_server(int argc, char **argv);
 int verb_service(int argc, char **argv);
 int verb_config(int argc, char **argv);
 int verb_reload(int argc, char **argv);
+int verb_key(int argc, char **argv);
 
 /* Options of the verbs that talk to a node, taken out of argv by cli_options. */
 struct cli_options {

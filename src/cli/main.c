@@ -36,6 +36,7 @@ static const struct verb verbs[] = {
     {"config", "show|diff [NODE]", "what is in effect, and how it differs from the file",
      verb_config},
     {"reload", "[SERVER]", "read the configuration file again", verb_reload},
+    {"key", "list|add|activate|retire ...", "change the farm's key while it runs", verb_key},
     {"keygen", "FILE", "make a farm's key", verb_keygen},
     {"settings", "", "every setting of the configuration, with its default", verb_settings},
     {"version", "", "the version of this program", verb_version},

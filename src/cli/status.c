@@ -42,6 +42,9 @@ static const struct warning warnings[] = {
      "writes were refused for lack of memory"},
     {"sessions", "busy", "operation was refused by a full queue",
      "operations were refused by full queues"},
+    {"keys", "store_failed",
+     "time the key file could not be written: this node does not take part in a change of keys",
+     "times the key file could not be written: this node does not take part in a change of keys"},
     {"tls", "certificates_expired", "TLS certificate has expired", "TLS certificates have expired"},
     {"tls", "certificates_expiring", "TLS certificate expires within 14 days",
      "TLS certificates expire within 14 days"},
@@ -291,6 +294,24 @@ static void print_tickets(const json_t *s)
     }
 }
 
+/* Nothing while there is one key, which all have. */
+static void print_keys(const json_t *s)
+{
+    const json_t *keys = json_object_get(s, "keys"), *g;
+    size_t i;
+    if (json_array_size(json_object_get(keys, "generations")) < 2)
+        return;
+    printf("keys      generation %lld is active here\n", number(s, "keys", "active"));
+    json_array_foreach(json_object_get(keys, "generations"), i, g)
+    {
+        if (strcmp(text_of(g, "state"), "accepted") == 0)
+            printf("          generation %lld: %lld nodes have it, %lld seal with it\n",
+                   (long long)json_integer_value(json_object_get(g, "number")),
+                   (long long)json_integer_value(json_object_get(g, "nodes")),
+                   (long long)json_integer_value(json_object_get(g, "nodes_active")));
+    }
+}
+
 int verb_status(int argc, char **argv)
 {
     struct cli_options o;
@@ -314,6 +335,7 @@ int verb_status(int argc, char **argv)
         print_sessions(s);
         print_mesh(s);
         print_tickets(s);
+        print_keys(s);
     }
     json_decref(s);
     free(body);

@@ -50,9 +50,10 @@ void tls_door_free(struct tls_door *d)
     mem_free(d);
 }
 
-void tls_door_share(struct tls_door *d, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node)
+void tls_door_share(struct tls_door *d, const uint8_t (*secrets)[TICKET_SECRET_BYTES], size_t count,
+                    uint64_t node)
 {
-    tls_tickets_share(d->tickets, secret, node);
+    tls_tickets_share(d->tickets, secrets, count, node);
 }
 
 bool tls_door_tickets(struct tls_door *d, struct tls_tickets_view *out)

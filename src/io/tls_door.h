@@ -22,7 +22,8 @@ enum tls_loaded {
 struct tls_door *tls_door_new(struct tls_counters *counters);
 void tls_door_free(struct tls_door *d); /* takes NULL; connections may go on */
 /* Tickets are those of the whole farm from now on; node: this one's id. */
-void tls_door_share(struct tls_door *d, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node);
+void tls_door_share(struct tls_door *d, const uint8_t (*secrets)[TICKET_SECRET_BYTES], size_t count,
+                    uint64_t node);
 /* The keys of its tickets; false: there are none. */
 bool tls_door_tickets(struct tls_door *d, struct tls_tickets_view *out);
 /* r->tickets and r->counters are the door's matter. `force`: the rules may be others, so that

@@ -6,6 +6,8 @@
 #include "io/io.h"
 #include "io/tls_internal.h"
 
+#include <assert.h>
+
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -17,7 +19,8 @@
 struct tls_tickets {
     struct held held;     /* first */
     pthread_mutex_t lock; /* of the ring */
-    struct ticket_ring ring;
+    size_t count;
+    struct ticket_ring rings[TLS_TICKET_RINGS_MAX]; /* the first seals */
     EVP_CIPHER *cipher;
 };
 
@@ -27,7 +30,8 @@ static void tickets_free(struct held *h)
 {
     struct tls_tickets *t = (struct tls_tickets *)h;
     EVP_CIPHER_free(t->cipher);
-    ticket_ring_deinit(&t->ring);
+    for (size_t i = 0; i < TLS_TICKET_RINGS_MAX; i++)
+        ticket_ring_deinit(&t->rings[i]);
     pthread_mutex_destroy(&t->lock);
     mem_free(t);
 }
@@ -42,7 +46,8 @@ struct tls_tickets *tls_tickets_new(void)
     held_init(&t->held, tickets_free);
     pthread_mutex_init(&t->lock, NULL);
     io_random(secret, sizeof secret);
-    ticket_ring_init(&t->ring, secret, 0);
+    t->count = 1;
+    ticket_ring_init(&t->rings[0], secret, 0);
     OPENSSL_cleanse(secret, sizeof secret);
     t->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     if (t->cipher)
@@ -62,11 +67,16 @@ void tls_tickets_unref(struct tls_tickets *t)
     held_unref(t ? &t->held : NULL);
 }
 
-void tls_tickets_share(struct tls_tickets *t, const uint8_t secret[TICKET_SECRET_BYTES],
-                       uint64_t node)
+void tls_tickets_share(struct tls_tickets *t, const uint8_t (*secrets)[TICKET_SECRET_BYTES],
+                       size_t count, uint64_t node)
 {
+    assert(count >= 1 && count <= TLS_TICKET_RINGS_MAX);
     pthread_mutex_lock(&t->lock);
-    ticket_ring_init(&t->ring, secret, node);
+    for (size_t i = 0; i < TLS_TICKET_RINGS_MAX; i++)
+        ticket_ring_deinit(&t->rings[i]);
+    t->count = count;
+    for (size_t i = 0; i < count; i++)
+        ticket_ring_init(&t->rings[i], secrets[i], node);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -75,9 +85,9 @@ bool tls_tickets_look(struct tls_tickets *t, struct tls_tickets_view *out)
     uint64_t now_s = (uint64_t)time(NULL);
     out->since_s = now_s - now_s % TICKET_PERIOD_S;
     pthread_mutex_lock(&t->lock);
-    bool made = ticket_ring_turn(&t->ring, now_s);
+    bool made = ticket_ring_turn(&t->rings[0], now_s);
     for (size_t i = 0; made && i < TICKET_KEYS; i++)
-        ticket_ring_id(&t->ring, i, out->ids[i]);
+        ticket_ring_id(&t->rings[0], i, out->ids[i]);
     pthread_mutex_unlock(&t->lock);
     return made;
 }
@@ -90,8 +100,13 @@ static bool key_for(struct tls_tickets *t, bool seal, uint8_t name[TICKET_NAME_B
 {
     const struct ticket_key *k = NULL;
     pthread_mutex_lock(&t->lock);
-    if (ticket_ring_turn(&t->ring, (uint64_t)time(NULL)))
-        k = seal ? ticket_ring_seal(&t->ring, name) : ticket_ring_open(&t->ring, name, origin);
+    for (size_t i = 0; !k && i < (seal ? 1 : t->count); i++) {
+        if (!ticket_ring_turn(&t->rings[i], (uint64_t)time(NULL)))
+            continue;
+        k = seal ? ticket_ring_seal(&t->rings[i], name)
+                 : ticket_ring_open(&t->rings[i], name, origin);
+        origin->current &= i == 0;
+    }
     if (k)
         *out = *k;
     pthread_mutex_unlock(&t->lock);

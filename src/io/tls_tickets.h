@@ -11,9 +11,11 @@ struct tls_tickets;
 struct tls_tickets *tls_tickets_new(void) __attribute__((warn_unused_result));
 struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
 void tls_tickets_unref(struct tls_tickets *t); /* takes NULL */
-/* From now on with the farm's secret; node: this one's id. */
-void tls_tickets_share(struct tls_tickets *t, const uint8_t secret[TICKET_SECRET_BYTES],
-                       uint64_t node);
+#define TLS_TICKET_RINGS_MAX 3
+/* From now on with the farm's secrets, of which the first seals and any opens; node: this one's id.
+ * count: from 1 to TLS_TICKET_RINGS_MAX. */
+void tls_tickets_share(struct tls_tickets *t, const uint8_t (*secrets)[TICKET_SECRET_BYTES],
+                       size_t count, uint64_t node);
 
 /* For people; no key is in it. */
 struct tls_tickets_view {

@@ -366,6 +366,44 @@ static struct admin_upgrades copy_upgrades(const struct admin_feed *f)
                                    .relay_lost = f->mesh->relay.lost};
 }
 
+_Static_assert(ADMIN_KEYS_MAX == KEYS_MAX && ADMIN_KEY_NODES_MAX == KEYRING_NODES_MAX,
+               "all that is known is shown");
+
+static void tell_keys(struct mesh_loop *m, struct admin_keys *out)
+{
+    static const char *const states[] = {"accepted", "retired", "forgotten"};
+    struct keyring_view v;
+    mesh_loop_keys(m, &v);
+    *out = (struct admin_keys){.turn = v.turn,
+                               .in = v.in,
+                               .out = v.out,
+                               .malformed = v.malformed,
+                               .changes = v.changes,
+                               .store_failed = v.store_failed,
+                               .silent = v.nodes_silent,
+                               .count = v.count,
+                               .node_count = v.node_count};
+    for (size_t i = 0; i < v.count; i++) {
+        out->known += v.list[i].state == KEY_ACCEPTED;
+        if (v.list[i].active)
+            out->active = v.list[i].number;
+        out->list[i].number = v.list[i].number;
+        out->list[i].mark = v.list[i].mark;
+        out->list[i].nodes = v.list[i].nodes_with;
+        out->list[i].nodes_active = v.list[i].nodes_active;
+        out->list[i].nodes_using = v.list[i].nodes_using;
+        out->list[i].state = states[v.list[i].state];
+        out->list[i].active = v.list[i].active;
+        out->list[i].here = v.list[i].quiet;
+    }
+    for (size_t i = 0; i < v.node_count; i++) {
+        memcpy(out->nodes[i].name, v.nodes[i].name, sizeof(out->nodes[i].name));
+        out->nodes[i].told = v.nodes[i].told;
+        out->nodes[i].active = v.nodes[i].active;
+        out->nodes[i].accepted = v.nodes[i].accepted;
+    }
+}
+
 static void collect(void *context, struct admin_snapshot *out)
 {
     struct admin_feed *f = context;
@@ -379,6 +417,7 @@ static void collect(void *context, struct admin_snapshot *out)
     store_kinds_now(f->store, &out->kinds);
     store_stats(f->store, &out->store);
     mesh_loop_stats(f->mesh, &out->mesh, &out->members);
+    tell_keys(f->mesh, &out->keys);
     tell_phase(f, out);
     tell_servers(f, out);
     out->log_lost = log_lost();

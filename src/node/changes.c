@@ -137,6 +137,16 @@ static int publish(struct changes *g, const struct config *now, const struct con
     return STEAD_OK;
 }
 
+void changes_rekey(struct changes *g, const struct shared_keys *keys)
+{
+    struct live *l = live_now(&g->shared->now);
+    g->shared->keys = *keys;
+    int err = publish(g, &l->config, &l->file);
+    live_unref(l);
+    if (err)
+        log_error("keys", "kept=old why=\"%s\"", stead_error_text(err));
+}
+
 /* Would its service have no server left? */
 static bool last_one(struct changes *g, const char *service)
 {

@@ -48,6 +48,8 @@ void changes_restore(const struct config *file, struct config *now);
  * NO_SERVER (the last server that is up), NOMEM. */
 int changes_apply(struct changes *g, const char *line, bool force, char *text, size_t cap,
                   uint64_t *serial);
+/* Other keys: every part takes them up with a new snapshot. */
+void changes_rekey(struct changes *g, const struct shared_keys *keys);
 /* Reads the file again. commands_reloaded() is called with what came of it, for all who asked. */
 void changes_reload(struct changes *g);
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "io/io.h"
 #include "node/changes.h"
+#include "node/keyring.h"
 #include "stead/error.h"
 
 #include <assert.h>
@@ -13,9 +14,9 @@
 #include <string.h>
 
 static const char *const verb_names[] = {
-    [ORDER_TELL] = "tell",    [ORDER_DRAIN] = "drain",     [ORDER_UNDRAIN] = "undrain",
-    [ORDER_MAINT] = "maint",  [ORDER_UNMAINT] = "unmaint", [ORDER_CHANGE] = "change",
-    [ORDER_RELOAD] = "reload"};
+    [ORDER_TELL] = "tell",     [ORDER_DRAIN] = "drain",     [ORDER_UNDRAIN] = "undrain",
+    [ORDER_MAINT] = "maint",   [ORDER_UNMAINT] = "unmaint", [ORDER_CHANGE] = "change",
+    [ORDER_RELOAD] = "reload", [ORDER_KEY] = "key"};
 
 void commands_init(struct commands *c, uv_loop_t *loop, struct farm *farm, struct store *store,
                    const struct state *state)
@@ -277,6 +278,34 @@ static bool reload(struct commands *c, uint64_t inc, const struct order *o, uint
     return false;
 }
 
+void commands_keys_stored(struct commands *c, int error)
+{
+    for (size_t i = 0; i < ORDERS_MAX; i++) {
+        struct command_reply *w = &c->waiting[i];
+        if (w->inc == 0 || w->order.verb != ORDER_KEY)
+            continue;
+        answer_with(c, w->inc, &w->order, error ? STEAD_E_IO : STEAD_OK,
+                    error ? "the key file cannot be written" : w->order.text, io_now_ns());
+        w->inc = 0;
+    }
+}
+
+/* What it says is kept in the order's place until the file is written. */
+static bool key(struct commands *c, uint64_t inc, const struct order *o, uint64_t now_ns)
+{
+    char says[KEYRING_SAYS_MAX] = "";
+    struct command_reply *w = c->keys ? wait_for(c, inc, o) : NULL;
+    if (!w)
+        return answer(c, inc, o, c->keys ? STEAD_E_BUSY : STEAD_E_UNSUPPORTED, now_ns);
+    int error = keyring_order(c->keys, o->text, o->force, says);
+    log_info("key", "order=\"%s\" said=\"%s\"", o->text, says);
+    copy_printable(w->order.text, says);
+    if (error == STEAD_PENDING)
+        return false;
+    w->inc = 0;
+    return answer_with(c, inc, o, error, says, now_ns);
+}
+
 static bool carry_out(struct commands *c, uint64_t inc, const struct order *o, uint64_t now_ns)
 {
     int error = STEAD_OK;
@@ -308,6 +337,8 @@ static bool carry_out(struct commands *c, uint64_t inc, const struct order *o, u
         return change(c, inc, o, now_ns);
     case ORDER_RELOAD:
         return reload(c, inc, o, now_ns);
+    case ORDER_KEY:
+        return key(c, inc, o, now_ns);
     }
     return answer(c, inc, o, error, now_ns);
 }

@@ -32,6 +32,7 @@ struct command_reply {
 };
 
 struct changes;
+struct keyring;
 
 struct commands {
     uv_loop_t *loop;
@@ -47,8 +48,9 @@ struct commands {
     bool drained;
     struct command_reply replies[ORDERS_MAX];
     size_t reply_count;
-    struct command_reply waiting[ORDERS_MAX]; /* CHANGE and RELOAD */
+    struct command_reply waiting[ORDERS_MAX]; /* CHANGE, RELOAD and KEY */
     struct changes *changes;                  /* NULL: the configuration does not change */
+    struct keyring *keys;                     /* NULL: neither do the keys */
     bool saving, saving_as, saved;            /* saved: what the folder says */
     int save_error;
     uv_work_t save;
@@ -76,6 +78,9 @@ bool commands_fetch(struct commands *c, uint64_t id, struct ordered *out);
 void commands_changed(struct commands *c, uint64_t serial, int error);
 /* The file was read again: what became of it. */
 void commands_reloaded(struct commands *c, int error, const char *text);
+
+/* The key file was written, or cannot be. */
+void commands_keys_stored(struct commands *c, int error);
 
 /* Sends what was asked, and gives up what has waited too long. status, drained: of this node. True
  * when something was sent. */

@@ -1,6 +1,7 @@
 /* decide_setup.c - the director's tables. */
 #include "node/decide_setup.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const int redirects[] = {302, 303, 307, 308}; /* in the order of the setting's words */
@@ -148,4 +149,13 @@ void decide_setup(struct decide_setup *s, const struct config *c,
     s->secure = s->config;
     s->secure.port = c->public.listen_tls.port;
     s->secure.tls = true;
+}
+
+void decide_setup_older(struct decide_setup *s, const uint8_t (*keys)[TOKEN_KEY_BYTES],
+                        size_t count)
+{
+    assert(count <= DECIDE_OLDER_MAX);
+    memcpy(s->older, keys, count * sizeof(s->older[0]));
+    s->config.older = s->secure.older = (const uint8_t(*)[TOKEN_KEY_BYTES])s->older;
+    s->config.older_count = s->secure.older_count = s->config.secret ? count : 0;
 }

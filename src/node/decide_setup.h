@@ -6,6 +6,8 @@
 #include "node/config.h"
 #include "role/director/decide.h"
 
+#define DECIDE_OLDER_MAX 2 /* keys of generations that are accepted beside the active one */
+
 struct decide_setup {
     struct decide_config config, secure; /* of the plain listener, and of the TLS one */
     struct decide_service services[CONFIG_SERVICES_MAX];
@@ -17,12 +19,16 @@ struct decide_setup {
     struct slice https_paths[CONFIG_SERVICES_MAX][CONFIG_STRINGS_MAX];
     struct slice http_paths[CONFIG_SERVICES_MAX][CONFIG_STRINGS_MAX];
     uint8_t secret[TOKEN_KEY_BYTES];
+    uint8_t older[DECIDE_OLDER_MAX][TOKEN_KEY_BYTES];
     struct buzhash keys;
 };
 
 /* token_key and visit_key are derived from the farm's key, so that all nodes agree. c stays. */
 void decide_setup(struct decide_setup *s, const struct config *c,
                   const uint8_t token_key[TOKEN_KEY_BYTES], const uint8_t visit_key[32]);
+/* Keys of other generations: what was sealed with them is opened too. */
+void decide_setup_older(struct decide_setup *s, const uint8_t (*keys)[TOKEN_KEY_BYTES],
+                        size_t count);
 /* NULL, or what is wrong with a service's rules. */
 const char *decide_setup_mistake(const struct service_section *s, const struct kinds *kinds);
 /* Does any service hand clients over? */

@@ -15,6 +15,7 @@ static void free_live(struct held *h)
 {
     struct live *l = (struct live *)h;
     explicit_bzero(l->decide.secret, sizeof(l->decide.secret));
+    explicit_bzero(l->decide.older, sizeof(l->decide.older));
     mem_free(l);
 }
 
@@ -70,6 +71,7 @@ struct live *live_new(const struct config *config, const struct config *file, ui
     l->config = *config;
     l->file = *file;
     decide_setup(&l->decide, &l->config, keys->token, keys->visit);
+    decide_setup_older(&l->decide, keys->older, keys->older_count);
     l->decide.config.held = l->decide.secure.held = &l->held;
     names_init(&l->names, &l->config, workers, keys->dns_cookie);
     l->names.held = &l->held;

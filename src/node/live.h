@@ -23,10 +23,9 @@
 struct shared_keys {
     uint8_t dns_cookie[DNS_COOKIE_KEY_BYTES]; /* DNS cookies */
     uint8_t token[TOKEN_KEY_BYTES];           /* what clients bring back */
-    uint8_t visit[32];                        /* keys of return visits */
-    uint8_t private[TOKEN_KEY_BYTES];         /* private fields of records */
-    uint8_t tls[TOKEN_KEY_BYTES];             /* clients' TLS sessions */
-    uint8_t tls_set[TOKEN_KEY_BYTES];         /* those of servers beside the node */
+    size_t older_count; /* keys of other generations that are accepted: they open only */
+    uint8_t older[DECIDE_OLDER_MAX][TOKEN_KEY_BYTES];
+    uint8_t visit[32]; /* keys of return visits */
 };
 
 struct live {

@@ -340,6 +340,7 @@ static void turn(struct mesh_loop *m, uint64_t began)
         if (!sent && round > 0)
             break;
     }
+    keyring_turn(&m->keys, now);
     if (store_sends_wait(m->store))
         mesh_loop_wake(m); /* of the last round: nothing else says so on this thread */
     move_phase(m, now);
@@ -349,6 +350,7 @@ static void turn(struct mesh_loop *m, uint64_t began)
     atomic_store(&m->drained_shown, m->phase >= MESH_DRAINING && drained(m));
     pthread_mutex_lock(&m->stats_lock);
     farm_stats(m->farm, &m->mesh, &m->members);
+    keyring_show(&m->keys, &m->key_view);
     pthread_mutex_unlock(&m->stats_lock);
     uint64_t took = io_now_ns() - began;
     if (took > atomic_load(&m->turn_max_ns))
@@ -518,6 +520,13 @@ void mesh_loop_stop(struct mesh_loop *m)
         m->leave_by_ns = 0;
     m->stop_asked = true;
     wake_send(&m->wake);
+}
+
+void mesh_loop_keys(struct mesh_loop *m, struct keyring_view *out)
+{
+    pthread_mutex_lock(&m->stats_lock);
+    *out = m->key_view;
+    pthread_mutex_unlock(&m->stats_lock);
 }
 
 void mesh_loop_stats(struct mesh_loop *m, struct mesh_stats *mesh, struct member_stats *members)

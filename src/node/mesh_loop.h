@@ -8,6 +8,7 @@
 #include "node/command.h"
 #include "node/config.h"
 #include "node/external.h"
+#include "node/keyring.h"
 #include "node/mesh_relay.h"
 #include "node/own_entry.h"
 #include "node/state.h"
@@ -35,6 +36,7 @@ struct mesh_loop {
     struct store *store;
     const struct state *state;
     struct commands commands;
+    struct keyring keys;
     struct entry self;
     struct entry shape; /* servers, groups and zone as the configuration has them */
     struct own_entry own;
@@ -64,6 +66,7 @@ struct mesh_loop {
     pthread_mutex_t stats_lock;
     struct mesh_stats mesh;
     struct member_stats members;
+    struct keyring_view key_view;
     atomic_uint_fast64_t turn_max_ns; /* the longest turn of this loop since the last reading */
     atomic_int phase_shown;
     atomic_bool alone_shown; /* went on although no other node was found */
@@ -96,6 +99,7 @@ void mesh_loop_turn(struct mesh_loop *m);
 void mesh_loop_wake(struct mesh_loop *m);
 /* From any thread: what was last counted. */
 void mesh_loop_stats(struct mesh_loop *m, struct mesh_stats *mesh, struct member_stats *members);
+void mesh_loop_keys(struct mesh_loop *m, struct keyring_view *out);
 const char *mesh_phase_name(enum mesh_phase p);
 
 #endif

@@ -48,6 +48,8 @@ struct node {
     struct mesh_loop mesh;
     struct bulk *bulk;
     struct bulk_counters bulk_counters;
+    struct key_rings *rings;
+    uint64_t sealed_under; /* mark of the active key, as the parts have it */
     struct upgrade upgrade;
     struct shared shared;
     struct worker workers[WORKERS_MAX];
@@ -59,6 +61,8 @@ struct node {
     int failed;     /* of a successor: what kept it from serving */
     size_t adopted; /* connections, which go to the workers in turn */
 };
+
+static int make_keyring(struct node *n);
 
 static void on_gone(void *context)
 {
@@ -169,7 +173,7 @@ static int make_core(struct node *n)
 {
     struct farm_config fc = {.name = n->config->top.farm};
     uint64_t now = io_now_ns();
-    memcpy(fc.key, n->setup.key, sizeof(fc.key));
+    fc.keys = &n->setup.keys;
     member_timing_default(&fc.timing);
     fc.timing.join_wait_ms = n->config->node.join_wait_ms;
     swim_timing_pace(&fc.timing.swim, n->config->node.probe_interval_ms);
@@ -184,15 +188,17 @@ static int make_core(struct node *n)
     }
     fill_join(n, &fc);
     n->farm = farm_new(&fc, &n->setup.entry, now);
-    explicit_bzero(fc.key, sizeof(fc.key));
-    if (n->farm)
+    keys_wipe(&n->setup.keys);
+    if (n->farm && make_keyring(n) == STEAD_OK)
         n->store = make_store(n, now);
     if (n->store)
         own_tell_store(n->config, n->store);
-    int err = n->store ? repository_setup(&n->config->repository, n->farm, n->store, &n->repository)
+    int err = n->store ? repository_setup(&n->config->repository, n->farm, n->rings, n->store,
+                                          &n->repository)
                        : STEAD_E_NOMEM;
-    return err || !n->config->sessions.present ? err
-                                               : snapshot_setup(n->farm, n->store, &n->snapshot);
+    return err || !n->config->sessions.present
+               ? err
+               : snapshot_setup(n->farm, n->rings, n->store, &n->snapshot);
 }
 
 static int start_admin(struct node *n)
@@ -220,10 +226,12 @@ static int start_admin(struct node *n)
 /* All nodes have the keys of TLS sessions without a word between them. */
 static void share_tickets(struct node *n)
 {
-    uint8_t secret[TICKET_SECRET_BYTES];
-    farm_derive(n->farm, "tls-ticket", secret);
-    tls_setup_share(&n->setup.tls, secret, n->setup.state.node);
-    explicit_bzero(secret, sizeof(secret));
+    uint8_t secrets[KEYS_MAX][TICKET_SECRET_BYTES];
+    uint64_t marks[KEYS_MAX];
+    size_t count = farm_derive_all(n->farm, KEY_FOR_PASSING, "tls-ticket", secrets, marks);
+    tls_setup_share(&n->setup.tls, (const uint8_t(*)[TICKET_SECRET_BYTES])secrets, count,
+                    n->setup.state.node);
+    explicit_bzero(secrets, sizeof(secrets));
 }
 
 static int start_bulk(struct node *n)
@@ -251,18 +259,59 @@ static int start_tickets(struct node *n)
     return err;
 }
 
+/* Other keys are in effect. */
+static void on_keys(void *context)
+{
+    struct node *n = context;
+    struct shared_keys keys;
+    uint8_t secret[TICKET_SECRET_BYTES];
+    uint64_t active = farm_keys(n->farm)->active;
+    keyring_derive(&n->mesh.keys, &keys);
+    if (n->started && n->shared.first) {
+        share_tickets(n);
+        changes_rekey(&n->changes, &keys);
+        farm_derive(n->farm, "ticket-file", secret);
+        if (active != n->sealed_under)
+            tickets_renew(n->shared.tickets, secret);
+        explicit_bzero(secret, sizeof(secret));
+    }
+    n->sealed_under = active;
+    if (n->repository)
+        repository_reseal(n->repository);
+    explicit_bzero(&keys, sizeof(keys));
+}
+
+static void on_keys_stored(void *context, int error)
+{
+    struct node *n = context;
+    commands_keys_stored(&n->mesh.commands, error);
+}
+
+/* Before anything is derived of the keys. */
+static int make_keyring(struct node *n)
+{
+    n->rings = key_rings_new();
+    n->sealed_under = farm_keys(n->farm)->active;
+    n->mesh.keys = (struct keyring){.loop = &n->loop,
+                                    .farm = n->farm,
+                                    .path = n->config->top.key_file,
+                                    .rings = n->rings,
+                                    .changed = on_keys,
+                                    .stored = on_keys_stored,
+                                    .context = n};
+    if (!n->rings)
+        return STEAD_E_NOMEM;
+    struct shared_keys keys;
+    keyring_derive(&n->mesh.keys, &keys);
+    explicit_bzero(&keys, sizeof(keys));
+    return STEAD_OK;
+}
+
 static int start_threads(struct node *n)
 {
     struct shared_keys keys;
-    uint8_t cookie_key[32];
-    farm_derive(n->farm, "dns-cookie", cookie_key);
-    memcpy(keys.dns_cookie, cookie_key, sizeof(keys.dns_cookie));
-    farm_derive(n->farm, "token", keys.token);
-    farm_derive(n->farm, "visit", keys.visit);
-    farm_derive(n->farm, "private", keys.private);
-    farm_derive(n->farm, "tls-session", keys.tls);
-    farm_derive(n->farm, "tls-set", keys.tls_set);
-    int err = shared_init(&n->shared, &n->setup, n->store, &keys, &n->file);
+    keyring_derive(&n->mesh.keys, &keys);
+    int err = shared_init(&n->shared, &n->setup, n->store, &keys, n->rings, &n->file);
     explicit_bzero(&keys, sizeof(keys));
     io_undumped(&n->shared, sizeof(n->shared));
     share_tickets(n);
@@ -277,6 +326,7 @@ static int start_threads(struct node *n)
                                                .mesh = &n->mesh,
                                                .state = &n->setup.state});
     n->mesh.commands.changes = &n->changes;
+    n->mesh.commands.keys = &n->mesh.keys;
     err = start_tickets(n);
     if (err)
         return err;
@@ -505,6 +555,8 @@ int node_run(const struct config *c)
     repository_free(n->repository); /* after the last change */
     store_free(n->store);
     farm_free(n->farm);
+    keyring_close(&n->mesh.keys);
+    key_rings_free(n->rings);
     uv_loop_close(&n->loop);
     if (exit_status == 0)
         log_info("stopped", "farm=%s", c->top.farm);

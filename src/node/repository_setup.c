@@ -38,18 +38,19 @@ static int read_password(const char *path, char out[SECRET_MAX])
     return STEAD_E_CONFIG;
 }
 
-int snapshot_setup(struct farm *farm, struct store *store, struct snapshot **out)
+int snapshot_setup(struct farm *farm, struct key_rings *rings, struct store *store,
+                   struct snapshot **out)
 {
     struct repository_keys keys;
     farm_lasting(farm, LASTING_NAMES, keys.names);
-    farm_derive(farm, "snapshot", keys.values);
+    keys.values = &rings->snapshot;
     *out = snapshot_new(store, &keys);
     explicit_bzero(&keys, sizeof(keys));
     return *out ? STEAD_OK : STEAD_E_NOMEM;
 }
 
-int repository_setup(const struct repository_section *c, struct farm *farm, struct store *store,
-                     struct repository **out)
+int repository_setup(const struct repository_section *c, struct farm *farm, struct key_rings *rings,
+                     struct store *store, struct repository **out)
 {
     char password[SECRET_MAX];
     *out = NULL;
@@ -71,7 +72,7 @@ int repository_setup(const struct repository_section *c, struct farm *farm, stru
                                    .start_wait_ms = c->start_wait_ms,
                                    .password = password};
     farm_lasting(farm, LASTING_NAMES, rc.keys.names);
-    farm_derive(farm, "repository", rc.keys.values);
+    rc.keys.values = &rings->repository;
     if (repository_prefix(&rc.keys, c->prefix, rc.prefix))
         *out = repository_new(&rc);
     explicit_bzero(&rc.keys, sizeof(rc.keys));

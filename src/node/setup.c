@@ -9,6 +9,7 @@
 #include "io/listen.h"
 #include "io/multicast.h"
 #include "node/inline_rules.h"
+#include "node/keyring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -318,7 +319,7 @@ static int open_state(const struct config *c, struct setup *s)
 
 static int load_key(const struct config *c, struct setup *s)
 {
-    int err = key_load(c->top.key_file, s->key);
+    int err = keyring_load(c->top.key_file, &s->keys);
     if (err == STEAD_E_NOT_FOUND)
         return fail(err, "key-file", c->top.key_file,
                     "make one with 'stead keygen', the same for every node");
@@ -327,7 +328,7 @@ static int load_key(const struct config *c, struct setup *s)
     if (err == STEAD_E_DENIED)
         return fail(err, "key-file", c->top.key_file, "others may read it: chmod 600");
     if (err == STEAD_E_PARSE)
-        return fail(err, "key-file", c->top.key_file, "it is not a key of 64 hex digits");
+        return fail(err, "key-file", c->top.key_file, "it is no key file; take another node's");
     return err ? fail(err, "key-file", c->top.key_file, "") : STEAD_OK;
 }
 
@@ -411,6 +412,7 @@ int setup_open(const struct config *c, struct setup *s)
     for (size_t i = 0; i < WORKERS_MAX; i++)
         no_sockets(&s->workers[i]);
     int err = share_descriptors(s);
+    keyring_lock_memory();
     if (!err)
         err = load_key(c, s);
     if (!err)
@@ -481,5 +483,5 @@ void setup_close(struct setup *s)
     mem_free(s->token);
     mem_free(s->roster_token);
     s->token = s->roster_token = NULL;
-    explicit_bzero(s->key, sizeof(s->key));
+    keys_wipe(&s->keys);
 }

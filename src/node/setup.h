@@ -26,7 +26,7 @@ struct worker_sockets {
 struct setup {
     const struct config *config;
     struct state state;
-    uint8_t key[FARM_KEY_BYTES];
+    struct keys keys;
     struct entry entry;
     int bulk_fd; /* -1: somebody else listens there */
     int mesh_fd, group_fd, admin_unix_fd, admin_tcp_fd;

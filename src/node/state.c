@@ -112,36 +112,6 @@ bool state_load_maint(const struct state *s)
     return access(file, F_OK) == 0;
 }
 
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-int key_load(const char *path, uint8_t key[32])
-{
-    struct stat st;
-    if (stat(path, &st))
-        return io_error(errno);
-    if (st.st_mode & 077)
-        return STEAD_E_DENIED;
-    char *text;
-    size_t len;
-    int err = io_read_file(path, 128, &text, &len);
-    if (err)
-        return err;
-    bool good = len == 64 || (len == 65 && text[64] == '\n');
-    for (size_t i = 0; good && i < 32; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        good = high >= 0 && low >= 0;
-        key[i] = (uint8_t)(high * 16 + low);
-    }
-    explicit_bzero(text, len);
-    mem_free(text);
-    return good ? STEAD_OK : STEAD_E_PARSE;
-}
-
 int key_make(const char *path)
 {
     uint8_t key[32];

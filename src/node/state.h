@@ -29,9 +29,7 @@ size_t state_load_addresses(const struct state *s, struct addr *out, size_t max)
 int state_save_maint(const struct state *s, bool maint);
 bool state_load_maint(const struct state *s);
 
-/* The farm's key file: 64 hex digits; refused (DENIED) when others than its owner may read it. */
-int key_load(const char *path, uint8_t key[32]);
-/* Makes a new one, mode 0600; EXISTS when there is a file. */
+/* Makes a new key file (node/keyring.h reads it), mode 0600; EXISTS when there is a file. */
 int key_make(const char *path);
 
 #endif

@@ -39,6 +39,8 @@ struct tickets {
     atomic_bool stop;
     pthread_mutex_t lock; /* of the views */
     struct tickets_view views[TICKETS_SECTIONS_MAX];
+    bool renewed; /* there is a new secret; under the lock too */
+    uint8_t fresh[TICKET_SECRET_BYTES];
 };
 
 static const char *const format_names[] = {
@@ -259,11 +261,35 @@ static void step(struct tickets *t, struct set *s, uint64_t now_s)
     show(t, s);
 }
 
+static void set_secret(struct set *s, const uint8_t secret[TICKET_SECRET_BYTES])
+{
+    uint8_t own[TICKET_SECRET_BYTES];
+    if (ticket_file_secret(secret, (enum ticket_format)s->section->format, s->section->name, own))
+        ticket_ring_init(&s->ring, own, 0);
+    s->written = false;
+    explicit_bzero(own, sizeof own);
+}
+
+static void take_secret(struct tickets *t)
+{
+    uint8_t secret[TICKET_SECRET_BYTES];
+    pthread_mutex_lock(&t->lock);
+    bool renewed = t->renewed;
+    t->renewed = false;
+    memcpy(secret, t->fresh, sizeof secret);
+    explicit_bzero(t->fresh, sizeof t->fresh);
+    pthread_mutex_unlock(&t->lock);
+    for (size_t i = 0; renewed && i < t->count; i++)
+        set_secret(&t->sets[i], secret);
+    explicit_bzero(secret, sizeof secret);
+}
+
 static void *run(void *context)
 {
     struct tickets *t = context;
     struct pollfd on = {.fd = t->wake_fd, .events = POLLIN};
     while (!atomic_load(&t->stop)) {
+        take_secret(t);
         for (size_t i = 0; i < t->count && !atomic_load(&t->stop); i++)
             step(t, &t->sets[i], (uint64_t)time(NULL));
         poll(&on, 1, TICKETS_LOOK_MS);
@@ -323,6 +349,16 @@ int tickets_start(const struct tickets_section *sections, size_t count,
     }
     *out = t;
     return STEAD_OK;
+}
+
+void tickets_renew(struct tickets *t, const uint8_t secret[TICKET_SECRET_BYTES])
+{
+    if (t == NULL)
+        return;
+    pthread_mutex_lock(&t->lock);
+    memcpy(t->fresh, secret, sizeof t->fresh);
+    t->renewed = true;
+    pthread_mutex_unlock(&t->lock);
 }
 
 void tickets_stop(struct tickets *t)

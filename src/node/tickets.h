@@ -37,7 +37,9 @@ struct tickets;
 int tickets_start(const struct tickets_section *sections, size_t count,
                   const uint8_t secret[TICKET_SECRET_BYTES], struct tickets_counters *counters,
                   struct tickets **out) __attribute__((warn_unused_result));
-void tickets_stop(struct tickets *t); /* takes NULL */
+/* Another secret: soon all files are written with it, and the programs told. */
+void tickets_renew(struct tickets *t, const uint8_t secret[TICKET_SECRET_BYTES]); /* takes NULL */
+void tickets_stop(struct tickets *t);                                             /* takes NULL */
 /* From any thread: the sets' views; returns how many there are. */
 size_t tickets_look(struct tickets *t, struct tickets_view out[TICKETS_SECTIONS_MAX]);
 const char *tickets_format_name(enum ticket_format f);

@@ -146,10 +146,11 @@ bool tls_setup_differs(const struct config *a, const struct config *b)
     return memcmp(&a->tls, &b->tls, sizeof(a->tls)) != 0 || takes_early(a) != takes_early(b);
 }
 
-void tls_setup_share(struct tls_setup *s, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node)
+void tls_setup_share(struct tls_setup *s, const uint8_t (*secrets)[TICKET_SECRET_BYTES],
+                     size_t count, uint64_t node)
 {
     if (s->door)
-        tls_door_share(s->door, secret, node);
+        tls_door_share(s->door, secrets, count, node);
 }
 
 void tls_setup_close(struct tls_setup *s)

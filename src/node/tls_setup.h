@@ -20,7 +20,8 @@ bool tls_setup_check(const struct config *c, char error[TLS_ERROR_MAX]);
 /* Reads the files. Says on standard error what is wrong: STEAD_E_CONFIG, NOMEM. */
 int tls_setup_open(struct tls_setup *s, const struct config *c);
 /* Session tickets are those of the whole farm: before the first connection. */
-void tls_setup_share(struct tls_setup *s, const uint8_t secret[TICKET_SECRET_BYTES], uint64_t node);
+void tls_setup_share(struct tls_setup *s, const uint8_t (*secrets)[TICKET_SECRET_BYTES],
+                     size_t count, uint64_t node);
 /* Do the listeners' rules? */
 bool tls_setup_differs(const struct config *a, const struct config *b);
 void tls_setup_close(struct tls_setup *s);

@@ -29,22 +29,20 @@ static void init_rosters(struct shared *s, const struct setup *setup)
 
 _Static_assert(PRIVATE_NAMES_MAX == CONFIG_STRINGS_MAX, "every name has its place");
 
-static void init_private(struct shared *s, const struct config *c,
-                         const uint8_t key[TOKEN_KEY_BYTES])
+static void init_private(struct shared *s, const struct config *c)
 {
-    memcpy(s->private_key, key, sizeof(s->private_key));
     for (size_t k = 0; k < c->sessions.kinds.count; k++) {
         const struct strings *names = &c->sessions.private[k];
         s->private.kind[k].count = names->count;
         for (size_t i = 0; i < names->count; i++)
             s->private.kind[k].names[i] = (struct slice){names->text[i], strlen(names->text[i])};
         if (names->count > 0)
-            s->private.key = s->private_key;
+            s->private.keys = &s->rings->private;
     }
 }
 
 int shared_init(struct shared *s, struct setup *setup, struct store *store,
-                const struct shared_keys *keys, const struct config *file)
+                const struct shared_keys *keys, struct key_rings *rings, const struct config *file)
 {
     const struct config *c = setup->config;
     s->config = c;
@@ -59,7 +57,8 @@ int shared_init(struct shared *s, struct setup *setup, struct store *store,
     s->tcp = &setup->tcp;
     s->keys = *keys;
     s->worker_count = setup->worker_count;
-    init_private(s, c, keys->private);
+    s->rings = rings;
+    init_private(s, c);
     init_rosters(s, setup);
     own_init(&s->own, store);
     s->first = live_new(c, file, 1, keys, setup->worker_count);
@@ -274,7 +273,7 @@ static int open_keep(struct worker *w)
                                     .mailbox =
                                         w->index + s->config->top.workers * (1 + CACHE_DOORS) + 1,
                                     .kind = (uint8_t)kind,
-                                    .key = s->keys.tls,
+                                    .keys = &s->rings->tls,
                                     .counters = &s->kept};
     if (!s->tls->door || kind < 0)
         return STEAD_OK;
@@ -311,7 +310,7 @@ static int open_gate(struct worker *w, struct worker_sockets *sockets)
                             .auth_cookie = s->config->sessions.auth_cookie,
                             .auth_login = s->config->sessions.auth_login,
                             .private = &s->private,
-                            .tls_key = s->keys.tls_set,
+                            .tls_keys = &s->rings->tls_set,
                             .http_counters = &s->gate_http,
                             .counters = &s->gate};
     http_limits_default(&c.http);

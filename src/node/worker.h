@@ -3,6 +3,7 @@
 #ifndef NODE_WORKER_H
 #define NODE_WORKER_H
 
+#include "node/keyring.h"
 #include "node/live.h"
 #include "node/own.h"
 #include "node/setup.h"
@@ -33,9 +34,9 @@ struct shared {
     struct name_book *book;                /* NULL without a name server */
     struct roster_rules rosters;
     struct rebalancer_shared rebalance;
-    struct private_rules private; /* with its key: */
-    uint8_t private_key[TOKEN_KEY_BYTES];
-    bool succeeds; /* another process was this node until now */
+    struct private_rules private;
+    struct key_rings *rings; /* of the node */
+    bool succeeds;           /* another process was this node until now */
     struct own own;
     struct director_counters director;
     struct session_keep_counters kept;
@@ -78,7 +79,7 @@ struct worker {
 
 /* Fills in the tables; file: the configuration without operators' changes. STEAD_E_NOMEM. */
 int shared_init(struct shared *s, struct setup *setup, struct store *store,
-                const struct shared_keys *keys, const struct config *file);
+                const struct shared_keys *keys, struct key_rings *rings, const struct config *file);
 /* Makes what needs memory, and reads the name server's records; says on standard error what is
  * wrong with them. */
 int shared_open(struct shared *s);

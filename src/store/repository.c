@@ -123,12 +123,23 @@ void repository_load(struct repository *r)
 
 /* -- the thread -- */
 
+void repository_reseal(struct repository *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->reseal = true;
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void do_round(struct repository *r)
 {
     uint64_t now_ms = repository_wall_ms();
     if (r->failing && now_ms < r->retry_ms && now_ms + r->wait_ms >= r->retry_ms)
         return;
     int err = r->engine ? STEAD_OK : open_engine(r);
+    pthread_mutex_lock(&r->lock);
+    r->full |= r->reseal;
+    r->reseal = false;
+    pthread_mutex_unlock(&r->lock);
     if (!err && r->engine->calls->tick)
         err = r->engine->calls->tick(r->engine);
     if (!err && r->full)

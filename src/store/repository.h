@@ -52,6 +52,8 @@ struct repository *repository_new(const struct repository_config *c)
  * the thread goes on trying. */
 void repository_load(struct repository *r);
 int repository_start(struct repository *r);
+/* Other keys seal: everything is put in anew, under the first of them. Any thread. */
+void repository_reseal(struct repository *r);
 /* A last look at what has changed; then the engine is closed. Takes NULL. */
 void repository_free(struct repository *r);
 /* Any thread. */

@@ -37,6 +37,7 @@ struct repository {
     bool running, stops;
     pthread_mutex_t lock; /* of stops, clean_ms and stats */
     pthread_cond_t wake;
+    bool reseal;
     uint64_t clean_ms; /* what had changed by then is in the engine */
     struct repository_stats stats;
 };

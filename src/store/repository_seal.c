@@ -60,7 +60,7 @@ static int seal(const struct repository_keys *k, const struct wire_writer *w, st
     out->len = len + BOX_OVERHEAD;
     out->bytes = wire_put_ok(w) ? mem_alloc(out->len) : NULL;
     if (out->bytes && random_salt(salt) &&
-        box_seal(k->values, out->name, ENGINE_NAME_BYTES, salt, w->start, len, out->bytes))
+        box_ring_seal(k->values, out->name, ENGINE_NAME_BYTES, salt, w->start, len, out->bytes))
         return STEAD_OK;
     mem_free(out->bytes);
     out->bytes = NULL;
@@ -113,7 +113,7 @@ static uint8_t *open_box(const struct repository_keys *k, const uint8_t *name, c
         *err = STEAD_E_NOMEM;
         return NULL;
     }
-    if (box_open(k->values, name, ENGINE_NAME_BYTES, bytes, len, plain)) {
+    if (box_ring_open(k->values, name, ENGINE_NAME_BYTES, bytes, len, plain)) {
         *err = STEAD_OK;
         return plain;
     }

@@ -12,6 +12,7 @@
 
 #include "core/record/record.h"
 #include "core/session/kind.h"
+#include "core/token/box_ring.h"
 #include "store/engine.h"
 
 #define REPOSITORY_KEY_BYTES 32
@@ -19,7 +20,8 @@
 #define REPOSITORY_SUM_BYTES 32
 
 struct repository_keys {
-    uint8_t names[REPOSITORY_KEY_BYTES], values[REPOSITORY_KEY_BYTES];
+    uint8_t names[REPOSITORY_KEY_BYTES];
+    struct box_ring *values; /* of the farm's keys; outlives it */
 };
 
 /* A box for an engine, allocated: mem_free. */

@@ -1,5 +1,5 @@
-/* snapshot_fuzz.c - a snapshot's file of any bytes: it ends, and only what the farm's key has sealed
- * is taken for whole. */
+/* snapshot_fuzz.c - a snapshot's file of any bytes: it ends, and only what the farm's key has
+ * sealed is taken for whole. */
 #include "fuzz_check.h"
 #include "stead/error.h"
 #include "store/snapshot_file.h"
@@ -21,7 +21,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t len;
     memset(&keys, 0, sizeof(keys));
     memset(keys.names, 5, sizeof(keys.names));
-    memset(keys.values, 5, sizeof(keys.values));
+    static struct box_ring ring;
+    uint8_t key[TOKEN_KEY_BYTES];
+    memset(key, 5, sizeof key);
+    box_ring_set(&ring, (const uint8_t(*)[TOKEN_KEY_BYTES]) & key, 1);
+    keys.values = &ring;
     int fd = memfd_create("snapshot", MFD_CLOEXEC);
     CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -100,6 +100,21 @@ bool farm_keys_store(struct farm *f, uint64_t now_ns, struct keys *out);
 bool farm_keys_stored(struct farm *f, bool good, uint64_t now_ns);
 /* Something other than a frame was opened under that generation. */
 void farm_key_used(struct farm *f, uint64_t mark, uint64_t now_ns);
+/* One after the other, from *at = 0, the nodes that are up; false: no more. Between two calls
+ * nothing else may be done with f. */
+struct farm_key_peer {
+    uint64_t inc;
+    char name[NAME_MAX_BYTES + 1];
+};
+bool farm_key_peers(struct farm *f, size_t *at, struct farm_key_peer *out);
+/* What speaks against activating a generation: nodes that are up and have not said that they accept
+ * it. Against retiring one: nodes that are up and seal under it, have opened something of it lately
+ * or do not accept the active one, and nodes that are down and have not said before that they do.
+ * Each is named; returns how many. */
+size_t farm_key_lacking(struct farm *f, uint64_t mark,
+                        void (*name)(void *context, const char *name), void *context);
+size_t farm_key_needing(struct farm *f, uint64_t mark,
+                        void (*name)(void *context, const char *name), void *context);
 /* What stays the same when the key changes. */
 void farm_lasting(const struct farm *f, enum key_lasting which, uint8_t out[32]);
 /* For a purpose, of each generation that may be opened with: of what passes by (cookies, tickets)

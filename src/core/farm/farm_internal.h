@@ -26,6 +26,7 @@ struct farm {
     char voters[QUORUM_VOTERS_MAX][NAME_MAX_BYTES + 1];
     struct peer_view *peers;         /* MEMBERS_MAX */
     struct member_contact *contacts; /* MEMBERS_MAX */
+    size_t contact_count;            /* for farm_key_peers() */
 };
 
 /* farm.c */

@@ -150,3 +150,75 @@ size_t farm_derive_all(const struct farm *f, enum key_use use, const char *purpo
     }
     return n;
 }
+
+/* -- what speaks against a change -- */
+
+/* Its process runs again under another incarnation. */
+static bool came_back(const struct farm *f, size_t count, const struct member_contact *c)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct member_contact *other = &f->contacts[i];
+        if (other->node == c->node && other->inc != c->inc && other->status != STATUS_DOWN &&
+            other->status != STATUS_LEFT)
+            return true;
+    }
+    return false;
+}
+
+bool farm_key_peers(struct farm *f, size_t *at, struct farm_key_peer *out)
+{
+    if (*at == 0)
+        f->contact_count = membership_contacts(f->members, f->contacts, MEMBERS_MAX);
+    while (*at < f->contact_count) {
+        const struct member_contact *c = &f->contacts[(*at)++];
+        if (c->status == STATUS_DOWN || c->status == STATUS_LEFT)
+            continue;
+        out->inc = c->inc;
+        memcpy(out->name, c->name, strlen(c->name) + 1);
+        return true;
+    }
+    return false;
+}
+
+size_t farm_key_lacking(struct farm *f, uint64_t mark,
+                        void (*name)(void *context, const char *name), void *context)
+{
+    size_t count = membership_contacts(f->members, f->contacts, MEMBERS_MAX), lacking = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct member_contact *c = &f->contacts[i];
+        struct keys_peer p;
+        if (c->status == STATUS_DOWN || c->status == STATUS_LEFT)
+            continue;
+        keys_talk_peer(f->keys, c->inc, mark, &p);
+        if (p.has)
+            continue;
+        lacking++;
+        name(context, c->name);
+    }
+    return lacking;
+}
+
+size_t farm_key_needing(struct farm *f, uint64_t mark,
+                        void (*name)(void *context, const char *name), void *context)
+{
+    size_t count = membership_contacts(f->members, f->contacts, MEMBERS_MAX), needing = 0;
+    uint64_t active = keys_talk_now(f->keys)->active;
+    if (keys_talk_uses(f->keys, mark)) {
+        needing++;
+        name(context, membership_self(f->members)->name);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct member_contact *c = &f->contacts[i];
+        struct keys_peer old, fresh;
+        bool down = c->status == STATUS_DOWN;
+        if (c->status == STATUS_LEFT || (down && came_back(f, count, c)))
+            continue;
+        keys_talk_peer(f->keys, c->inc, mark, &old);
+        keys_talk_peer(f->keys, c->inc, active, &fresh);
+        if (fresh.has && (down || (!old.active && !old.uses)))
+            continue;
+        needing++;
+        name(context, c->name);
+    }
+    return needing;
+}

@@ -62,10 +62,10 @@ static void decode_order(struct wire_reader *r, struct order *out)
 {
     *out = (struct order){.token = wire_u64(r)};
     uint8_t verb = wire_u8(r), flags = wire_u8(r);
-    if (out->token == 0 || verb > ORDER_RELOAD || flags > FLAG_FORCE)
+    if (out->token == 0 || verb > ORDER_KEY || flags > FLAG_FORCE)
         wire_fail(r);
     take_text(r, out->text);
-    if ((*out->text != '\0') != (verb == ORDER_CHANGE))
+    if ((*out->text != '\0') != (verb == ORDER_CHANGE || verb == ORDER_KEY))
         wire_fail(r);
     out->verb = (enum order_verb)verb;
     out->force = flags & FLAG_FORCE;

@@ -21,14 +21,15 @@ enum order_verb {
     ORDER_MAINT, /* taken out: its clients are served by the backup */
     ORDER_UNMAINT,
     ORDER_CHANGE, /* its configuration, as the text says (node/change.h) */
-    ORDER_RELOAD  /* it reads its configuration file again */
+    ORDER_RELOAD, /* it reads its configuration file again */
+    ORDER_KEY     /* the farm's keys, as the text says (node/keyring.h) */
 };
 
 struct order {
     uint64_t token;
     enum order_verb verb;
     bool force;                    /* also when it is the last server that is up */
-    char text[ORDER_TEXT_MAX + 1]; /* of CHANGE; "" in all others */
+    char text[ORDER_TEXT_MAX + 1]; /* of CHANGE and KEY; "" in all others */
 };
 
 /* How the node stands. */
@@ -40,7 +41,7 @@ struct ordered {
     bool drained; /* it leaves, and no record is left that others should have */
     uint32_t users;
     uint64_t records;              /* to be handed over */
-    char text[ORDER_TEXT_MAX + 1]; /* of CHANGE and RELOAD: what became of it, or what is wrong */
+    char text[ORDER_TEXT_MAX + 1]; /* of CHANGE, RELOAD, KEY: what became of it, or what is wrong */
 };
 
 /* No user, and no record that only this node has. */

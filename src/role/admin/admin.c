@@ -216,6 +216,11 @@ static void answer_change(struct door *d, struct http_request *r)
     give_order(d, r, ORDER_CHANGE);
 }
 
+static void answer_key(struct door *d, struct http_request *r)
+{
+    give_order(d, r, ORDER_KEY);
+}
+
 static void answer_reload(struct door *d, struct http_request *r)
 {
     give_order(d, r, ORDER_RELOAD);
@@ -368,25 +373,16 @@ static const struct {
     const char *path, *method;
     void (*answer)(struct door *d, struct http_request *r);
 } pages[] = {
-    {"/livez", "GET", answer_livez},
-    {"/readyz", "GET", answer_readyz},
-    {"/metrics", "GET", answer_metrics},
-    {"/v1/status", "GET", answer_status},
-    {"/v1/roster", "GET", answer_roster},
-    {"/v1/drain", "POST", answer_drain},
-    {"/v1/undrain", "POST", answer_undrain},
-    {"/v1/maint", "POST", answer_maint},
-    {"/v1/unmaint", "POST", answer_unmaint},
-    {"/v1/progress", "GET", answer_progress},
-    {"/v1/change", "POST", answer_change},
-    {"/v1/reload", "POST", answer_reload},
-    {"/v1/config", "GET", answer_config},
-    {"/v1/nodes", "GET", answer_nodes},
-    {"/v1/decision", "GET", answer_decision},
-    {"/v1/verify", "*", answer_verify},
-    {"/v1/session-end", "*", answer_session_end},
-    {"/v1/snapshot", "*", answer_snapshot},
-    {"/v1/upgrade", "*", answer_upgrade},
+    {"/livez", "GET", answer_livez},         {"/readyz", "GET", answer_readyz},
+    {"/metrics", "GET", answer_metrics},     {"/v1/status", "GET", answer_status},
+    {"/v1/roster", "GET", answer_roster},    {"/v1/drain", "POST", answer_drain},
+    {"/v1/undrain", "POST", answer_undrain}, {"/v1/maint", "POST", answer_maint},
+    {"/v1/unmaint", "POST", answer_unmaint}, {"/v1/progress", "GET", answer_progress},
+    {"/v1/change", "POST", answer_change},   {"/v1/reload", "POST", answer_reload},
+    {"/v1/key", "POST", answer_key},         {"/v1/config", "GET", answer_config},
+    {"/v1/nodes", "GET", answer_nodes},      {"/v1/decision", "GET", answer_decision},
+    {"/v1/verify", "*", answer_verify},      {"/v1/session-end", "*", answer_session_end},
+    {"/v1/snapshot", "*", answer_snapshot},  {"/v1/upgrade", "*", answer_upgrade},
 };
 
 static void refuse_method(struct http_request *r, const char *method)
@@ -433,12 +429,13 @@ static enum http_verdict handle(void *context, struct http_request *r, const cha
             refuse_method(r, pages[i].method);
         return HTTP_ANSWERED;
     }
-    http_reply_error(r, 404, "NOT_FOUND",
-                     "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
-                     "/v1/nodes, /v1/config, /v1/change, /v1/reload, /v1/verify, /v1/session-end, "
-                     "/v1/snapshot, "
-                     "/v1/decision, /v1/drain, /v1/undrain, /v1/maint, /v1/unmaint "
-                     "and /v1/upgrade");
+    http_reply_error(
+        r, 404, "NOT_FOUND",
+        "there are /livez, /readyz, /metrics, /v1/status, /v1/roster, /v1/progress, "
+        "/v1/nodes, /v1/config, /v1/change, /v1/reload, /v1/key, /v1/verify, /v1/session-end, "
+        "/v1/snapshot, "
+        "/v1/decision, /v1/drain, /v1/undrain, /v1/maint, /v1/unmaint "
+        "and /v1/upgrade");
     return HTTP_ANSWERED;
 }
 

@@ -125,6 +125,7 @@ struct admin_snapshot {
     struct admin_cache memcached, redis;
     struct admin_sessiond sessiond;
     struct admin_tickets tickets;
+    struct admin_keys keys;
     struct admin_director director;
     struct admin_exchange exchange;
     struct admin_tls tls;

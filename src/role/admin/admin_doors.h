@@ -46,4 +46,24 @@ struct admin_tcp {
         proxied, starved, up_bytes, down_bytes;
 };
 
+#define ADMIN_KEYS_MAX 8
+#define ADMIN_KEY_NODES_MAX 64
+
+/* The generations of the farm's key, and who has which. No secrets. */
+struct admin_keys {
+    uint64_t turn, in, out, malformed, changes, store_failed, known, active, silent;
+    size_t count, node_count;
+    struct {
+        uint64_t number, mark, nodes, nodes_active, nodes_using;
+        const char *state;
+        bool active, here;
+    } list[ADMIN_KEYS_MAX];
+    struct {
+        char name[NAME_MAX_BYTES + 1];
+        bool told;
+        uint64_t active;
+        unsigned accepted; /* a bit for each of the list */
+    } nodes[ADMIN_KEY_NODES_MAX];
+};
+
 #endif

@@ -13,7 +13,10 @@
 /* What the node said of a change, if anything. */
 static void refuse_change(struct http_request *r, int error, const char *text)
 {
-    int status = error == STEAD_E_NOT_FOUND ? 404 : error == STEAD_E_EXISTS ? 409 : 422;
+    int status = error == STEAD_E_NOT_FOUND                           ? 404
+                 : error == STEAD_E_EXISTS || error == STEAD_E_IN_USE ? 409
+                 : error == STEAD_E_IO                                ? 500
+                                                                      : 422;
     http_reply_error(r, status, stead_error_name(error), text);
 }
 
@@ -132,7 +135,7 @@ void asks_take(struct asks *a, struct http_request *r, enum order_verb verb)
     bool forces = forced == 1 && strcmp(force, "1") == 0;
     char text[ORDER_TEXT_MAX + 1];
     int told = http_query_find(h->query, "change", text, sizeof text);
-    if ((told == 1) != (verb == ORDER_CHANGE)) {
+    if ((told == 1) != (verb == ORDER_CHANGE || verb == ORDER_KEY)) {
         http_reply_error(r, 400, "INVAL", "change=TEXT");
         return;
     }

@@ -181,6 +181,44 @@ static json_t *tickets_json(const struct admin_tickets *t)
     return list;
 }
 
+static json_t *key_nodes_json(const struct admin_keys *k)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < k->node_count; i++) {
+        json_t *accepted = json_array();
+        for (size_t g = 0; g < k->count; g++)
+            if (k->nodes[i].accepted >> g & 1)
+                json_array_append_new(accepted, json_integer((json_int_t)k->list[g].number));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:b, s:I, s:o}", "name", k->nodes[i].name, "told",
+                                        (int)k->nodes[i].told, "active",
+                                        (json_int_t)k->nodes[i].active, "accepted", accepted));
+    }
+    return list;
+}
+
+static json_t *keys_json(const struct admin_keys *k)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < k->count; i++) {
+        char mark[20];
+        snprintf(mark, sizeof mark, "%016" PRIx64, k->list[i].mark);
+        json_array_append_new(list, json_pack("{s:I, s:s, s:b, s:b, s:s, s:I, s:I, s:I}", "number",
+                                              (json_int_t)k->list[i].number, "state",
+                                              k->list[i].state, "active", (int)k->list[i].active,
+                                              "here", (int)k->list[i].here, "mark", mark, "nodes",
+                                              (json_int_t)k->list[i].nodes, "nodes_active",
+                                              (json_int_t)k->list[i].nodes_active, "nodes_using",
+                                              (json_int_t)k->list[i].nodes_using));
+    }
+    json_t *j = NUMBERS({"active", k->active}, {"known", k->known}, {"turn", k->turn},
+                        {"silent", k->silent}, {"malformed", k->malformed},
+                        {"store_failed", k->store_failed});
+    json_object_set_new(j, "generations", list);
+    json_object_set_new(j, "nodes", key_nodes_json(k));
+    return j;
+}
+
 char *admin_status_json(const struct admin_snapshot *s)
 {
     char id[20], inc[20];
@@ -199,6 +237,8 @@ char *admin_status_json(const struct admin_snapshot *s)
         "servers", servers_json(s));
     if (j && s->tls.certificate_count)
         json_object_set_new(j, "tls", tls_json(&s->tls));
+    if (j)
+        json_object_set_new(j, "keys", keys_json(&s->keys));
     if (j && s->tickets.count)
         json_object_set_new(j, "tickets", tickets_json(&s->tickets));
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;

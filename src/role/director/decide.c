@@ -179,6 +179,16 @@ static void filter_for(const struct decide_config *c, const struct decide_view *
                               .reserve = v->reserve};
 }
 
+static bool known_by_cookie(const struct decide_config *c, const struct decide_view *v,
+                            const struct http_head *h, const struct decide_service *s,
+                            char name[NAME_MAX_BYTES + 1])
+{
+    bool known = visit_server(s->visit, c->secret, s->name, h, v->now_s, name);
+    for (size_t i = 0; !known && i < c->older_count; i++)
+        known = visit_server(s->visit, c->older[i], s->name, h, v->now_s, name);
+    return known;
+}
+
 /* The server that the client's cookie names, while it lives and is not to be emptied; being full
  * keeps nobody out who is in. */
 static bool choose_known(const struct decide_config *c, const struct decide_view *v,
@@ -187,7 +197,7 @@ static bool choose_known(const struct decide_config *c, const struct decide_view
 {
     char name[NAME_MAX_BYTES + 1];
     size_t own;
-    if (!visit_server(s->visit, c->secret, s->name, h, v->now_s, name))
+    if (!known_by_cookie(c, v, h, s, name))
         return false;
     out->node = roster_find(v->roster, name);
     out->server = out->node ? roster_server(out->node, s->name) : NULL;

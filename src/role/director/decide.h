@@ -63,13 +63,15 @@ struct decide_config {
     const struct decide_service *services;
     size_t service_count;
     const struct decide_server *servers;
-    size_t server_count;        /* at most ENTRY_SERVERS_MAX */
-    uint16_t port;              /* of the listener: a Host may name it even when no URL does */
-    bool tls;                   /* the listener's scheme: redirects stay within it where they can */
-    struct held *held;          /* for who keeps a string of it beyond a request; NULL: it stays */
-    const uint8_t *secret;      /* TOKEN_KEY_BYTES of the farm; NULL when no service needs it */
-    const struct buzhash *keys; /* seeded from the farm's key; likewise */
-    int unknown_status;         /* for a Host that no service has; 0: 421 */
+    size_t server_count;   /* at most ENTRY_SERVERS_MAX */
+    uint16_t port;         /* of the listener: a Host may name it even when no URL does */
+    bool tls;              /* the listener's scheme: redirects stay within it where they can */
+    struct held *held;     /* for who keeps a string of it beyond a request; NULL: it stays */
+    const uint8_t *secret; /* TOKEN_KEY_BYTES of the farm; NULL when no service needs it */
+    size_t older_count;    /* while the farm's key is changed: */
+    const uint8_t (*older)[TOKEN_KEY_BYTES]; /* what is opened with these too */
+    const struct buzhash *keys;              /* seeded from the farm's key; likewise */
+    int unknown_status;                      /* for a Host that no service has; 0: 421 */
 };
 
 /* How the farm stands at this moment. */

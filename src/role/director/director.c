@@ -75,6 +75,17 @@ static void decide_now(struct director *d, const struct roster *roster, const st
 
 /* -- cookies that go out with an answer -- */
 
+static bool read_handoff(const struct director *d, const struct http_head *h,
+                         const struct decision *n, int64_t now_s, struct handoff *out)
+{
+    const struct decide_config *c = d->config.decide;
+    struct slice text = handoff_find(h);
+    bool good = handoff_read(c->secret, n->service, d->config.self_name, text, now_s, out);
+    for (size_t i = 0; !good && i < c->older_count; i++)
+        good = handoff_read(c->older[i], n->service, d->config.self_name, text, now_s, out);
+    return good;
+}
+
 /* A token that was taken before, or is none of this server's, gives nothing; the client goes on
  * without it. */
 static void take_handoff(struct director *d, const struct http_head *h, const struct decision *n,
@@ -82,9 +93,7 @@ static void take_handoff(struct director *d, const struct http_head *h, const st
 {
     struct handoff taken;
     int64_t now_s = time(NULL);
-    bool good = d->config.handoffs &&
-                handoff_read(d->config.decide->secret, n->service, d->config.self_name,
-                             handoff_find(h), now_s, &taken) &&
+    bool good = d->config.handoffs && read_handoff(d, h, n, now_s, &taken) &&
                 handoff_once_take(d->config.handoffs, &taken, now_s);
     if (good)
         (void)handoff_cookies(&taken, d->config.decide->tls, out);

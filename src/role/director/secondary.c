@@ -95,7 +95,10 @@ static void mark_hop(struct secondary *s, const struct http_head *h, const struc
     const uint8_t *key = s->config.decide->secret;
     if (!key)
         return;
+    const struct decide_config *c = s->config.decide;
     out->between = hop_valid(key, s->config.self_name, h, time(NULL));
+    for (size_t i = 0; !out->between && i < c->older_count; i++)
+        out->between = hop_valid(c->older[i], s->config.self_name, h, time(NULL));
     if (n->verdict == DECIDE_RELAY && !n->chosen.node->external &&
         hop_make(key, n->chosen.node->entry->name, time(NULL), s->hop) > 0)
         out->hop = s->hop;

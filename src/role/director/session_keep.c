@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "core/token/box.h"
 #include "io/io.h"
 #include "io/wake.h"
 #include "stead/error.h"
@@ -30,7 +29,6 @@ struct question {
 
 struct session_keep {
     struct session_keep_config config;
-    uint8_t key[TOKEN_KEY_BYTES];
     struct tls_keeper keeper;
     struct wake wake;
     bool closing;
@@ -114,8 +112,8 @@ static bool open_value(const struct session_keep *k, struct question *q, const s
         return false;
     q->len = f->value_len - BOX_OVERHEAD;
     q->session = mem_alloc(q->len);
-    return q->session &&
-           box_open(k->key, q->id, sizeof q->id, field_value(f), f->value_len, q->session);
+    return q->session && box_ring_open(k->config.keys, q->id, sizeof q->id, field_value(f),
+                                       f->value_len, q->session);
 }
 
 /* Nobody else gets it from here on; whether this one does, is what the answer tells. */
@@ -202,7 +200,7 @@ static void keep(void *context, const uint8_t id[TLS_ID_BYTES], const uint8_t *s
     uint64_t now_ns = io_now_ns();
     assert(len <= TLS_SESSION_BYTES_MAX);
     io_random(salt, sizeof salt);
-    if (k->closing || !box_seal(k->key, id, TLS_ID_BYTES, salt, session, len, value)) {
+    if (k->closing || !box_ring_seal(k->config.keys, id, TLS_ID_BYTES, salt, session, len, value)) {
         tell_write(k, STEAD_E_NOMEM);
         return;
     }
@@ -262,7 +260,6 @@ int session_keep_open(const struct session_keep_config *c, struct session_keep *
     }
     io_undumped(k->key, sizeof k->key);
     k->config = *c;
-    memcpy(k->key, c->key, sizeof k->key);
     k->keeper = (struct tls_keeper){.context = k, .keep = keep, .ask = ask, .drop = drop};
     for (uint32_t i = 0; i < SESSION_KEEP_WAITING_MAX; i++)
         k->questions[i].next_free = i + 1 < SESSION_KEEP_WAITING_MAX ? i + 1 : NO_SLOT;
@@ -299,6 +296,5 @@ void session_keep_free(struct session_keep *k)
 {
     if (!k)
         return;
-    explicit_bzero(k->key, sizeof k->key);
     mem_free(k);
 }

@@ -10,7 +10,7 @@
 #ifndef ROLE_DIRECTOR_SESSION_KEEP_H
 #define ROLE_DIRECTOR_SESSION_KEEP_H
 
-#include "core/token/token.h"
+#include "core/token/box_ring.h"
 #include "io/tls_keeper.h"
 #include "store/store.h"
 
@@ -32,7 +32,7 @@ struct session_keep_config {
     struct store *store;
     unsigned mailbox; /* of the store, this keeper's alone */
     uint8_t kind;
-    const uint8_t *key; /* TOKEN_KEY_BYTES of the farm; copied */
+    struct box_ring *keys; /* of the farm; outlives it */
     struct session_keep_counters *counters;
 };
 

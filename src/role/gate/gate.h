@@ -53,8 +53,8 @@ struct gate_config {
      * nowhere: 401). They stay the caller's. */
     const char *auth_cookie, *auth_login;
     const struct private_rules *private; /* stays the caller's */
-    const uint8_t *tls_key;  /* TOKEN_KEY_BYTES of the farm, for /v1/tls; stays the caller's */
-    struct http_limits http; /* body_max is overruled by GATE_BODY_MAX */
+    struct box_ring *tls_keys;           /* of the farm, for /v1/tls; stays the caller's */
+    struct http_limits http;             /* body_max is overruled by GATE_BODY_MAX */
     struct http_counters *http_counters;
     struct gate_counters *counters;
 };

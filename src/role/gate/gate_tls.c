@@ -64,12 +64,23 @@ static json_t *key_json(const struct ticket_ring *r, size_t index)
                      (json_int_t)(from_s + TICKET_PERIOD_S + TICKET_LIFE_S));
 }
 
+/* False: there are not so many keys, or no memory. */
+static bool set_secret(const struct gate *g, size_t i, const char *use, const char *set,
+                       uint8_t out[TICKET_SECRET_BYTES])
+{
+    uint8_t keys[BOX_RING_MAX][TOKEN_KEY_BYTES];
+    bool good =
+        i < box_ring_get(g->config.tls_keys, keys) && ticket_set_secret(keys[i], use, set, out);
+    OPENSSL_cleanse(keys, sizeof keys);
+    return good;
+}
+
 static void reply_keys(struct gate *g, struct http_request *r, const char *set)
 {
     uint8_t secret[TICKET_SECRET_BYTES];
     struct ticket_ring ring = {0};
     json_t *keys = json_array(), *all = NULL;
-    bool good = ticket_set_secret(g->config.tls_key, USE_TICKETS, set, secret);
+    bool good = set_secret(g, 0, USE_TICKETS, set, secret);
     if (good) {
         ticket_ring_init(&ring, secret, 0);
         good = ticket_ring_turn(&ring, (uint64_t)time(NULL));
@@ -86,12 +97,13 @@ static void reply_keys(struct gate *g, struct http_request *r, const char *set)
 
 /* -- values -- */
 
-static bool value_key(const struct gate_call *call, uint8_t out[TOKEN_KEY_BYTES])
+/* i: of the farm's keys; the first one seals. */
+static bool value_key(const struct gate_call *call, size_t i, uint8_t out[TOKEN_KEY_BYTES])
 {
     char set[SET_MAX + 1] = "";
     size_t len = call->key.len - 1 - ID_CHARS;
     memcpy(set, call->key.bytes, len);
-    return ticket_set_secret(call->gate->config.tls_key, USE_VALUES, set, out);
+    return set_secret(call->gate, i, USE_VALUES, set, out);
 }
 
 /* The record's value; NULL: it is none of this place. Freed by free_value(). */
@@ -102,13 +114,18 @@ static uint8_t *open_value(const struct gate_call *call, const struct record *r,
     if (!f || f->value_len < BOX_OVERHEAD || f->value_len > VALUE_MAX + BOX_OVERHEAD)
         return NULL;
     *len = f->value_len - BOX_OVERHEAD;
-    if (value_key(call, key) && (value = mem_alloc(*len + 1)) &&
-        !box_open(key, call->key.bytes, call->key.len, field_value(f), f->value_len, value)) {
-        mem_free(value);
-        value = NULL;
+    bool good = false;
+    value = mem_alloc(*len + 1);
+    for (size_t i = 0; value && !good && value_key(call, i, key); i++) {
+        good = box_open(key, call->key.bytes, call->key.len, field_value(f), f->value_len, value);
+        if (good)
+            box_ring_note(call->gate->config.tls_keys, i);
     }
     OPENSSL_cleanse(key, sizeof key);
-    return value;
+    if (good)
+        return value;
+    mem_free(value);
+    return NULL;
 }
 
 static void free_value(uint8_t *value, size_t len)
@@ -243,7 +260,7 @@ static void start_put(struct gate *g, struct http_request *r, const struct gate_
     if (!call)
         return;
     io_random(salt, sizeof salt);
-    bool sealed = value_key(call, key) &&
+    bool sealed = value_key(call, 0, key) &&
                   box_seal(key, call->key.bytes, call->key.len, salt, value, len, box);
     OPENSSL_cleanse(key, sizeof key);
     if (!sealed) {
@@ -323,7 +340,7 @@ enum http_verdict gate_tls_request(struct gate *g, struct http_request *r,
     char set[SET_MAX + 1];
     if (wrong) {
         gate_refuse(g, r, 400, STEAD_E_INVAL, wrong);
-    } else if (!g->config.tls_key || kinds_find(store_kinds(g->config.store), "tls") < 0) {
+    } else if (!g->config.tls_keys || kinds_find(store_kinds(g->config.store), "tls") < 0) {
         gate_refuse(g, r, 404, STEAD_E_NOT_FOUND, "this farm has no kind tls");
     } else if (route->verb == GATE_TLS_KEYS) {
         snprintf(set, sizeof set, "%.*s", (int)route->kind.len, route->kind.at);

@@ -2,7 +2,6 @@
 #include "role/gate/private.h"
 
 #include "base/mem.h"
-#include "core/token/box.h"
 #include "io/io.h"
 
 #include <openssl/crypto.h>
@@ -10,7 +9,7 @@
 
 bool private_is(const struct private_rules *p, uint8_t kind, const void *name, size_t len)
 {
-    if (!p->key || kind >= KINDS_MAX)
+    if (!p->keys || kind >= KINDS_MAX)
         return false;
     for (size_t i = 0; i < p->kind[kind].count; i++)
         if (slice_fits((struct slice){name, len}, p->kind[kind].names[i]))
@@ -46,7 +45,7 @@ static bool seal_one(const struct private_rules *p, const struct key *key, struc
     uint8_t place[BOX_PLACE_MAX], salt[TOKEN_SALT_BYTES];
     size_t place_len = place_of(key, op->name, op->name_len, place);
     io_random(salt, sizeof salt);
-    if (!box_seal(p->key, place, place_len, salt, op->value, op->value_len, to))
+    if (!box_ring_seal(p->keys, place, place_len, salt, op->value, op->value_len, to))
         return false;
     op->value = to;
     op->value_len += BOX_OVERHEAD;
@@ -109,7 +108,7 @@ int64_t private_open(const struct private_rules *p, const struct key *key, const
     }
     uint8_t place[BOX_PLACE_MAX];
     size_t place_len = place_of(key, field_name(f), f->name_len, place);
-    if (box_open(p->key, place, place_len, field_value(f), f->value_len, out))
+    if (box_ring_open(p->keys, place, place_len, field_value(f), f->value_len, out))
         return (int64_t)f->value_len - BOX_OVERHEAD;
     return -1;
 }

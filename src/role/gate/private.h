@@ -8,13 +8,13 @@
 #include "base/slice.h"
 #include "core/record/record.h"
 #include "core/session/kind.h"
-#include "core/token/token.h"
+#include "core/token/box_ring.h"
 
 #define PRIVATE_NAMES_MAX 4
 
 /* Names of fields of each kind, with * for any text. Strings stay the caller's. */
 struct private_rules {
-    const uint8_t *key; /* TOKEN_KEY_BYTES, of the farm; NULL: no kind has private fields */
+    struct box_ring *keys; /* of the farm; NULL: no kind has private fields */
     struct {
         size_t count;
         struct slice names[PRIVATE_NAMES_MAX];

@@ -724,8 +724,8 @@ static void another_node_of_the_farm_resumes_what_began_here(void **state)
         a.version = b.version = version;
         load(&a);
         load(&b);
-        tls_door_share(a.door, farm, 1);
-        tls_door_share(b.door, farm, 2);
+        tls_door_share(a.door, &farm, 1, 1);
+        tls_door_share(b.door, &farm, 1, 2);
         SSL_SESSION *s = visit(&a, NULL, NULL, &resumed);
         assert_false(resumed);
         SSL_SESSION *t = visit(&b, s, NULL, &resumed);
@@ -738,7 +738,7 @@ static void another_node_of_the_farm_resumes_what_began_here(void **state)
         enum tls_resumed back = version == TLS1_2_VERSION ? TLS_RESUMED_OWN : TLS_RESUMED_PEER;
         assert_int_equal(a.counters.resumed_by[back], 1);
         SSL_SESSION_free(t);
-        tls_door_share(b.door, other, 2);
+        tls_door_share(b.door, &other, 1, 2);
         t = visit(&b, s, NULL, &resumed);
         assert_false(resumed);
         assert_int_equal(b.counters.missed[TLS_MISSED_UNKNOWN], 1);

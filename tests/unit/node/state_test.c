@@ -1,4 +1,6 @@
-/* The folder on disk: one process at a time, a lasting id, a growing boot number; and the key file. */
+/* The folder on disk: one process at a time, a lasting id, a growing boot number; and the key file.
+ */
+#include "node/keyring.h"
 #include "node/state.h"
 #include "stead/error.h"
 
@@ -80,21 +82,21 @@ static void keys_are_made_once_and_kept_private(void **unused)
 {
     (void)unused;
     char path[128];
-    uint8_t one[32], two[32];
+    struct keys one, two;
     struct stat st;
     in_folder(path, "farm.key");
     assert_int_equal(key_make(path), STEAD_OK);
     assert_int_equal(key_make(path), STEAD_E_EXISTS);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(key_load(path, one), STEAD_OK);
+    assert_int_equal(keyring_load(path, &one), STEAD_OK);
     assert_int_equal(chmod(path, 0640), 0);
-    assert_int_equal(key_load(path, two), STEAD_E_DENIED);
+    assert_int_equal(keyring_load(path, &two), STEAD_E_DENIED);
     write_text("short.key", "abcd\n", 0600);
     in_folder(path, "short.key");
-    assert_int_equal(key_load(path, two), STEAD_E_PARSE);
+    assert_int_equal(keyring_load(path, &two), STEAD_E_PARSE);
     in_folder(path, "none.key");
-    assert_int_equal(key_load(path, two), STEAD_E_NOT_FOUND);
+    assert_int_equal(keyring_load(path, &two), STEAD_E_NOT_FOUND);
 }
 
 static int make_folder(void **unused)
@@ -107,10 +109,10 @@ static int remove_folder(void **unused)
 {
     (void)unused;
     char command[128];
-    for (const char *const *f = (const char *const[]){"one/lock", "one/node", "one", "two/lock",
-                                                      "two/node", "two", "three/lock", "three/node",
-                                                      "three/peers", "three", "farm.key",
-                                                      "short.key", NULL};
+    for (const char *const *f =
+             (const char *const[]){"one/lock", "one/node", "one", "two/lock", "two/node", "two",
+                                   "three/lock", "three/node", "three/peers", "three", "farm.key",
+                                   "short.key", NULL};
          *f; f++) {
         in_folder(command, *f);
         remove(command);

@@ -22,8 +22,16 @@ struct rig {
     struct store *store;
     struct repository *r;
     uint8_t fill; /* of the key of values */
+    struct box_ring ring;
     uint64_t age_max_ms, start_wait_ms;
 };
+
+static void ring_of(struct box_ring *r, uint8_t fill)
+{
+    uint8_t key[TOKEN_KEY_BYTES];
+    memset(key, fill, sizeof key);
+    box_ring_set(r, (const uint8_t(*)[TOKEN_KEY_BYTES]) & key, 1);
+}
 
 static void open_store(struct rig *rig)
 {
@@ -41,7 +49,8 @@ static void open_store(struct rig *rig)
                                    .age_max_ms = rig->age_max_ms,
                                    .start_wait_ms = rig->start_wait_ms,
                                    .addresses = rig->server.address};
-    memset(rc.keys.values, rig->fill, sizeof(rc.keys.values));
+    ring_of(&rig->ring, rig->fill);
+    rc.keys.values = &rig->ring;
     assert_true(repository_prefix(&rc.keys, "s1", rc.prefix));
     rig->r = repository_new(&rc);
     assert_non_null(rig->r);

@@ -26,6 +26,8 @@ struct rig {
     struct repository *r;
     uint8_t fill; /* of the keys */
     uint64_t age_max_ms, bytes_max;
+    struct box_ring ring;
+    uint64_t age_max_ms;
 };
 
 static void open_store(struct rig *rig)
@@ -41,7 +43,11 @@ static void open_store(struct rig *rig)
                                    .path = rig->path,
                                    .bytes_max = rig->bytes_max,
                                    .age_max_ms = rig->age_max_ms};
-    memset(&rc.keys, rig->fill, sizeof(rc.keys));
+    uint8_t key[TOKEN_KEY_BYTES];
+    memset(key, rig->fill, sizeof(key));
+    memset(rc.keys.names, rig->fill, sizeof(rc.keys.names));
+    box_ring_set(&rig->ring, (const uint8_t(*)[TOKEN_KEY_BYTES]) & key, 1);
+    rc.keys.values = &rig->ring;
     rig->r = repository_new(&rc);
     assert_non_null(rig->r);
     repository_load(rig->r);
@@ -261,7 +267,8 @@ static void test_boxes_that_are_wrong(void **state)
     struct sealed box;
     uint64_t end_ms;
     struct repository_keys keys;
-    memset(&keys, 5, sizeof(keys));
+    memset(keys.names, 5, sizeof(keys.names));
+    keys.values = &rig->ring;
     assert_int_equal(repository_seal(&keys, &rig->kinds, made, 77, &box), STEAD_OK);
     assert_int_equal(
         repository_open(&keys, &rig->kinds, box.name, box.bytes, box.len, &got, &end_ms), STEAD_OK);

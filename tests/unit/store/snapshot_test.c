@@ -50,12 +50,22 @@ static void close_store(struct rig *rig)
     store_free(rig->store);
 }
 
+static struct box_ring ring;
+
+static void ring_of(struct box_ring *r, uint8_t fill)
+{
+    uint8_t key[TOKEN_KEY_BYTES];
+    memset(key, fill, sizeof key);
+    box_ring_set(r, (const uint8_t(*)[TOKEN_KEY_BYTES]) & key, 1);
+}
+
 static int set_up(void **state)
 {
     static struct rig rig;
     rig = (struct rig){.folder = "/tmp/stead-snapshot-XXXXXX"};
     memset(rig.keys.names, 5, sizeof(rig.keys.names));
-    memset(rig.keys.values, 5, sizeof(rig.keys.values));
+    ring_of(&ring, 5);
+    rig.keys.values = &ring;
     kinds_default(&rig.kinds);
     for (size_t i = 0; i < rig.kinds.count; i++)
         rig.kinds.kind[i].when_alone = ALONE_ACCEPT;
@@ -237,10 +247,10 @@ static void test_what_is_wrong_is_refused(void **state)
     write_file(rig, bytes, len + 1);
     expect_refused(rig, "damaged");
     write_file(rig, bytes, len);
-    memset(rig->keys.values, 6, sizeof(rig->keys.values));
+    ring_of(&ring, 6);
     empty(rig);
     expect_refused(rig, "another farm's key");
-    memset(rig->keys.values, 5, sizeof(rig->keys.values));
+    ring_of(&ring, 5);
     empty(rig);
     assert_int_equal(run(rig, true).records, 2);
 }

@@ -31,6 +31,7 @@ struct rig {
     struct store *store;
     struct session_keep_counters counted;
     struct session_keep *keep;
+    struct box_ring keys;
     struct kit_rules r;
     struct tls_counters counters;
     struct tls_door *door;
@@ -46,10 +47,11 @@ static void on_closed(void *context)
 
 static void open_keep(struct rig *r, const uint8_t *key)
 {
+    box_ring_set(&r->keys, (const uint8_t(*)[TOKEN_KEY_BYTES])key, 1);
     struct session_keep_config c = {.loop = &r->loop,
                                     .store = r->store,
                                     .kind = (uint8_t)kinds_find(&r->kinds, "tls"),
-                                    .key = key,
+                                    .keys = &r->keys,
                                     .counters = &r->counted};
     assert_int_equal(session_keep_open(&c, &r->keep), STEAD_OK);
 }

@@ -27,11 +27,13 @@ struct bench {
 static char answer[1 << 20];
 
 static const uint8_t private_key[TOKEN_KEY_BYTES] = {5, 4, 3};
-static struct private_rules private_rules = {.key = private_key};
+static struct box_ring private_keys;
+static struct private_rules private_rules = {.keys = &private_keys};
 
 static void open_bench(struct bench *b, const char *token)
 {
     memset(b, 0, sizeof *b);
+    box_ring_set(&private_keys, &private_key, 1);
     kinds_default(&b->store.kinds);
     list_init(&b->store.waiting);
     assert_int_equal(uv_loop_init(&b->loop), 0);
@@ -51,7 +53,7 @@ static void open_bench(struct bench *b, const char *token)
                             .auth_cookie = "sid",
                             .auth_login = "",
                             .private = &private_rules,
-                            .tls_key = private_key,
+                            .tls_keys = &private_keys,
                             .http_counters = &b->http,
                             .counters = &b->counters};
     http_limits_default(&c.http);
