@@ -258,7 +258,6 @@ int session_keep_open(const struct session_keep_config *c, struct session_keep *
         mem_free(k);
         return err;
     }
-    io_undumped(k->key, sizeof k->key);
     k->config = *c;
     k->keeper = (struct tls_keeper){.context = k, .keep = keep, .ask = ask, .drop = drop};
     for (uint32_t i = 0; i < SESSION_KEEP_WAITING_MAX; i++)
