@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "core/token/box_ring.h"
 #include "io/io.h"
 #include "node/bulk_link.h"
 
@@ -28,6 +29,7 @@ struct bulk {
     pthread_t thread;
     atomic_bool stopping;
     int wake_fd;
+    struct box_ring fresh; /* a secret that is to be taken up */
     struct bulk_link links[BULK_LINKS_MAX];
     struct failure failures[BULK_LINKS_MAX];
     size_t next_failure;
@@ -182,12 +184,26 @@ static void go(struct bulk *b, struct bulk_link *l, short events, uint64_t now)
         drop(b, l, now);
 }
 
+static void take_secret(struct bulk *b, uint64_t now)
+{
+    uint8_t keys[BOX_RING_MAX][TOKEN_KEY_BYTES];
+    bool other = box_ring_get(&b->fresh, keys) > 0 &&
+                 memcmp(keys[0], b->config.secret, sizeof b->config.secret) != 0;
+    if (other)
+        memcpy(b->config.secret, keys[0], sizeof b->config.secret);
+    for (size_t i = 0; other && i < BULK_LINKS_MAX; i++)
+        if (b->links[i].state != LINK_CLOSED)
+            drop(b, &b->links[i], now);
+    OPENSSL_cleanse(keys, sizeof keys);
+}
+
 static void turn(struct bulk *b)
 {
     struct pollfd fds[BULK_LINKS_MAX + 2];
     size_t at[BULK_LINKS_MAX + 2] = {0};
     nfds_t count = 2;
     uint64_t wakes;
+    take_secret(b, io_now_ns());
     fds[0] = (struct pollfd){.fd = b->wake_fd, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = b->config.listen_fd, .events = POLLIN};
     for (size_t i = 0; i < BULK_LINKS_MAX; i++) {
@@ -223,6 +239,7 @@ static void free_all(struct bulk *b)
     if (b->wake_fd >= 0)
         close(b->wake_fd);
     OPENSSL_cleanse(b->config.secret, sizeof b->config.secret);
+    box_ring_set(&b->fresh, NULL, 0);
     mem_free(b);
 }
 
@@ -244,6 +261,14 @@ int bulk_start(const struct bulk_config *c, struct bulk **out)
     store_set_bulk_wake(c->store, (struct store_wake){.call = wake, .context = b});
     *out = b;
     return STEAD_OK;
+}
+
+void bulk_rekey(struct bulk *b, const uint8_t secret[BULK_SECRET_BYTES])
+{
+    if (!b)
+        return;
+    box_ring_set(&b->fresh, (const uint8_t(*)[TOKEN_KEY_BYTES])secret, 1);
+    wake(b);
 }
 
 void bulk_stop(struct bulk *b)

@@ -36,6 +36,9 @@ struct bulk;
 
 /* STEAD_E_NOMEM, STEAD_E_IO; then the descriptor is closed too. */
 int bulk_start(const struct bulk_config *c, struct bulk **out) __attribute__((warn_unused_result));
+/* Another secret: connections are made anew under it; what is on its way goes by datagrams. Any
+ * thread. Takes NULL. */
+void bulk_rekey(struct bulk *b, const uint8_t secret[BULK_SECRET_BYTES]);
 void bulk_stop(struct bulk *b); /* takes NULL */
 
 #endif

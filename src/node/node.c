@@ -275,6 +275,10 @@ static void on_keys(void *context)
             tickets_renew(n->shared.tickets, secret);
         explicit_bzero(secret, sizeof(secret));
     }
+    farm_derive(n->farm, "bulk", secret);
+    if (active != n->sealed_under)
+        bulk_rekey(n->bulk, secret);
+    explicit_bzero(secret, sizeof(secret));
     n->sealed_under = active;
     if (n->repository)
         repository_reseal(n->repository);

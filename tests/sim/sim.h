@@ -75,6 +75,7 @@ enum sim_scenario {
     SCENARIO_REPOSITORY, /* one or two nodes keep what they hold beyond their processes, with a lag
                           */
     SCENARIO_GROUP, /* copies go by multicast; some do not hear it for a while, or are not heard */
+    SCENARIO_KEYS,  /* the farm's key is changed again and again, with nodes down or cut off */
     SCENARIO_COUNT
 };
 
@@ -99,7 +100,7 @@ struct sim_summary {
     uint64_t hash, virtual_ns;
     uint64_t ops, acked, reads, refused, maybe, frames, bytes;
     uint64_t kills, terms, pauses, partitions, starts, clones, claims, merges, values_lost;
-    uint64_t upgrades;
+    uint64_t upgrades, rotations;
     uint64_t group_copies, group_repairs, group_late;
 };
 

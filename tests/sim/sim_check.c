@@ -10,7 +10,7 @@ const struct sim_checker *const sim_checker_rows[] = {
     &check_brief,       &check_serves,        &check_sick,           /* */
     &check_equal,       &check_bounds,        &check_quiet,          /* the farm */
     &check_winner,      &check_asked,                                /* */
-    &check_clone,       &check_joins,         &check_leases,         &check_merge,
+    &check_clone,       &check_joins,         &check_leases,         &check_keys, &check_merge,
 };
 const size_t sim_checker_count = sizeof sim_checker_rows / sizeof sim_checker_rows[0];
 

@@ -39,6 +39,7 @@ extern const struct sim_checker check_equal, check_bounds, check_quiet, check_se
 extern const struct sim_checker check_merge;
 extern const struct sim_checker check_winner;
 extern const struct sim_checker check_asked;
+extern const struct sim_checker check_keys;
 extern const struct sim_checker check_sick, check_clone, check_joins, check_leases;
 
 /* What the checkers remember. */

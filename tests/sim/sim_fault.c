@@ -1,6 +1,8 @@
 /* sim_fault.c - what goes wrong, when, and how it ends. */
 #include "sim_fault.h"
 
+#include "sim_keys.h"
+
 #include "sim_model.h"
 
 #include <stdlib.h>
@@ -72,6 +74,15 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
                          [FAULT_DELAY] = 3},
                         300,
                         3500},
+    [SCENARIO_KEYS] = {{[FAULT_KEYS] = 78,
+                        [FAULT_KILL] = 8,
+                        [FAULT_TERM] = 3,
+                        [FAULT_PAUSE] = 4,
+                        [FAULT_PARTITION] = 4,
+                        [FAULT_ONE_WAY] = 2,
+                        [FAULT_LOSS] = 1},
+                       100,
+                       900},
     [SCENARIO_MIXED] = {{[FAULT_KILL] = 25,
                          [FAULT_TERM] = 12,
                          [FAULT_PAUSE] = 20,
@@ -457,6 +468,8 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
         fault_eat(s);
     else if (type == FAULT_CROWD && !sim_fault_running(s, FAULT_CROWD))
         fault_crowd(s);
+    else if (type == FAULT_KEYS)
+        sim_keys_rotate(s, r);
     else if (type == FAULT_UPGRADE)
         fault_upgrade(s, slot);
     else if (type == FAULT_DEAF && !sim_fault_running(s, FAULT_DEAF))

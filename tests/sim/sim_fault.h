@@ -20,6 +20,7 @@ enum sim_fault_type {
     FAULT_UPGRADE,
     FAULT_DEAF,
     FAULT_CROWD,
+    FAULT_KEYS, /* not a fault: the operator does the next thing about keys */
     FAULT_TYPES
 };
 

@@ -60,6 +60,7 @@ static void sum_add(struct sim_summary *to, const struct sim_summary *from)
     to->group_copies += from->group_copies;
     to->group_repairs += from->group_repairs;
     to->group_late += from->group_late;
+    to->rotations += from->rotations;
     to->claims += from->claims;
     to->merges += from->merges;
     to->values_lost += from->values_lost;
@@ -78,6 +79,8 @@ static void sum_print(const char *what, const struct sim_summary *s)
     if (s->group_copies > 0)
         printf(" group: copies=%" PRIu64 " asked-for=%" PRIu64 " late=%" PRIu64, s->group_copies,
                s->group_repairs, s->group_late);
+    if (s->rotations > 0)
+        printf(" keys=%" PRIu64, s->rotations);
     printf("\n");
 }
 

@@ -6,6 +6,7 @@
 #include "core/session/message.h"
 #include "sim_check.h"
 #include "sim_fault.h"
+#include "sim_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -498,6 +499,7 @@ void sim_node_run(struct sim *s, unsigned slot)
     node_flush(s, n);
     if (s->over)
         return;
+    sim_keys_step(s, n);
     node_daemon(s, n);
     if (!sim_node_alive(n))
         return;
@@ -554,6 +556,8 @@ static void node_make_farm(struct sim *s, struct sim_node *n)
         snprintf(c.voters[c.voter_count], sizeof c.voters[0], "%s", s->nodes[c.voter_count].name);
     if (s->grouped)
         c.group = sim_net_group();
+    c.keys = n->has_key_file ? &n->key_file : NULL;
+    n->keys_pending = false;
     n->farm = farm_new(&c, &n->entry, sim_node_clock(n, s->now_ns));
     n->farm_deadline_ns = 0;
 }

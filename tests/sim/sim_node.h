@@ -49,6 +49,8 @@ struct sim_node {
     char name[16];
     bool clone; /* never restarted; must be refused */
     struct sim_disk disk;
+    struct keys key_file, key_writing; /* outlives the process; on its way to the disk */
+    bool has_key_file, keys_pending;
     struct sim_shelf shelf;
     unsigned shard_count;
     uint64_t memory_bytes;
