@@ -25,10 +25,11 @@ static const char *tell_inc(struct sim *s, uint64_t inc)
 void sim_tell_message(struct sim *s, const struct sim_node *n, const struct msg *m)
 {
     static const char *const names[] = {
-        "?",       "FORWARD",   "RESULT",     "LOCATE",   "LOCATED",  "CLAIM",
-        "CLAIMED", "REPLICATE", "REPLICATED", "DROP",     "ANNOUNCE", "OFFER",
-        "TAKEN",   "HANDOVER",  "EXPIRED",    "TOUCH",    "DISOWN",   "SYNC",
-        "SYNCED",  "HEARD",     "VERIFY",     "VERIFIED", "CULL",     "CULLED"};
+        "?",         "FORWARD",    "RESULT", "LOCATE",   "LOCATED",  "CLAIM",  "CLAIMED",
+        "REPLICATE", "REPLICATED", "DROP",   "ANNOUNCE", "OFFER",    "TAKEN",  "HANDOVER",
+        "EXPIRED",   "TOUCH",      "DISOWN", "SYNC",     "SYNCED",   "HEARD",  "VERIFY",
+        "VERIFIED",  "CULL",       "CULLED", "ENROL",    "ENROLLED", "SYNCING"};
+    _Static_assert(sizeof names / sizeof names[0] > MESSAGE_SYNCING, "each type has a name");
     struct key key;
     struct message d;
     if (!s->opt.trace || !session_message_key(m->bytes, m->len, &key))

@@ -222,11 +222,27 @@ static bool take_secret(struct keys *k, const struct key_said *s)
     return true;
 }
 
+/* Others have retired what is active here, on their side of a cut: theirs is from here on, by a
+ * turn that tells everybody who still goes by the other. */
+static bool give_way(struct keys *k, const struct keys_said *by)
+{
+    const struct key_generation *g = keys_find(k, by->active);
+    if (!g || g->state != KEY_ACCEPTED || by->active == k->active)
+        return false;
+    if (by->turn > k->turn)
+        k->turn = by->turn;
+    k->turn += k->turn < KEYS_TURN_MAX;
+    k->active = by->active;
+    return true;
+}
+
 /* Of one that was never here the mark is kept all the same: nobody shall bring it. */
-static bool take_end(struct keys *k, const struct key_said *s)
+static bool take_end(struct keys *k, const struct key_said *s, const struct keys_said *by)
 {
     struct key_generation *g = find(k, s->mark);
-    if (s->mark == k->active || (g && g->state >= s->state))
+    if (g && g->state >= s->state)
+        return false;
+    if (s->mark == k->active && !give_way(k, by))
         return false;
     if (!g) {
         if (k->count == KEYS_MAX) /* nothing that is needed makes room for that */
@@ -268,7 +284,7 @@ bool keys_merge(struct keys *k, const struct keys_said *s)
     changed |= take_active(k, s);
     for (size_t i = 0; i < s->count; i++)
         if (s->list[i].state != KEY_ACCEPTED)
-            changed |= take_end(k, &s->list[i]);
+            changed |= take_end(k, &s->list[i], s);
     return changed;
 }
 

@@ -4,9 +4,9 @@
  * A generation is *accepted* (what is sealed under it is opened; one of the accepted is *active*:
  * under it this node seals), then *retired* (its secret is gone; what opens values that lie,
  * `data`, is kept), then *forgotten* (only its mark is left, so that nobody brings it back). It
- * never goes back. Of two activations the one with the greater (turn, mark) holds. So what two
- * nodes know is merged without a question who was first, and all that hear of each other end with
- * the same.
+ * never goes back. Of two activations the one with the greater (turn, mark) holds, unless that is
+ * retired. So what two nodes know is merged without a question who was first, and all that hear of
+ * each other end with the same.
  *
  * Trap: whoever has the secret of an accepted generation is a member, and may do all that is here.
  */

@@ -169,6 +169,25 @@ static void the_retired_are_not_brought_back(void **state)
     assert_false(keys_find(&late, one)->has_data);
 }
 
+/* On one side of a cut a generation became active that the other side retired. */
+static void what_is_retired_is_active_nowhere(void **state)
+{
+    (void)state;
+    struct keys a = first(1);
+    uint64_t one = a.active, two = added(&a, 2);
+    struct keys b = a;
+    assert_int_equal(keys_activate(&a, two), STEAD_OK);
+    assert_int_equal(keys_activate(&a, one), STEAD_OK);
+    assert_int_equal(keys_activate(&a, two), STEAD_OK);
+    assert_int_equal(keys_retire(&b, two), STEAD_OK);
+    tell(&a, &b);
+    assert_true(b.active == one);
+    tell(&b, &a);
+    assert_true(a.active == one && keys_find(&a, two)->state == KEY_RETIRED);
+    tell(&a, &b);
+    assert_true(keys_equal(&a, &b));
+}
+
 static void what_is_quiet_is_not_told(void **state)
 {
     (void)state;
@@ -284,6 +303,7 @@ int main(void)
         cmocka_unit_test(what_is_told_arrives),
         cmocka_unit_test(both_sides_of_a_cut_may_rotate),
         cmocka_unit_test(the_retired_are_not_brought_back),
+        cmocka_unit_test(what_is_retired_is_active_nowhere),
         cmocka_unit_test(what_is_quiet_is_not_told),
         cmocka_unit_test(the_file_keeps_all),
         cmocka_unit_test(a_damaged_file_is_refused),
