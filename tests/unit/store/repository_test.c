@@ -27,7 +27,6 @@ struct rig {
     uint8_t fill; /* of the keys */
     uint64_t age_max_ms, bytes_max;
     struct box_ring ring;
-    uint64_t age_max_ms;
 };
 
 static void open_store(struct rig *rig)
