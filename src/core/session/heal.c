@@ -160,11 +160,13 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
             heal_offer(s, item, from);
         return;
     }
-    if (stamp_compare(mine, &m->stamp) > 0 && peer_is_heard(s, mine->inc))
+    bool newer = stamp_compare(mine, &m->stamp) > 0;
+    if (newer && peer_is_heard(s, mine->inc))
         return; /* its owner will say so itself */
     /* What was owned here may have copies elsewhere, which the new owner learns of from the offer.
-     */
-    if (same && m->index == LISTED_NOT && mine->inc != s->self_inc && !quorum_rules(s, &m->key))
+     * What is newer here was said of by an owner that may be none by now. */
+    if (same && !newer && m->index == LISTED_NOT && mine->inc != s->self_inc &&
+        !quorum_rules(s, &m->key))
         gone(s, item, from);
     else
         heal_offer(s, item, from);

@@ -302,7 +302,9 @@ void holder_drop(struct session *s, uint64_t from, const struct message *m)
     int order = stamp_compare(mine, &m->stamp);
     if (order > 0 && (mine->inc == from || peer_is_heard(s, mine->inc)))
         return; /* it was told to hold a newer version since, by this owner or the next */
-    bool subsumed = mine->inc == from || record_digest(item->record) == m->digest;
+    /* What is newer here, of an owner that is gone, may be its only copy: who says it may own
+     * nothing by now. */
+    bool subsumed = mine->inc == from || (order <= 0 && record_digest(item->record) == m->digest);
     if (!subsumed) {
         /* TAKEN comes too, if it was offered just now. */
         if (item->offered == 0 || s->now_ns > item->offered_ns + OFFER_NS)

@@ -126,6 +126,48 @@ static void a_drop_of_an_owner_that_was_is_passed_over(void **state)
     bus_deinit(&b);
 }
 
+static bool loses_claims(struct bus *b, int from, int to, const struct msg *m)
+{
+    (void)b;
+    (void)from;
+    (void)to;
+    return m->bytes[0] == MESSAGE_CLAIM;
+}
+
+/* What an owner that was has said long ago comes when the next owner has just died: the only
+ * copy that is left stays. */
+static void word_of_an_owner_that_was_takes_no_last_copy(void **state)
+{
+    (void)state;
+    static const enum message_type types[] = {MESSAGE_ANNOUNCE, MESSAGE_DROP};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct bus b;
+        bool owned;
+        bus_init(&b);
+        bus_begin(&b, 3);
+        struct key k = bus_key(&b, "auth", "alice");
+        assert_int_equal(bus_create(&b, 0, &k, "one")->status, STEAD_OK);
+        assert_int_equal(bus_change(&b, 0, &k, "two")->status, STEAD_OK);
+        int holder = bus_find(&b, &k, true), other = bus_find(&b, &k, false);
+        bus_kill(&b, 0);
+        b.loses = loses_claims;
+        bus_run(&b, 2000);
+        struct message m = {.type = types[i],
+                            .key = k,
+                            .stamp = {1, 1, b.nodes[other].inc},
+                            .digest = record_digest(bus_peek(&b, holder, &k, &owned))};
+        struct msg *late = message_encode(&m, NULL, b.nodes[holder].inc);
+        assert_non_null(late);
+        bus_hand(&b, other, holder, late);
+        msg_free(late);
+        b.loses = NULL;
+        bus_run(&b, 3000);
+        bus_assert_settled(&b, &k, 2);
+        assert_string_equal(bus_read(&b, other, &k)->value, "two");
+        bus_deinit(&b);
+    }
+}
+
 /* The owner stood still for less than it takes to be counted out: what is used elsewhere lives on,
  * though its own lease has run out by then. */
 static void a_use_that_is_told_after_a_pause_counts(void **state)
@@ -244,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_waited_longer_than_it_lives_is_not_taken),
         cmocka_unit_test(a_copy_that_its_owner_has_forgotten_does_not_come_back),
         cmocka_unit_test(a_drop_of_an_owner_that_was_is_passed_over),
+        cmocka_unit_test(word_of_an_owner_that_was_takes_no_last_copy),
         cmocka_unit_test(a_use_that_is_told_after_a_pause_counts),
         cmocka_unit_test(a_use_that_waited_brings_nothing_back),
         cmocka_unit_test(an_operation_of_an_earlier_contact_is_not_done),
