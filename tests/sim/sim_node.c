@@ -504,6 +504,7 @@ void sim_node_run(struct sim *s, unsigned slot)
     if (!sim_node_alive(n))
         return;
     sim_shelf_flush(s, n, false);
+    sim_shelf_snapshot(s, n);
     if (n->stalls && n->stalls_writing && !n->writes)
         node_send_held(s, n);
     else if (n->stalls) {

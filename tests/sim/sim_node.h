@@ -32,6 +32,9 @@ struct sim_shelf {
     size_t count, cap;
     struct sim_kept *kept;
     uint64_t flush_ns;
+    size_t saved_count; /* a snapshot of it, that nodes load now and then */
+    struct sim_kept *saved;
+    uint64_t saved_ns;
 };
 
 enum sim_phase { PHASE_OFF, PHASE_JOINING, PHASE_UP, PHASE_LEAVING };
@@ -144,6 +147,7 @@ void sim_node_settle(struct sim *s, struct sim_node *n);
  * once. */
 void sim_shelf_load(struct sim *s, struct sim_node *n);
 void sim_shelf_flush(struct sim *s, struct sim_node *n, bool now);
+void sim_shelf_snapshot(struct sim *s, struct sim_node *n);
 void sim_shelf_free(struct sim_node *n);
 
 /* sim_tell.c: a session message that is taken in, and what a step made of a copy, in words. */

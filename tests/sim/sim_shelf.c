@@ -99,20 +99,71 @@ void sim_shelf_flush(struct sim *s, struct sim_node *n, bool now)
     }
 }
 
+static bool shelve(struct sim *s, struct sim_node *n, const struct sim_kept *k)
+{
+    struct session *shard = sim_node_shard(n, &k->key);
+    struct wire_reader in;
+    wire_reader_init(&in, k->bytes, k->len);
+    if (k->end_ns <= s->now_ns)
+        return false;
+    uint64_t left_ms = k->end_ns == TIME_NEVER ? 0 : (k->end_ns - s->now_ns) / NS_PER_MS + 1;
+    struct record *r = record_decode(&in, 1);
+    session_clock(shard, sim_node_clock(n, s->now_ns));
+    bool done = session_shelve(shard, r, (uint32_t)left_ms) == STEAD_OK;
+    if (!done)
+        record_free(r);
+    return done;
+}
+
 void sim_shelf_load(struct sim *s, struct sim_node *n)
 {
-    for (size_t i = 0; i < n->shelf.count; i++) {
-        const struct sim_kept *k = &n->shelf.kept[i];
-        struct wire_reader in;
-        wire_reader_init(&in, k->bytes, k->len);
-        if (k->end_ns <= s->now_ns)
-            continue;
-        uint64_t left_ms = k->end_ns == TIME_NEVER ? 0 : (k->end_ns - s->now_ns) / NS_PER_MS + 1;
-        struct record *r = record_decode(&in, 1);
-        if (session_shelve(sim_node_shard(n, &k->key), r, (uint32_t)left_ms) != STEAD_OK)
-            record_free(r);
-    }
+    for (size_t i = 0; i < n->shelf.count; i++)
+        shelve(s, n, &n->shelf.kept[i]);
     n->shelf.flush_ns = 0;
+}
+
+static void drop_saved(struct sim_shelf *h)
+{
+    for (size_t i = 0; i < h->saved_count; i++)
+        free(h->saved[i].bytes);
+    free(h->saved);
+    h->saved = NULL;
+    h->saved_count = 0;
+}
+
+static void save(struct sim_shelf *h)
+{
+    drop_saved(h);
+    h->saved = calloc(h->count + 1, sizeof *h->saved);
+    for (size_t i = 0; i < h->count; i++) {
+        struct sim_kept *to = &h->saved[h->saved_count++];
+        *to = h->kept[i];
+        to->bytes = malloc(to->len);
+        memcpy(to->bytes, h->kept[i].bytes, to->len);
+    }
+}
+
+/* What a repository had at some time, into any node while it runs. */
+void sim_shelf_snapshot(struct sim *s, struct sim_node *n)
+{
+    if (s->scenario != SCENARIO_REPOSITORY || s->stage > STAGE_FAULTS || !n->entry.holds ||
+        s->now_ns < n->shelf.saved_ns)
+        return;
+    bool first = n->shelf.saved_ns == 0;
+    size_t count = 0;
+    n->shelf.saved_ns = s->now_ns + MS(sim_between(&n->rng, 500, n->shelf.on ? 4000 : 8000));
+    if (first)
+        return;
+    if (n->shelf.on && sim_chance(&n->rng, 500)) {
+        save(&n->shelf);
+        return;
+    }
+    for (unsigned i = 0; i < SIM_SLOTS; i++)
+        for (size_t j = 0; j < s->nodes[i].shelf.saved_count; j++)
+            count += shelve(s, n, &s->nodes[i].shelf.saved[j]);
+    sim_trace(s, "%s loads a snapshot: %zu that it has not", n->name, count);
+    for (unsigned i = 0; i < n->shard_count; i++)
+        n->shard_deadline_ns[i] = 0;
 }
 
 void sim_shelf_free(struct sim_node *n)
@@ -122,4 +173,5 @@ void sim_shelf_free(struct sim_node *n)
     free(n->shelf.kept);
     n->shelf.kept = NULL;
     n->shelf.count = 0;
+    drop_saved(&n->shelf);
 }
