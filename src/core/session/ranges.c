@@ -91,7 +91,8 @@ void ranges_toggle(struct ranges *g, const struct item *item)
 {
     const struct record *r = item->record;
     const struct session_state *st = item->role == ROLE_OWNER ? item->state : NULL;
-    if (!(g->kinds >> item->kind & 1) || (item->role == ROLE_OWNER && (!st || st->count == 0)))
+    if (!(g->kinds >> item->kind & 1) || item_is_shelved(item) ||
+        (item->role == ROLE_OWNER && (!st || st->count == 0)))
         return;
     uint64_t hash = hash_of(g, item->kind, r->key.bytes, r->key.len), value = share(hash, r);
     if (!st) {

@@ -2,6 +2,7 @@
  * has it, and never beside a copy that is one. */
 #include "session_bus.h"
 
+#include "core/session/ranges.h"
 #include "core/session/shelf.h"
 
 static struct record *kept(struct bus *b, const struct key *k, const char *value,
@@ -61,6 +62,24 @@ static void what_nobody_has_comes_back(void **state)
     assert_true(r->stamp.term > 5);
     assert_int_equal(stats_of(&b, 2).shelf_claimed, 1);
     assert_int_equal(stats_of(&b, 2).shelved, 0);
+    bus_deinit(&b);
+}
+
+/* It is nobody's copy: no sum of copies has it. */
+static void what_is_shelved_is_in_no_sum(void **state)
+{
+    (void)state;
+    struct bus b;
+    unsigned filled = 0;
+    bus_init(&b);
+    b.ranges = true;
+    bus_begin(&b, 2);
+    struct key k = bus_key(&b, "purchase", "cart");
+    start_with(&b, 2, 30, &k, "kept", (struct stamp){5, 7, 4712}, 600000);
+    bus_run(&b, 500);
+    for (unsigned r = 0; r < RANGES; r++)
+        filled += ranges_sum(b.nodes[2].ranges, 4712, r) != 0;
+    assert_int_equal(filled, 0);
     bus_deinit(&b);
 }
 
@@ -281,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_nobody_has_comes_back),
+        cmocka_unit_test(what_is_shelved_is_in_no_sum),
         cmocka_unit_test(nothing_is_served_before_it_is_up),
         cmocka_unit_test(a_copy_in_memory_is_right),
         cmocka_unit_test(what_was_ended_stays_ended),
