@@ -34,4 +34,4 @@ round() {
 }
 every_round
 stop_all
-report 'req_s|p50_us|proc_us_per_op|load_busy_pct|foreign_pct'
+report 'req_s|p50_us|p99_us|proc_us_per_op|load_busy_pct|foreign_pct'
