@@ -35,6 +35,8 @@ void keyset_free(struct keyset *k); /* takes NULL */
 int keyset_take(struct keyset *k, const char *text, size_t len, int64_t now_s);
 /* It did not say. */
 void keyset_failed(struct keyset *k, int64_t now_s);
+/* A key is missing that another server has: they are asked for soon. */
+void keyset_hurry(struct keyset *k, int64_t now_s);
 /* Is it time to ask? Then it is the caller's to do, and no other is told so meanwhile. */
 bool keyset_due(struct keyset *k, int64_t now_s);
 /* A copy of the key that seals now; of the one with that name, *current: it seals now. */

@@ -100,9 +100,12 @@ static bool find_key(struct guest *g, bool seal, unsigned char *name, struct key
 {
     struct attached *a = g->of;
     tickets_refresh(a, false);
+    bool found = seal ? keyset_seal(a->keys, time(NULL), k)
+                      : keyset_open(a->keys, name, time(NULL), k, current);
+    if (!seal && !found) /* the farm's key may have been changed */
+        keyset_hurry(a->keys, time(NULL));
     if (!seal)
-        return keyset_open(a->keys, name, time(NULL), k, current);
-    bool found = keyset_seal(a->keys, time(NULL), k);
+        return found;
     /* Nobody came here for hours. A handshake waits once only. */
     if (!found && !a->event_driven && g->asking == ASKING_NOT && !link_is_lost(&a->link)) {
         tickets_refresh(a, true);

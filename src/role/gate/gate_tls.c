@@ -75,23 +75,30 @@ static bool set_secret(const struct gate *g, size_t i, const char *use, const ch
     return good;
 }
 
+/* Those of one of the farm's keys. */
+static bool add_keys(const uint8_t secret[TICKET_SECRET_BYTES], json_t *keys)
+{
+    struct ticket_ring ring = {0};
+    ticket_ring_init(&ring, secret, 0);
+    bool good = ticket_ring_turn(&ring, (uint64_t)time(NULL));
+    for (size_t k = 0; good && k < TICKET_KEYS; k++)
+        good = json_array_append_new(keys, key_json(&ring, k)) == 0;
+    ticket_ring_deinit(&ring);
+    return good;
+}
+
+/* The farm's key that seals is the first, and who seals takes the first that may. */
 static void reply_keys(struct gate *g, struct http_request *r, const char *set)
 {
     uint8_t secret[TICKET_SECRET_BYTES];
-    struct ticket_ring ring = {0};
     json_t *keys = json_array(), *all = NULL;
-    bool good = set_secret(g, 0, USE_TICKETS, set, secret);
-    if (good) {
-        ticket_ring_init(&ring, secret, 0);
-        good = ticket_ring_turn(&ring, (uint64_t)time(NULL));
-    }
-    for (size_t i = 0; good && i < TICKET_KEYS; i++)
-        good = json_array_append_new(keys, key_json(&ring, i)) == 0;
-    if (good)
+    bool good = keys != NULL;
+    for (size_t i = 0; good && set_secret(g, i, USE_TICKETS, set, secret); i++)
+        good = add_keys(secret, keys);
+    if (good && json_array_size(keys))
         all = json_pack("{s:s, s:O}", "set", set, "keys", keys);
     json_decref(keys);
     gate_reply_json(r, all);
-    ticket_ring_deinit(&ring);
     OPENSSL_cleanse(secret, sizeof secret);
 }
 

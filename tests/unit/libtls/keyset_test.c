@@ -73,6 +73,11 @@ static void they_are_asked_for_in_time(void **state)
     assert_false(keyset_due(k, 3100 + KEYSET_REFRESH_S - 1));
     assert_true(keyset_due(k, 3100 + KEYSET_REFRESH_S));
     assert_int_equal(keyset_take(k, ALL, strlen(ALL), 3100), STEAD_OK);
+    keyset_hurry(k, 3200);
+    assert_false(keyset_due(k, 3200));
+    keyset_hurry(k, 3200 + KEYSET_RETRY_S);
+    assert_true(keyset_due(k, 3200 + KEYSET_RETRY_S)); /* it is not put off */
+    assert_int_equal(keyset_take(k, ALL, strlen(ALL), 3100), STEAD_OK);
     assert_true(keyset_due(k, 100)); /* the clock was set back */
     keyset_free(k);
 }

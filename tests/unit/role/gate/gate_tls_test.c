@@ -56,6 +56,29 @@ static void keys_are_of_their_set_and_of_the_time(void **state)
     close_bench(&b);
 }
 
+/* While the farm's key is changed both open, and the first seals. */
+static void keys_of_each_of_the_farms_keys(void **state)
+{
+    static const uint8_t two[2][TOKEN_KEY_BYTES] = {{9, 9}, {5, 4, 3}};
+    struct bench b;
+    char name[64];
+    (void)state;
+    open_bench(&b, NULL);
+    assert_int_equal(ask(&b, "GET", "/v1/tls/shop/keys", "", ""), 200);
+    snprintf(name, sizeof name, "%s", member("name"));
+    box_ring_set(&private_keys, two, 2);
+    assert_int_equal(ask(&b, "GET", "/v1/tls/shop/keys", "", ""), 200);
+    assert_string_not_equal(member("name"), name);
+    assert_has(name);
+    json_t *root = json_loads(strstr(answer, "\r\n\r\n"), 0, NULL);
+    json_t *keys = json_object_get(root, "keys");
+    assert_int_equal(json_array_size(keys), 2 * TICKET_KEYS);
+    json_t *older = json_array_get(keys, TICKET_KEYS);
+    assert_string_equal(json_string_value(json_object_get(older, "name")), name);
+    json_decref(root);
+    close_bench(&b);
+}
+
 static void a_value_is_sealed_and_comes_back(void **state)
 {
     struct bench b;
@@ -218,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_are_of_their_set_and_of_the_time),
+        cmocka_unit_test(keys_of_each_of_the_farms_keys),
         cmocka_unit_test(a_value_is_sealed_and_comes_back),
         cmocka_unit_test(a_value_opens_in_its_own_place_only),
         cmocka_unit_test(what_is_taken_is_taken_once),
