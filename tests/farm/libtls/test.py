@@ -110,6 +110,26 @@ def used_by_one(s):
         check(resumed <= 1, f"one ticket was taken {resumed} times")
 
 
+def another_key(s):
+    """The farm's key is changed: what was sealed before opens still, and so does at one what the other seals with the new one."""
+    old, new, flags = s.dir / "old", s.dir / "new", ("-tls1_3",)
+    s.visit("s1", "shared", flags, keep=old)
+    for order in (("add",), ("activate", "2")):
+        def done(order=order):
+            cli = s.farm.cli("key", *order, "-c", s.farm.conf("s1"))
+            check(cli.returncode == 0, f"key {order}: {cli.stdout}{cli.stderr}")
+            return True
+        eventually(done, f"stead key {order}")
+    check(s.visit("s2", "shared", flags, use=old).resumed, "sealed with the older key")
+
+    def both_ways():
+        s.visit("s1", "shared", flags, keep=new)
+        there = s.visit("s2", "shared", flags, use=new).resumed
+        s.visit("s2", "shared", flags, keep=new)
+        return there and s.visit("s1", "shared", flags, use=new).resumed
+    eventually(both_ways, "with the newer one")
+
+
 def without_a_node(s):
     """Its server serves: with the keys that it has, and by full handshakes."""
     ticket, sid = s.dir / "ticket", s.dir / "sid"
@@ -146,6 +166,7 @@ def main():
             resumed_elsewhere(s, *way)
             logged_in_elsewhere(s, *way)
         used_by_one(s)
+        another_key(s)
         stopped_node(s)
         without_a_node(s)
         for process in s.processes.values():
