@@ -30,6 +30,7 @@ static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_REPOSITORY] = "repository",
     [SCENARIO_GROUP] = "group",
     [SCENARIO_CROWDED] = "crowded",
+    [SCENARIO_OUSTED] = "ousted",
     [SCENARIO_KEYS] = "keys",
 };
 

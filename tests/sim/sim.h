@@ -69,9 +69,11 @@ enum sim_scenario {
     SCENARIO_WARM,      /* clients change servers, and their records are pushed ahead of them; zones
                            and backups by name; a kind that must not be short of copies */
     SCENARIO_MIXED,     /* all of them */
-    SCENARIO_CROWDED, /* between two nodes heartbeats pass and nothing else; owners stand still and die */
-    SCENARIO_UPGRADE,   /* a process hands over to its successor, under loss; either or both die */
-    SCENARIO_QUORUM,    /* what a majority must grant, under kills, pauses and cuts of all sorts */
+    SCENARIO_CROWDED, /* between two nodes heartbeats pass and nothing else; owners stand still and
+                         die */
+    SCENARIO_OUSTED,  /* owners stand still, come back too busy for their heirs, and those die */
+    SCENARIO_UPGRADE, /* a process hands over to its successor, under loss; either or both die */
+    SCENARIO_QUORUM,  /* what a majority must grant, under kills, pauses and cuts of all sorts */
     SCENARIO_REPOSITORY, /* one or two nodes keep what they hold beyond their processes, with a lag
                           */
     SCENARIO_GROUP, /* copies go by multicast; some do not hear it for a while, or are not heard */

@@ -74,6 +74,7 @@ static const struct manner *client_manner(const struct sim *s)
 {
     return s->scenario == SCENARIO_QUORUM    ? &locks
            : s->scenario == SCENARIO_FENCE   ? &demand
+           : s->scenario == SCENARIO_OUSTED  ? &demand
            : s->scenario == SCENARIO_SHATTER ? &scramble
                                              : &usual;
 }

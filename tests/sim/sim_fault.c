@@ -4,6 +4,7 @@
 #include "sim_keys.h"
 
 #include "sim_model.h"
+#include "sim_oust.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
                              300,
                              2500},
     [SCENARIO_CROWDED] = {{[FAULT_PAUSE] = 40, [FAULT_CROWD] = 35, [FAULT_KILL] = 25}, 200, 1800},
+    [SCENARIO_OUSTED] = {{[FAULT_OUST] = 100}, 200, 1200},
     [SCENARIO_UPGRADE] =
         {{[FAULT_UPGRADE] = 88, [FAULT_PAUSE] = 3, [FAULT_LOSS] = 6, [FAULT_DELAY] = 3}, 800, 4500},
     [SCENARIO_QUORUM] = {{[FAULT_KILL] = 16,
@@ -125,8 +127,8 @@ void sim_faults_start(struct sim *s)
                                                        : 1500);
 }
 
-static struct sim_fault *fault_new(struct sim *s, enum sim_fault_type type, unsigned slot,
-                                   uint64_t lasts_ms)
+struct sim_fault *sim_fault_new(struct sim *s, enum sim_fault_type type, unsigned slot,
+                                uint64_t lasts_ms)
 {
     struct sim_faults *f = s->faults;
     struct sim_fault *fault = &f->faults[f->count];
@@ -163,7 +165,7 @@ static void fault_kill(struct sim *s, unsigned slot, uint64_t away_ms)
 {
     fault_harm(s);
     s->sum.kills++;
-    fault_new(s, FAULT_KILL, slot, away_ms);
+    sim_fault_new(s, FAULT_KILL, slot, away_ms);
     sim_node_kill(s, slot);
     fault_lose_disk(s, slot);
 }
@@ -172,7 +174,7 @@ static void fault_term(struct sim *s, unsigned slot, uint64_t poll_ms)
 {
     fault_harm(s);
     s->sum.terms++;
-    fault_new(s, FAULT_TERM, slot, poll_ms);
+    sim_fault_new(s, FAULT_TERM, slot, poll_ms);
     sim_node_term(s, slot);
 }
 
@@ -186,7 +188,7 @@ static void fault_pause(struct sim *s, unsigned slot, uint64_t lasts_ms)
 {
     fault_harm(s);
     s->sum.pauses++;
-    fault_new(s, FAULT_PAUSE, slot, lasts_ms);
+    sim_fault_new(s, FAULT_PAUSE, slot, lasts_ms);
     bool in_step = sim_chance(&s->faults->rng, 500);
     if (s->scenario == SCENARIO_FENCE)
         sim_node_pause(s, slot, PAUSE_IN_WRITE);
@@ -202,7 +204,7 @@ static void fault_upgrade(struct sim *s, unsigned slot)
     if (!sim_node_upgrade(s, slot))
         return;
     struct sim_fault *fault =
-        fault_new(s, FAULT_UPGRADE, slot, sim_between(r, 1, sim_chance(r, 800) ? 120 : 900));
+        sim_fault_new(s, FAULT_UPGRADE, slot, sim_between(r, 1, sim_chance(r, 800) ? 120 : 900));
     fault->may_kill = whole && sim_chance(r, 700);
     fault->late = sim_chance(r, 500);
 }
@@ -231,7 +233,7 @@ static void fault_upgrade_ends(struct sim *s, const struct sim_fault *fault)
     if (draw != 0)
         sim_node_kill(s, twin);
     if (draw >= 2)
-        fault_new(s, FAULT_KILL, slot, sim_between(r, 300, 6000));
+        sim_fault_new(s, FAULT_KILL, slot, sim_between(r, 300, 6000));
 }
 
 /* So long that it is counted out, and that clients who asked it still wait when it runs again. */
@@ -253,7 +255,7 @@ static void fault_clone(struct sim *s, unsigned of)
     n->disk = s->nodes[of].disk;
     memcpy(n->name, s->nodes[of].name, sizeof n->name);
     s->sum.clones++;
-    fault_new(s, FAULT_CLONE, slot, 1000);
+    sim_fault_new(s, FAULT_CLONE, slot, 1000);
     sim_node_start(s, slot);
 }
 
@@ -284,14 +286,14 @@ static uint64_t fault_pause_start(const struct sim *s)
     return start_ns;
 }
 
-/* Whoever owns the newest record that anybody owns; else any node. */
-static unsigned fault_owner(struct sim *s)
+unsigned sim_fault_owner(struct sim *s, unsigned but)
 {
     for (size_t i = s->model->key_count; i > 0; i--)
         for (unsigned slot = 0; slot < s->node_count; slot++) {
             bool owned;
             const struct key *key = &s->model->keys[i - 1].key;
-            if (key->kind != KIND_APP && sim_node_peek(&s->nodes[slot], key, &owned) && owned)
+            if (slot != but && key->kind != KIND_APP &&
+                sim_node_peek(&s->nodes[slot], key, &owned) && owned)
                 return slot;
         }
     return (unsigned)rng_below(&s->faults->rng, s->node_count);
@@ -302,7 +304,7 @@ static unsigned fault_sides(struct sim *s, uint8_t side[SIM_SLOTS])
 {
     struct rng *r = &s->faults->rng;
     bool three = s->scenario == SCENARIO_SHATTER;
-    unsigned first = three ? fault_owner(s) : (unsigned)rng_below(r, s->node_count);
+    unsigned first = three ? sim_fault_owner(s, SIM_SLOTS) : (unsigned)rng_below(r, s->node_count);
     side[first] = 1;
     for (unsigned i = 0; i < s->node_count; i++)
         if (i != first && i != (first + 1) % s->node_count)
@@ -323,7 +325,7 @@ static void fault_partition(struct sim *s, bool one_way)
     fault_harm(s);
     s->sum.partitions++;
     struct sim_fault *fault =
-        fault_new(s, one_way ? FAULT_ONE_WAY : FAULT_PARTITION, first, lasts_ms);
+        sim_fault_new(s, one_way ? FAULT_ONE_WAY : FAULT_PARTITION, first, lasts_ms);
     fault->cuts = true;
     fault->epoch = sim_model_cut(s, fault_pause_start(s), !one_way, side);
     fault_block(s, fault, side, one_way);
@@ -339,7 +341,7 @@ static void fault_link(struct sim *s)
     struct rng *r = &s->faults->rng;
     unsigned i = (unsigned)rng_below(r, s->node_count);
     unsigned j = (i + 1 + (unsigned)rng_below(r, s->node_count - 1)) % s->node_count;
-    struct sim_fault *fault = fault_new(s, FAULT_LINK, i, sim_between(r, 1000, 9000));
+    struct sim_fault *fault = sim_fault_new(s, FAULT_LINK, i, sim_between(r, 1000, 9000));
     fault_harm(s);
     s->sum.partitions++;
     fault->blocks[i][j] = true;
@@ -367,7 +369,7 @@ static void fault_loss(struct sim *s)
 {
     struct rng *r = &s->faults->rng;
     uint32_t loss = (uint32_t)sim_between(r, 100, sim_chance(r, 300) ? 800 : 300);
-    struct sim_fault *fault = fault_new(s, FAULT_LOSS, 0, sim_between(r, 500, 6000));
+    struct sim_fault *fault = sim_fault_new(s, FAULT_LOSS, 0, sim_between(r, 500, 6000));
     fault_harm(s);
     if (loss >= CUT_LOSS) {
         fault->cuts = true;
@@ -381,7 +383,7 @@ static void fault_delay(struct sim *s)
 {
     struct rng *r = &s->faults->rng;
     uint32_t delay_us = (uint32_t)sim_between(r, 20000, 300000);
-    fault_new(s, FAULT_DELAY, 0, sim_between(r, 500, 5000));
+    sim_fault_new(s, FAULT_DELAY, 0, sim_between(r, 500, 5000));
     fault_harm(s);
     fault_all_links(s, 0, delay_us, 0);
     sim_trace(s, "the network delays by up to %u ms", delay_us / 1000);
@@ -391,7 +393,7 @@ static void fault_eat(struct sim *s)
 {
     struct rng *r = &s->faults->rng;
     uint32_t above = (uint32_t)sim_between(r, 1200, 4000);
-    fault_new(s, FAULT_EAT, 0, sim_between(r, 2000, 12000));
+    sim_fault_new(s, FAULT_EAT, 0, sim_between(r, 2000, 12000));
     fault_harm(s);
     if (sim_chance(r, 500)) {
         fault_all_links(s, 0, 0, above);
@@ -407,7 +409,7 @@ static void fault_eat(struct sim *s)
 static void fault_deaf(struct sim *s, unsigned slot)
 {
     struct rng *r = &s->faults->rng;
-    struct sim_fault *fault = fault_new(s, FAULT_DEAF, slot, sim_between(r, 200, 9000));
+    struct sim_fault *fault = sim_fault_new(s, FAULT_DEAF, slot, sim_between(r, 200, 9000));
     unsigned how = (unsigned)rng_below(r, 4);
     for (unsigned i = 0; i < SIM_SLOTS; i++) {
         fault->deaf[i] = how == 3 || (how != 1 && i == slot);
@@ -421,15 +423,20 @@ static void fault_deaf(struct sim *s, unsigned slot)
                          : "does not hear the group");
 }
 
+void sim_fault_crowd_pair(struct sim *s, unsigned i, unsigned j)
+{
+    s->net->links[i][j].eat_above = s->net->links[j][i].eat_above = HEARTBEAT_FRAME_MAX;
+    sim_trace(s, "between n%u and n%u heartbeats pass, and nothing else", i + 1, j + 1);
+}
+
 /* What two busy nodes have for each other waits, while heartbeats are let past. */
 static void fault_crowd(struct sim *s)
 {
     struct rng *r = &s->faults->rng;
     unsigned i = (unsigned)rng_below(r, s->node_count);
     unsigned j = (i + 1 + (unsigned)rng_below(r, s->node_count - 1)) % s->node_count;
-    fault_new(s, FAULT_CROWD, i, sim_between(r, 500, 6000));
-    s->net->links[i][j].eat_above = s->net->links[j][i].eat_above = HEARTBEAT_FRAME_MAX;
-    sim_trace(s, "between n%u and n%u heartbeats pass, and nothing else", i + 1, j + 1);
+    sim_fault_new(s, FAULT_CROWD, i, sim_between(r, 500, 6000));
+    sim_fault_crowd_pair(s, i, j);
 }
 
 /* -- the agent -- */
@@ -468,6 +475,8 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
         fault_eat(s);
     else if (type == FAULT_CROWD && !sim_fault_running(s, FAULT_CROWD))
         fault_crowd(s);
+    else if (type == FAULT_OUST && !sim_fault_running(s, FAULT_OUST))
+        sim_oust_start(s);
     else if (type == FAULT_KEYS)
         sim_keys_rotate(s, r);
     else if (type == FAULT_UPGRADE)
@@ -576,19 +585,27 @@ static void fault_mend_links(struct sim *s, enum sim_fault_type type)
                 l->burst_loss = 0;
             else if (type == FAULT_DELAY)
                 l->burst_delay_us = 0;
-            else if (type == FAULT_EAT || type == FAULT_CROWD)
+            else if (type == FAULT_EAT || type == FAULT_CROWD || type == FAULT_OUST)
                 l->eat_above = 0;
         }
 }
 
 void sim_fault_mend(struct sim *s, size_t number)
 {
-    static const char *const names[] = {
-        "kill",           "term",        "pause",
-        "partition",      "one-way cut", "deafness of one to another",
-        "loss",           "delay",       "eating of big frames",
-        "clone",          "upgrade",     "deafness to the group",
-        "crowding of two"};
+    static const char *const names[] = {"kill",
+                                        "term",
+                                        "pause",
+                                        "partition",
+                                        "one-way cut",
+                                        "deafness of one to another",
+                                        "loss",
+                                        "delay",
+                                        "eating of big frames",
+                                        "clone",
+                                        "upgrade",
+                                        "deafness to the group",
+                                        "crowding of two",
+                                        "ousting"};
     struct sim_fault *fault = &s->faults->faults[number];
     if (!fault->on)
         return;
@@ -600,6 +617,11 @@ void sim_fault_mend(struct sim *s, size_t number)
         sim_post(s, s->now_ns + sim_between(&s->faults->rng, 1, 25000) * NS_PER_US, SIM_EV_MEND, 0,
                  number, NULL);
         return;
+    }
+    if (fault->type == FAULT_OUST) {
+        fault_harm(s);
+        if (sim_oust_next(s, number))
+            return;
     }
     fault->on = false;
     fault->end_ns = s->now_ns;

@@ -20,6 +20,7 @@ enum sim_fault_type {
     FAULT_UPGRADE,
     FAULT_DEAF,
     FAULT_CROWD,
+    FAULT_OUST,
     FAULT_KEYS, /* not a fault: the operator does the next thing about keys */
     FAULT_TYPES
 };
@@ -31,8 +32,9 @@ struct sim_fault {
     bool blocks[SIM_SLOTS][SIM_SLOTS];
     bool deaf[SIM_SLOTS], mute[SIM_SLOTS];
     uint64_t start_ns, end_ns;
-    bool may_kill, late; /* UPGRADE */
-    bool cuts;           /* an epoch of the model */
+    bool may_kill, late;  /* UPGRADE */
+    unsigned stage, heir; /* OUST */
+    bool cuts;            /* an epoch of the model */
     size_t epoch;
 };
 
@@ -60,6 +62,13 @@ void sim_faults_start(struct sim *s);
 void sim_fault_act(struct sim *s);
 void sim_fault_mend(struct sim *s, size_t number);
 bool sim_fault_running(const struct sim *s, enum sim_fault_type type);
+/* Room for one is there when sim_fault_act() begins, and for another. */
+struct sim_fault *sim_fault_new(struct sim *s, enum sim_fault_type type, unsigned slot,
+                                uint64_t lasts_ms);
+/* Whoever owns the newest record that anybody `but` one owns; else any node. */
+unsigned sim_fault_owner(struct sim *s, unsigned but);
+/* Between two, heartbeats are let past and nothing else. */
+void sim_fault_crowd_pair(struct sim *s, unsigned i, unsigned j);
 /* All faults end now; dead nodes start. */
 void sim_faults_end(struct sim *s);
 
