@@ -31,6 +31,7 @@ static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_GROUP] = "group",
     [SCENARIO_CROWDED] = "crowded",
     [SCENARIO_OUSTED] = "ousted",
+    [SCENARIO_BUSY] = "busy",
     [SCENARIO_KEYS] = "keys",
 };
 

@@ -72,6 +72,7 @@ enum sim_scenario {
     SCENARIO_CROWDED, /* between two nodes heartbeats pass and nothing else; owners stand still and
                          die */
     SCENARIO_OUSTED,  /* owners stand still, come back too busy for their heirs, and those die */
+    SCENARIO_BUSY,    /* hosts that run late, have full queues and no memory */
     SCENARIO_UPGRADE, /* a process hands over to its successor, under loss; either or both die */
     SCENARIO_QUORUM,  /* what a majority must grant, under kills, pauses and cuts of all sorts */
     SCENARIO_REPOSITORY, /* one or two nodes keep what they hold beyond their processes, with a lag

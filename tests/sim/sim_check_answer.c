@@ -215,11 +215,14 @@ const struct sim_checker check_refused = {
 
 /* -- life: only the owner decides that a record is over -- */
 
-/* A use at a holder whose link to the owner is down is not told. */
+/* A use at a holder is told to the owner once: not where their link is down, the queue is full or
+ * there is no memory for it. */
 static bool brief_untold(const struct sim *s, const struct model_key *k)
 {
-    return s->scenario == SCENARIO_LINK && (sim_fault_running(s, FAULT_LINK) ||
-                                            s->faults->last_harm_ns + LINK_CALM_NS > k->renewed_ns);
+    bool running = sim_fault_running(s, FAULT_LINK) || sim_fault_running(s, FAULT_FLOOD) ||
+                   sim_fault_running(s, FAULT_STARVE);
+    return (s->scenario == SCENARIO_LINK || s->scenario == SCENARIO_BUSY) &&
+           (running || s->faults->last_harm_ns + LINK_CALM_NS > k->renewed_ns);
 }
 
 static void brief_answer(struct sim *s, struct sim_node *n, const struct model_op *op,

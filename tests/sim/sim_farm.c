@@ -130,7 +130,7 @@ static bool node_sees_all(struct sim *s, struct sim_node *n)
 
 bool sim_farm_whole(struct sim *s)
 {
-    if (!sim_farm_up(s) || s->now_ns < s->faults->last_harm_ns + HARM_PAST_NS)
+    if (!sim_farm_up(s) || s->now_ns < s->faults->last_break_ns + HARM_PAST_NS)
         return false;
     for (unsigned i = 0; i < s->node_count; i++) {
         struct session_stats stats;

@@ -3,6 +3,7 @@
 
 #include "sim_keys.h"
 
+#include "sim_busy.h"
 #include "sim_model.h"
 #include "sim_oust.h"
 
@@ -53,6 +54,13 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
                              2500},
     [SCENARIO_CROWDED] = {{[FAULT_PAUSE] = 40, [FAULT_CROWD] = 35, [FAULT_KILL] = 25}, 200, 1800},
     [SCENARIO_OUSTED] = {{[FAULT_OUST] = 100}, 200, 1200},
+    [SCENARIO_BUSY] = {{[FAULT_SLOW] = 30,
+                        [FAULT_FLOOD] = 30,
+                        [FAULT_STARVE] = 12,
+                        [FAULT_PAUSE] = 10,
+                        [FAULT_KILL] = 18},
+                       200,
+                       2000},
     [SCENARIO_UPGRADE] =
         {{[FAULT_UPGRADE] = 88, [FAULT_PAUSE] = 3, [FAULT_LOSS] = 6, [FAULT_DELAY] = 3}, 800, 4500},
     [SCENARIO_QUORUM] = {{[FAULT_KILL] = 16,
@@ -148,7 +156,7 @@ bool sim_fault_running(const struct sim *s, enum sim_fault_type type)
 
 static void fault_harm(struct sim *s)
 {
-    s->faults->last_harm_ns = s->now_ns;
+    s->faults->last_harm_ns = s->faults->last_break_ns = s->now_ns;
 }
 
 /* -- processes -- */
@@ -448,6 +456,11 @@ static bool fault_may_kill(struct sim *s, bool cut)
     return may;
 }
 
+static bool fault_makes_busy(enum sim_fault_type type)
+{
+    return type == FAULT_SLOW || type == FAULT_FLOOD || type == FAULT_STARVE;
+}
+
 static void fault_do(struct sim *s, enum sim_fault_type type)
 {
     struct rng *r = &s->faults->rng;
@@ -477,6 +490,8 @@ static void fault_do(struct sim *s, enum sim_fault_type type)
         fault_crowd(s);
     else if (type == FAULT_OUST && !sim_fault_running(s, FAULT_OUST))
         sim_oust_start(s);
+    else if (fault_makes_busy(type) && !sim_fault_running(s, type))
+        sim_busy_start(s, type, slot);
     else if (type == FAULT_KEYS)
         sim_keys_rotate(s, r);
     else if (type == FAULT_UPGRADE)
@@ -605,7 +620,10 @@ void sim_fault_mend(struct sim *s, size_t number)
                                         "upgrade",
                                         "deafness to the group",
                                         "crowding of two",
-                                        "ousting"};
+                                        "ousting",
+                                        "lateness",
+                                        "full queue",
+                                        "want of memory"};
     struct sim_fault *fault = &s->faults->faults[number];
     if (!fault->on)
         return;
@@ -631,13 +649,15 @@ void sim_fault_mend(struct sim *s, size_t number)
     }
     if (fault->type == FAULT_DEAF)
         s->faults->last_deaf_ns = s->now_ns;
-    else
+    else if (!fault_makes_busy(fault->type))
         fault_harm(s);
     if (fault->type == FAULT_KILL || fault->type == FAULT_TERM) {
         sim_node_start(s, fault->slot);
     } else if (fault->type == FAULT_PAUSE) {
         sim_node_resume(s, fault->slot);
     } else {
+        if (fault_makes_busy(fault->type))
+            sim_busy_end(s, fault);
         fault_unblock(s, fault);
         fault_mend_links(s, fault->type);
         sim_trace(s, "the %s is over", names[fault->type]);

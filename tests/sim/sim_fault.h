@@ -21,6 +21,9 @@ enum sim_fault_type {
     FAULT_DEAF,
     FAULT_CROWD,
     FAULT_OUST,
+    FAULT_SLOW,
+    FAULT_FLOOD,
+    FAULT_STARVE,
     FAULT_KEYS, /* not a fault: the operator does the next thing about keys */
     FAULT_TYPES
 };
@@ -49,6 +52,7 @@ struct sim_faults {
     unsigned rolling_next; /* ROLLING: the slot whose turn it is */
     unsigned rolling_state;
     uint64_t last_harm_ns;                /* a kill, a long pause or a cut: began or ended */
+    uint64_t last_break_ns;               /* the same, but for hosts that are merely busy */
     uint64_t last_deaf_ns;                /* DEAF began or ended */
     uint64_t sick_from_ns, sick_until_ns; /* SICK: the pause */
     unsigned sick_slot;

@@ -14,8 +14,10 @@
 #define RESTART_AFTER_REFUSAL SEC(2)
 #define STEP_ROUNDS_MAX 1000
 #define SHORT_WAY                                                                                  \
-    500            /* of 1000 reads and changes: by the call without an operation, if it may be */
-#define PUSHES 120 /* of 1000 operations: their record is pushed to some node first */
+    500 /* of 1000 reads and changes: by the call without an operation, if it may be */
+#define SLOW_MIN_MS 20
+#define STARVED_CALLS 12 /* the first so many allocations of a step: one of them fails */
+#define PUSHES 120       /* of 1000 operations: their record is pushed to some node first */
 
 struct sim_inbound {
     struct list link;
@@ -46,13 +48,18 @@ static void node_wake(struct sim *s, struct sim_node *n, uint64_t at_ns)
     sim_post(s, at_ns, SIM_EV_WAKE, n->slot, 0, NULL);
 }
 
+static uint64_t node_late_ns(struct sim_node *n)
+{
+    return n->slow_ms ? MS(sim_between(&n->rng, SLOW_MIN_MS, n->slow_ms)) : 0;
+}
+
 /* When a process gets to run: soon, and now and then late. */
 void sim_node_wake_soon(struct sim *s, struct sim_node *n)
 {
     uint64_t us = sim_between(&n->rng, 2, 60);
     if (sim_chance(&n->rng, 5))
         us = sim_between(&n->rng, 1000, 8000);
-    node_wake(s, n, s->now_ns + us * NS_PER_US);
+    node_wake(s, n, s->now_ns + us * NS_PER_US + node_late_ns(n));
 }
 
 static void node_sleep(struct sim *s, struct sim_node *n)
@@ -64,7 +71,8 @@ static void node_sleep(struct sim *s, struct sim_node *n)
     if (next == TIME_NEVER)
         return;
     uint64_t at = node_moment(n, next);
-    node_wake(s, n, at > s->now_ns + NS_PER_US ? at : s->now_ns + NS_PER_US);
+    at = at > s->now_ns + NS_PER_US ? at : s->now_ns + NS_PER_US;
+    node_wake(s, n, at + node_late_ns(n));
 }
 
 /* -- the shards -- */
@@ -111,7 +119,10 @@ static void node_shard_step(struct sim *s, struct sim_node *n, struct session *s
     if (r)
         before = r->stamp;
     session_actions_init(&a);
+    if (n->starves_of_1000 && sim_chance(&n->rng, n->starves_of_1000))
+        mem_fail_after((unsigned)sim_between(&n->rng, 1, STARVED_CALLS));
     session_step(shard, ev, sim_node_clock(n, s->now_ns), &a);
+    mem_fail_after(0);
     list_splice(&n->outgoing, &a.sends);
     n->shard_deadline_ns[node_shard_index(n, shard)] = a.deadline_ns;
     node_notices(s, n, &a);
@@ -232,6 +243,41 @@ static void node_sent(struct sim *s, const struct sim_node *n, const struct msg 
     }
 }
 
+/* False: the queue to its receiver is full, and it is lost. */
+static bool node_has_room(struct sim *s, struct sim_node *n, const struct msg *m)
+{
+    const struct sim_node *to = n->full_of_1000 ? sim_node_by_inc(s, m->peer) : NULL;
+    bool full = to && to->home == n->full_to && sim_chance(&n->rng, n->full_of_1000);
+    if (full)
+        sim_trace(s, "%s's queue to %s is full", n->name, to->name);
+    return !full;
+}
+
+static void node_send(struct sim *s, struct sim_node *n, const struct msg *m)
+{
+    if (!node_has_room(s, n, m))
+        return;
+    int err = farm_send(n->farm, m, sim_node_clock(n, s->now_ns));
+    if (err == STEAD_OK)
+        node_sent(s, n, m);
+    else
+        sim_trace(s, "%s: a message to %016llx is not sent: %s", n->name,
+                  (unsigned long long)m->peer, stead_error_name(err));
+}
+
+/* Where a queue is full, each receiver of a message gets it by itself. */
+static void node_send_any(struct sim *s, struct sim_node *n, struct msg *m)
+{
+    for (unsigned i = 0; n->full_of_1000 && i < m->also_count; i++) {
+        struct msg *one = msg_of(m, i);
+        node_send(s, n, one);
+        msg_free(one);
+    }
+    if (n->full_of_1000)
+        m->also_count = 0;
+    node_send(s, n, m);
+}
+
 /* Sends what the shards want sent until nobody wants anything. */
 static void node_flush(struct sim *s, struct sim_node *n)
 {
@@ -241,12 +287,7 @@ static void node_flush(struct sim *s, struct sim_node *n)
         while ((link = list_pop(&n->outgoing))) {
             struct msg *m = list_entry(link, struct msg, link);
             n->writes |= m->bytes[0] == MESSAGE_REPLICATE;
-            int err = farm_send(n->farm, m, now);
-            if (err == STEAD_OK)
-                node_sent(s, n, m);
-            else
-                sim_trace(s, "%s: a message to %016llx is not sent: %s", n->name,
-                          (unsigned long long)m->peer, stead_error_name(err));
+            node_send_any(s, n, m);
             msg_free(m);
         }
         struct farm_actions a;

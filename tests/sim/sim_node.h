@@ -83,10 +83,13 @@ struct sim_node {
     bool view_changed, refused;
     bool paused;
     bool stalls; /* it is about to stand still: between deciding what to send and sending it */
-    bool stalls_writing; /* in the first step in which it brings a version to holders */
-    bool writes;         /* the running step does */
-    struct list held;    /* struct sim_held: what the step would have sent */
-    uint64_t wake_ns;    /* TIME_NEVER: nothing is due */
+    bool stalls_writing;            /* in the first step in which it brings a version to holders */
+    bool writes;                    /* the running step does */
+    unsigned slow_ms;               /* it gets to run up to so much later; 0: at once */
+    unsigned full_to, full_of_1000; /* messages to that slot that its queue does not take */
+    unsigned starves_of_1000;       /* steps of shards in which memory runs out */
+    struct list held;               /* struct sim_held: what the step would have sent */
+    uint64_t wake_ns;               /* TIME_NEVER: nothing is due */
     uint64_t started_ns, up_ns, gone_ns, saved_ns; /* saved: the disk's addresses */
     uint64_t leave_by_ns;
     uint64_t step_ns; /* how long the running step takes */
