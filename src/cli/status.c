@@ -264,6 +264,21 @@ static void print_mesh(const json_t *s)
            count(again, "part", parts));
 }
 
+static void print_multicast(const struct cli_options *o, const json_t *s)
+{
+    const json_t *m = json_object_get(s, "multicast");
+    char text[160];
+    if (!json_is_object(m))
+        return;
+    long long reached = number(s, "multicast", "reached"), peers = number(s, "multicast", "peers");
+    bool silent = json_is_true(json_object_get(m, "silent"));
+    snprintf(text, sizeof(text), "%s%s: %lld of %lld nodes hear this one%s", text_of(m, "group"),
+             silent ? ", silent" : "", reached, peers,
+             reached < peers ? "; copies go to the others by unicast" : "");
+    printf("multicast %s%s%s\n", reached < peers || silent ? cli_paint(o, PAINT_RED) : "", text,
+           reached < peers || silent ? cli_paint(o, PAINT_NONE) : "");
+}
+
 static const char *first_in(const json_t *keys, const char *state)
 {
     size_t i;
@@ -334,6 +349,7 @@ int verb_status(int argc, char **argv)
         print_servers(s);
         print_sessions(s);
         print_mesh(s);
+        print_multicast(&o, s);
         print_tickets(s);
         print_keys(s);
     }

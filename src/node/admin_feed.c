@@ -408,6 +408,7 @@ static void collect(void *context, struct admin_snapshot *out)
 {
     struct admin_feed *f = context;
     snprintf(out->node, sizeof(out->node), "%s", f->config->node.name);
+    out->group = f->config->node.multicast;
     snprintf(out->farm, sizeof(out->farm), "%s", f->config->top.farm);
     snprintf(out->version, sizeof(out->version), "%s", STEAD_VERSION);
     out->node_id = f->entry->node;

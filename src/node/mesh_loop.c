@@ -106,6 +106,22 @@ static void log_sessions(struct store *s)
                      notices[i].lost);
 }
 
+/* What a full socket buffer does not take is as good as lost on the way: the mesh sends again. */
+static void send_datagrams(struct mesh_loop *m, struct list *datagrams)
+{
+    while (!list_empty(datagrams)) {
+        struct burst_datagram d[BURST_MAX];
+        size_t n = 0;
+        for (struct list *l = datagrams->next; l != datagrams && n < BURST_MAX; l = l->next) {
+            const struct farm_datagram *f = list_entry(l, struct farm_datagram, link);
+            d[n++] = (struct burst_datagram){.to = f->to, .bytes = f->bytes, .len = f->len};
+        }
+        burst_send(&m->burst, d, n);
+        while (n-- > 0)
+            mem_free(list_entry(list_pop(datagrams), struct farm_datagram, link));
+    }
+}
+
 /* What the farm's step asked for. */
 static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
 {
@@ -113,14 +129,7 @@ static void take_farm(struct mesh_loop *m, struct farm_actions *a, uint64_t now)
     /* Before others are told of it, and before what they said since is taken in. */
     if (a->view_changed)
         store_set_view(m->store, farm_view(m->farm), now);
-    while ((link = list_pop(&a->datagrams))) {
-        struct farm_datagram *d = list_entry(link, struct farm_datagram, link);
-        struct sockaddr_storage to;
-        socklen_t len = io_sockaddr(&d->to, &to);
-        /* A full socket buffer is as good as a loss on the way: the mesh sends again. */
-        (void)!sendto(m->fd, d->bytes, d->len, 0, (struct sockaddr *)&to, len);
-        mem_free(d);
-    }
+    send_datagrams(m, &a->datagrams);
     while ((link = list_pop(&a->deliveries))) {
         struct msg *message = list_entry(link, struct msg, link);
         store_deliver(m->store, message, now);
@@ -439,6 +448,7 @@ int mesh_loop_open(struct mesh_loop *m, uv_loop_t *loop, int fd, struct farm *fa
 {
     m->loop = loop;
     m->fd = fd;
+    burst_init(&m->burst, fd);
     m->group_fd = -1;
     m->relay.fd = -1;
     m->farm = farm;

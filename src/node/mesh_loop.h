@@ -4,6 +4,7 @@
 #define NODE_MESH_LOOP_H
 
 #include "core/farm/farm.h"
+#include "io/burst.h"
 #include "io/wake.h"
 #include "node/command.h"
 #include "node/config.h"
@@ -31,7 +32,8 @@ struct mesh_loop {
     uv_poll_t socket, group;
     struct wake wake;
     uv_timer_t timer;
-    int fd, group_fd; /* group_fd: -1 = none */
+    int fd, group_fd;   /* group_fd: -1 = none */
+    struct burst burst; /* sends by fd */
     struct farm *farm;
     struct store *store;
     const struct state *state;

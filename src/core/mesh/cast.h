@@ -26,7 +26,6 @@ struct reach {
     uint64_t until_ns; /* it counts as reached until then; 0: it does not */
     uint64_t high;     /* the last number that went to it by the group; 0: none in this epoch */
     uint8_t misses;    /* in a row: what the group should have brought, and unicast had to */
-    uint8_t doubts;    /* so many more words of it are needed until it counts as reached */
     bool lost;         /* it was reached, and is no more: said aloud */
     /* from it */
     uint64_t heard;    /* the counter of its latest frame */
@@ -113,7 +112,7 @@ void reach_told(struct mesh *m, struct peer *p, uint64_t counter, uint64_t now_n
 /* A frame of the peer came by the group. */
 void reach_heard(struct peer *p, uint64_t counter);
 /* Something that went by the group was not acknowledged in time. */
-void reach_missed(struct mesh *m, struct peer *p, struct mesh_actions *out);
+void reach_missed(struct mesh *m, struct peer *p);
 /* At each beat: who has not said anything for long is reached no more. */
 void reach_beat(struct mesh *m, uint64_t now_ns, struct mesh_actions *out);
 /* Tells the peer what was heard of it, when that is due. */

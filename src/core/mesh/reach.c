@@ -1,12 +1,12 @@
 /* reach.c - who hears what this node says to the group. A receiver says by unicast which frame it
- * heard last; one that has stopped saying so, or that has to be served by unicast again and again,
- * is not counted on. What comes from the group says nothing of the way there. */
+ * heard last; one that has stopped saying so does not hear it. One that has to be served by unicast
+ * again and again may be slow, or not hear it any more: until it says the next word it is not
+ * counted on. What comes from the group says nothing of the way there. */
 #include "core/mesh/mesh_internal.h"
 
 #define SAY_NS (900 * NS_PER_MS)      /* between two words to a peer: one for each of its beats */
 #define REACHED_NS (3500 * NS_PER_MS) /* three beats, and the way back */
 #define MISSES_MAX 3u
-#define DOUBTS 2u /* words needed after it was lost, so that one that was on its way is none */
 
 static void tell(struct peer *p, bool reached, struct mesh_actions *out)
 {
@@ -22,18 +22,15 @@ static void lose(struct mesh *m, struct peer *p, struct mesh_actions *out)
 {
     struct reach *r = &p->reach;
     r->until_ns = 0;
-    r->doubts = DOUBTS;
-    r->misses = 0;
     m->reached--;
     m->stats.group_lost++;
-    if (!r->lost)
-        tell(p, false, out);
     r->lost = true;
+    tell(p, false, out);
 }
 
 bool reach_is(const struct peer *p, uint64_t now_ns)
 {
-    return now_ns < p->reach.until_ns;
+    return now_ns < p->reach.until_ns && p->reach.misses < MISSES_MAX;
 }
 
 void reach_told(struct mesh *m, struct peer *p, uint64_t counter, uint64_t now_ns,
@@ -43,8 +40,7 @@ void reach_told(struct mesh *m, struct peer *p, uint64_t counter, uint64_t now_n
     if (m->config.group.family == 0 || counter <= r->told)
         return;
     r->told = counter;
-    if (r->doubts > 0 && --r->doubts > 0)
-        return;
+    r->misses = 0;
     m->reached += r->until_ns == 0;
     r->until_ns = now_ns + REACHED_NS;
     if (r->lost)
@@ -52,11 +48,11 @@ void reach_told(struct mesh *m, struct peer *p, uint64_t counter, uint64_t now_n
     r->lost = false;
 }
 
-void reach_missed(struct mesh *m, struct peer *p, struct mesh_actions *out)
+void reach_missed(struct mesh *m, struct peer *p)
 {
     m->stats.group_missed++;
-    if (p->reach.until_ns != 0 && ++p->reach.misses >= MISSES_MAX)
-        lose(m, p, out);
+    if (p->reach.misses < MISSES_MAX)
+        p->reach.misses++;
 }
 
 void reach_beat(struct mesh *m, uint64_t now_ns, struct mesh_actions *out)

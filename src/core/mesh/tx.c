@@ -301,8 +301,7 @@ void tx_lose_big(struct tx *t)
 }
 
 /* What the group should have brought: unicast does. */
-static void time_out_grouped(struct mesh *m, struct peer *p, uint64_t now_ns,
-                             struct mesh_actions *out)
+static void time_out_grouped(struct mesh *m, struct peer *p, uint64_t now_ns)
 {
     struct tx *t = &p->tx;
     uint64_t patience_ns = tx_rto_ns(t) + GROUP_PATIENCE_NS, number = 0;
@@ -318,7 +317,7 @@ static void time_out_grouped(struct mesh *m, struct peer *p, uint64_t now_ns,
     if (!any)
         return;
     window_shrink(t, number);
-    reach_missed(m, p, out);
+    reach_missed(m, p);
     if (big)
         mtu_lost(p, now_ns);
 }
@@ -624,7 +623,7 @@ void tx_flush(struct mesh *m, struct peer *p, uint64_t now_ns, struct mesh_actio
         return;
     }
     time_out(p, now_ns);
-    time_out_grouped(m, p, now_ns, out);
+    time_out_grouped(m, p, now_ns);
     cast_in_flush(m, p, now_ns);
     struct frame f;
     bool more = true;

@@ -113,6 +113,7 @@ struct admin_snapshot {
     struct kinds kinds;
     struct store_stats store;
     struct mesh_stats mesh;
+    struct addr group; /* multicast; family 0: none */
     struct member_stats members;
     struct admin_http public_http, gate_http;
     struct admin_dns dns;

@@ -106,6 +106,16 @@ static json_t *mesh_json(const struct admin_snapshot *s)
         {"loop_turn_max_ns", s->loop_turn_max_ns});
 }
 
+static json_t *multicast_json(const struct admin_snapshot *s)
+{
+    char group[ADDR_TEXT_MAX];
+    const struct mesh_stats *m = &s->mesh;
+    return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I}", "group", addr_format(&s->group, group),
+                     "silent", (int)m->group_silent, "reached", (json_int_t)m->group_reached,
+                     "peers", (json_int_t)m->peers, "copies_group", (json_int_t)m->group_copies,
+                     "copies_unicast", (json_int_t)m->unicast_copies);
+}
+
 static json_t *nodes_json(const struct admin_snapshot *s)
 {
     json_t *j = json_object();
@@ -235,6 +245,8 @@ char *admin_status_json(const struct admin_snapshot *s)
         (int)s->alone, "roster_revision", (json_int_t)s->roster_revision, "nodes", nodes_json(s),
         "sessions", sessions_json(&s->store.sessions), "kinds", kinds_json(s), "mesh", mesh_json(s),
         "servers", servers_json(s));
+    if (j && s->group.family)
+        json_object_set_new(j, "multicast", multicast_json(s));
     if (j && s->tls.certificate_count)
         json_object_set_new(j, "tls", tls_json(&s->tls));
     if (j)

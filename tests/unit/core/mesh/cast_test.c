@@ -174,7 +174,7 @@ static void a_deaf_one_gets_it_by_unicast(void **state)
     struct net *net = group_new(7);
     net->nodes[3].group_loss_permille = 1000;
     uint32_t id = 0;
-    for (; id < 40; id++) {
+    for (; id < 50; id++) {
         send_many(net, 0, 0x1e, id, 300);
         net_run(net, 100 * NS_PER_MS);
     }
