@@ -22,7 +22,7 @@
 #define OVERTAKEN_BY 3u              /* later frames seen: then an earlier one is lost */
 #define WINDOW_FIRST (64u << 10)
 #define WINDOW_FLOOR (16u << 10)
-#define GROUP_PATIENCE_NS (40 * NS_PER_MS) /* receivers acknowledge late, and ask before */
+#define GROUP_PATIENCE_NS (80 * NS_PER_MS) /* receivers acknowledge late, and ask before */
 #define LARGER_FRAMES_PAY (16u << 10)      /* queued bytes that make it worth to probe */
 
 void tx_init(struct tx *t, const struct mesh_config *c)

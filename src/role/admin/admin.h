@@ -132,8 +132,7 @@ struct admin_snapshot {
     struct admin_tls tls;
     struct admin_tcp tcp;
     uint64_t log_lost;
-    uint64_t loop_turn_max_ns; /* of the mesh thread: in a snapshot since the last one, shown since
-                                  the last scrape */
+    uint64_t loop_turn_max_ns; /* of the mesh thread, since the last snapshot; shown: scrape */
     uint64_t server_count;
     struct server servers[ENTRY_SERVERS_MAX];  /* this node's own */
     struct tally_state own[ENTRY_SERVERS_MAX]; /* how they came about */
