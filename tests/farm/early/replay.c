@@ -1,13 +1,14 @@
 /* replay.c - a client that says things early, and holds its Finished back.
  *
- * TRIES servers...: records a first flight, early data in it, and sends the very bytes to two of
- * the servers at once, each time with another ticket. Tells how often none, one and both of them
- * resumed the session, and how often the early data was taken.
+ * COPIES servers...: records a first flight, early data in it, and sends the very bytes to all of
+ * the servers at once, to each three times, each time with another ticket, until so many copies
+ * were sent. Tells how many tickets were resumed by none, by one and by more of the copies, and how
+ * often the early data was taken.
  *
  * ask PROTOCOL A B: a session of A's; at B, says early what comes on standard input. Writes what is
  * answered before it has finished, a line "--- finished", and the rest.
  *
- * usage: replay CA NAME TRIES|ask [PROTOCOL] SERVER:PORT SERVER:PORT...  (IPv4) */
+ * usage: replay CA NAME COPIES|ask [PROTOCOL] SERVER:PORT SERVER:PORT...  (IPv4) */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -21,6 +22,8 @@
 #include <unistd.h>
 
 #define SERVERS_MAX 16
+#define COPIES_EACH 3 /* to one server */
+#define COPIES_MAX (SERVERS_MAX * COPIES_EACH)
 #define FLIGHT_MAX 8192
 #define ANSWER_MAX 32768
 #define TEXT_MAX 16000
@@ -28,7 +31,13 @@
 #define PSK 41 /* the extension pre_shared_key */
 
 struct tally {
-    unsigned none, one, both, taken, broken;
+    unsigned none, one, more, taken, broken; /* of tickets; broken: copies */
+};
+
+struct copy {
+    int fd, got;
+    size_t len;
+    uint8_t answer[ANSWER_MAX];
 };
 
 static struct sockaddr_in servers[SERVERS_MAX];
@@ -128,16 +137,44 @@ static bool was_taken(SSL *ssl, int fd, const uint8_t *bytes, size_t len)
     return SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED;
 }
 
-static void try_one(SSL_CTX *ctx, const char *name, SSL_SESSION *ticket, unsigned turn,
-                    struct tally *t)
+static void send_all(struct copy *copies, unsigned count, const uint8_t *flight, size_t len)
 {
+    for (unsigned i = 0; i < count; i++)
+        if (send(copies[i].fd, flight, len, MSG_NOSIGNAL) != (ssize_t)len)
+            die("send");
+    for (unsigned i = 0; i < count; i++)
+        copies[i].got = first_record(copies[i].fd, copies[i].answer, &copies[i].len);
+}
+
+static void count_all(SSL *ssl, const struct copy *copies, unsigned count, struct tally *t)
+{
+    const struct copy *won = NULL;
+    unsigned resumed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        t->broken += copies[i].got < 0;
+        resumed += copies[i].got == 1;
+        won = copies[i].got == 1 ? &copies[i] : won;
+    }
+    t->none += resumed == 0;
+    t->one += resumed == 1;
+    t->more += resumed > 1;
+    if (resumed == 1)
+        t->taken += was_taken(ssl, won->fd, won->answer, won->len);
+}
+
+/* One ticket, shown everywhere. The copies sent. */
+static unsigned try_one(SSL_CTX *ctx, const char *name, SSL_SESSION *ticket, unsigned turn,
+                        struct tally *t)
+{
+    static struct copy copies[COPIES_MAX];
+    unsigned count = server_count * COPIES_EACH;
     char text[300];
-    uint8_t flight[FLIGHT_MAX], answers[2][ANSWER_MAX];
-    size_t len =
-        (size_t)snprintf(text, sizeof text, "GET /%u HTTP/1.1\r\nHost: %s\r\n\r\n", turn, name);
-    size_t n, lens[2];
-    int got[2], fds[2] = {dial(turn), dial(turn + 1 + turn / server_count % (server_count - 1))};
+    uint8_t flight[FLIGHT_MAX];
+    size_t n, len = (size_t)snprintf(text, sizeof text, "GET /%u HTTP/1.1\r\nHost: %s\r\n\r\n",
+                                     turn, name);
     SSL *ssl = SSL_new(ctx);
+    for (unsigned i = 0; i < count; i++) /* another one is the first each time */
+        copies[i].fd = dial(turn + i);
     SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     SSL_set_tlsext_host_name(ssl, name);
     SSL_set_connect_state(ssl);
@@ -147,23 +184,13 @@ static void try_one(SSL_CTX *ctx, const char *name, SSL_SESSION *ticket, unsigne
     int bytes = BIO_read(SSL_get_wbio(ssl), flight, sizeof flight);
     if (bytes <= 0 || bytes == sizeof flight)
         die("flight");
-    for (int i = 0; i < 2; i++)
-        if (send(fds[i], flight, (size_t)bytes, MSG_NOSIGNAL) != bytes)
-            die("send");
-    for (int i = 0; i < 2; i++)
-        got[i] = first_record(fds[i], answers[i], &lens[i]);
-    t->broken += got[0] < 0 || got[1] < 0;
-    unsigned resumed = (unsigned)(got[0] == 1) + (unsigned)(got[1] == 1);
-    t->none += resumed == 0;
-    t->one += resumed == 1;
-    t->both += resumed == 2;
-    for (int i = 0; i < 2; i++)
-        if (resumed == 1 && got[i] == 1)
-            t->taken += was_taken(ssl, fds[i], answers[i], lens[i]);
+    send_all(copies, count, flight, (size_t)bytes);
+    count_all(ssl, copies, count, t);
     SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(ssl);
-    close(fds[0]);
-    close(fds[1]);
+    for (unsigned i = 0; i < count; i++)
+        close(copies[i].fd);
+    return count;
 }
 
 /* -- one that asks -- */
@@ -262,10 +289,10 @@ int main(int argc, char **argv)
 {
     struct tally t = {0};
     if (argc < 6) {
-        fprintf(stderr, "usage: replay CA NAME TRIES|ask [PROTOCOL] SERVER:PORT SERVER:PORT...\n");
+        fprintf(stderr, "usage: replay CA NAME COPIES|ask [PROTOCOL] SERVER:PORT SERVER:PORT...\n");
         return 2;
     }
-    unsigned tries = (unsigned)atoi(argv[3]), turn = 0;
+    unsigned wanted = (unsigned)atoi(argv[3]), turn = 0, sent = 0;
     signal(SIGPIPE, SIG_IGN);
     bool asks = strcmp(argv[3], "ask") == 0;
     parse_servers(asks ? 5 : 4, argc, argv);
@@ -282,7 +309,7 @@ int main(int argc, char **argv)
         SSL_CTX_free(ctx);
         return 0;
     }
-    for (unsigned visit = 0; turn < tries; visit++) {
+    for (unsigned visit = 0; sent < wanted; visit++) {
         SSL_SESSION *mine[8];
         ticket_count = 0;
         collect(ctx, argv[2], visit);
@@ -292,12 +319,12 @@ int main(int argc, char **argv)
             die("no tickets");
         for (unsigned i = 0; i < count; i++, turn++) {
             ticket_count = 8; /* further ones are not kept */
-            try_one(ctx, argv[2], mine[i], turn, &t);
+            sent += try_one(ctx, argv[2], mine[i], turn, &t);
             SSL_SESSION_free(mine[i]);
         }
     }
     SSL_CTX_free(ctx);
-    printf("tries=%u none=%u one=%u both=%u taken=%u broken=%u\n", turn, t.none, t.one, t.both,
-           t.taken, t.broken);
-    return t.both ? 1 : 0;
+    printf("copies=%u tickets=%u none=%u one=%u more=%u taken=%u broken=%u\n", sent, turn, t.none,
+           t.one, t.more, t.taken, t.broken);
+    return t.more ? 1 : 0;
 }
