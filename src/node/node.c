@@ -562,6 +562,7 @@ int node_run(const struct config *c)
     keyring_close(&n->mesh.keys);
     key_rings_free(n->rings);
     uv_loop_close(&n->loop);
+    uv_library_shutdown(); /* its threads end while OpenSSL can still put away what they had */
     if (exit_status == 0)
         log_info("stopped", "farm=%s", c->top.farm);
 set_up:
