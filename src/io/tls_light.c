@@ -323,7 +323,8 @@ static bool open_one(struct tls *t, EVP_CIPHER_CTX *ctx, struct input *in)
         t->error = ECONNRESET;
         return false;
     case TLS_OPENED_WRONG:
-        if (!t->light->out)
+        /* Behind what waits; where that does not go now, there is no room for an alert either. */
+        if (!t->light->out || drain(t))
             (void)say_alert(t, 2, alert);
         t->error = EPROTO;
         return false;

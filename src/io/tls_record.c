@@ -10,6 +10,7 @@
 #define ALERT_BAD_RECORD_MAC 20
 #define ALERT_RECORD_OVERFLOW 22
 #define ALERT_ILLEGAL_PARAMETER 47
+#define ALERT_DECODE_ERROR 50
 #define ALERT_INTERNAL 80
 #define ALERT_CLOSE_NOTIFY 0
 #define ALERT_USER_CANCELED 90
@@ -137,8 +138,8 @@ static enum tls_opened wrong(uint8_t *alert, uint8_t why)
 
 static enum tls_opened take_alert(const uint8_t *plain, size_t len, uint8_t *alert)
 {
-    if (len != 2)
-        return wrong(alert, ALERT_UNEXPECTED_MESSAGE);
+    if (len != 2) /* empty: section 5.4 */
+        return wrong(alert, len ? ALERT_DECODE_ERROR : ALERT_UNEXPECTED_MESSAGE);
     if (plain[1] == ALERT_CLOSE_NOTIFY)
         return TLS_OPENED_END;
     return plain[1] == ALERT_USER_CANCELED ? TLS_OPENED_NOTHING : TLS_OPENED_BROKEN;
@@ -151,8 +152,11 @@ static enum tls_opened take_handshake(struct tls_record *r, const uint8_t *plain
 {
     static const uint8_t update[] = {KEY_UPDATE, 0, 0, 1};
     size_t fixed = sizeof update - r->updating; /* the answer stands behind it */
-    if (len == 0 || len > fixed + 1 ||
-        memcmp(plain, update + r->updating, len < fixed ? len : fixed) != 0)
+    if (len == 0 || (!r->updating && plain[0] != KEY_UPDATE))
+        return wrong(alert, ALERT_UNEXPECTED_MESSAGE);
+    if (memcmp(plain, update + r->updating, len < fixed ? len : fixed) != 0)
+        return wrong(alert, ALERT_DECODE_ERROR); /* its length is another (section 6.2) */
+    if (len > fixed + 1)
         return wrong(alert, ALERT_UNEXPECTED_MESSAGE);
     if (len <= fixed) {
         r->updating = (uint8_t)(r->updating + len);

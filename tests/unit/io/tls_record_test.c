@@ -222,8 +222,13 @@ static void alerts_end_the_stream(void **state)
     assert_int_equal(say_and_hear(&p, TLS_ALERT, "\x01\x5a", 2), TLS_OPENED_NOTHING);
     assert_int_equal(say_and_hear(&p, TLS_ALERT, "\x01\x00", 2), TLS_OPENED_END);
     assert_int_equal(say_and_hear(&p, TLS_ALERT, "\x02\x28", 2), TLS_OPENED_BROKEN);
+    /* One in a record, and whole. */
     assert_int_equal(say_and_hear(&p, TLS_ALERT, "\x02", 1), TLS_OPENED_WRONG);
+    assert_int_equal(p.alert, 50);
+    assert_int_equal(say_and_hear(&p, TLS_ALERT, "\x01\x5a\x01\x00", 4), TLS_OPENED_WRONG);
+    assert_int_equal(p.alert, 50);
     assert_int_equal(say_and_hear(&p, TLS_ALERT, "", 0), TLS_OPENED_WRONG);
+    assert_int_equal(p.alert, 10);
     assert_int_equal(say_and_hear(&p, (enum tls_record_type)24, "\x01", 1), TLS_OPENED_WRONG);
 }
 
@@ -263,19 +268,22 @@ static void other_handshake_messages_are_refused(void **state)
     static const struct {
         uint8_t text[8];
         size_t len;
+        uint8_t alert;
     } cases[] = {
-        {{24, 0, 0, 1, 0, 0}, 6}, /* something behind it */
-        {{24, 0, 0, 2}, 4},
-        {{1, 0, 0, 1, 0}, 5}, /* a ClientHello: renegotiation */
-        {{4, 0, 0, 1, 0}, 5}, /* a ticket, which servers give */
-        {{0}, 0},             /* nothing */
+        {{24, 0, 0, 1, 0, 0}, 6, 10}, /* something behind it */
+        {{24, 0, 0, 2}, 4, 50},       /* another length */
+        {{24, 0, 0, 0, 0}, 5, 50},
+        {{24, 1, 0, 1, 0}, 5, 50},
+        {{1, 0, 0, 1, 0}, 5, 10}, /* a ClientHello: renegotiation */
+        {{4, 0, 0, 1, 0}, 5, 10}, /* a ticket, which servers give */
+        {{0}, 0, 10},             /* nothing */
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         open_pair(&p, 0x1301);
         assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, cases[i].text, cases[i].len),
                          TLS_OPENED_WRONG);
-        assert_int_equal(p.alert, 10);
+        assert_int_equal(p.alert, cases[i].alert);
     }
 }
 
@@ -304,7 +312,7 @@ static void key_updates_come_whole_or_in_pieces(void **state)
         open_pair(&p, 0x1301);
         assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, update, cut), TLS_OPENED_NOTHING);
         assert_int_equal(say_and_hear(&p, TLS_HANDSHAKE, "\2\2\2\2\2", 6 - cut), TLS_OPENED_WRONG);
-        assert_int_equal(p.alert, 10);
+        assert_int_equal(p.alert, cut < 4 ? 50 : 10); /* its length, or what stands behind it */
     }
     /* Neither yes nor no. */
     open_pair(&p, 0x1301);
