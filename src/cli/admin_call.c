@@ -150,7 +150,10 @@ int cli_refused(const char *verb, int status, const char *body)
         return EXIT_FAILED;
     json_t *j = json_loads(body, 0, NULL);
     const char *message = json_string_value(json_object_get(j, "message"));
-    fprintf(stderr, "stead %s: the node answers %d: %s\n", verb, status, message ? message : body);
+    if (message)
+        fprintf(stderr, "stead %s: %s\n", verb, message);
+    else
+        fprintf(stderr, "stead %s: the node answers %d: %s\n", verb, status, body);
     json_decref(j);
     return EXIT_FAILED;
 }

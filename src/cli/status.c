@@ -50,6 +50,11 @@ static const struct warning warnings[] = {
      "TLS certificates expire within 14 days"},
     {"mesh", "dropped_auth", "frame came from somebody without this farm's key",
      "frames came from somebody without this farm's key"},
+    {"mesh", "dropped_version",
+     "frame came from a node of another version, which cannot be understood: see 'foreign-version' "
+     "in the log",
+     "frames came from a node of another version, which cannot be understood: see "
+     "'foreign-version' in the log"},
     {"mesh", "pauses", "time this node did not run for a while: suspended, or a busy machine",
      "times this node did not run for a while: suspended, or a busy machine"},
 };
@@ -218,8 +223,13 @@ static void print_kind(const json_t *kind)
                      sizeof(bytes)));
     if (most)
         printf(" of %s", cli_bytes((double)most, limit, sizeof(limit)));
-    long long each = json_integer_value(json_object_get(kind, "copies"));
-    printf(", %lld %s each\n", each, each == 1 ? "copy" : "copies");
+    const json_t *copies = json_object_get(kind, "copies");
+    long long each = json_integer_value(copies);
+    if (json_is_string(copies))
+        printf(", at %s\n",
+               strcmp(json_string_value(copies), "all") == 0 ? "all nodes" : "its group");
+    else
+        printf(", %lld %s each\n", each, each == 1 ? "copy" : "copies");
 }
 
 /* While its portion comes: how far those are who send it, and how fast it was so far. */
@@ -252,6 +262,33 @@ static void print_sessions(const json_t *s)
         if (json_integer_value(json_object_get(v, "records")))
             print_kind(v);
     }
+}
+
+#define LAG_WARN_MS 60000
+
+static void warn_repository(const struct cli_options *o, const json_t *s)
+{
+    if (!json_object_get(s, "repository"))
+        return;
+    if (number(s, "repository", "up") == 0)
+        warn(o, "the repository takes nothing: see 'repository' in the log; sessions are in memory "
+                "only");
+    else if (number(s, "repository", "lag_ms") > LAG_WARN_MS)
+        warn(o, "the repository is more than a minute behind");
+}
+
+static void print_repository(const json_t *s)
+{
+    char bytes[32], lag[32], records[COUNT_TEXT_MAX];
+    long long file = number(s, "repository", "file_bytes");
+    if (!json_object_get(s, "repository"))
+        return;
+    printf("repository %s", count(number(s, "repository", "records"), "record", records));
+    if (file)
+        printf(", %s", cli_bytes((double)file, bytes, sizeof(bytes)));
+    printf("; has all that is older than %s; %lld waiting\n",
+           cli_age((double)number(s, "repository", "lag_ms") / 1000.0, lag, sizeof(lag)),
+           number(s, "repository", "waiting"));
 }
 
 static void print_mesh(const json_t *s)
@@ -345,9 +382,11 @@ int verb_status(int argc, char **argv)
     } else {
         print_head(&o, s);
         print_warnings(&o, s);
+        warn_repository(&o, s);
         print_nodes(s);
         print_servers(s);
         print_sessions(s);
+        print_repository(s);
         print_mesh(s);
         print_multicast(&o, s);
         print_tickets(s);

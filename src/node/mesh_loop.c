@@ -44,6 +44,7 @@ static const char *notice_event(enum member_notice n)
         [MEMBER_CONTACT_LOST] = "contact-lost",
         [MEMBER_CONTACT_AGAIN] = "contact-again",
         [MEMBER_FOREIGN_KEY] = "foreign-key",
+        [MEMBER_FOREIGN_VERSION] = "foreign-version",
         [MEMBER_GROUP_SILENT] = "group-silent",
         [MEMBER_GROUP_HEARD] = "group-heard",
         [MEMBER_KEY_RETIRED] = "key-retired",
@@ -61,6 +62,11 @@ static void log_member(const struct farm_notice *n)
         log_warn("foreign-key",
                  "address=%s why=\"it speaks for this farm with another key; see "
                  "key-file\"",
+                 addr_format(&n->addr, where));
+    else if (n->what == MEMBER_FOREIGN_VERSION)
+        log_warn("foreign-version",
+                 "address=%s why=\"it speaks another version of the protocol: the whole farm must "
+                 "run versions of stead that understand each other\"",
                  addr_format(&n->addr, where));
     else if (n->what == MEMBER_KEY_RETIRED)
         log_warn("key-retired",

@@ -161,16 +161,17 @@ static void do_round(struct repository *r)
     said(r, err);
 }
 
+/* Not by the wall clock: one that is set back would stop the thread for as long. */
 static bool wait_round(struct repository *r)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += ROUND_MS * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&r->lock);
     if (!r->stops)
-        pthread_cond_timedwait(&r->wake, &r->lock, &until);
+        pthread_cond_clockwait(&r->wake, &r->lock, CLOCK_MONOTONIC, &until);
     bool stops = r->stops;
     pthread_mutex_unlock(&r->lock);
     return !stops;
@@ -222,6 +223,7 @@ void repository_stats(struct repository *r, struct repository_stats *out)
     pthread_mutex_lock(&r->lock);
     uint64_t now_ms = repository_wall_ms();
     *out = r->stats;
+    out->there = 1;
     out->lag_ms = now_ms > r->clean_ms ? now_ms - r->clean_ms : 0;
     pthread_mutex_unlock(&r->lock);
 }

@@ -35,6 +35,7 @@ struct repository_config {
 };
 
 struct repository_stats {
+    uint64_t there;                     /* 1: 0 is the state of a node that is no repository */
     uint64_t up;                        /* 1: the engine takes what it is given */
     uint64_t loaded, refused, damaged;  /* at the start: shelved; no room or kind; do not open */
     uint64_t written, removed, batches; /* since the start */

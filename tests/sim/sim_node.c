@@ -199,6 +199,7 @@ static void node_farm_notices(struct sim *s, const struct sim_node *n, const str
         [MEMBER_CONTACT_LOST] = "contact lost",
         [MEMBER_CONTACT_AGAIN] = "contact again",
         [MEMBER_FOREIGN_KEY] = "foreign key",
+        [MEMBER_FOREIGN_VERSION] = "foreign version",
         [MEMBER_GROUP_SILENT] = "group silent",
         [MEMBER_GROUP_HEARD] = "group heard",
         [MEMBER_KEY_RETIRED] = "retired key",

@@ -203,7 +203,10 @@ static void take_mesh_output(struct farm *f, const struct mesh_output *o, uint64
                            &f->member_out);
         break;
     case MESH_OUT_FOREIGN:
-        membership_foreign(f->members, &o->addr, now_ns, &f->member_out);
+        membership_foreign(f->members, &o->addr,
+                           o->bytes[0] == SEAL_OTHER_VERSION ? MEMBER_FOREIGN_VERSION
+                                                             : MEMBER_FOREIGN_KEY,
+                           now_ns, &f->member_out);
         farm_keys_foreign(f, o, now_ns, out);
         break;
     case MESH_OUT_MOVED:

@@ -339,12 +339,14 @@ static void hint(struct mesh *m, const struct addr *to, struct mesh_actions *out
     mesh_emit(m, 0, 0, to, &none, out);
 }
 
-static void tell_foreign(struct mesh *m, const struct addr *from, const struct frame_header *h,
-                         size_t len, uint64_t now_ns, struct mesh_actions *out)
+static void tell_foreign(struct mesh *m, const struct addr *from, int err,
+                         const struct frame_header *h, size_t len, uint64_t now_ns,
+                         struct mesh_actions *out)
 {
-    if (now_ns < m->foreign_next_ns)
+    if (now_ns < m->foreign_next_ns || len < FRAME_OVERHEAD)
         return;
-    enum seal_unopened why = seal_why(m->config.seal, h);
+    enum seal_unopened why =
+        err == STEAD_E_VERSION ? SEAL_OTHER_VERSION : seal_why(m->config.seal, h);
     struct mesh_output *o = mesh_output_new(MESH_OUT_FOREIGN, 0, 0, 2);
     if (!o)
         return;
@@ -459,8 +461,8 @@ void mesh_datagram(struct mesh *m, const struct addr *from, const uint8_t *bytes
     int err = seal_open(m->config.seal, bytes, len, &h, body, &body_len);
     if (err)
         count_unopened(m, err);
-    if (err == STEAD_E_AUTH)
-        tell_foreign(m, from, &h, len, now_ns, out);
+    if (err == STEAD_E_AUTH || err == STEAD_E_VERSION)
+        tell_foreign(m, from, err, &h, len, now_ns, out);
     if (!err && h.mark != seal_keys(m->config.seal)->active)
         m->used_mark = h.mark;
     if (!err && body_len > 0) /* without a body it is a hint, for those who cannot open it */

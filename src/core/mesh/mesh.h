@@ -48,7 +48,7 @@ enum mesh_output_type {
     MESH_OUT_PROVEN, /* an incarnation unknown so far is alive: bytes = its card; admit or refuse it
                       */
     MESH_OUT_REFUSED, /* a peer refuses this node: bytes = one byte reason (positive stead_error) */
-    MESH_OUT_FOREIGN, /* addr sends frames of another farm or under another key; told once a second;
+    MESH_OUT_FOREIGN, /* addr sends frames of another farm, key or version; told once a second;
                          bytes = enum seal_unopened, and the number of the key's generation */
     MESH_OUT_MOVED,   /* an admitted peer now sends from addr (proved by its seal) */
     MESH_OUT_BEACON,  /* inc, at addr, says its counts (bytes) to the group: it need not be a peer,

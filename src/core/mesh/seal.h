@@ -56,7 +56,8 @@ enum seal_unopened {
     SEAL_OTHER_FARM,
     SEAL_OTHER_KEY, /* a number that is accepted, but another secret, or a forgery */
     SEAL_RETIRED,
-    SEAL_UNKNOWN /* a number that was never here */
+    SEAL_UNKNOWN,      /* a number that was never here */
+    SEAL_OTHER_VERSION /* of the frame: nothing in it can be read */
 };
 enum seal_unopened seal_why(const struct seal *s, const struct frame_header *h);
 /* 32 bytes derived from the active generation for another use, named by its purpose ("token"). */

@@ -246,15 +246,15 @@ static bool shall_join(const struct membership *m, const struct addr *a)
     return false;
 }
 
-void membership_foreign(struct membership *m, const struct addr *from, uint64_t now_ns,
-                        struct member_actions *out)
+void membership_foreign(struct membership *m, const struct addr *from, enum member_notice what,
+                        uint64_t now_ns, struct member_actions *out)
 {
     member_step(m, now_ns, out);
     if (m->group || shall_join(m, from)) {
         m->foreign_ns = now_ns;
         if (m->foreign_told_ns == 0 || now_ns - m->foreign_told_ns >= MEMBER_REFUSED_NS) {
             m->foreign_told_ns = now_ns;
-            member_output_notice(out, MEMBER_FOREIGN_KEY, 0, from, "", 0);
+            member_output_notice(out, what, 0, from, "", 0);
         }
     }
     member_finish(m, now_ns, out);

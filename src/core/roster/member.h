@@ -65,6 +65,7 @@ enum member_notice {
     MEMBER_CONTACT_LOST,    /* counted out: what was agreed with it is void */
     MEMBER_CONTACT_AGAIN,   /* one that was counted out is heard */
     MEMBER_FOREIGN_KEY,     /* a node that this one shall join has another key */
+    MEMBER_FOREIGN_VERSION, /* it speaks another version of the protocol */
     MEMBER_GROUP_SILENT,    /* nothing comes from the multicast group */
     MEMBER_GROUP_HEARD,     /* again */
     MEMBER_GROUP_UNREACHED, /* a node does not hear what this one says to the group: unicast goes on
@@ -119,10 +120,10 @@ void membership_moved(struct membership *m, uint64_t inc, const struct addr *to,
 void membership_message(struct membership *m, uint64_t from, const uint8_t *bytes, size_t len,
                         uint64_t now_ns, struct member_actions *out);
 /* somebody at `from` sends frames that do not open. From an address that this node shall join it
- * means that one of the two has the wrong key or farm name: a node that finds nobody else stays
- * joining while that lasts; */
-void membership_foreign(struct membership *m, const struct addr *from, uint64_t now_ns,
-                        struct member_actions *out);
+ * means that one of the two has the wrong key, farm name or version (`what`, a notice): a node that
+ * finds nobody else stays joining while that lasts; */
+void membership_foreign(struct membership *m, const struct addr *from, enum member_notice what,
+                        uint64_t now_ns, struct member_actions *out);
 /* a peer refuses this node (same name elsewhere): fatal for joining; */
 void membership_refused(struct membership *m, uint64_t by, int reason, uint64_t now_ns,
                         struct member_actions *out);

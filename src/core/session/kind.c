@@ -10,7 +10,7 @@
 
 static const struct kind defaults[] = {
     {.name = "tls",
-     .copies = 2,
+     .copies = COPIES_ALL,
      .losable = true,
      .when_alone = ALONE_ACCEPT,
      .when_full = FULL_EVICT,

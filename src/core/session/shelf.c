@@ -57,6 +57,8 @@ int session_shelve(struct session *s, struct record *r, uint32_t left_ms)
     if (!item)
         return STEAD_E_NOMEM;
     r->holder_count = 0; /* processes that are gone */
+    if (!record_is_tombstone(r) && r->ttl_ms > 0 && left_ms > r->ttl_ms)
+        left_ms = r->ttl_ms; /* a clock that was ahead then, or is behind now */
     item->generation = GENERATION_SHELVED;
     expiry_set(s, item, left_ms);
     s->shelf.open = true;

@@ -26,16 +26,24 @@ static json_t *numbers_json(const struct number *n, size_t count)
     numbers_json((const struct number[]){__VA_ARGS__},                                             \
                  sizeof((const struct number[]){__VA_ARGS__}) / sizeof(struct number))
 
+/* As GET /v1/kinds has it. */
+static json_t *copies_json(const struct kind *k)
+{
+    return k->group                  ? json_string("group")
+           : k->copies == COPIES_ALL ? json_string("all")
+                                     : json_integer(k->copies);
+}
+
 static json_t *kinds_json(const struct admin_snapshot *s)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < s->kinds.count; i++) {
         const struct kind *k = &s->kinds.kind[i];
         json_array_append_new(
-            list, json_pack("{s:s, s:I, s:I, s:I, s:i}", "name", k->name, "records",
+            list, json_pack("{s:s, s:I, s:I, s:I, s:o}", "name", k->name, "records",
                             (json_int_t)s->store.sessions.records_of_kind[i], "memory_bytes",
                             (json_int_t)s->store.sessions.memory_of_kind[i], "memory_limit_bytes",
-                            (json_int_t)k->memory_bytes, "copies", (int)k->copies));
+                            (json_int_t)k->memory_bytes, "copies", copies_json(k)));
     }
     return list;
 }
@@ -122,6 +130,13 @@ static json_t *nodes_json(const struct admin_snapshot *s)
     for (int i = 0; i <= STATUS_LEFT; i++)
         json_object_set_new(j, status_name((enum status)i), json_integer((json_int_t)s->nodes[i]));
     return j;
+}
+
+static json_t *repository_json(const struct repository_stats *r)
+{
+    return NUMBERS({"up", r->up}, {"records", r->records}, {"file_bytes", r->file_bytes},
+                   {"lag_ms", r->lag_ms}, {"waiting", r->waiting}, {"failures", r->failures},
+                   {"damaged", r->damaged});
 }
 
 #define EXPIRES_SOON_S (14 * 24 * 3600)
@@ -251,6 +266,8 @@ char *admin_status_json(const struct admin_snapshot *s)
         json_object_set_new(j, "tls", tls_json(&s->tls));
     if (j)
         json_object_set_new(j, "keys", keys_json(&s->keys));
+    if (j && s->repository.there)
+        json_object_set_new(j, "repository", repository_json(&s->repository));
     if (j && s->tickets.count)
         json_object_set_new(j, "tickets", tickets_json(&s->tickets));
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;

@@ -226,11 +226,11 @@ static void join(struct name_udp *u)
     sigaction(SIGURG, &action, NULL);
     do {
         pthread_kill(u->thread, SIGURG);
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += JOIN_PERIOD_NS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-    } while (pthread_timedjoin_np(u->thread, NULL, &until) != 0);
+    } while (pthread_clockjoin_np(u->thread, NULL, CLOCK_MONOTONIC, &until) != 0);
 }
 
 void name_udp_close(struct name_udp *u)

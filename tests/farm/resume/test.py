@@ -34,7 +34,9 @@ def configure(farm):
 public {{ listen = "{ip}:{PUBLIC}" listen-tls = "{ip}:{TLS}" }}
 tls {{ certificate "shop" {{ chain = "run/shop.pem" key = "run/shop.key" }} }}""")
         text = text.replace(f'"http://{name}.shop.test:{PUBLIC}"', f'"http://{name}.shop.test:{PUBLIC}", "https://{name}.shop.test:{TLS}"')
-        check("listen-tls" in text, text)
+        # Elsewhere every node has every session (copies = all).
+        text = text.replace("sessions {", 'sessions {\n    kind "tls" { copies = 2 }', 1)
+        check("listen-tls" in text and "copies = 2 }" in text, text)
         farm.conf(name).write_text(text)
 
 

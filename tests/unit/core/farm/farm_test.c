@@ -32,7 +32,7 @@ struct node {
     struct roster *roster;
     uint64_t deadline_ns, inc;
     bool paused, refused;
-    unsigned notices[MEMBER_FOREIGN_KEY + 1];
+    unsigned notices[MEMBER_KEY_UNKNOWN + 1];
     unsigned delivered;
 };
 
@@ -43,7 +43,8 @@ struct net {
     bool cut[NODES][NODES]; /* from, to */
     struct rng rng;
     unsigned loss_percent;
-    bool directors; /* who starts keeps no records */
+    bool newer[NODES]; /* speaks a version of the protocol that the others do not */
+    bool directors;    /* who starts keeps no records */
 };
 
 static struct addr addr_of(unsigned i)
@@ -165,6 +166,8 @@ static void deliver(struct net *n, struct flight *f)
     bool lost = rng_below(&n->rng, 100) < n->loss_percent;
     if (to < 0 || n->nodes[to].paused || n->cut[from][to] || lost)
         return;
+    if (f->len > 0 && n->newer[from] != n->newer[to])
+        f->bytes[0]++;
     farm_actions_init(&a);
     farm_datagram_in(n->nodes[to].farm, &f->from, f->bytes, f->len, n->now_ns, &a);
     take(n, (unsigned)to, &a);
@@ -595,6 +598,37 @@ static void test_wrong_key_is_not_ready(void **state)
     net_deinit(&n);
 }
 
+/* Neither can read the other: both say so, and the newcomer is of no farm. */
+static void test_another_version_is_told(void **state)
+{
+    (void)state;
+    struct net n;
+    unsigned join[2] = {0, 1}, newcomer = 2;
+    struct mesh_stats mesh;
+    struct member_stats members;
+    bool alone = false;
+    net_init(&n);
+    n.newer[2] = true;
+    start_as(&n, 0, 100, 1, "n0", &newcomer, 1, 1);
+    start_as(&n, 1, 101, 1, "n1", join, 1, 1);
+    start_as(&n, 2, 102, 1, "n2", join, 2, 1);
+    run_ms(&n, 8000);
+    assert_false(farm_found(n.nodes[2].farm, &alone));
+    assert_int_equal(n.nodes[2].notices[MEMBER_FOREIGN_VERSION], 1);
+    assert_int_equal(n.nodes[0].notices[MEMBER_FOREIGN_VERSION], 1);
+    assert_int_equal(n.nodes[1].notices[MEMBER_FOREIGN_VERSION],
+                     0); /* it shall not join that one */
+    assert_int_equal(n.nodes[2].notices[MEMBER_FOREIGN_KEY], 0);
+    assert_true(farm_found(n.nodes[0].farm, &alone) && !alone);
+    assert_int_equal(status_of(&n, 0, "n2"), -1);
+    farm_stats(n.nodes[0].farm, &mesh, &members);
+    assert_true(mesh.dropped_version >= 3 && mesh.dropped_auth == 0);
+    n.newer[2] = false; /* it is started again with the program that the others have */
+    run_ms(&n, 3000);
+    assert_true(farm_found(n.nodes[2].farm, &alone) && !alone);
+    net_deinit(&n);
+}
+
 static void test_doubt_until_heard_after(void **state)
 {
     (void)state;
@@ -812,6 +846,7 @@ int main(void)
         cmocka_unit_test(test_entry_change_spreads_fast),
         cmocka_unit_test(test_wrong_key_gets_nowhere),
         cmocka_unit_test(test_wrong_key_is_not_ready),
+        cmocka_unit_test(test_another_version_is_told),
         cmocka_unit_test(test_doubt_until_heard_after),
         cmocka_unit_test(test_session_messages_pass),
         cmocka_unit_test(test_nothing_waits_for_one_that_is_down),

@@ -28,7 +28,7 @@ struct bench {
     struct addr greeted;
     bool roster_changed, view_changed, refused;
     struct heartbeat last; /* the last one sent */
-    unsigned beats, swims, notices[MEMBER_FOREIGN_KEY + 1];
+    unsigned beats, swims, notices[MEMBER_KEY_UNKNOWN + 1];
     uint64_t pinged;
     uint32_t ping_seq;
 };

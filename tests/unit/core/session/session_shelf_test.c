@@ -83,6 +83,23 @@ static void what_is_shelved_is_in_no_sum(void **state)
     bus_deinit(&b);
 }
 
+/* The clock by which it was kept was a day ahead, or this one is a day behind. */
+static void no_life_is_longer_than_its_ttl(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    bus_begin(&b, 2);
+    struct key k = bus_key(&b, "purchase", "cart");
+    start_with(&b, 2, 30, &k, "kept", (struct stamp){5, 7, 4712}, 600000 + 86400000);
+    up(&b, 2);
+    const struct record *r;
+    uint32_t left_ms = 0;
+    assert_int_equal(session_fetch(b.nodes[2].shards[0], &k, &r, &left_ms), STEAD_OK);
+    assert_in_range(left_ms, 3000000, 3600000);
+    bus_deinit(&b);
+}
+
 static void nothing_is_served_before_it_is_up(void **state)
 {
     (void)state;
@@ -301,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_nobody_has_comes_back),
         cmocka_unit_test(what_is_shelved_is_in_no_sum),
+        cmocka_unit_test(no_life_is_longer_than_its_ttl),
         cmocka_unit_test(nothing_is_served_before_it_is_up),
         cmocka_unit_test(a_copy_in_memory_is_right),
         cmocka_unit_test(what_was_ended_stays_ended),

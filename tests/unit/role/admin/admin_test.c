@@ -251,6 +251,10 @@ static void the_status_says_who_and_how(void **state)
                             ((const char *[]){"next", "seals", "opens"})[i]);
     json_t *kind = json_array_get(json_object_get(j, "kinds"), 1);
     assert_int_equal(json_integer_value(json_object_get(kind, "records")), 12);
+    assert_int_equal(json_integer_value(json_object_get(kind, "copies")), 2);
+    kind = json_array_get(json_object_get(j, "kinds"), 0);
+    assert_string_equal(json_string_value(json_object_get(kind, "copies")), "all");
+    assert_null(json_object_get(j, "repository"));
     json_t *server = json_array_get(json_object_get(j, "servers"), 0);
     assert_int_equal(json_integer_value(json_object_get(server, "users")), 45);
     assert_string_equal(json_string_value(json_object_get(server, "users_from")), "report");
@@ -263,8 +267,15 @@ static void the_status_says_who_and_how(void **state)
     json_decref(j);
     free(text);
     s.ready = true;
+    s.repository = (struct repository_stats){.there = 1, .records = 5, .lag_ms = 90};
     text = admin_status_json(&s);
     assert_non_null(strstr(text, "\"reason\": \"\""));
+    j = json_loads(text, 0, NULL);
+    json_t *repository = json_object_get(j, "repository");
+    assert_int_equal(json_integer_value(json_object_get(repository, "up")), 0);
+    assert_int_equal(json_integer_value(json_object_get(repository, "records")), 5);
+    assert_int_equal(json_integer_value(json_object_get(repository, "lag_ms")), 90);
+    json_decref(j);
     free(text);
 }
 
