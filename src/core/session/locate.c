@@ -27,6 +27,7 @@ void locate_start(struct session *s, struct work *w)
     work_begin(s, w, WORK_LOCATE);
     w->missing = s->missing;
     w->outbid = false;
+    w->outlived = (struct stamp){0};
     w->ballot = makes(s, w) ? quorum_ballot(s, &w->key) : 0;
     if (!work_target_heard(s, w)) {
         work_begin(s, w, WORK_IDLE);
@@ -109,6 +110,18 @@ static uint64_t best_place(struct session *s, const struct work *w)
     return placement_first(s, &w->key, have, count, false);
 }
 
+/* What others still have of a life that was over here, since they were not told yet: the next life
+ * begins above it. */
+static void note_outlived(const struct session *s, struct work *w)
+{
+    for (size_t i = 0; i < w->target_count; i++) {
+        const struct target *t = &w->targets[i];
+        if (t->answer == ANSWER_HAVE && t->stamp.inc == s->self_inc &&
+            stamp_compare(&t->stamp, &w->outlived) > 0)
+            w->outlived = t->stamp;
+    }
+}
+
 /* asked_ns: when the others were asked. They may know of losses from before this node's time. */
 static void finish_absent(struct session *s, struct work *w, uint64_t asked_ns)
 {
@@ -186,6 +199,8 @@ void locate_check(struct session *s, struct work *w)
         serve_key(s, w);
         return;
     }
+    if (!place)
+        note_outlived(s, w);
     work_begin(s, w, WORK_IDLE);
     if (ended) {
         work_fail(s, w, STEAD_E_ENDED, true);

@@ -275,6 +275,19 @@ static void serve_holder(struct session *s, struct work *w, struct item *item)
 
 /* -- at a stranger -- */
 
+/* Whoever still has something of a life before, which was over here, is to have nothing of it in
+ * this one, nor to take the word of that end for the end of this. */
+static struct stamp first_stamp(struct session *s, const struct work *w, struct record *r,
+                                const struct session_op *op)
+{
+    const struct stamp *before = &w->outlived;
+    if (w->ballot || before->term == 0 || op->type != SESSION_CREATE_IF_ABSENT)
+        return (struct stamp){w->ballot ? w->ballot : 1, 1, s->self_inc};
+    if (op->op_count > 0)
+        record_die(r, before, now_s(s));
+    return (struct stamp){before->term, before->version + 1, s->self_inc};
+}
+
 /* A fresh key belongs to whoever makes it. */
 static void create(struct session *s, struct work *w, struct waiter *next)
 {
@@ -294,7 +307,7 @@ static void create(struct session *s, struct work *w, struct waiter *next)
     else if (!(r = record_new(&w->key)))
         err = STEAD_E_NOMEM;
     if (!err) {
-        struct stamp first = {w->ballot ? w->ballot : 1, 1, s->self_inc};
+        struct stamp first = first_stamp(s, w, r, &next->op);
         err = record_apply_within(r, next->op.ops, next->op.op_count, &first, now_s(s),
                                   kind_size_max(kind_of(s, &w->key)));
         r->ttl_ms = next->op.ttl_ms ? next->op.ttl_ms : kind_of(s, &w->key)->ttl_ms;

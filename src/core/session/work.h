@@ -109,9 +109,10 @@ struct work {
     struct target *targets;
     size_t drop_count;
     uint64_t drops[RECORD_HOLDERS_MAX * 2]; /* peers with a copy that are no holders any more */
-    uint64_t ballot;   /* where a majority decides: of who is to make the record, 0 = nobody is */
-    bool outbid;       /* LOCATE: somebody has promised a greater one to another */
-    struct stamp seen; /* likewise, ROUND of a claim: the greatest that was merged */
+    uint64_t ballot; /* where a majority decides: of who is to make the record, 0 = nobody is */
+    struct stamp outlived; /* the greatest that others still have of what was over here; 0: none */
+    bool outbid;           /* LOCATE: somebody has promised a greater one to another */
+    struct stamp seen;     /* likewise, ROUND of a claim: the greatest that was merged */
     size_t missing; /* LOCATE, CLAIM: nodes that may come back with copies, by those who answered */
     size_t passed_count;
     struct copy passed[RECORD_HOLDERS_MAX]; /* ROUND: holders without room, and what they have */

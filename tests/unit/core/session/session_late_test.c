@@ -280,6 +280,54 @@ static void a_use_that_waited_brings_nothing_back(void **state)
     bus_deinit(&b);
 }
 
+static struct msg *kept_back;
+static int kept_from, kept_to;
+
+static bool keeps_back_expired(struct bus *b, int from, int to, const struct msg *m)
+{
+    (void)b;
+    if (m->bytes[0] != MESSAGE_EXPIRED || kept_back)
+        return false;
+    kept_back = msg_new(m->peer, m->len);
+    assert_non_null(kept_back);
+    memcpy(kept_back->bytes, m->bytes, m->len);
+    kept_back->len = m->len;
+    kept_from = from;
+    kept_to = to;
+    return true;
+}
+
+/* A key whose record is over is made anew by the same owner at once; its holder is told of the end
+ * only after that. */
+static void the_end_of_a_life_does_not_touch_the_next(void **state)
+{
+    (void)state;
+    struct bus b;
+    bool owned;
+    bus_init(&b);
+    bus_kind(&b, "app")->ttl_ms = 2000;
+    bus_begin(&b, 2);
+    struct key k = bus_key(&b, "app", "limit");
+    assert_int_equal(bus_set(&b, 0, SESSION_CREATE_IF_ABSENT, &k, "old")->status, STEAD_OK);
+    int owner = bus_owner(&b, &k), holder = 1 - owner;
+    bus_field(&b, owner, SESSION_CHANGE, &k, FIELD_SET, "left", "over");
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(bus_change(&b, owner, &k, "older")->status, STEAD_OK);
+    kept_back = NULL;
+    b.loses = keeps_back_expired;
+    bus_run(&b, 2100);
+    assert_non_null(kept_back);
+    assert_int_equal(bus_set(&b, owner, SESSION_CREATE_IF_ABSENT, &k, "new")->status, STEAD_OK);
+    assert_string_equal(bus_read(&b, holder, &k)->value, "new");
+    bus_hand(&b, kept_from, kept_to, kept_back);
+    msg_free(kept_back);
+    bus_assert_settled(&b, &k, 2);
+    assert_null(record_get(bus_peek(&b, holder, &k, &owned), "left", 4));
+    bus_pause(&b, owner);
+    assert_string_equal(bus_read(&b, holder, &k)->value, "new");
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_its_owner_has_forgotten_does_not_come_back),
         cmocka_unit_test(a_drop_of_an_owner_that_was_is_passed_over),
         cmocka_unit_test(word_of_an_owner_that_was_takes_no_last_copy),
+        cmocka_unit_test(the_end_of_a_life_does_not_touch_the_next),
         cmocka_unit_test(a_use_that_is_told_after_a_pause_counts),
         cmocka_unit_test(a_use_that_waited_brings_nothing_back),
         cmocka_unit_test(an_operation_of_an_earlier_contact_is_not_done),
