@@ -247,15 +247,26 @@ static int start_bulk(struct node *n)
     return err;
 }
 
+static void ticket_secrets(struct node *n, struct tickets_secrets *out)
+{
+    uint8_t secrets[KEYS_MAX][TICKET_SECRET_BYTES];
+    uint64_t marks[KEYS_MAX];
+    size_t count = farm_derive_all(n->farm, KEY_FOR_PASSING, "ticket-file", secrets, marks);
+    memset(out, 0, sizeof(*out));
+    for (; out->count < count && out->count < TICKETS_SECRETS_MAX; out->count++)
+        memcpy(out->of[out->count], secrets[out->count], TICKET_SECRET_BYTES);
+    explicit_bzero(secrets, sizeof(secrets));
+}
+
 /* Those for other programs, likewise. */
 static int start_tickets(struct node *n)
 {
     const struct config *c = n->config;
-    uint8_t secret[TICKET_SECRET_BYTES];
-    farm_derive(n->farm, "ticket-file", secret);
-    int err = tickets_start(c->tickets, c->tickets_count, secret, &n->shared.ticket_counters,
+    struct tickets_secrets secrets;
+    ticket_secrets(n, &secrets);
+    int err = tickets_start(c->tickets, c->tickets_count, &secrets, &n->shared.ticket_counters,
                             &n->shared.tickets);
-    explicit_bzero(secret, sizeof(secret));
+    explicit_bzero(&secrets, sizeof(secrets));
     return err;
 }
 
@@ -264,16 +275,16 @@ static void on_keys(void *context)
 {
     struct node *n = context;
     struct shared_keys keys;
+    struct tickets_secrets tickets;
     uint8_t secret[TICKET_SECRET_BYTES];
     uint64_t active = farm_keys(n->farm)->active;
     keyring_derive(&n->mesh.keys, &keys);
     if (n->started && n->shared.first) {
         share_tickets(n);
         changes_rekey(&n->changes, &keys);
-        farm_derive(n->farm, "ticket-file", secret);
-        if (active != n->sealed_under)
-            tickets_renew(n->shared.tickets, secret);
-        explicit_bzero(secret, sizeof(secret));
+        ticket_secrets(n, &tickets);
+        tickets_renew(n->shared.tickets, &tickets);
+        explicit_bzero(&tickets, sizeof(tickets));
     }
     farm_derive(n->farm, "bulk", secret);
     if (active != n->sealed_under)

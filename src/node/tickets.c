@@ -6,6 +6,7 @@
 #include "io/io.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,11 +19,14 @@
 #define PATH_MAX_BYTES (CONFIG_TEXT_MAX + TICKET_FILE_SUFFIX_MAX)
 #define DUE_SUFFIX ".due" /* an empty file beside: the program has not been told yet */
 #define HAPROXY_SAYS "TLS ticket key updated!"
+#define HAPROXY_KEYS 3 /* its TLS_TICKETS_NO; of the file's lines it uses as many, the last ones   \
+                        */
 #define REPLY_MAX 4096
 
 struct set {
     const struct tickets_section *section;
-    struct ticket_ring ring;
+    struct ticket_ring ring, other;
+    bool two;        /* other is of another secret, and has its place in ring */
     uint64_t period; /* that is in the files */
     bool written, due;
     uint64_t retry_s; /* wall clock */
@@ -39,8 +43,9 @@ struct tickets {
     atomic_bool stop;
     pthread_mutex_t lock; /* of the views */
     struct tickets_view views[TICKETS_SECTIONS_MAX];
-    bool renewed; /* there is a new secret; under the lock too */
-    uint8_t fresh[TICKET_SECRET_BYTES];
+    bool renewed; /* there are new secrets; under the lock too */
+    struct tickets_secrets fresh;
+    struct tickets_secrets secrets; /* the thread's own */
 };
 
 static const char *const format_names[] = {
@@ -74,7 +79,7 @@ bool tickets_mistake(const struct tickets_section *s, const char **why)
 static void id_text(const struct ticket_ring *r, size_t index, char out[TICKETS_ID_MAX])
 {
     uint8_t name[TICKET_NAME_BYTES];
-    ticket_file_name(r, index, name);
+    ticket_ring_name(r, index, name);
     snprintf(out, TICKETS_ID_MAX, "%02x%02x%02x%02x", name[0], name[1], name[2], name[3]);
 }
 
@@ -182,17 +187,18 @@ static void write_period(struct tickets *t, struct set *s, uint64_t now_s)
 
 /* -- programs -- */
 
-/* All keys, the oldest first: what it had before does not matter then. Each pushes out its oldest,
- * and of the last two the first one seals. */
+/* As many as it keeps, the oldest first: what it had before does not matter then. Each pushes out
+ * its oldest, and of the last two the first one seals; so no more than these, else a key that is
+ * long over would seal for a moment. */
 static bool push(const struct set *s, struct hook *h)
 {
-    char text[TICKET_KEYS * (CONFIG_TEXT_MAX + TICKET_FILE_LINE_BYTES + 32)], reply[REPLY_MAX];
+    char text[HAPROXY_KEYS * (CONFIG_TEXT_MAX + TICKET_FILE_LINE_BYTES + 32)], reply[REPLY_MAX];
     char line[TICKET_FILE_LINE_BYTES + 1];
     size_t len = 0, told = 0;
-    for (size_t i = 0; i < TICKET_KEYS; i++) {
-        ticket_file_line(&s->ring, i, line);
+    for (size_t i = 0; i < HAPROXY_KEYS; i++) {
+        ticket_file_line(&s->ring, TICKET_KEYS - HAPROXY_KEYS + i, line);
         len += (size_t)snprintf(text + len, sizeof text - len, "set ssl tls-key %s %s%s",
-                                s->section->file, line, i + 1 < TICKET_KEYS ? ";" : "\n");
+                                s->section->file, line, i + 1 < HAPROXY_KEYS ? ";" : "\n");
     }
     h->deadline_ms = TICKETS_SOCKET_MS;
     bool good = hook_say(h, s->section->socket, text, len, reply, sizeof reply);
@@ -202,10 +208,11 @@ static bool push(const struct set *s, struct hook *h)
         return false;
     for (const char *at = reply; (at = strstr(at, HAPROXY_SAYS)) != NULL; at++)
         told++;
-    if (told == TICKET_KEYS)
+    if (told == HAPROXY_KEYS)
         return true;
     reply[strcspn(reply, "\r\n")] = '\0';
-    snprintf(h->why, sizeof h->why, "HAProxy took %zu of %d keys: %.80s", told, TICKET_KEYS, reply);
+    snprintf(h->why, sizeof h->why, "HAProxy took %zu of %d keys: %.80s", told, HAPROXY_KEYS,
+             reply);
     return false;
 }
 
@@ -245,10 +252,12 @@ static void take_up(struct tickets *t, struct set *s, uint64_t now_s)
 
 static void step(struct tickets *t, struct set *s, uint64_t now_s)
 {
-    if (!ticket_ring_turn(&s->ring, now_s)) {
+    if (!ticket_ring_turn(&s->ring, now_s) || (s->two && !ticket_ring_turn(&s->other, now_s))) {
         failed(t, s, "keys", "no memory", now_s);
         return;
     }
+    if (s->two)
+        ticket_ring_join(&s->ring, &s->other);
     bool begins = !s->written || s->period != s->ring.period;
     /* A clock that is set back does not stop it. */
     bool waits = s->retry_s > now_s && s->retry_s - now_s <= TICKETS_RETRY_S;
@@ -261,27 +270,53 @@ static void step(struct tickets *t, struct set *s, uint64_t now_s)
     show(t, s);
 }
 
-static void set_secret(struct set *s, const uint8_t secret[TICKET_SECRET_BYTES])
+/* False: no memory, it has those of before. */
+static bool set_secrets(struct set *s, const struct tickets_secrets *secrets)
 {
-    uint8_t own[TICKET_SECRET_BYTES];
-    if (ticket_file_secret(secret, (enum ticket_format)s->section->format, s->section->name, own))
-        ticket_ring_init(&s->ring, own, 0);
-    s->written = false;
+    struct ticket_ring *const rings[TICKETS_SECRETS_MAX] = {&s->ring, &s->other};
+    uint8_t own[TICKETS_SECRETS_MAX][TICKET_SECRET_BYTES];
+    bool good = true;
+    for (size_t i = 0; i < secrets->count && good; i++)
+        good = ticket_file_secret(secrets->of[i], (enum ticket_format)s->section->format,
+                                  s->section->name, own[i]);
+    for (size_t i = 0; i < TICKETS_SECRETS_MAX && good; i++) {
+        ticket_ring_deinit(rings[i]);
+        if (i < secrets->count)
+            ticket_ring_init(rings[i], own[i], 0);
+    }
+    s->two = good ? secrets->count > 1 : s->two;
+    s->written &= !good;
     explicit_bzero(own, sizeof own);
+    return good;
 }
 
-static void take_secret(struct tickets *t)
+static bool same_secrets(const struct tickets_secrets *a, const struct tickets_secrets *b)
 {
-    uint8_t secret[TICKET_SECRET_BYTES];
+    return a->count == b->count && CRYPTO_memcmp(a->of, b->of, sizeof a->of) == 0;
+}
+
+/* Without memory it is tried again. */
+static void take_secrets(struct tickets *t)
+{
+    struct tickets_secrets fresh;
+    bool good = true;
     pthread_mutex_lock(&t->lock);
     bool renewed = t->renewed;
+    fresh = t->fresh;
     t->renewed = false;
-    memcpy(secret, t->fresh, sizeof secret);
-    explicit_bzero(t->fresh, sizeof t->fresh);
     pthread_mutex_unlock(&t->lock);
-    for (size_t i = 0; renewed && i < t->count; i++)
-        set_secret(&t->sets[i], secret);
-    explicit_bzero(secret, sizeof secret);
+    if (renewed && !same_secrets(&fresh, &t->secrets)) {
+        for (size_t i = 0; i < t->count; i++)
+            good &= set_secrets(&t->sets[i], &fresh);
+        if (good)
+            t->secrets = fresh;
+    }
+    explicit_bzero(&fresh, sizeof fresh);
+    if (good)
+        return;
+    pthread_mutex_lock(&t->lock);
+    t->renewed = true;
+    pthread_mutex_unlock(&t->lock);
 }
 
 static void *run(void *context)
@@ -289,7 +324,7 @@ static void *run(void *context)
     struct tickets *t = context;
     struct pollfd on = {.fd = t->wake_fd, .events = POLLIN};
     while (!atomic_load(&t->stop)) {
-        take_secret(t);
+        take_secrets(t);
         for (size_t i = 0; i < t->count && !atomic_load(&t->stop); i++)
             step(t, &t->sets[i], (uint64_t)time(NULL));
         poll(&on, 1, TICKETS_LOOK_MS);
@@ -301,8 +336,9 @@ static void *run(void *context)
 
 static void tickets_free(struct tickets *t)
 {
-    for (size_t i = 0; i < t->count; i++)
-        ticket_ring_deinit(&t->sets[i].ring);
+    explicit_bzero(t->sets, sizeof t->sets);
+    explicit_bzero(&t->secrets, sizeof t->secrets);
+    explicit_bzero(&t->fresh, sizeof t->fresh);
     ticket_files_wipe(&t->files);
     if (t->wake_fd >= 0)
         close(t->wake_fd);
@@ -311,27 +347,24 @@ static void tickets_free(struct tickets *t)
 }
 
 static int begin(struct tickets *t, const struct tickets_section *sections, size_t count,
-                 const uint8_t secret[TICKET_SECRET_BYTES])
+                 const struct tickets_secrets *secrets)
 {
-    uint8_t own[TICKET_SECRET_BYTES];
     t->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (t->wake_fd < 0)
         return STEAD_E_IO;
+    t->secrets = *secrets;
     for (size_t i = 0; i < count; i++) {
         struct set *s = &t->sets[t->count++];
         s->section = &sections[i];
-        if (!ticket_file_secret(secret, (enum ticket_format)s->section->format, s->section->name,
-                                own))
+        if (!set_secrets(s, secrets))
             return STEAD_E_NOMEM;
-        ticket_ring_init(&s->ring, own, 0);
         show(t, s);
     }
-    explicit_bzero(own, sizeof own);
     return pthread_create(&t->thread, NULL, run, t) == 0 ? STEAD_OK : STEAD_E_IO;
 }
 
 int tickets_start(const struct tickets_section *sections, size_t count,
-                  const uint8_t secret[TICKET_SECRET_BYTES], struct tickets_counters *counters,
+                  const struct tickets_secrets *secrets, struct tickets_counters *counters,
                   struct tickets **out)
 {
     *out = NULL;
@@ -340,9 +373,10 @@ int tickets_start(const struct tickets_section *sections, size_t count,
     struct tickets *t = mem_alloc(sizeof *t);
     if (t == NULL)
         return STEAD_E_NOMEM;
+    io_undumped(t, sizeof *t);
     t->counters = counters;
     pthread_mutex_init(&t->lock, NULL);
-    int err = begin(t, sections, count, secret);
+    int err = begin(t, sections, count, secrets);
     if (err) {
         tickets_free(t);
         return err;
@@ -351,12 +385,12 @@ int tickets_start(const struct tickets_section *sections, size_t count,
     return STEAD_OK;
 }
 
-void tickets_renew(struct tickets *t, const uint8_t secret[TICKET_SECRET_BYTES])
+void tickets_renew(struct tickets *t, const struct tickets_secrets *secrets)
 {
     if (t == NULL)
         return;
     pthread_mutex_lock(&t->lock);
-    memcpy(t->fresh, secret, sizeof t->fresh);
+    t->fresh = *secrets;
     t->renewed = true;
     pthread_mutex_unlock(&t->lock);
 }

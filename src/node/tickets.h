@@ -12,6 +12,7 @@
 
 #define TICKETS_LOOK_MS 1000 /* so often, whether a period has begun */
 #define TICKETS_RETRY_S 10   /* after a failure */
+#define TICKETS_SECRETS_MAX 2
 #define TICKETS_COMMAND_MS 30000u
 #define TICKETS_SOCKET_MS 5000u
 #define TICKETS_ID_MAX (2 * 4 + 1) /* the first bytes of a key's name, in hexadecimal */
@@ -33,13 +34,20 @@ struct tickets_view {
 
 struct tickets;
 
-/* The sections stay the caller's. secret: of the farm. STEAD_E_NOMEM, STEAD_E_IO. */
+/* Of the farm's key, by generation: the first seals; of another one, if there is one, the newest
+ * keys open, so that programs understand each other while nodes go from one to the next. */
+struct tickets_secrets {
+    size_t count; /* 1 or 2 */
+    uint8_t of[TICKETS_SECRETS_MAX][TICKET_SECRET_BYTES];
+};
+
+/* The sections stay the caller's. STEAD_E_NOMEM, STEAD_E_IO. */
 int tickets_start(const struct tickets_section *sections, size_t count,
-                  const uint8_t secret[TICKET_SECRET_BYTES], struct tickets_counters *counters,
+                  const struct tickets_secrets *secrets, struct tickets_counters *counters,
                   struct tickets **out) __attribute__((warn_unused_result));
-/* Another secret: soon all files are written with it, and the programs told. */
-void tickets_renew(struct tickets *t, const uint8_t secret[TICKET_SECRET_BYTES]); /* takes NULL */
-void tickets_stop(struct tickets *t);                                             /* takes NULL */
+/* Others, or the same: soon all files are written with them, and the programs told. */
+void tickets_renew(struct tickets *t, const struct tickets_secrets *secrets); /* takes NULL */
+void tickets_stop(struct tickets *t);                                         /* takes NULL */
 /* From any thread: the sets' views; returns how many there are. */
 size_t tickets_look(struct tickets *t, struct tickets_view out[TICKETS_SECTIONS_MAX]);
 const char *tickets_format_name(enum ticket_format f);

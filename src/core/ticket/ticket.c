@@ -13,6 +13,7 @@
 #define PRESENT 1 /* its place; the next one's is before it */
 
 _Static_assert(TICKET_KEY_BYTES == DIGEST_BYTES, "a digest is a key");
+_Static_assert(TICKET_KEYS == PRESENT + 4, "two of another ring, and the one before the present");
 
 /* The first `len` bytes of HMAC-SHA256(secret, label | use | number). */
 static bool derive(const struct ticket_ring *r, const char *use, uint64_t number, uint8_t *out,
@@ -61,10 +62,34 @@ bool ticket_ring_turn(struct ticket_ring *r, uint64_t now_s)
     if (r->made && r->period == period)
         return true;
     r->made = true;
+    r->is_joined = false;
     r->period = period;
     for (uint64_t i = 0; i < TICKET_KEYS && r->made; i++)
         r->made = make(r, period + PRESENT - i, &r->keys[i]);
     return r->made;
+}
+
+static bool is_joined(const struct ticket_ring *r, size_t index)
+{
+    return r->is_joined && (index == PRESENT + 1 || index == PRESENT + 3);
+}
+
+void ticket_ring_join(struct ticket_ring *r, const struct ticket_ring *other)
+{
+    if (r->is_joined)
+        return;
+    r->keys[PRESENT + 2] = r->keys[PRESENT + 1];
+    r->keys[PRESENT + 1] = other->keys[PRESENT];
+    r->keys[PRESENT + 3] = other->keys[PRESENT + 1];
+    memcpy(r->joined, other->node, sizeof r->joined);
+    r->is_joined = true;
+}
+
+void ticket_ring_name(const struct ticket_ring *r, size_t index, uint8_t out[TICKET_NAME_BYTES])
+{
+    memcpy(out, r->keys[index].name, TICKET_KEY_NAME_BYTES);
+    memcpy(out + TICKET_KEY_NAME_BYTES, is_joined(r, index) ? r->joined : r->node,
+           TICKET_NODE_BYTES);
 }
 
 const struct ticket_key *ticket_ring_seal(const struct ticket_ring *r,
@@ -73,8 +98,7 @@ const struct ticket_key *ticket_ring_seal(const struct ticket_ring *r,
     const struct ticket_key *k = r->made ? &r->keys[PRESENT] : NULL;
     if (!k)
         return NULL;
-    memcpy(name, k->name, TICKET_KEY_NAME_BYTES);
-    memcpy(name + TICKET_KEY_NAME_BYTES, r->node, TICKET_NODE_BYTES);
+    ticket_ring_name(r, PRESENT, name);
     return k;
 }
 

@@ -39,6 +39,8 @@ struct ticket_ring {
     uint64_t period;
     bool made; /* the keys are those of `period` */
     struct ticket_key keys[TICKET_KEYS];
+    uint8_t joined[TICKET_NODE_BYTES]; /* of the other ring */
+    bool is_joined;
 };
 
 /* Who a name that is to be opened is of. */
@@ -54,6 +56,10 @@ void ticket_ring_deinit(struct ticket_ring *r); /* wipes it */
 /* Before each use. now_s: wall clock. False: the crypto library has no memory, there are no keys.
  */
 bool ticket_ring_turn(struct ticket_ring *r, uint64_t now_s);
+/* While the farm's key is changed: the present key of another ring that has turned takes the place
+ * behind the present one, and the key before it the last one; of its own ring the two oldest go.
+ * So who seals with either is understood. After each turn. */
+void ticket_ring_join(struct ticket_ring *r, const struct ticket_ring *other);
 
 /* What seals now, and the name for it. */
 const struct ticket_key *ticket_ring_seal(const struct ticket_ring *r,
@@ -62,6 +68,10 @@ const struct ticket_key *ticket_ring_seal(const struct ticket_ring *r,
 const struct ticket_key *ticket_ring_open(const struct ticket_ring *r,
                                           const uint8_t name[TICKET_NAME_BYTES],
                                           struct ticket_origin *origin);
+
+/* The name that stands before tickets of key `index`: 0 the next one, 1 the one that seals, then
+ * those before. After a turn. */
+void ticket_ring_name(const struct ticket_ring *r, size_t index, uint8_t out[TICKET_NAME_BYTES]);
 
 #define TICKET_ID_MAX (2 * 4 + 1)
 

@@ -24,16 +24,10 @@ bool ticket_file_secret(const uint8_t farm[TICKET_SECRET_BYTES], enum ticket_for
     return ticket_set_secret(farm, labels[format], set, out);
 }
 
-void ticket_file_name(const struct ticket_ring *r, size_t index, uint8_t out[TICKET_NAME_BYTES])
-{
-    memcpy(out, r->keys[index].name, TICKET_KEY_NAME_BYTES);
-    memcpy(out + TICKET_KEY_NAME_BYTES, r->node, TICKET_NODE_BYTES);
-}
-
 static void put_key(const struct ticket_ring *r, size_t index, uint8_t out[TICKET_FILE_KEY_BYTES])
 {
     const struct ticket_key *k = &r->keys[index];
-    ticket_file_name(r, index, out);
+    ticket_ring_name(r, index, out);
     memcpy(out + TICKET_NAME_BYTES, k->mac, TICKET_KEY_BYTES);
     memcpy(out + TICKET_NAME_BYTES + TICKET_KEY_BYTES, k->cipher, TICKET_KEY_BYTES);
 }
@@ -83,7 +77,7 @@ static void make_apache(const struct ticket_ring *r, struct ticket_files *out)
     struct ticket_file *f = &out->file[out->count++];
     const struct ticket_key *k = &r->keys[PRESENT];
     f->len = TICKET_FILE_SHORT_BYTES;
-    ticket_file_name(r, PRESENT, f->bytes);
+    ticket_ring_name(r, PRESENT, f->bytes);
     memcpy(f->bytes + TICKET_NAME_BYTES, k->mac, SHORT_KEY_BYTES);
     memcpy(f->bytes + TICKET_NAME_BYTES + SHORT_KEY_BYTES, k->cipher, SHORT_KEY_BYTES);
 }

@@ -42,9 +42,6 @@ void ticket_files_make(const struct ticket_ring *r, enum ticket_format format,
 /* HAProxy's line `index` of TICKET_KEYS, without an end of line. */
 void ticket_file_line(const struct ticket_ring *r, size_t index,
                       char out[TICKET_FILE_LINE_BYTES + 1]);
-/* The name that stands before tickets of key `index` of the ring: 0 the next one, 1 the present
- * one. */
-void ticket_file_name(const struct ticket_ring *r, size_t index, uint8_t out[TICKET_NAME_BYTES]);
 void ticket_files_wipe(struct ticket_files *f);
 
 #endif

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Ticket keys of nginx, HAProxy and Apache, each on two hosts with a node each: what one sealed the other opens, in TLS 1.2 and
 1.3, before and after keys change, while they change, and where the clocks of two hosts differ; keys of another set, of another
-program or too old open nothing. A program that is not there yet is told when it is; a node that starts anew tells nobody.
+program or too old open nothing. A program that is not there yet is told when it is; a node that starts anew tells nobody. The
+farm's own key is changed under load, and what was sealed before goes on until the old one is retired.
 
 usage: test.py --build DIR
 """
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from farm import Failed, Farm, Process, check, eventually, options, scenario
@@ -104,6 +107,10 @@ class TicketFarm(Farm):
         for name in self.names:
             self.folder(name).mkdir()
             self.clock(name, 0)
+            shutil.copy(self.run / "farm.key", self.folder(name) / "farm.key")
+            own = f'key-file = "{self.folder(name)}/farm.key"'
+            self.conf(name).write_text(re.sub(r'^key-file *= *"[^"]*"', own, self.conf(name).read_text(), flags=re.M))
+            check(own in self.conf(name).read_text(), "each node has a key file of its own")
             text = TICKETS.format(dir=self.folder(name), set="other" if name == "s3" else "web")
             self.conf(name).write_text(self.conf(name).read_text() + text)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9",
@@ -255,6 +262,47 @@ def rotation(farm):
     return kept
 
 
+def key_command(farm, *args):
+    def done():
+        cli = farm.cli("key", *args, "-c", farm.conf("s1"))
+        check(cli.returncode == 0, f"stead key {args}: {cli.stdout}{cli.stderr}")
+        return True
+    eventually(done, f"stead key {args}")
+
+
+def farms_key(farm):
+    """Another one, in three steps; nginx and HAProxy have the newest keys of both while there are two."""
+    both = ("nginx", "haproxy")
+    kept = {(server, version): begin(farm, server, "s1", version, "-oldkey") for server in both for version in VERSIONS}
+    loads = [Load(farm, "nginx", "tls1_3"), Load(farm, "haproxy", "tls1_2")]
+    for load in loads:
+        load.start()
+    for step in (("add",), ("activate", 2)):
+        before = {name: farm.sets(name) for name in farm.names}
+        key_command(farm, *step)
+        for name in farm.names:
+            eventually(lambda name=name: all(farm.sets(name)[s]["keys"] != before[name][s]["keys"] for s in both),
+                       f"{name} has written others after {step}")
+            farm.in_use(name)
+        rounds = [load.rounds for load in loads]
+        eventually(lambda rounds=rounds: all(l.rounds > r + 2 for l, r in zip(loads, rounds)), "the load goes on")
+        time.sleep(1)  # as who types it would: programs are still reading
+    for load in loads:
+        load.over.set()
+        load.join(60)
+        # HAProxy takes its keys one after another, and two of them never in the same moment.
+        check(len(load.wrong) <= (2 if load.server == "haproxy" else 0), f"{load.server}, {load.rounds} rounds: {load.wrong}")
+    for (server, version), file in kept.items():
+        is_now(farm, "Reused", server, "s2", version, file, "it was sealed under the farm's key of before")
+    key_command(farm, "retire", 1)
+    for (server, version), file in kept.items():
+        eventually(lambda f=file, s=server, v=version: s_client(farm, s, "s2", v, "-sess_in", f) == "New",
+                   f"{server} by {version}: the farm's key of before is retired")
+    for name in farm.names:
+        farm.in_use(name)
+    across(farm, "under another key of the farm")
+
+
 def clocks_differ(farm):
     """s1 seals with a key that s2 does not seal with yet, and s2 with one that s1 seals with no more."""
     turn(farm, 2 * PERIOD_S, "s1")
@@ -304,6 +352,7 @@ def main():
             clocks_differ(farm)
             restarted(farm)
             too_old(farm, kept)
+            farms_key(farm)
             shown = farm.cli("status", "-c", farm.conf("s1")).stdout
             check(re.search(r"tickets +web-nginx \(nginx\): key [0-9a-f]{8} seals, then [0-9a-f]{8}; in use", shown), shown)
             secret = (farm.folder("s1") / "haproxy.key").read_text().split()[0]

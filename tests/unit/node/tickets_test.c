@@ -22,6 +22,7 @@
 
 static char folder[] = "/tmp/stead-tickets-XXXXXX";
 static const uint8_t secret[TICKET_SECRET_BYTES] = {7, 7, 7};
+static const struct tickets_secrets secrets = {1, {{7, 7, 7}}};
 static const char *const suffixes[] = {"", ".next", ".1", ".2", ".3"};
 
 static struct tickets_section section(enum ticket_format format, const char *reload)
@@ -70,7 +71,7 @@ static struct tickets_view runs(const struct tickets_section *s, struct tickets_
     struct tickets_view v[TICKETS_SECTIONS_MAX];
     struct tickets *t;
     memset(c, 0, sizeof *c);
-    assert_int_equal(tickets_start(s, 1, secret, c, &t), STEAD_OK);
+    assert_int_equal(tickets_start(s, 1, &secrets, c, &t), STEAD_OK);
     assert_int_equal(tickets_look(t, v), 1);
     for (int i = 0; i < PATIENCE && !wanted(v); i++) {
         usleep(1000);
@@ -197,6 +198,61 @@ static void test_mistakes(void **state)
     assert_true(tickets_mistake(&s, &why));
 }
 
+static void await_secrets(struct tickets *t, const struct tickets_counters *c, unsigned written)
+{
+    struct tickets_view v[TICKETS_SECTIONS_MAX];
+    for (int i = 0; i < PATIENCE && c->written < written; i++)
+        usleep(1000);
+    tickets_look(t, v);
+    assert_int_equal(c->written, written);
+}
+
+static void read_key(const char *suffix, uint8_t out[80])
+{
+    char path[128], *bytes;
+    size_t len;
+    assert_int_equal(io_read_file(beside(suffix, path), 200, &bytes, &len), 0);
+    assert_int_equal(len, 80);
+    memcpy(out, bytes, 80);
+    mem_free(bytes);
+}
+
+/* Two nodes, one a step ahead of the other: each opens what the other seals, and what was sealed
+ * before. */
+static void test_the_farms_key_is_changed(void **state)
+{
+    (void)state;
+    static const struct tickets_secrets steps[] = {
+        {1, {{7, 7, 7}}}, {2, {{7, 7, 7}, {8}}}, {2, {{8}, {7, 7, 7}}}, {1, {{8}}}};
+    uint8_t keys[4][5][80];
+    struct tickets_counters c;
+    struct tickets *t;
+    uint64_t period;
+    do {
+        struct tickets_section s = section(TICKET_NGINX, "");
+        remove_all();
+        memset(&c, 0, sizeof c);
+        period = (uint64_t)time(NULL) / TICKET_PERIOD_S;
+        assert_int_equal(tickets_start(&s, 1, &steps[0], &c, &t), STEAD_OK);
+        for (unsigned i = 0; i < 4; i++) {
+            tickets_renew(t, &steps[i]); /* the same ones first: nothing is written for that */
+            await_secrets(t, &c, i + 1);
+            for (size_t k = 0; k < 5; k++)
+                read_key(suffixes[k], keys[i][k]);
+        }
+        tickets_stop(t);
+    } while ((uint64_t)time(NULL) / TICKET_PERIOD_S != period);
+    enum { SEALS, NEXT, JOINED, BEFORE, JOINED_BEFORE };
+    assert_memory_equal(keys[1][SEALS], keys[0][SEALS], 80);
+    assert_memory_equal(keys[1][BEFORE], keys[0][JOINED], 80); /* where none is joined */
+    assert_memory_equal(keys[1][JOINED], keys[2][SEALS], 80);
+    assert_memory_equal(keys[2][JOINED], keys[1][SEALS], 80);
+    assert_memory_equal(keys[2][JOINED_BEFORE], keys[1][BEFORE], 80);
+    assert_memory_equal(keys[3][SEALS], keys[2][SEALS], 80);
+    for (size_t k = 0; k < 5; k++)
+        assert_memory_not_equal(keys[3][k], keys[0][SEALS], 80);
+}
+
 static void test_without_sections_or_memory(void **state)
 {
     (void)state;
@@ -204,12 +260,12 @@ static void test_without_sections_or_memory(void **state)
     struct tickets_view v[TICKETS_SECTIONS_MAX];
     struct tickets_section s = section(TICKET_NGINX, "");
     struct tickets *t;
-    assert_int_equal(tickets_start(NULL, 0, secret, &c, &t), STEAD_OK);
+    assert_int_equal(tickets_start(NULL, 0, &secrets, &c, &t), STEAD_OK);
     assert_null(t);
     assert_int_equal(tickets_look(NULL, v), 0);
     tickets_stop(NULL);
     mem_fail_after(1);
-    assert_int_equal(tickets_start(&s, 1, secret, &c, &t), STEAD_E_NOMEM);
+    assert_int_equal(tickets_start(&s, 1, &secrets, &c, &t), STEAD_E_NOMEM);
     assert_null(t);
 }
 
@@ -234,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_who_could_not_be_told_is_told_after_a_restart),
         cmocka_unit_test(test_a_folder_that_is_not_there),
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_the_farms_key_is_changed),
         cmocka_unit_test(test_without_sections_or_memory),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -55,7 +55,7 @@ static void test_nginx(void **state)
             assert_memory_not_equal(now.file[i].bytes, now.file[k].bytes, 16);
     }
     assert_non_null(ticket_ring_seal(&r, seals));
-    ticket_file_name(&r, 1, name);
+    ticket_ring_name(&r, 1, name);
     assert_memory_equal(name, seals, sizeof name);
     assert_memory_equal(named(&now, "")->bytes, seals, sizeof seals);
     assert_true(ticket_ring_turn(&r, NOW_S + TICKET_PERIOD_S));

@@ -101,6 +101,32 @@ static void each_period_has_keys_of_its_own(void **state)
     assert_true(ticket_ring_turn(&r, UINT64_MAX));
 }
 
+static void two_rings_that_are_joined_open_what_either_seals(void **state)
+{
+    struct ticket_ring a, b, late;
+    struct ticket_origin origin;
+    uint8_t name[TICKET_NAME_BYTES], before[TICKET_NAME_BYTES];
+    (void)state;
+    ring_at(&late, other_secret, 2, NOON - TICKET_PERIOD_S);
+    assert_non_null(ticket_ring_seal(&late, before));
+    ring_at(&a, secret, 1, NOON);
+    ring_at(&b, other_secret, 2, NOON);
+    const struct ticket_key *seals = ticket_ring_seal(&b, name);
+    ticket_ring_join(&a, &b);
+    const struct ticket_key *opens = ticket_ring_open(&a, name, &origin);
+    assert_non_null(opens);
+    assert_memory_equal(opens, seals, sizeof *seals);
+    assert_false(origin.current);
+    assert_non_null(ticket_ring_open(&a, before, &origin));
+    /* What seals is still its own, and opens one period on. */
+    assert_non_null(ticket_ring_seal(&a, name));
+    assert_null(ticket_ring_open(&b, name, &origin));
+    assert_true(ticket_ring_turn(&a, NOON + TICKET_PERIOD_S));
+    assert_true(ticket_ring_turn(&b, NOON + TICKET_PERIOD_S));
+    ticket_ring_join(&a, &b);
+    assert_non_null(ticket_ring_open(&a, name, &origin));
+}
+
 static void before_the_first_turn_and_after_its_end_there_is_nothing(void **state)
 {
     struct ticket_ring r, zero;
@@ -144,6 +170,7 @@ int main(void)
         cmocka_unit_test(another_farm_opens_nothing),
         cmocka_unit_test(keys_last_as_long_as_tickets_and_clocks_may_differ),
         cmocka_unit_test(each_period_has_keys_of_its_own),
+        cmocka_unit_test(two_rings_that_are_joined_open_what_either_seals),
         cmocka_unit_test(before_the_first_turn_and_after_its_end_there_is_nothing),
         cmocka_unit_test(ids_are_what_stands_in_front_of_tickets),
     };
