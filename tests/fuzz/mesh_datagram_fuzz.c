@@ -75,7 +75,7 @@ static void put_first(struct target *t, enum first first, struct wire_writer *w)
 {
     uint8_t entry[UNIT_FLOW_ENTRY_BYTES];
     struct wire_writer table;
-    struct unit_flow_entry e = {PEER_EPOCH, t->epoch, FLOW_HIGH};
+    struct unit_flow_entry e = {PEER_EPOCH, t->epoch, FLOW_HIGH, 3};
     wire_writer_init(&table, entry, sizeof entry);
     unit_put_flow_entry(&table, &e);
     struct unit link = {.type = UNIT_LINK,

@@ -138,9 +138,11 @@ static void frame_end(struct cast_frame *f, struct mesh *m, struct mesh_actions 
         return;
     wire_writer_init(&w, table, sizeof table);
     for (unsigned i = 0; i < f->receivers; i++) {
-        const struct peer *p = f->table[i];
-        struct unit_flow_entry e = {p->state.own, p->state.theirs, (uint32_t)p->reach.high};
+        struct peer *p = f->table[i];
+        struct unit_flow_entry e = {p->state.own, p->state.theirs, (uint32_t)p->reach.high,
+                                    (uint32_t)p->rx.upto};
         unit_put_flow_entry(&w, &e);
+        cast_in_told(p);
     }
     struct unit u = {.type = UNIT_FLOW, .flow = {.count = (uint8_t)f->receivers, .table = table}};
     wire_writer_init(&w, body, sizeof body);

@@ -98,8 +98,11 @@ void cast_in(struct mesh *m, struct peer *p, const struct frame_header *h, const
              size_t body_len, uint64_t now_ns, struct mesh_actions *out);
 /* What is due to the peer goes out with the next frame to it. */
 void cast_in_flush(struct mesh *m, struct peer *p, uint64_t now_ns);
-/* The ACK went out. */
+/* The ACK went out; or up to where all is here, which is as good where there is no gap. */
 void cast_in_acked(struct peer *p);
+void cast_in_told(struct peer *p);
+/* Parts came by unicast from a peer that hears the group: it is told so with what goes there. */
+void cast_in_unicast(struct peer *p, uint64_t now_ns);
 /* A new epoch of the link. */
 void cast_in_restart(struct peer *p);
 uint64_t cast_in_deadline_ns(const struct peer *p);

@@ -11,12 +11,40 @@
 #define ASKS_MAX 8u /* then unicast brings it, in its own time */
 #define LATE_NS (20 * NS_PER_MS)
 #define LATE_MAX (SEQ_WINDOW / 8)
+#define LATE_UNICAST_NS (1 * NS_PER_MS) /* well within what a sender waits before it sends again   \
+                                         */
+#define LATE_UNICAST_MAX 16u
 
-/* The full number of which these are the low 32 bits: the one that is nearest to the window. */
-static uint64_t full(const struct rx *x, uint32_t low)
+/* The full number of which these are the low 32 bits: the one that is nearest to `near`. */
+static uint64_t full(uint64_t near, uint32_t low)
 {
-    int64_t off = (int32_t)(low - (uint32_t)x->upto);
-    return off < 0 && (uint64_t)-off > x->upto ? 0 : x->upto + (uint64_t)off;
+    int64_t off = (int32_t)(low - (uint32_t)near);
+    return off < 0 && (uint64_t)-off > near ? 0 : near + (uint64_t)off;
+}
+
+static bool has_gap(const struct rx *x)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < ACK_WORDS; i++)
+        any |= x->bits[i];
+    return any != 0;
+}
+
+void cast_in_told(struct peer *p)
+{
+    if (has_gap(&p->rx))
+        return;
+    p->rx.ack_due = false;
+    cast_in_acked(p);
+}
+
+void cast_in_unicast(struct peer *p, uint64_t now_ns)
+{
+    struct reach *r = &p->reach;
+    if (++r->late_count >= LATE_UNICAST_MAX || has_gap(&p->rx) || !reach_is(p, now_ns))
+        p->rx.ack_due = true;
+    else if (r->late_ns == 0 || now_ns + LATE_UNICAST_NS < r->late_ns)
+        r->late_ns = now_ns + LATE_UNICAST_NS;
 }
 
 /* This node's place in the frame's table, or -1: it is for others, or of another epoch. */
@@ -98,12 +126,15 @@ void cast_in(struct mesh *m, struct peer *p, const struct frame_header *h, const
     int own = place(p, &u.flow, &e);
     if (own < 0)
         return;
-    uint64_t high = full(&p->rx, e.high);
-    if (high > p->rx.upto + SEQ_WINDOW) {
+    uint64_t high = full(p->rx.upto, e.high);
+    struct unit_ack ack = {.upto = full(p->tx.acked_upto, e.upto)};
+    if (high > p->rx.upto + SEQ_WINDOW || !tx_ack_valid(&p->tx, &ack)) {
         m->stats.dropped_limit++;
         return;
     }
     tx_heard(&p->tx, now_ns);
+    if (ack.upto > p->tx.acked_upto)
+        tx_ack(m, p, &ack, now_ns);
     bool any = parts_in(m, p, &r, (unsigned)own, high, out);
     if (high > p->reach.wanted)
         p->reach.wanted = high;

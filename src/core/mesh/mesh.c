@@ -293,9 +293,10 @@ static void body_in(struct mesh *m, struct peer *p, const struct frame_header *h
         tx_heard(&p->tx, now_ns);
         if (u.link.number > p->rx.newest)
             p->rx.newest = u.link.number;
-        if (u.link.number)
-            p->rx.ack_due = true;
+        bool parts = u.link.number != 0;
         content_in(m, p, &r, body_len + FRAME_OVERHEAD, now_ns, out);
+        if (parts)
+            cast_in_unicast(p, now_ns);
     }
     mesh_wake(m, p);
     if (out->deadline_ns > now_ns)

@@ -309,6 +309,7 @@ void unit_flow_entry(const struct unit_flow *f, unsigned i, struct unit_flow_ent
     e->own = wire_u32(&r);
     e->yours = wire_u32(&r);
     e->high = wire_u32(&r);
+    e->upto = wire_u32(&r);
 }
 
 void unit_put_flow_entry(struct wire_writer *w, const struct unit_flow_entry *e)
@@ -316,6 +317,7 @@ void unit_put_flow_entry(struct wire_writer *w, const struct unit_flow_entry *e)
     wire_put_u32(w, e->own);
     wire_put_u32(w, e->yours);
     wire_put_u32(w, e->high);
+    wire_put_u32(w, e->upto);
 }
 
 void unit_shared_part(const struct unit_shared *s, unsigned share, uint8_t out[UNIT_PART_MAX])

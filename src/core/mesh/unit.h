@@ -15,13 +15,16 @@
  *   9 PROBE     u16 size of the frame
  *  10 PROBED    u16 size of the frame
  *  11 BEACON    str16 counts: to the whole group, receiver 0
- *  12 FLOW      u8 n (1 to 64), n x (u32 own epoch, u32 the receiver's, u32 high): to the group;
- * for each receiver the link it is of, and the last number that went to it by the group 13 SHARED
- * a PART for some of them: u32 total length, u16 index, u8 channel, u16 own at (65535: nothing is),
- * u8 n (1 to 8), n x (u8 place in the table, u16 low bits of seq, and if something is own u16 mask
- * of its bytes that are not 0, and these), str16 the bytes of the part without the own ones 14
- * MISSED    u64 high: what the ACK before it does not name up to there, by the group, again 15
- * HEARS     u64 counter: of the receiver's latest frame that came by the group
+ *  12 FLOW      u8 n (1 to 64), n x (u32 own epoch, u32 the receiver's, u32 high, u32 upto)
+ *  13 SHARED    u32 total length, u16 index, u8 channel, u16 own at, u8 n (1 to 8), n x (u8 place,
+ *               u16 low bits of seq, [u16 mask, u8 ...]), str16 bytes
+ *  14 MISSED    u64 high: what the ACK before it does not name up to there, by the group, again
+ *  15 HEARS     u64 counter: of the receiver's latest frame that came by the group
+ *
+ * FLOW, to the group, names for each receiver the link it is of, the last number that went to it by
+ * the group, and up to which all of its own numbers are here: low bits. SHARED is a PART for some
+ * of them, by their places in that table. What is a receiver's own of it (own at is not 65535)
+ * stands apart: a mask of which of these 16 bytes are not 0, and those.
  */
 #ifndef CORE_MESH_UNIT_H
 #define CORE_MESH_UNIT_H
@@ -41,7 +44,7 @@
 #define UNIT_MISSED_BYTES 9u
 #define UNIT_HEARS_BYTES 9u
 #define UNIT_FLOW_OVERHEAD 2u
-#define UNIT_FLOW_ENTRY_BYTES 12u
+#define UNIT_FLOW_ENTRY_BYTES 16u
 #define UNIT_FLOW_MAX 64u  /* receivers that a frame to the group names */
 #define UNIT_SHARES_MAX 8u /* of them, of one part */
 #define UNIT_OWN_BYTES 16u
@@ -124,7 +127,7 @@ struct unit_flow {
 };
 
 struct unit_flow_entry {
-    uint32_t own, yours, high;
+    uint32_t own, yours, high, upto;
 };
 
 struct unit_shared {

@@ -264,7 +264,7 @@ static void flow_begin(struct wire_writer *w, uint8_t *bytes, size_t len, uint8_
     struct wire_writer t;
     wire_writer_init(&t, table, sizeof table);
     for (uint8_t i = 0; i < receivers; i++) {
-        struct unit_flow_entry e = {first->own + i, first->yours, first->high};
+        struct unit_flow_entry e = {first->own + i, first->yours, first->high, first->upto};
         unit_put_flow_entry(&t, &e);
     }
     struct unit u = {.type = UNIT_FLOW, .flow = {.count = receivers, .table = table}};
@@ -276,7 +276,7 @@ static void shared_parts_round_trip(void **state)
 {
     (void)state;
     uint8_t body[MESH_FRAME_MIN], data[100], part[UNIT_PART_MAX];
-    struct unit_flow_entry e = {5, 6, 70000}, got;
+    struct unit_flow_entry e = {5, 6, 70000, 80000}, got;
     struct wire_writer w;
     net_message(data, sizeof data, 9);
     struct unit u = {.type = UNIT_SHARED,
@@ -294,7 +294,7 @@ static void shared_parts_round_trip(void **state)
     assert_true(unit_check_body(body, len));
     /* Where a body may end: behind the FLOW, and behind a whole SHARED. */
     for (size_t cut = 1; cut < len; cut++)
-        assert_int_equal(unit_check_body(body, cut), cut == UNIT_FLOW_OVERHEAD + 36);
+        assert_int_equal(unit_check_body(body, cut), cut == UNIT_FLOW_OVERHEAD + 48);
     struct wire_reader r;
     struct unit flow, shared;
     wire_reader_init(&r, body, len);
@@ -302,6 +302,7 @@ static void shared_parts_round_trip(void **state)
     unit_flow_entry(&flow.flow, 2, &got);
     assert_int_equal(got.own, 7);
     assert_int_equal(got.high, 70000);
+    assert_int_equal(got.upto, 80000);
     unit_shared_part(&shared.shared, 0, part);
     assert_memory_equal(part, data, 30);
     assert_int_equal(part[31], 1);
@@ -314,7 +315,7 @@ static bool shared_ok(uint32_t total, uint16_t index, uint16_t own_at, uint8_t p
                       size_t len)
 {
     uint8_t body[MESH_FRAME_MAX] = {0}, data[UNIT_PART_MAX + 1] = {0};
-    struct unit_flow_entry e = {1, 2, 3};
+    struct unit_flow_entry e = {1, 2, 3, 4};
     struct wire_writer w;
     flow_begin(&w, body, sizeof body, 2, &e);
     wire_put_u8(&w, UNIT_SHARED);
