@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,11 +104,21 @@ static bool only_removes(const struct engine_put *puts, size_t count)
     return i == count;
 }
 
+/* LMDB has one word for a write that was cut short: EIO. Is it the disk that has no room? */
+static bool disk_is_full(const struct engine_lmdb *l)
+{
+    struct statvfs disk;
+    return fstatvfs(l->lock_fd, &disk) == 0 &&
+           disk.f_bavail < ENGINE_VALUE_MAX / (disk.f_frsize ? disk.f_frsize : 1);
+}
+
 /* What goes needs pages, too, until it is gone: a full file gets some beyond its limit for that. */
 static int lmdb_put(struct engine *e, const struct engine_put *puts, size_t count)
 {
     struct engine_lmdb *l = lmdb_of(e);
     int err = put_all(l, puts, count);
+    if (err == EIO && disk_is_full(l))
+        err = ENOSPC;
     if (err != MDB_MAP_FULL || !only_removes(puts, count))
         return error_of(err);
     err = mdb_env_set_mapsize(l->env, (size_t)(l->bytes_max + l->bytes_max / RESERVE_PART));

@@ -260,6 +260,7 @@ struct gone {
     struct key keys[KEYS_AT_ONCE];
     uint8_t names[KEYS_AT_ONCE][ENGINE_NAME_BYTES]; /* of those that do not open */
     bool junk[KEYS_AT_ONCE];
+    bool live[KEYS_AT_ONCE]; /* no tombstone */
 };
 
 static bool look_at(void *context, const uint8_t name[ENGINE_NAME_BYTES], const uint8_t *bytes,
@@ -275,6 +276,7 @@ static bool look_at(void *context, const uint8_t name[ENGINE_NAME_BYTES], const 
     if (err && err != STEAD_E_PARSE)
         return true;
     g->junk[g->count] = err != STEAD_OK;
+    g->live[g->count] = r && !record_is_tombstone(r);
     memcpy(g->names[g->count], name, ENGINE_NAME_BYTES);
     if (r)
         g->keys[g->count] = r->key;
@@ -282,14 +284,23 @@ static bool look_at(void *context, const uint8_t name[ENGINE_NAME_BYTES], const 
     return ++g->count < KEYS_AT_ONCE;
 }
 
-static void nothing(void *context, const struct record *record, uint32_t left_ms)
+static void is_ended(void *context, const struct record *record, uint32_t left_ms)
 {
-    (void)context;
-    (void)record;
     (void)left_ms;
+    *(bool *)context = record_is_tombstone(record);
 }
 
-/* What the shards hold no more goes. */
+/* What the shards hold no more; and what has ended since, whose tombstone comes when there is room.
+ */
+static bool is_over(const struct gone *g, size_t i)
+{
+    bool ended = false;
+    return g->junk[i] ||
+           store_fetch(g->r->config.store, &g->keys[i], is_ended, &ended) == STEAD_E_ABSENT ||
+           (ended && g->live[i]);
+}
+
+/* What is over goes. */
 static int take_out(struct repository *r)
 {
     struct gone g = {.r = r};
@@ -302,8 +313,7 @@ static int take_out(struct repository *r)
         err = r->engine->calls->walk(r->engine, first ? NULL : after, look_at, &g);
         for (size_t i = 0; i < g.count && !err; i++) {
             struct sealed *to = &r->batch.sealed[r->batch.count];
-            if (!g.junk[i] &&
-                store_fetch(r->config.store, &g.keys[i], nothing, NULL) != STEAD_E_ABSENT)
+            if (!is_over(&g, i))
                 continue;
             *to = (struct sealed){0};
             memcpy(to->name, g.names[i], ENGINE_NAME_BYTES);

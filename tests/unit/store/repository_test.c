@@ -358,6 +358,57 @@ static void test_a_full_file(void **state)
     assert_string_equal(l.value, "kept again");
 }
 
+static void is_ended(void *context, const struct record *r, uint32_t left_ms)
+{
+    (void)left_ms;
+    *(bool *)context = record_is_tombstone(r);
+}
+
+/* What has ended makes room, too, though the shards remember it: while there is something new that
+ * would come first and has none. */
+static void test_a_full_file_of_what_has_ended(void **state)
+{
+    struct rig *rig = *state;
+    static char large[8000];
+    char name[16];
+    static const size_t sizes[] = {7000, 1000, 300, 8};
+    unsigned there = 0;
+    memset(large, 'x', sizeof(large) - 1);
+    rig->bytes_max = 1u << 20;
+    restart(rig);
+    view(rig);
+    for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        int err = STEAD_OK;
+        for (; there < 2000 && !err; there++) {
+            snprintf(name, sizeof(name), "cart %u", there);
+            assert_int_equal(put(rig, SESSION_CREATE, name, large + sizeof(large) - 1 - sizes[s]),
+                             STEAD_OK);
+            err = repository_drain(rig->r);
+        }
+        assert_int_equal(err, STEAD_E_FULL); /* not a page is left in the end */
+    }
+    for (unsigned i = 0; i < 30; i++) {
+        snprintf(name, sizeof(name), "later %u", i);
+        assert_int_equal(put(rig, SESSION_CREATE, name, large), STEAD_OK);
+    }
+    assert_int_equal(repository_sweep(rig->r), STEAD_E_FULL);
+    for (unsigned i = 0; i < there; i++) {
+        snprintf(name, sizeof(name), "cart %u", i);
+        assert_int_equal(put(rig, SESSION_END, name, ""), STEAD_OK);
+    }
+    assert_int_equal(repository_sweep(rig->r), STEAD_OK);
+    assert_int_equal(stats_of(rig).records, there + 30 + 1); /* tombstones, and the time */
+    restart(rig);
+    for (unsigned i = 0; i < 30; i++) {
+        struct key k;
+        bool ended = true;
+        snprintf(name, sizeof(name), "later %u", i);
+        k = key_of(rig, name);
+        assert_int_equal(store_fetch(rig->store, &k, is_ended, &ended), STEAD_OK);
+        assert_false(ended);
+    }
+}
+
 /* The engine is gone for a while: it is said, and all is there when it is back. */
 static void test_an_engine_that_is_gone(void **state)
 {
@@ -390,6 +441,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_boxes_that_are_wrong, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_sweep_mends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_full_file_of_what_has_ended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_engine_that_is_gone, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
