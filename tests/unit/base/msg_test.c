@@ -8,6 +8,9 @@
 
 #include "base/mem.h"
 #include "base/msg.h"
+#include "stead/error.h"
+
+#include <string.h>
 
 static void messages_keep_their_order(void **state)
 {
@@ -49,11 +52,43 @@ static void no_memory_gives_null(void **state)
     mem_fail_after(0);
 }
 
+static void several_get_the_same_but_their_own(void **state)
+{
+    (void)state;
+    uint8_t own[MSG_OWN_BYTES];
+    struct msg *m = msg_new(7, 40);
+    memset(m->bytes, 1, 40);
+    m->own_at = 20;
+    for (uint8_t i = 0; i < MSG_ALSO_MAX; i++) {
+        memset(own, 100 + i, sizeof own);
+        if (i == 0) {
+            mem_fail_after(1);
+            assert_int_equal(msg_add(m, i, own), STEAD_E_NOMEM);
+            assert_int_equal(m->also_count, 0);
+        }
+        assert_int_equal(msg_add(m, i, own), STEAD_OK);
+    }
+    assert_int_equal(msg_add(m, 99, own), STEAD_E_FULL);
+    assert_int_equal(m->also_count, MSG_ALSO_MAX);
+    struct msg *one = msg_of(m, 3);
+    assert_non_null(one);
+    assert_int_equal(one->peer, 3);
+    assert_int_equal(one->len, 40);
+    assert_int_equal(one->also_count, 0);
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(one->bytes[i], i >= 20 && i < 20 + MSG_OWN_BYTES ? 103 : 1);
+    msg_free(one);
+    mem_fail_after(1);
+    assert_null(msg_of(m, 0));
+    msg_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_keep_their_order),
         cmocka_unit_test(no_memory_gives_null),
+        cmocka_unit_test(several_get_the_same_but_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,10 +214,34 @@ static void memory_may_fail(void **state)
     msg_free(out);
 }
 
+/* Each as if it had been encoded for that node alone. */
+static void several_are_told_by_one(void **state)
+{
+    (void)state;
+    struct msg *told = encoded(MESSAGE_REPLICATE);
+    struct message m = full(MESSAGE_REPLICATE);
+    struct record *r = sample(&m.key);
+    m.counted = 0x0102030405060708;
+    m.granted = 9;
+    assert_int_equal(message_also(told, &m, 43), STEAD_OK);
+    struct msg *one = msg_of(told, 0), *alone = message_encode(&m, r, 43);
+    assert_non_null(one);
+    assert_non_null(alone);
+    assert_int_equal(one->peer, 43);
+    assert_int_equal(one->len, alone->len);
+    assert_memory_equal(one->bytes, alone->bytes, alone->len);
+    assert_memory_not_equal(one->bytes, told->bytes, told->len);
+    record_free(r);
+    msg_free(one);
+    msg_free(alone);
+    msg_free(told);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said_is_understood),
+        cmocka_unit_test(several_are_told_by_one),
         cmocka_unit_test(an_operation_arrives_whole),
         cmocka_unit_test(what_ends_early_or_late_is_refused),
         cmocka_unit_test(changed_bytes_are_refused_or_harmless),
