@@ -148,27 +148,44 @@ static void set_common(SSL_CTX *ssl)
     SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
 }
 
-static int set_rules(struct tls_shown *s, const struct tls_rules *r, char error[TLS_ERROR_MAX])
+static int set_rules(struct tls_context *c, SSL_CTX *ssl, const struct tls_rules *r,
+                     char error[TLS_ERROR_MAX])
 {
-    struct tls_context *c = s->context;
     const char *ciphers = r->ciphers && *r->ciphers ? r->ciphers : TLS_CIPHERS;
     const char *groups = r->groups && *r->groups ? r->groups : TLS_GROUPS;
-    set_common(s->ssl);
+    set_common(ssl);
     if (r->only_13)
-        SSL_CTX_set_min_proto_version(s->ssl, TLS1_3_VERSION);
-    if (SSL_CTX_set_cipher_list(s->ssl, ciphers) != 1)
+        SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION);
+    if (SSL_CTX_set_cipher_list(ssl, ciphers) != 1)
         return tls_wrong(error, "there is no cipher of TLS 1.2 in it", ciphers);
-    if (SSL_CTX_set1_groups_list(s->ssl, groups) != 1)
+    if (SSL_CTX_set1_groups_list(ssl, groups) != 1)
         return tls_wrong(error, "it is no list of groups", groups);
-    SSL_CTX_set_tlsext_servername_callback(s->ssl, on_server_name);
-    SSL_CTX_set_tlsext_servername_arg(s->ssl, c);
+    SSL_CTX_set_tlsext_servername_callback(ssl, on_server_name);
+    SSL_CTX_set_tlsext_servername_arg(ssl, c);
+    if (c->protocols_len)
+        SSL_CTX_set_alpn_select_cb(ssl, on_protocols, c);
+    int e = set_clients(ssl, r, error);
+    return e == STEAD_OK ? tls_sessions_set(ssl, r, error) : e;
+}
+
+static int show(struct tls_shown *s, const struct tls_rules *r, const struct tls_files *f,
+                char error[TLS_ERROR_MAX])
+{
+    int e = set_rules(s->context, s->ssl, r, error);
     SSL_CTX_set_tlsext_status_cb(s->ssl, on_status);
     SSL_CTX_set_tlsext_status_arg(s->ssl, s);
     tls_light_prepare(s->ssl);
-    if (c->protocols_len)
-        SSL_CTX_set_alpn_select_cb(s->ssl, on_protocols, c);
-    int e = set_clients(s->ssl, r, error);
-    return e == STEAD_OK ? tls_sessions_set(s->ssl, r, error) : e;
+    return e == STEAD_OK ? tls_files_load(s, f, error) : e;
+}
+
+/* Like those that are shown, but for the certificate: that has been sent by then. */
+static int hear(struct tls_context *c, const struct tls_rules *r, char error[TLS_ERROR_MAX])
+{
+    c->heard = SSL_CTX_new(TLS_server_method());
+    if (!c->heard)
+        return STEAD_E_NOMEM;
+    tls_light_hear(c->heard);
+    return set_rules(c, c->heard, r, error);
 }
 
 /* -- lifetime -- */
@@ -206,11 +223,10 @@ int tls_context_new(const struct tls_rules *r, struct tls_context **out, char er
     c->early = r->early && r->resumption == TLS_RESUMPTION_KEPT;
     c->tickets = r->tickets ? tls_tickets_ref(r->tickets) : tls_tickets_new();
     int e = c->tickets ? set_protocols(c, r->protocols, error) : STEAD_E_NOMEM;
-    for (size_t i = 0; e == STEAD_OK && i < c->count; i++) {
-        e = set_rules(&c->shown[i], r, error);
-        if (e == STEAD_OK)
-            e = tls_files_load(&c->shown[i], &r->certificates[i], error);
-    }
+    for (size_t i = 0; e == STEAD_OK && i < c->count; i++)
+        e = show(&c->shown[i], r, &r->certificates[i], error);
+    if (e == STEAD_OK)
+        e = hear(c, r, error);
     if (e != STEAD_OK) {
         tls_context_unref(c);
         if (!*error)
@@ -255,6 +271,7 @@ void tls_context_unref(struct tls_context *c)
 {
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
+    SSL_CTX_free(c->heard);
     for (size_t i = 0; i < c->count; i++) {
         SSL_CTX_free(c->shown[i].ssl);
         mem_free(c->shown[i].ocsp);

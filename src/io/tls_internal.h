@@ -15,8 +15,7 @@ struct tls_name {
     bool wildcard;
 };
 
-/* One certificate with what belongs to it. */
-struct tls_shown {
+struct tls_shown { /* one certificate with what belongs to it */
     struct tls_context *context;
     SSL_CTX *ssl;
     struct tls_certificate info;
@@ -40,6 +39,7 @@ struct tls_context {
     struct tls_name names[TLS_NAMES_MAX]; /* in order; equal ones in the order of the rules */
     size_t count;
     struct tls_shown shown[TLS_CERTIFICATES_MAX];
+    SSL_CTX *heard; /* tells the traffic secrets; handshakes end under it */
 };
 
 /* -- tls_files.c -- */
@@ -180,8 +180,8 @@ struct tls {
 
 /* -- tls_light.c -- */
 
-/* Has the contexts tell what is needed. */
-void tls_light_prepare(SSL_CTX *ssl);
+void tls_light_prepare(SSL_CTX *ssl); /* those that are shown tell what is needed */
+void tls_light_hear(SSL_CTX *ssl);    /* so does the one at the end of handshakes */
 /* After the handshake: goes over, if it can be (TLS 1.3, server's side, memory). */
 void tls_light_begin(struct tls *t);
 void tls_light_free(struct tls_light *l); /* takes NULL */

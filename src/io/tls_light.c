@@ -67,15 +67,26 @@ static void on_key_line(const SSL *ssl, const char *line)
         s->server_len = read_secret(line, s->server);
 }
 
+/* The traffic secrets come with keys' lines, which OpenSSL prints digit by digit: a tenth of a
+ * handshake's time. So nobody listens before the server's Finished, when those of TLS 1.3 follow.
+ */
+static void hear_from_here(struct tls *t, SSL *ssl)
+{
+    if (SSL_version(ssl) == TLS1_3_VERSION && !t->context->client)
+        SSL_set_SSL_CTX(ssl, t->context->heard);
+}
+
 /* What the server writes once it has its traffic secret is under it: the tickets. */
 static void on_message(int writing, int version, int type, const void *bytes, size_t len, SSL *ssl,
                        void *context)
 {
     struct tls *t = SSL_get_app_data(ssl);
-    const uint8_t *alert = bytes;
+    const uint8_t *byte = bytes;
     (void)version;
     (void)context;
-    if (writing && type == SSL3_RT_ALERT && t && len == 2 && alert[1] == SSL_AD_NO_RENEGOTIATION)
+    if (writing && type == SSL3_RT_HANDSHAKE && t && len > 0 && byte[0] == SSL3_MT_FINISHED)
+        hear_from_here(t, ssl);
+    if (writing && type == SSL3_RT_ALERT && t && len == 2 && byte[1] == SSL_AD_NO_RENEGOTIATION)
         tls_renegotiated(t);
     if (writing && type == SSL3_RT_HEADER && t && t->secrets && t->secrets->server_len)
         t->secrets->written++;
@@ -83,8 +94,12 @@ static void on_message(int writing, int version, int type, const void *bytes, si
 
 void tls_light_prepare(SSL_CTX *ssl)
 {
-    SSL_CTX_set_keylog_callback(ssl, on_key_line);
     SSL_CTX_set_msg_callback(ssl, on_message);
+}
+
+void tls_light_hear(SSL_CTX *ssl)
+{
+    SSL_CTX_set_keylog_callback(ssl, on_key_line);
 }
 
 static bool remember(const struct tls *t, struct tls_light *l)
