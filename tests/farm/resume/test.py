@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A TLS session that began at one node goes on at any other: clients of OpenSSL, curl and python, TLS 1.2 and 1.3; also when
+"""A TLS session that began at one node goes on at any other: clients of OpenSSL, curl, python and Chromium, TLS 1.2 and 1.3; also when
 the node where it began is dead, and when another has started anew. A bad ticket costs a full handshake and nothing else. `stead tls test` tells all that, of these servers and of others.
 
 usage: test.py --build DIR
@@ -14,10 +14,12 @@ import sys
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tls")]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tls"), str(HERE.parent / "schemes")]
+from browser import Browser, installed
 from certs import Authority, openssl
 from client import UnixConnection
 from farm import ADMIN, PUBLIC, Process, check, eventually, json, options, scenario
+from way import Way
 
 TLS, NAME = 8443, "www.shop.test"
 VERSIONS = ("-tls1_2", "-tls1_3")
@@ -90,6 +92,29 @@ def curl_goes_around(farm):
     check(done.stdout.split("\n")[:3] == [f"307 {farm.ip(n)}" for n in farm.names], f"curl: {done.stdout} {done.stderr}")
     for node in ("s2", "s3"):
         check(farm.metric(node, RESUMED % "ticket-peer") == before[node] + 1, f"curl resumes at {node} what began elsewhere")
+
+
+def browser_goes_around(farm, origins):
+    """Headless Chromium, to whom one name is another node each time."""
+    if not installed():
+        print("chromium is not here: the browser's part is not run")
+        return
+    address = f"127.0.{farm.block}.9"
+    way = Way(address, TLS, farm.ip("s1"))
+    browser = Browser(farm, f"MAP {NAME} {address}")
+    try:
+        for node in ("s1", "s2", "s3", "s2"):
+            way.lead_to(farm.ip(node))
+            before = sum(farm.metric(node, RESUMED % o) for o in origins)
+            browser.open("about:blank")
+            eventually(lambda: browser.evaluate("location.href") == "about:blank", "the page is left")
+            browser.open(f"https://{NAME}:{TLS}/.well-known/stead/roster")
+            eventually(lambda: '"servers"' in (browser.evaluate("document.body && document.body.innerText") or ""), f"{node} answers")
+            after = sum(farm.metric(node, RESUMED % o) for o in origins)
+            check((after > before) == (node != "s1"), f"the browser at {node}: {after - before} resumed, by {origins}")
+    finally:
+        browser.end()
+        way.end()
 
 
 def bad_tickets(farm):
@@ -348,6 +373,7 @@ def main():
         openssl_goes_around(farm)
         python_goes_around(farm)
         curl_goes_around(farm)
+        browser_goes_around(farm, ["ticket-peer"])
         bad_tickets(farm)
         stead_tls_test(farm)
         ticket_keys(farm)
@@ -356,6 +382,7 @@ def main():
         farm.start()
         farm.wait_ready()
         single_use(farm)
+        browser_goes_around(farm, ["local", "peer"])
         damaged_in_the_store(farm)
         a_paused_node(farm)
         single_use_without_its_node(farm)

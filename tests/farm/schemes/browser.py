@@ -52,7 +52,7 @@ class Socket:
 
 class Browser:
     def __init__(self, farm, rules):
-        profile = farm.run / "chromium"
+        profile = self.profile = farm.run / "chromium"
         self.process = Process(
             [shutil.which("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--ignore-certificate-errors",
              "--disable-background-networking", "--disable-dev-shm-usage", "--disable-features=HttpsUpgrades,HttpsFirstBalancedMode",
@@ -89,6 +89,7 @@ class Browser:
         with contextlib.suppress(OSError, ValueError):
             self.call("Browser.close")
         self.process.end()
+        shutil.rmtree(self.profile, ignore_errors=True)
 
 
 def installed():
