@@ -6,18 +6,17 @@ usage: test.py --build DIR
 What goes over the wire and what lies in memory is looked at as root only.
 """
 import base64
-import contextlib
 import os
 import pathlib
 import random
 import socket
 import string
 import sys
-import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from client import UnixConnection
 from farm import ADMIN, check, eventually, json, options, request, scenario
+from sniffer import Sniffer, memory_of
 
 MEMCACHED, REDIS = 11211, 6379
 CONF = """farm     = "sealed"
@@ -64,42 +63,6 @@ def ask(farm, name, method, path, body=None, **headers):
         return json.loads(text) if text else None
     finally:
         connection.close()
-
-
-class Sniffer(threading.Thread):
-    """Every frame on the loopback interface, of any protocol and port."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.seen, self.goes_on = bytearray(), True
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
-        self.socket.bind(("lo", 0))
-        self.socket.settimeout(0.2)
-
-    def run(self):
-        while self.goes_on:
-            with contextlib.suppress(socket.timeout):
-                self.seen += self.socket.recv(65536)
-
-    def end(self):
-        self.goes_on = False
-        self.join()
-        self.socket.close()
-        return bytes(self.seen)
-
-
-def memory_of(pid):
-    """What is writable and the process's own, a mapping at a time."""
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
-        for line in maps:
-            place, rights = line.split()[:2]
-            start, end = (int(n, 16) for n in place.split("-"))
-            if "rw" not in rights or end - start > 1 << 30:
-                continue  # a sanitizer's shadow is larger than any heap of this test
-            with contextlib.suppress(OSError, ValueError):
-                mem.seek(start)
-                yield place, mem.read(end - start)
 
 
 def shop(farm, secrets, public):
