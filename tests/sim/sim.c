@@ -32,6 +32,7 @@ static const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_CROWDED] = "crowded",
     [SCENARIO_OUSTED] = "ousted",
     [SCENARIO_BUSY] = "busy",
+    [SCENARIO_REMADE] = "remade",
     [SCENARIO_KEYS] = "keys",
 };
 
@@ -228,6 +229,8 @@ static void sim_sharpen_kinds(struct sim *s)
     for (unsigned i = 0; s->scenario == SCENARIO_GROUP && i < KIND_COUNT; i++)
         if (s->kinds.kind[i].atomic == ATOMIC_AVAILABLE)
             s->kinds.kind[i].copies = 3;
+    if (s->scenario == SCENARIO_REMADE)
+        s->kinds.kind[KIND_APP].ttl_ms = REMADE_TTL_MS;
     if (s->scenario == SCENARIO_QUORUM)
         s->voters = s->node_count >= 5 && (s->opt.seed & 1) ? 5 : 3;
 }

@@ -73,6 +73,7 @@ enum sim_scenario {
                          die */
     SCENARIO_OUSTED,  /* owners stand still, come back too busy for their heirs, and those die */
     SCENARIO_BUSY,    /* hosts that run late, have full queues and no memory */
+    SCENARIO_REMADE,  /* a few records of short lives, made anew when they are over */
     SCENARIO_UPGRADE, /* a process hands over to its successor, under loss; either or both die */
     SCENARIO_QUORUM,  /* what a majority must grant, under kills, pauses and cuts of all sorts */
     SCENARIO_REPOSITORY, /* one or two nodes keep what they hold beyond their processes, with a lag
@@ -148,6 +149,7 @@ enum sim_kind {
     KIND_COUNT
 };
 #define BRIEF_TTL_MS 6000
+#define REMADE_TTL_MS 1500 /* of an app's records, in REMADE */
 #define BRIEF_GRACE_MS 8000
 
 /* Runs one seed to its end or to the first violation. */

@@ -29,6 +29,12 @@ static bool answer_relaxed(const struct sim *s, const struct model_op *op)
     return sim_model_in_epoch(s, since, op->end_ns);
 }
 
+/* Is it over by itself, soon? */
+static bool answer_ends(const struct sim *s, const struct key *key)
+{
+    return key->kind == KIND_BRIEF || (key->kind == KIND_APP && s->scenario == SCENARIO_REMADE);
+}
+
 static bool answer_gone(int status)
 {
     return status == STEAD_E_ABSENT || status == STEAD_E_ENDED;
@@ -126,7 +132,7 @@ static void fresh_answer(struct sim *s, struct sim_node *n, const struct model_o
 {
     (void)n;
     const struct key *key = answer_key(s, op);
-    if (answer_gone(r->status) && op->type != SESSION_CREATE && key->kind != KIND_BRIEF)
+    if (answer_gone(r->status) && op->type != SESSION_CREATE && !answer_ends(s, key))
         fresh_absent(s, op, MODEL_PRESENCE);
     if (r->status != STEAD_OK || op->type != SESSION_READ)
         return;

@@ -6,6 +6,7 @@
 
 #define RECENT_NS SEC(3)
 #define CALM_NS SEC(6)
+#define OUTLIVED_CALM_NS SEC(3)
 
 /* -- durability at the moment of the answer -- */
 
@@ -93,6 +94,8 @@ static void durable_answer(struct sim *s, struct sim_node *n, const struct model
         return;
     if (key->kind == KIND_BRIEF && s->now_ns > op->start_ns + MS(BRIEF_SURE_MS))
         return; /* who was asked stood still, and the record has ended since */
+    if (key->kind == KIND_APP && s->scenario == SCENARIO_REMADE)
+        return; /* a write does not make it live longer */
     unsigned kept = store_descendants(s, key, op, r->record);
     if (kept + store_recently_gone(s) < r->copies)
         sim_violation(s, check_durable.name, key,
@@ -134,6 +137,15 @@ static void owner_key(struct sim *s, const struct key *key)
     }
 }
 
+/* An owner that stands still while the record's life ends does not know it when the key is made
+ * anew: two lives, two records. */
+static bool owner_outlived(const struct sim *s, const struct key *key)
+{
+    return key->kind == KIND_APP && s->scenario == SCENARIO_REMADE &&
+           (sim_fault_running(s, FAULT_PAUSE) ||
+            s->now_ns < s->faults->last_harm_ns + OUTLIVED_CALM_NS);
+}
+
 /* Two sides of a cut may both claim; they meet when it is healed. So may two whose claims nobody
  * has room to keep a copy of. */
 static void owner_sweep(struct sim *s)
@@ -141,7 +153,8 @@ static void owner_sweep(struct sim *s)
     if (sim_model_in_epoch(s, s->now_ns, s->now_ns) || s->scenario == SCENARIO_FULL)
         return;
     for (size_t i = 0; i < s->model->key_count && !s->over; i++)
-        owner_key(s, &s->model->keys[i].key);
+        if (!owner_outlived(s, &s->model->keys[i].key))
+            owner_key(s, &s->model->keys[i].key);
 }
 
 const struct sim_checker check_one_owner = {

@@ -59,6 +59,16 @@ static const struct manner scramble = {.keys = 3,
                                        .kind_count = 1,
                                        .kinds = {KIND_TRIPLE}};
 
+/* An app's records, for the most part. */
+static const struct manner remakes = {.keys = 4,
+                                      .fresh = 4,
+                                      .reads = 50,
+                                      .think_min_ms = 2,
+                                      .think_max_ms = 60,
+                                      .ends = true,
+                                      .kind_count = 1,
+                                      .kinds = {KIND_PURCHASE}};
+
 /* Locks: made if absent, changed and ended by whoever comes. */
 static const struct manner locks = {.keys = 20,
                                     .fresh = 60,
@@ -75,6 +85,7 @@ static const struct manner *client_manner(const struct sim *s)
     return s->scenario == SCENARIO_QUORUM    ? &locks
            : s->scenario == SCENARIO_FENCE   ? &demand
            : s->scenario == SCENARIO_OUSTED  ? &demand
+           : s->scenario == SCENARIO_REMADE  ? &remakes
            : s->scenario == SCENARIO_SHATTER ? &scramble
                                              : &usual;
 }
@@ -181,6 +192,15 @@ static void client_wish_create(struct sim *s, struct model_op *o)
     o->effect[MODEL_PRESENCE] = EFFECT_SET;
 }
 
+/* If it is made, nothing is left of what was there before. */
+static void client_wish_anew(struct sim *s, struct model_op *o)
+{
+    client_wish_create(s, o);
+    for (unsigned field = 0; field < MODEL_PLAIN; field++)
+        if (o->effect[field] == EFFECT_NONE)
+            o->effect[field] = EFFECT_REMOVE;
+}
+
 static uint64_t client_wish_on(struct sim *s, unsigned who, uint32_t key)
 {
     struct client_state *st = client_state(s);
@@ -200,7 +220,7 @@ static uint64_t client_wish_on(struct sim *s, unsigned who, uint32_t key)
     if (type == SESSION_CHANGE)
         client_wish_fields(s, o);
     if (type == SESSION_CREATE_IF_ABSENT)
-        client_wish_create(s, o);
+        client_wish_anew(s, o);
     if (type == SESSION_END) {
         memset(o->effect, EFFECT_REMOVE, sizeof o->effect);
         s->model->keys[key].retired = !app && sim_chance(&st->rng, 700);
@@ -354,7 +374,9 @@ static void client_next(struct sim *s, unsigned who)
     uint64_t op;
     if (again)
         op = client_wish_again(s, who, c->op);
-    else if (sim_chance(&st->rng, s->scenario == SCENARIO_QUORUM ? 700 : 120))
+    else if (sim_chance(&st->rng, s->scenario == SCENARIO_QUORUM || s->scenario == SCENARIO_REMADE
+                                      ? 700
+                                      : 120))
         op = client_wish_on(s, who, st->app_keys[rng_below(&st->rng, APP_KEYS)]);
     else
         op = client_wish(s, who);

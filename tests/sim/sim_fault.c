@@ -63,6 +63,13 @@ static const struct fault_plan plans[SCENARIO_COUNT] = {
                         [FAULT_TERM] = 8},
                        200,
                        2000},
+    [SCENARIO_REMADE] = {{[FAULT_DELAY] = 30,
+                          [FAULT_CROWD] = 25,
+                          [FAULT_SLOW] = 15,
+                          [FAULT_PAUSE] = 15,
+                          [FAULT_KILL] = 15},
+                         300,
+                         2000},
     [SCENARIO_UPGRADE] =
         {{[FAULT_UPGRADE] = 88, [FAULT_PAUSE] = 3, [FAULT_LOSS] = 6, [FAULT_DELAY] = 3}, 800, 4500},
     [SCENARIO_QUORUM] = {{[FAULT_KILL] = 16,

@@ -184,6 +184,26 @@ static void ask_anew(struct session *s, struct work *w)
         claim_ask(s, w);
 }
 
+/* It was over here, and who answers owns what is under its key now: that one, or the next. Nothing
+ * of this life is to come into the next. */
+static bool is_outlived(struct session *s, uint64_t from, const struct message *m,
+                        const struct item *item)
+{
+    bool owns = (-(int)m->status == STEAD_E_EXISTS && m->peer == from) ||
+                (m->status == 0 && m->stamp.inc == from);
+    return owns && !m->shelved && !item_is_shelved(item) && !quorum_rules(s, &m->key) &&
+           item_ran_out(s, item);
+}
+
+static void claim_outlived(struct session *s, struct work *w, struct item *item, uint64_t owner)
+{
+    s->stats.claims_failed++;
+    work_begin(s, w, WORK_IDLE);
+    item_remove(s, item);
+    hint_set(s, &w->key, owner);
+    serve_key(s, w);
+}
+
 void claim_answered(struct session *s, uint64_t from, const struct message *m)
 {
     struct work *w = work_find(s, &m->key);
@@ -197,7 +217,10 @@ void claim_answered(struct session *s, uint64_t from, const struct message *m)
     bool hearsay = is_hearsay(s, w, from, m);
     bool has = status == STEAD_OK || (status == STEAD_E_EXISTS && m->stamp.term != 0);
     w->missing = m->missing > w->missing ? m->missing : w->missing;
-    if (item_is_shelved(item) && ((status == STEAD_E_EXISTS && !hearsay) || (has && !m->shelved))) {
+    if (is_outlived(s, from, m, item)) {
+        claim_outlived(s, w, item, from);
+    } else if (item_is_shelved(item) &&
+               ((status == STEAD_E_EXISTS && !hearsay) || (has && !m->shelved))) {
         shelf_yield_to(s, w, item, hearsay || m->peer == 0 ? from : m->peer);
     } else if (status == STEAD_E_EXISTS && !hearsay) {
         claim_lost(s, w, item, m->peer, from);
@@ -243,12 +266,11 @@ static void claim_ungranted(struct session *s, struct work *w, struct item *item
  * owner is alive and has forgotten it: it is over, and this node was away then. */
 static bool life_over(struct session *s, const struct item *item, struct work *w)
 {
-    uint64_t ttl_ns = item->record->ttl_ms * NS_PER_MS;
-    if (record_is_tombstone(item->record) || ttl_ns == 0)
+    if (record_is_tombstone(item->record) || item->record->ttl_ms == 0)
         return false;
     const struct target *owner = work_target(w, item->record->stamp.inc);
     return (owner && owner->answer == ANSWER_NONE && peer_is_heard(s, owner->inc)) ||
-           (item->life_ns < s->now_ns && s->now_ns - item->life_ns > ttl_ns / 10);
+           item_ran_out(s, item);
 }
 
 void claim_check(struct session *s, struct work *w)

@@ -39,7 +39,7 @@ static size_t announce_batch(struct session *s, struct peer *p)
     struct item *items[ANNOUNCE_BATCH], *last = NULL;
     size_t n = table_walk(s->table, &p->cursor, items, ANNOUNCE_BATCH);
     for (size_t i = 0; i < n; i++) {
-        if (items[i]->role != ROLE_OWNER)
+        if (items[i]->role != ROLE_OWNER || item_ran_out(s, items[i]))
             continue;
         if (last)
             announce(s, last, p->view.inc, false);
@@ -133,8 +133,14 @@ void heal_announced(struct session *s, uint64_t from, const struct message *m)
     }
     const struct stamp *mine = &item->record->stamp;
     bool same = record_digest(item->record) == m->digest;
+    struct work *w = work_find(s, &m->key);
+    /* What was over here does not come into the life after it. */
+    if (mine->inc != from && m->index == LISTED_NOT && !(w && w->phase != WORK_IDLE) &&
+        item_ran_out(s, item) && !quorum_rules(s, &m->key)) {
+        gone(s, item, from);
+        return;
+    }
     if (item->role == ROLE_OWNER) {
-        struct work *w = work_find(s, &m->key);
         if (w && w->phase != WORK_IDLE) {
             if (w->rival_count < sizeof(w->rivals) / sizeof(w->rivals[0]))
                 w->rivals[w->rival_count++] = from;

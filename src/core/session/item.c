@@ -412,6 +412,13 @@ int item_merge(struct session *s, struct item *item, const struct record *r, boo
     return STEAD_OK;
 }
 
+bool item_ran_out(const struct session *s, const struct item *item)
+{
+    uint64_t ttl_ns = item->record->ttl_ms * NS_PER_MS;
+    return !record_is_tombstone(item->record) && ttl_ns != 0 && item->life_ns < s->now_ns &&
+           s->now_ns - item->life_ns > ttl_ns / 10;
+}
+
 uint32_t item_left_ms(const struct session *s, const struct item *item)
 {
     if (item->life_ns == TIME_NEVER || record_is_tombstone(item->record))

@@ -57,6 +57,8 @@ int item_add_guest(struct session *s, struct item *item, uint64_t inc);
 /* A copy made in a contact that was broken since is as good as none. */
 void item_void_broken(struct session *s, struct item *item);
 bool item_needs_repair(struct session *s, struct item *item);
+/* Was it over a while ago, by what is known here? Renewals are told with a delay. */
+bool item_ran_out(const struct session *s, const struct item *item);
 uint32_t item_left_ms(const struct session *s,
                       const struct item *item); /* of its life; 0 = no end */
 

@@ -328,6 +328,36 @@ static void the_end_of_a_life_does_not_touch_the_next(void **state)
     bus_deinit(&b);
 }
 
+/* An owner stands still until its record is over elsewhere and the key was made anew, with a lesser
+ * stamp: nothing of the old life comes into the new one. */
+static void an_owner_that_was_away_does_not_touch_the_next_life(void **state)
+{
+    (void)state;
+    struct bus b;
+    bool owned;
+    bus_init(&b);
+    bus_kind(&b, "app")->ttl_ms = 3000;
+    bus_kind(&b, "app")->sliding = false;
+    bus_begin(&b, 3);
+    struct key k = bus_key(&b, "app", "limit");
+    assert_int_equal(bus_set(&b, 0, SESSION_CREATE_IF_ABSENT, &k, "old")->status, STEAD_OK);
+    int owner = bus_owner(&b, &k), other = (owner + 1) % 3;
+    bus_field(&b, owner, SESSION_CHANGE, &k, FIELD_SET, "left", "over");
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(bus_change(&b, owner, &k, "older")->status, STEAD_OK);
+    bus_pause(&b, owner);
+    bus_run(&b, 7000);
+    assert_int_equal(bus_set(&b, other, SESSION_CREATE_IF_ABSENT, &k, "new")->status, STEAD_OK);
+    bus_resume(&b, owner);
+    for (int i = 0; i < 10; i++) {
+        bus_run(&b, 100);
+        assert_string_equal(bus_read(&b, i % 3, &k)->value, "new");
+    }
+    bus_assert_settled(&b, &k, 2);
+    assert_null(record_get(bus_peek(&b, bus_owner(&b, &k), &k, &owned), "left", 4));
+    bus_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_drop_of_an_owner_that_was_is_passed_over),
         cmocka_unit_test(word_of_an_owner_that_was_takes_no_last_copy),
         cmocka_unit_test(the_end_of_a_life_does_not_touch_the_next),
+        cmocka_unit_test(an_owner_that_was_away_does_not_touch_the_next_life),
         cmocka_unit_test(a_use_that_is_told_after_a_pause_counts),
         cmocka_unit_test(a_use_that_waited_brings_nothing_back),
         cmocka_unit_test(an_operation_of_an_earlier_contact_is_not_done),
