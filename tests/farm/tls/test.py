@@ -63,6 +63,7 @@ public {{ listen = "{ip}:{PUBLIC}" listen-tls = "{ip}:{TLS}" }}
 tls {{
     certificate "shop"  {{ chain = "run/shop.pem" key = "run/shop.key" ocsp = "run/shop.der" }}
     certificate "other" {{ chain = "run/other.pem" key = "run/other.key" }}
+    handshakes = 64
     {f'client = "{clients}" client-ca = "run/authority.pem"' if clients else ''}
 }}""")
         text = text.replace(f'"http://{name}.shop.test:{PUBLIC}"',
@@ -284,6 +285,35 @@ def half_handshakes(farm):
     check(farm.metric("s1", failures % "http") == 1, "plain HTTP is counted")
 
 
+def floods(farm, authority):
+    """Silent handshakes beyond the bound, wishes to renegotiate, certificates beyond their bound: others are served."""
+    failures = 'stead_tls_failures_total{reason="%s"}'
+    silent = [socket.create_connection((farm.ip("s1"), TLS), timeout=20) for _ in range(400)]
+    for s in silent[::2]:
+        s.send(b"\x16\x03\x01\x02\x00\x01")
+    for _ in range(3):
+        curl(farm, "-o", "/dev/null", f"https://www.shop.test:{TLS}/")
+    eventually(lambda: farm.metric("s1", failures % "crowded") > 0, "those that waited longest gave way")
+    for s in silent:
+        s.close()
+    wanted = "stead_tls_renegotiations_total"
+    before = farm.metric("s1", wanted)
+    callers = [subprocess.Popen(["openssl", "s_client", "-tls1_2", "-connect", f"{farm.ip('s1')}:{TLS}"], stdin=subprocess.PIPE,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(8)]
+    for caller in callers:
+        caller.communicate(b"R\n", timeout=60)
+    check(farm.metric("s1", wanted) - before == len(callers), "wishes to renegotiate are counted")
+    names = [f"{i:04d}.{'a' * 60}.{'b' * 60}.{'c' * 60}.test" for i in range(180)]  # 35 KB of names
+    authority.issue("large", "large", *names)
+    for node in ("s2", "s3"):
+        before = farm.metric(node, 'stead_tls_failures_total{reason="protocol"}')
+        done = curl(farm, "--cert", farm.run / "large.pem", "--key", farm.run / "large.key", f"https://{node}.shop.test:{TLS}/", ok=False)
+        check(done.returncode != 0, f"{node}: a certificate larger than may be: {done.stdout}")
+        check(farm.metric(node, 'stead_tls_failures_total{reason="protocol"}') > before, f"{node} counts it")
+    mine = ["--cert", farm.run / "anna.pem", "--key", farm.run / "anna.key"]
+    curl(farm, *mine, f"https://s2.shop.test:{TLS}/")
+
+
 def what_operators_see(farm):
     tls = farm.status("s1")["tls"]
     check([c["name"] for c in tls["certificates"]] == ["shop", "other"], f"certificates in the status: {tls}")
@@ -314,6 +344,7 @@ def main():
         what_clients_see(farm)
         client_certificates(farm)
         half_handshakes(farm)
+        floods(farm, authority)
         certificates_change_under_load(farm, authority)
         a_certificate_more(farm, authority)
         what_operators_see(farm)
