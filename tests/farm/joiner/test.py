@@ -1,25 +1,29 @@
 #!/usr/bin/env python3
 """A node that starts anew gets its copies in bulk, over TCP, before it is ready; by datagrams where no connection can be
-made to it. Who speaks something else at that port is hung up on.
+made to it. Who speaks something else at that port is hung up on. Whichever way copies go, nothing can be read in it.
 
 usage: test.py --build DIR
 """
+import os
 import pathlib
+import random
 import socket
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from client import UnixConnection
 from farm import MESH, check, eventually, json, options, scenario
+from sniffer import Sniffer
 
 RECORDS = 1500
+SECRET = f"nobody-else-has-{random.getrandbits(64):x}"
 TAKEN, RETURNED = "stead_session_bulk_taken_total", "stead_bulk_returned_total"
 
 
 def fill(farm):
     gate = UnixConnection(farm.run / "s1.sock")
     for i in range(RECORDS):
-        gate.request("POST", "/v1/sessions/purchase", json.dumps({"fields": {"": f"{i:0200d}"}}),
+        gate.request("POST", "/v1/sessions/purchase", json.dumps({"fields": {"": f"{SECRET} {i:0180d}"}}),
                      {"Content-Type": "application/json"})
         reply = gate.getresponse()
         reply.read()
@@ -34,6 +38,15 @@ def restart(farm):
     sessions = farm.status("s2")["sessions"]
     check(sessions["records"] == RECORDS, f"s2 is ready when it has all: {sessions}")
     check(farm.status("s1")["sessions"]["below_copies"] == 0, "and s1 knows it")
+
+
+def unreadable(farm, wire):
+    """Made, in bulk by a connection, in bulk by datagrams: all has passed, and all is sealed."""
+    check(b"GET / HTTP/1.1" in wire, "the wire is heard")
+    check(len(wire) > 3 * RECORDS * 100, f"and what was sent between nodes is in it: {len(wire)} bytes")
+    check(SECRET.encode() not in wire, "it can be read on the wire")
+    for path in farm.run.rglob("*"):
+        check(not path.is_file() or SECRET.encode() not in path.read_bytes(), f"it can be read in {path}")
 
 
 def hang_up(farm):
@@ -51,6 +64,9 @@ def main():
     with scenario(args.build, 61) as farm:
         farm.start("s1", "s2")
         farm.wait_ready("s1", "s2")
+        sniffer = Sniffer() if os.geteuid() == 0 else None
+        if sniffer:
+            sniffer.start()
         fill(farm)
         hang_up(farm)
         restart(farm)
@@ -66,6 +82,10 @@ def main():
             other.listen()
             restart(farm)
         check(farm.metric("s1", RETURNED) > before, "what found no connection went by datagrams")
+        if sniffer:
+            unreadable(farm, sniffer.end())
+        else:
+            print("not root: the wire is not looked at")
 
 
 main()
