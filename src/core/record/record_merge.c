@@ -10,6 +10,7 @@
 #include "core/record/field.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 struct merge {
@@ -194,15 +195,14 @@ static uint64_t digest_u64(uint64_t h, uint64_t v)
     return h ^ h >> 28;
 }
 
-/* Byte by byte into words, so that nodes of either byte order agree. */
+/* Words of one byte order, so that all nodes agree. */
 static uint64_t digest_bytes(uint64_t h, const uint8_t *p, size_t len)
 {
     h = digest_u64(h, len);
     for (; len >= 8; p += 8, len -= 8) {
-        uint64_t v = 0;
-        for (unsigned i = 0; i < 8; i++)
-            v |= (uint64_t)p[i] << (8 * i);
-        h = digest_u64(h, v);
+        uint64_t v;
+        memcpy(&v, p, sizeof v);
+        h = digest_u64(h, le64toh(v));
     }
     uint64_t rest = 0;
     for (unsigned i = 0; i < len; i++)

@@ -5,7 +5,7 @@
 
 static uint64_t hash_of(struct session *s, const struct key *key)
 {
-    return (buzhash(&s->bucket_hash, key->bytes, key->len) + key->kind) | 1;
+    return (table_hash(s->table, key) + key->kind) | 1;
 }
 
 uint64_t hint_get(struct session *s, const struct key *key)

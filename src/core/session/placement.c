@@ -14,10 +14,19 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
+static uint64_t key_hash(const struct session *s, const struct key *key)
+{
+    return mix(buzhash(&s->place_hash, key->bytes, key->len) + key->kind);
+}
+
+static uint64_t score_of(const struct session *s, uint64_t key_hash, uint64_t node)
+{
+    return mix(key_hash ^ buzhash(&s->place_hash, &node, sizeof(node)));
+}
+
 uint64_t placement_score(const struct session *s, const struct key *key, uint64_t node)
 {
-    uint64_t h = buzhash(&s->place_hash, key->bytes, key->len) + key->kind;
-    return mix(mix(h) ^ buzhash(&s->place_hash, &node, sizeof(node)));
+    return score_of(s, key_hash(s, key), node);
 }
 
 struct ranked {
@@ -59,6 +68,7 @@ static size_t order(struct session *s, const struct key *key, size_t bytes, uint
 {
     struct ranked best[RECORD_HOLDERS_MAX * 2];
     size_t count = 0;
+    uint64_t hash = key_hash(s, key);
     if (max > RECORD_HOLDERS_MAX * 2)
         max = RECORD_HOLDERS_MAX * 2;
     for (size_t i = 0; i < s->peer_count; i++) {
@@ -71,7 +81,7 @@ static size_t order(struct session *s, const struct key *key, size_t bytes, uint
             continue;
         struct ranked r = {.inc = p->inc,
                            .node = p->node,
-                           .score = placement_score(s, key, p->node),
+                           .score = score_of(s, hash, p->node),
                            .joining = p->state == PEER_JOINING};
         if (beside_better(best, &count, &r))
             continue;
@@ -149,8 +159,9 @@ static size_t choose(struct session *s, const struct key *key, size_t bytes, uin
                      size_t max)
 {
     const struct kind *k = kind_of(s, key);
-    struct preference wished = {.count = 0}, zoned = {.count = 0}, any = {.count = 0};
-    struct preference chosen = {.count = 0};
+    struct preference wished, zoned, any, chosen; /* not zeroed: it is done for every record */
+    wished.count = zoned.count = any.count = chosen.count = 0;
+    uint64_t hash = key_hash(s, key);
     for (size_t i = 0; i < s->peer_count && max > 0; i++) {
         const struct peer_view *p = &s->peers[i].view;
         bool here = p->node == s->self_node && !MUTANT(TWINS_COUNT_TWICE);
@@ -159,7 +170,7 @@ static size_t choose(struct session *s, const struct key *key, size_t bytes, uin
             continue;
         struct ranked r = {.inc = p->inc,
                            .node = p->node,
-                           .score = placement_score(s, key, p->node),
+                           .score = score_of(s, hash, p->node),
                            .zone = p->zone,
                            .joining = p->state == PEER_JOINING};
         if (p->wish)

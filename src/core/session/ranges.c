@@ -87,6 +87,20 @@ static void toggle(struct ranges *g, uint64_t inc, uint64_t hash, uint64_t value
         atomic_fetch_xor_explicit(&p->sums[hash % RANGES], value, memory_order_relaxed);
 }
 
+static bool confirmed(const struct copy *c, const struct record *r)
+{
+    return !c->going && c->version == r->stamp.version;
+}
+
+/* A share is dear: it has the digest of all that the record says. */
+static bool any_confirmed(const struct session_state *st, const struct record *r)
+{
+    for (size_t i = 0; i < st->count; i++)
+        if (confirmed(&st->copies[i], r))
+            return true;
+    return false;
+}
+
 void ranges_toggle(struct ranges *g, const struct item *item)
 {
     const struct record *r = item->record;
@@ -94,13 +108,15 @@ void ranges_toggle(struct ranges *g, const struct item *item)
     if (!(g->kinds >> item->kind & 1) || item_is_shelved(item) ||
         (item->role == ROLE_OWNER && (!st || st->count == 0)))
         return;
+    if (st && !any_confirmed(st, r))
+        return;
     uint64_t hash = hash_of(g, item->kind, r->key.bytes, r->key.len), value = share(hash, r);
     if (!st) {
         toggle(g, r->stamp.inc, hash, value);
         return;
     }
     for (size_t i = 0; i < st->count; i++)
-        if (!st->copies[i].going && st->copies[i].version == r->stamp.version)
+        if (confirmed(&st->copies[i], r))
             toggle(g, st->copies[i].inc, hash, value);
 }
 

@@ -16,7 +16,9 @@ struct table *table_new(const struct buzhash *hash, uint64_t now_ns)
     if (!t)
         return NULL;
     t->hash = *hash;
-    if (!index_init(t)) {
+    t->last = mem_alloc(sizeof *t->last);
+    if (!t->last || !index_init(t)) {
+        mem_free(t->last);
         mem_free(t);
         return NULL;
     }
@@ -39,6 +41,7 @@ void table_free(struct table *t)
         return;
     rest_deinit(t);
     index_deinit(t);
+    mem_free(t->last);
     mem_free(t);
 }
 
@@ -133,6 +136,7 @@ struct item *table_insert(struct table *t, struct record *record)
     if (!item)
         return NULL;
     uint32_t ref = cell_new(t, key, item);
+    (void)table_hash(t, key);
     if (!ref || !index_put(t, index_hash(t, key->kind, key->bytes, key->len), ref)) {
         if (ref)
             cell_free(t, ref);

@@ -91,6 +91,11 @@ void table_sum(struct table *t, struct ranges *g);
 void table_watch(struct table *t, void (*changed)(void *context, const struct key *key),
                  void *context);
 
+/* The buzhash() of the key's bytes by the table's secret. That of one key is remembered. */
+uint64_t table_hash(const struct table *t, const struct key *key);
+/* What it is, by who has worked it out. */
+void table_hashed(const struct table *t, const struct key *key, uint64_t hash);
+
 struct item *table_find(struct table *t, const struct key *key);
 /* Takes ownership of record. The key must not be in the table. NULL without memory, and for a kind
  * of KINDS_MAX or more (record still the caller's). */

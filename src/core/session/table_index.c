@@ -21,6 +21,7 @@
 #define STEPS_MAX 2
 #define EXPECT_LINES 5 /* of a cell: a session's value, as a rule */
 #define WALK_END UINT64_MAX
+#define WALK_AHEAD 10 /* buckets: those of a walk of 64 cells, about */
 
 static unsigned log2_floor(uint64_t v)
 {
@@ -138,9 +139,34 @@ static inline unsigned candidates(const struct bucket *b, uint8_t tag)
     return bits & ((1u << b->count) - 1);
 }
 
+static bool is_last(const struct hashed *last, const uint8_t *key, uint8_t len)
+{
+    return last->len == len && memcmp(last->bytes, key, len) == 0;
+}
+
+/* Whoever looks at many cells does not want them kept. */
+uint64_t index_key_hash(const struct table *t, const uint8_t *key, uint8_t len)
+{
+    return is_last(t->last, key, len) ? t->last->hash : buzhash(&t->hash, key, len);
+}
+
+uint64_t table_hash(const struct table *t, const struct key *key)
+{
+    if (!is_last(t->last, key->bytes, key->len))
+        table_hashed(t, key, buzhash(&t->hash, key->bytes, key->len));
+    return t->last->hash;
+}
+
+void table_hashed(const struct table *t, const struct key *key, uint64_t hash)
+{
+    t->last->hash = hash;
+    t->last->len = key->len;
+    memcpy(t->last->bytes, key->bytes, key->len);
+}
+
 uint64_t index_hash(const struct table *t, uint8_t kind, const uint8_t *key, uint8_t len)
 {
-    return with_kind(buzhash(&t->hash, key, len), kind);
+    return with_kind(index_key_hash(t, key, len), kind);
 }
 
 uint64_t index_hash_cell(const struct table *t, const struct cell *c)
@@ -150,7 +176,7 @@ uint64_t index_hash_cell(const struct table *t, const struct cell *c)
 
 uint32_t index_find(const struct table *t, const struct key *key)
 {
-    return index_find_hashed(t, key, buzhash(&t->hash, key->bytes, key->len));
+    return index_find_hashed(t, key, table_hash(t, key));
 }
 
 uint32_t index_find_hashed(const struct table *t, const struct key *key, uint64_t bytes_hash)
@@ -171,6 +197,13 @@ uint32_t index_find_hashed(const struct table *t, const struct key *key, uint64_
     return 0;
 }
 
+static void expect_cell(const struct table *t, uint32_t ref)
+{
+    const char *cell = slab_at(&t->slab, ref);
+    for (unsigned line = 0; line < EXPECT_LINES; line++)
+        __builtin_prefetch(cell + (size_t)line * LINE_BYTES);
+}
+
 void index_expect(const struct table *t, uint8_t kind, uint64_t bytes_hash, bool bucket_only)
 {
     uint64_t hash = with_kind(bytes_hash, kind);
@@ -179,11 +212,8 @@ void index_expect(const struct table *t, uint8_t kind, uint64_t bytes_hash, bool
         __builtin_prefetch(b);
         return;
     }
-    for (unsigned left = candidates(b, tag_of(hash)); left; left &= left - 1) {
-        const char *cell = slab_at(&t->slab, b->ref[__builtin_ctz(left)]);
-        for (unsigned line = 0; line < EXPECT_LINES; line++)
-            __builtin_prefetch(cell + (size_t)line * LINE_BYTES);
-    }
+    for (unsigned left = candidates(b, tag_of(hash)); left; left &= left - 1)
+        expect_cell(t, b->ref[__builtin_ctz(left)]);
 }
 
 /* Puts the cell at the end of a chain. *spare is linked in when the chain is full; it must be there
@@ -412,6 +442,30 @@ static size_t keep_first(uint32_t *out, uint64_t *order, size_t count, size_t ma
     return moved + 1;
 }
 
+/* The place in walking order that is behind the bucket of a hash. */
+static uint64_t bucket_end(const struct table *t, uint64_t cursor)
+{
+    unsigned bits = bits_of(t, reverse(cursor));
+    uint64_t end = ((cursor >> (64 - bits)) + 1) << (64 - bits);
+    return end == 0 ? WALK_END : end;
+}
+
+/* Cells lie anywhere in memory: those of some buckets to come are fetched together. */
+static void expect_walk(const struct table *t, uint64_t cursor, size_t max)
+{
+    const struct bucket *ahead[WALK_AHEAD];
+    size_t count = 0;
+    for (size_t cells = 0; count < WALK_AHEAD && cells < max && cursor != WALK_END;
+         cells += GROW_AT) {
+        ahead[count] = bucket_of(t, reverse(cursor));
+        __builtin_prefetch(ahead[count++]);
+        cursor = bucket_end(t, cursor);
+    }
+    for (size_t i = 0; i < count; i++)
+        for (unsigned j = 0; j < ahead[i]->count; j++)
+            expect_cell(t, ahead[i]->ref[j]);
+}
+
 /* In the order of the reversed hash a bucket is an interval, and stays one when it is split or
  * joined. So a place in that order means the same whatever the table's size: all before it have
  * been seen. */
@@ -420,9 +474,9 @@ size_t index_walk(const struct table *t, uint64_t *cursor, uint32_t *out, size_t
     uint64_t order[TABLE_WALK_MAX];
     size_t count = 0;
     assert(max > 0 && max <= TABLE_WALK_MAX);
+    expect_walk(t, *cursor, max);
     while (*cursor != WALK_END && count < max) {
         uint64_t hash = reverse(*cursor);
-        unsigned bits = bits_of(t, hash);
         size_t in_bucket = 0, room = max - count;
         for (const struct bucket *b = bucket_of(t, hash); b; b = b->more) {
             for (unsigned i = 0; i < b->count; i++) {
@@ -439,8 +493,7 @@ size_t index_walk(const struct table *t, uint64_t *cursor, uint32_t *out, size_t
             return max;
         }
         count += in_bucket;
-        uint64_t end = ((*cursor >> (64 - bits)) + 1) << (64 - bits);
-        *cursor = end == 0 ? WALK_END : end;
+        *cursor = bucket_end(t, *cursor);
     }
     if (count == 0)
         *cursor = 0;

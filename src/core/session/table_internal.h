@@ -71,8 +71,16 @@ struct block {
     struct block *next; /* in the pool */
 };
 
+/* The key that was hashed last: one that something is done about is looked up again and again. */
+struct hashed {
+    uint64_t hash;
+    uint8_t len; /* 0: none */
+    uint8_t bytes[KEY_BYTES_MAX];
+};
+
 struct table {
     struct buzhash hash;
+    struct hashed *last;
     struct ticks *ticks;   /* NULL: nobody counts them */
     struct ranges *ranges; /* NULL: nobody compares them */
     uint64_t count, buckets, more_buckets, item_memory;
@@ -97,11 +105,14 @@ static inline struct cell *cell_at(const struct table *t, uint32_t ref)
     return slab_at(&t->slab, ref);
 }
 
+/* The buzhash() of a key's bytes. */
+uint64_t index_key_hash(const struct table *t, const uint8_t *key, uint8_t len);
+
 /* Counts a change of the cell's key. */
 static inline void table_tick(struct table *t, const struct cell *c, uint8_t kind)
 {
     if (t->ticks)
-        ticks_add(t->ticks, buzhash(&t->hash, c->body + 1, c->body[0]), kind);
+        ticks_add(t->ticks, index_key_hash(t, c->body + 1, c->body[0]), kind);
 }
 
 static inline struct item *cell_item(const struct cell *c)

@@ -12,11 +12,13 @@
 
 static uint64_t hash_of(const struct session *s, const struct key *key)
 {
-    return buzhash(&s->bucket_hash, key->bytes, key->len) + key->kind;
+    return table_hash(s->table, key) + key->kind;
 }
 
 struct work *work_find(struct session *s, const struct key *key)
 {
+    if (s->work_count == 0)
+        return NULL;
     uint64_t hash = hash_of(s, key);
     struct list *bucket = &s->buckets[hash % WORK_BUCKETS];
     for (struct list *l = bucket->next; l != bucket; l = l->next) {
