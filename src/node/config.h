@@ -19,6 +19,7 @@ struct node_section {
     struct addr address;
     struct addresses join;
     struct addr multicast; /* family 0: none */
+    bool bulk;
     struct strings groups;
     struct voters voters;
     char zone[NAME_MAX_BYTES + 1];

@@ -502,7 +502,7 @@ static int run(struct node *n)
         err = mesh_loop_open(&n->mesh, &n->loop, n->setup.mesh_fd, n->farm, n->store,
                              &n->setup.state, n->config);
     if (!err)
-        err = start_bulk(n);
+        err = n->config->node.bulk ? start_bulk(n) : STEAD_OK;
     if (!err && n->setup.group_fd >= 0)
         err = mesh_loop_open_group(&n->mesh, n->setup.group_fd);
     if (!err)

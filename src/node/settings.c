@@ -99,6 +99,10 @@ const struct setting settings[] = {
         "every second and at changes, its counts; they find each other by it without `join`. "
         "Copies of a record go to several nodes by one datagram to it; to a node that does not "
         "hear it, by unicast. Everything works without it."),
+    ROW("node", "bulk", SETTING_BOOL, "yes", 0, 0, NULL, node_section, bulk,
+        "Many copies at once, as a joining node gets them, come and go by TCP connections between "
+        "the nodes' addresses, sealed. no: this node neither listens nor connects for it, and they "
+        "go by datagrams as all else, several times slower."),
     ROW("node", "groups", SETTING_NAMES, "", 0, 0, NULL, node_section, groups,
         "Groups that clients and policies can choose by."),
     ROW("node", "voters", SETTING_NAMES, "", 0, 0, NULL, node_section, voters,

@@ -263,7 +263,7 @@ static void listen_for_bulk(struct setup *s)
 {
     char where[ADDR_TEXT_MAX];
     const struct addr *a = &s->config->node.address;
-    int err = listen_tcp(a, false, &s->bulk_fd);
+    int err = s->config->node.bulk ? listen_tcp(a, false, &s->bulk_fd) : STEAD_OK;
     if (err)
         log_warn("bulk", "address=%s error=%s why=\"copies in bulk come by datagrams\"",
                  addr_format(a, where), stead_error_name(err));

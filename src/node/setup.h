@@ -28,7 +28,7 @@ struct setup {
     struct state state;
     struct keys keys;
     struct entry entry;
-    int bulk_fd; /* -1: somebody else listens there */
+    int bulk_fd; /* -1: somebody else listens there, or it is not wished */
     int mesh_fd, group_fd, admin_unix_fd, admin_tcp_fd;
     int agent_fds[ENTRY_SERVERS_MAX]; /* one a section agent */
     int sessiond_fd;
