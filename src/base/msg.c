@@ -2,6 +2,7 @@
 #include "base/msg.h"
 
 #include "base/mem.h"
+#include "base/wire.h"
 #include "stead/error.h"
 
 #include <assert.h>
@@ -41,6 +42,35 @@ struct msg *msg_of(const struct msg *m, unsigned i)
     memcpy(one->bytes, m->bytes, m->len);
     memcpy(one->bytes + m->own_at, m->also[i].own, MSG_OWN_BYTES);
     return one;
+}
+
+struct msg *msg_bundle(uint64_t peer, size_t room)
+{
+    struct msg *m = mem_realloc(NULL, sizeof *m + room);
+    if (m)
+        *m = (struct msg){.peer = peer, .bulk = true, .room = (uint32_t)room};
+    return m;
+}
+
+bool msg_unbundle(struct msg *bundle, struct list *out)
+{
+    struct wire_reader r;
+    bool all = true;
+    wire_reader_init(&r, bundle->bytes, bundle->len);
+    for (uint32_t i = 0; i < bundle->bundled; i++) {
+        size_t len;
+        const uint8_t *bytes = wire_str32(&r, &len);
+        struct msg *one = msg_new(bundle->peer, len);
+        assert(wire_ok(&r));
+        all &= one != NULL;
+        if (!one)
+            continue;
+        memcpy(one->bytes, bytes, len);
+        one->bulk = true;
+        list_append(out, &one->link);
+    }
+    msg_free(bundle);
+    return all;
 }
 
 void msg_free(struct msg *m)

@@ -21,8 +21,10 @@ struct msg {
     struct list link;
     uint64_t peer; /* the incarnation it goes to, or came from */
     size_t len;
-    bool bulk; /* one of very many, which may take another way than the rest */
-    uint32_t own_at; /* own_at + MSG_OWN_BYTES <= len where there are others */
+    bool bulk;        /* one of very many, which may take another way than the rest */
+    uint32_t bundled; /* so many messages of that peer, each behind its length (32 bits); 0: one */
+    uint32_t room;    /* bytes that a bundle may have */
+    uint32_t own_at;  /* own_at + MSG_OWN_BYTES <= len where there are others */
     uint8_t also_count;
     struct msg_also *also; /* goes with the message */
     uint8_t bytes[];
@@ -35,6 +37,15 @@ int msg_add(struct msg *m, uint64_t peer, const uint8_t own[MSG_OWN_BYTES])
     __attribute__((warn_unused_result));
 /* The bytes that the i-th of the others gets, as a message of its own; NULL without memory. */
 struct msg *msg_of(const struct msg *m, unsigned i) __attribute__((warn_unused_result));
+/* An empty bundle with that room; NULL without memory. */
+struct msg *msg_bundle(uint64_t peer, size_t room) __attribute__((warn_unused_result));
+/* Frees a bundle and appends what was in it as messages of their own; false: some are missing, for
+ * want of memory. */
+bool msg_unbundle(struct msg *bundle, struct list *out);
+static inline uint32_t msg_count(const struct msg *m)
+{
+    return m->bundled ? m->bundled : 1;
+}
 void msg_free(struct msg *m); /* takes NULL */
 void msg_list_free(struct list *head);
 

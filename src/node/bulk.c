@@ -133,11 +133,11 @@ static void accept_all(struct bulk *b, uint64_t now)
 
 /* -- messages -- */
 
-static void take(void *context, uint64_t from, const uint8_t *bytes, size_t len)
+static void take(void *context, uint64_t from, const struct session_slice *slices, size_t count)
 {
     struct bulk *b = context;
-    atomic_fetch_add_explicit(&b->config.counters->in, 1, memory_order_relaxed);
-    store_deliver_bytes(b->config.store, from, bytes, len, io_now_ns());
+    atomic_fetch_add_explicit(&b->config.counters->in, count, memory_order_relaxed);
+    store_deliver_batch(b->config.store, from, slices, count, io_now_ns());
 }
 
 static void route(struct bulk *b, uint64_t now)
@@ -150,6 +150,7 @@ static void route(struct bulk *b, uint64_t now)
     store_take_bulk(b->config.store, &messages);
     while ((link = list_pop(&messages))) {
         struct msg *m = list_entry(link, struct msg, link);
+        uint32_t count = msg_count(m);
         if (m->peer != peer) {
             peer = m->peer;
             l = find(b, peer);
@@ -157,11 +158,11 @@ static void route(struct bulk *b, uint64_t now)
                 l = connect_to(b, peer, now);
         }
         if (l && bulk_link_queue(l, m)) {
-            out++;
+            out += count;
             continue;
         }
         list_append(&lost, &m->link);
-        returned++;
+        returned += count;
     }
     store_return_bulk(b->config.store, &lost);
     atomic_fetch_add_explicit(&b->config.counters->out, out, memory_order_relaxed);

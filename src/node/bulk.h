@@ -3,7 +3,8 @@
  *
  * Who has messages for a node connects to it. As long as there is no connection to it (none can be
  * made, another key, another version), messages go with the rest, by datagrams: slower, and as
- * safe. Neither the main thread nor a worker takes part; shards are locked a message at a time.
+ * safe. Neither the main thread nor a worker takes part; a shard is locked once for all that a
+ * frame has for it.
  */
 #ifndef NODE_BULK_H
 #define NODE_BULK_H

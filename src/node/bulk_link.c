@@ -80,12 +80,23 @@ short bulk_link_events(const struct bulk_link *l)
     return (short)((l->state == LINK_CONNECTING ? 0 : POLLIN) | (writes ? POLLOUT : 0));
 }
 
+/* In a frame; what is in a bundle has its lengths already. */
+static size_t framed_bytes(const struct msg *m)
+{
+    return m->bundled ? m->len : sizeof(uint32_t) + m->len;
+}
+
+static size_t memory_of(const struct msg *m)
+{
+    return m->room ? m->room : m->len;
+}
+
 bool bulk_link_queue(struct bulk_link *l, struct msg *m)
 {
-    if (m->len + sizeof(uint32_t) > BULK_BODY_MAX || l->pending_bytes + m->len > LINK_PENDING_MAX)
+    if (framed_bytes(m) > BULK_BODY_MAX || l->pending_bytes + memory_of(m) > LINK_PENDING_MAX)
         return false;
     list_append(&l->pending, &m->link);
-    l->pending_bytes += m->len;
+    l->pending_bytes += memory_of(m);
     return true;
 }
 
@@ -129,13 +140,19 @@ static bool take_body(struct bulk_link *l, const uint8_t *body, size_t len, link
                       void *context)
 {
     struct wire_reader r;
+    struct session_slice slices[STORE_BATCH_MAX];
+    size_t count = 0;
     wire_reader_init(&r, body, len);
     l->state = LINK_OPEN;
     while (wire_ok(&r) && wire_left(&r) > 0) {
         size_t n;
         const uint8_t *bytes = wire_str32(&r, &n);
         if (wire_ok(&r))
-            take(context, l->peer, bytes, n);
+            slices[count++] = (struct session_slice){.bytes = bytes, .len = n};
+        if (count > 0 && (count == STORE_BATCH_MAX || !wire_ok(&r) || wire_left(&r) == 0)) {
+            take(context, l->peer, slices, count);
+            count = 0;
+        }
     }
     return wire_ok(&r);
 }
@@ -197,10 +214,13 @@ static bool fill(struct bulk_link *l)
     wire_writer_init(&w, l->out + BULK_HEAD_BYTES, BULK_BODY_MAX);
     while (!list_empty(&l->pending)) {
         struct msg *m = list_entry(l->pending.next, struct msg, link);
-        if (wire_written(&w) + sizeof(uint32_t) + m->len > BULK_BODY_MAX)
+        if (wire_written(&w) + framed_bytes(m) > BULK_BODY_MAX)
             break;
-        wire_put_str32(&w, m->bytes, m->len);
-        l->pending_bytes -= m->len;
+        if (m->bundled)
+            wire_put_bytes(&w, m->bytes, m->len);
+        else
+            wire_put_str32(&w, m->bytes, m->len);
+        l->pending_bytes -= memory_of(m);
         list_remove(&m->link);
         msg_free(m);
     }

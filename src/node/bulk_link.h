@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/msg.h"
 #include "core/mesh/bulk_seal.h"
+#include "store/store.h"
 
 #define LINK_PENDING_MAX (16u << 20)       /* bytes that wait */
 #define LINK_GREETING_NS (900 * NS_PER_MS) /* what waits is asked for again after a second */
@@ -41,8 +42,10 @@ struct bulk_link {
     size_t in_len, out_len, out_done;
 };
 
-/* What a frame brings, in the order in which it was sent; the bytes are good during the call. */
-typedef void link_take(void *context, uint64_t from, const uint8_t *bytes, size_t len);
+/* What a frame brings, in the order in which it was sent, STORE_BATCH_MAX at most a call; the bytes
+ * are good during the call. */
+typedef void link_take(void *context, uint64_t from, const struct session_slice *slices,
+                       size_t count);
 
 /* Begins to connect. STEAD_E_IO, STEAD_E_NOMEM. */
 int bulk_link_connect(struct bulk_link *l, const struct link_own *own, uint64_t peer,

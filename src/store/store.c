@@ -5,6 +5,7 @@
 #include "base/buzhash.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "core/session/message.h"
 #include "store/store_internal.h"
 
 #include <assert.h>
@@ -87,6 +88,7 @@ static bool step(struct store *s, struct shard *shard, const struct session_even
     struct session_actions a;
     uint64_t before = atomic_load_explicit(&shard->deadline_ns, memory_order_relaxed);
     session_actions_init(&a);
+    a.bundles = atomic_load_explicit(&s->bulk_apart, memory_order_relaxed);
     session_step(shard->session, ev, now_ns, &a);
     bool sooner = a.deadline_ns < before;
     return take_actions(s, shard, &a, 0, NULL) || sooner;
@@ -456,10 +458,46 @@ void store_deliver(struct store *s, const struct msg *m, uint64_t now_ns)
     (void)deliver(s, m->peer, m->bytes, m->len, now_ns);
 }
 
-void store_deliver_bytes(struct store *s, uint64_t from, const uint8_t *bytes, size_t len,
-                         uint64_t now_ns)
+#define NO_SHARD STORE_SHARDS_MAX
+
+/* The shard of one of a batch, whose hash it fills in. NO_SHARD: malformed, or it is about no key.
+ */
+static unsigned shard_of_slice(const struct store *s, struct session_slice *m)
 {
-    if (deliver(s, from, bytes, len, now_ns))
+    const uint8_t *key;
+    size_t len;
+    if (!message_place(m->bytes, m->len, &m->kind, &key, &len) || len == 0)
+        return NO_SHARD;
+    m->hash = store_hash(s, key, len);
+    return (unsigned)(((m->hash + m->kind) >> 32) % s->shard_count);
+}
+
+void store_deliver_batch(struct store *s, uint64_t from, const struct session_slice *slices,
+                         size_t count, uint64_t now_ns)
+{
+    struct session_slice sorted[STORE_BATCH_MAX], known[STORE_BATCH_MAX];
+    unsigned shards[STORE_BATCH_MAX], begin[NO_SHARD + 2] = {0};
+    bool wakes = false;
+    assert(count <= STORE_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        known[i] = slices[i];
+        shards[i] = shard_of_slice(s, &known[i]);
+        begin[shards[i] + 1]++;
+        if (shards[i] == NO_SHARD)
+            wakes |= deliver(s, from, known[i].bytes, known[i].len, now_ns);
+    }
+    for (unsigned i = 1; i <= NO_SHARD; i++)
+        begin[i] += begin[i - 1];
+    for (size_t i = 0; i < count; i++)
+        sorted[begin[shards[i]]++] = known[i];
+    for (unsigned i = 0, at = 0; i < s->shard_count; at = begin[i++]) {
+        struct session_event ev = {
+            .type = SESSION_EV_BATCH,
+            .batch = {.from = from, .slices = sorted + at, .count = begin[i] - at}};
+        if (begin[i] > at)
+            wakes |= step_locked(s, &s->shards[i], &ev, now_ns);
+    }
+    if (wakes)
         store_wake_mesh(s);
 }
 

@@ -23,7 +23,9 @@
 #define STORE_OUTBOX_MAX 65536 /* messages that wait for the mesh thread */
 #define STORE_OUTBOX_BYTES_MAX (256u << 20)
 #define STORE_BULK_MAX 65536 /* those that wait for the bulk thread */
-#define STORE_PUSH_MAX 32    /* records of one client that go to another node at once */
+#define STORE_BULK_BYTES_MAX (256u << 20)
+#define STORE_BATCH_MAX 256
+#define STORE_PUSH_MAX 32 /* records of one client that go to another node at once */
 
 struct store;
 
@@ -144,13 +146,14 @@ size_t store_take_notices(struct store *s, struct session_notice *out, size_t ma
 /* Whom to wake when there is something to take. From then on what is sent in bulk waits apart; as
  * long as there is none, it goes with the rest. */
 void store_set_bulk_wake(struct store *s, struct store_wake wake);
-/* Moves the bulk messages that wait to be sent to `out` (struct msg). */
+/* Moves the bulk messages that wait to be sent to `out` (struct msg, bundles too). */
 void store_take_bulk(struct store *s, struct list *out);
 /* Those that find no way in bulk go with the rest. Empties the list. */
 void store_return_bulk(struct store *s, struct list *messages);
-/* One session message from a peer; the bytes stay the caller's. */
-void store_deliver_bytes(struct store *s, uint64_t from, const uint8_t *bytes, size_t len,
-                         uint64_t now_ns);
+/* Session messages from a peer, STORE_BATCH_MAX at most, whose bytes stay the caller's: those of a
+ * shard in their order, under one lock. Only bytes and len of the slices are read. */
+void store_deliver_batch(struct store *s, uint64_t from, const struct session_slice *slices,
+                         size_t count, uint64_t now_ns);
 
 bool store_synced(struct store *s);
 bool store_drained(struct store *s);

@@ -58,8 +58,9 @@ struct store {
     struct list outbox;
     atomic_size_t outbox_count, outbox_bytes; /* changed under state_lock, read without it */
     struct list bulk;                         /* messages in bulk */
-    size_t bulk_count;
+    size_t bulk_count, bulk_bytes;
     struct store_wake bulk_wake;
+    atomic_bool bulk_apart; /* there is one */
     uint64_t outbox_full, notices_dropped;
     size_t doubt_count;
     uint64_t doubts[STORE_DOUBTS_MAX];

@@ -67,13 +67,29 @@ static void put_locked(struct store *s, struct msg *m)
 
 static void put_bulk_locked(struct store *s, struct msg *m)
 {
-    if (s->bulk_count >= STORE_BULK_MAX) {
+    size_t bytes = sizeof(*m) + (m->room ? m->room : m->len);
+    if (s->bulk_count >= STORE_BULK_MAX || s->bulk_bytes + bytes > STORE_BULK_BYTES_MAX) {
+        s->outbox_full += msg_count(m);
         msg_free(m);
-        s->outbox_full++;
         return;
     }
     list_append(&s->bulk, &m->link);
-    s->bulk_count++;
+    s->bulk_count += msg_count(m);
+    s->bulk_bytes += bytes;
+}
+
+/* What comes in bundles goes one by one with the rest. */
+static void put_each_locked(struct store *s, struct msg *m)
+{
+    struct list each, *link;
+    if (!m->bundled) {
+        put_locked(s, m);
+        return;
+    }
+    list_init(&each);
+    (void)msg_unbundle(m, &each); /* what is missing is asked for again */
+    while ((link = list_pop(&each)))
+        put_locked(s, list_entry(link, struct msg, link));
 }
 
 static void notices_put(struct store *s, const struct session_actions *a)
@@ -101,7 +117,7 @@ bool store_outbox_put(struct store *s, struct session_actions *a)
         if (m->bulk && apart)
             put_bulk_locked(s, m);
         else
-            put_locked(s, m);
+            put_each_locked(s, m);
     }
     if (!bulk && s->bulk_count > 0)
         s->bulk_wake.call(s->bulk_wake.context);
@@ -113,6 +129,7 @@ void store_set_bulk_wake(struct store *s, struct store_wake wake)
 {
     pthread_mutex_lock(&s->state_lock);
     s->bulk_wake = wake;
+    atomic_store(&s->bulk_apart, wake.call != NULL);
     pthread_mutex_unlock(&s->state_lock);
 }
 
@@ -120,7 +137,7 @@ void store_take_bulk(struct store *s, struct list *out)
 {
     pthread_mutex_lock(&s->state_lock);
     list_splice(out, &s->bulk);
-    s->bulk_count = 0;
+    s->bulk_count = s->bulk_bytes = 0;
     pthread_mutex_unlock(&s->state_lock);
 }
 
@@ -131,7 +148,7 @@ void store_return_bulk(struct store *s, struct list *messages)
     pthread_mutex_lock(&s->state_lock);
     struct list *link;
     while ((link = list_pop(messages)))
-        put_locked(s, list_entry(link, struct msg, link));
+        put_each_locked(s, list_entry(link, struct msg, link));
     wake_locked(s);
     pthread_mutex_unlock(&s->state_lock);
 }

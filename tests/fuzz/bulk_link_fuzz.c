@@ -15,12 +15,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const uint8_t secret[BULK_SECRET_BYTES] = {3};
 static const struct bulk_hello hello = {.from = 7, .to = 8, .nonce = {1}};
 
-static void take(void *context, uint64_t from, const uint8_t *bytes, size_t len)
+static void take(void *context, uint64_t from, const struct session_slice *slices, size_t count)
 {
     size_t *sum = context;
-    CHECK(from != 0 && len <= BULK_BODY_MAX);
-    for (size_t i = 0; i < len; i++)
-        *sum += bytes[i];
+    CHECK(from != 0 && count > 0 && count <= STORE_BATCH_MAX);
+    for (size_t n = 0; n < count; n++) {
+        CHECK(slices[n].len <= BULK_BODY_MAX);
+        for (size_t i = 0; i < slices[n].len; i++)
+            *sum += slices[n].bytes[i];
+    }
 }
 
 static void put(int fd, const void *bytes, size_t len)

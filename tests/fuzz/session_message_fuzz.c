@@ -49,6 +49,12 @@ static void message(struct target *t, uint64_t from, const uint8_t *bytes, size_
 {
     struct session_event ev = {.type = SESSION_EV_MESSAGE,
                                .message = {.from = from, .bytes = bytes, .len = len}};
+    struct session_slice slice = {.bytes = bytes, .len = len};
+    if (len & 1) { /* as what comes in bulk */
+        ev.type = SESSION_EV_BATCH;
+        ev.batch.slices = &slice;
+        ev.batch.count = 1;
+    }
     step(t, &ev);
 }
 

@@ -158,6 +158,13 @@ static void node_deliver(struct sim *s, struct sim_node *n, const struct msg *m)
     }
     struct session_event ev = {.type = SESSION_EV_MESSAGE,
                                .message = {.from = m->peer, .bytes = m->bytes, .len = m->len}};
+    struct session_slice slice = {.bytes = m->bytes, .len = m->len};
+    /* As what comes in bulk is delivered. */
+    if (sim_digest(m->bytes, m->len) & 1) {
+        ev.type = SESSION_EV_BATCH;
+        ev.batch.slices = &slice;
+        ev.batch.count = 1;
+    }
     if (key.len == 0) {
         for (unsigned i = 0; i < n->shard_count; i++)
             node_shard_step(s, n, n->shards[i], &ev, NULL);

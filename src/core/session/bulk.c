@@ -119,14 +119,33 @@ static void kept(struct session *s, struct item *item, const struct peer *p,
     s->stats.bulk_kept++;
 }
 
+static void heard(struct session *s, struct peer *p)
+{
+    p->bulk_flight -= p->bulk_flight > 0;
+    p->bulk_losses = 0;
+    p->bulk_heard_ns = s->now_ns;
+}
+
+bool bulk_confirmed(struct session *s, uint64_t from, const struct message *m)
+{
+    struct peer *p = m->status == 0 && (m->token & BULK_TOKEN) ? peer_find(s, from) : NULL;
+    if (!p || m->token != token_of(p))
+        return false;
+    struct item *item = table_find(s->table, &m->key);
+    if (!item || item->role != ROLE_OWNER || work_find(s, &m->key) ||
+        stamp_compare(&item->record->stamp, &m->stamp) != 0)
+        return false;
+    heard(s, p);
+    kept(s, item, p, m);
+    return true;
+}
+
 void bulk_answered(struct session *s, uint64_t from, const struct message *m)
 {
     struct peer *p = peer_find(s, from);
     if (!p)
         return;
-    p->bulk_flight -= p->bulk_flight > 0;
-    p->bulk_losses = 0;
-    p->bulk_heard_ns = s->now_ns;
+    heard(s, p);
     struct item *item = table_find(s->table, &m->key);
     /* What a round is about, the round will find out. */
     if (!item || item->role != ROLE_OWNER || work_find(s, &m->key) || m->token != token_of(p))

@@ -22,6 +22,9 @@ bool bulk_room(const struct session *s, size_t count);
 /* Sends the record to those who are to keep it and do not have this version yet. False, with
  * nothing done: it takes a round. There must be room, and the owner must be confident. */
 bool bulk_copy(struct session *s, struct item *item);
+/* The answer that nearly all give: it confirms the stamp that the record has here. False, with
+ * nothing done: it is another one. */
+bool bulk_confirmed(struct session *s, uint64_t from, const struct message *m);
 void bulk_answered(struct session *s, uint64_t from, const struct message *m);
 /* What was not answered in time counts as lost, and is looked for again. */
 void bulk_tick(struct session *s);

@@ -242,21 +242,25 @@ static void put_parts(struct wire_writer *w, const struct message *m, const stru
     }
 }
 
-struct msg *message_encode(const struct message *m, const struct record *rec, uint64_t to)
+/* As many bytes as it takes at most. */
+static size_t room_of(const struct message *m, const struct record *rec)
 {
     assert(m->type > 0 && m->type < TYPE_COUNT);
-    size_t room = 3 + KEY_BYTES_MAX + 208;
+    size_t room = 3 + m->key.len + 208u;
     if (parts_of[m->type] & PART_OP)
         room += op_size(&m->op);
     if (parts_of[m->type] & PART_SUMS)
         room += SUMS_BYTES;
     if (rec)
         room += record_encoded_size(rec, m->base);
-    struct msg *out = msg_new(to, room);
-    if (!out)
-        return NULL;
+    return room;
+}
+
+static size_t put_message(uint8_t *bytes, size_t room, const struct message *m,
+                          const struct record *rec)
+{
     struct wire_writer w;
-    wire_writer_init(&w, out->bytes, room);
+    wire_writer_init(&w, bytes, room);
     wire_put_u8(&w, (uint8_t)m->type);
     if (has_key(m->type)) {
         wire_put_u8(&w, m->key.kind);
@@ -264,8 +268,30 @@ struct msg *message_encode(const struct message *m, const struct record *rec, ui
     }
     put_parts(&w, m, rec);
     assert(wire_put_ok(&w));
-    out->len = wire_written(&w);
+    return wire_written(&w);
+}
+
+struct msg *message_encode(const struct message *m, const struct record *rec, uint64_t to)
+{
+    size_t room = room_of(m, rec);
+    struct msg *out = msg_new(to, room);
+    if (out)
+        out->len = put_message(out->bytes, room, m, rec);
     return out;
+}
+
+bool message_bundle(struct msg *bundle, const struct message *m, const struct record *rec)
+{
+    size_t room = room_of(m, rec), at = bundle->len + sizeof(uint32_t);
+    struct wire_writer w;
+    if (at + room > bundle->room)
+        return false;
+    size_t len = put_message(bundle->bytes + at, room, m, rec);
+    wire_writer_init(&w, bundle->bytes + bundle->len, sizeof(uint32_t));
+    wire_put_u32(&w, (uint32_t)len);
+    bundle->len = at + len;
+    bundle->bundled++;
+    return true;
 }
 
 int message_also(struct msg *out, const struct message *m, uint64_t to)
@@ -381,11 +407,26 @@ struct record *message_record(const struct message *m, uint32_t now_s, int *err)
 
 bool session_message_key(const uint8_t *bytes, size_t len, struct key *key)
 {
-    struct wire_reader r;
-    wire_reader_init(&r, bytes, len);
+    uint8_t kind;
+    const uint8_t *at;
+    size_t key_len;
     *key = (struct key){0};
+    return message_place(bytes, len, &kind, &at, &key_len) &&
+           (key_len == 0 || key_set(key, kind, at, key_len));
+}
+
+bool message_place(const uint8_t *message, size_t len, uint8_t *kind, const uint8_t **bytes,
+                   size_t *key_len)
+{
+    struct wire_reader r;
+    wire_reader_init(&r, message, len);
+    *key_len = 0;
     uint8_t type = wire_u8(&r);
     if (!wire_ok(&r) || type == 0 || type >= TYPE_COUNT)
         return false;
-    return !has_key((enum message_type)type) || get_key(&r, key);
+    if (!has_key((enum message_type)type))
+        return true;
+    *kind = wire_u8(&r);
+    *bytes = wire_str8(&r, key_len);
+    return wire_ok(&r) && *key_len > 0 && *key_len <= KEY_BYTES_MAX;
 }

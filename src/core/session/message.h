@@ -71,10 +71,16 @@ struct message {
 /* The encoded message to a peer; rec (may be NULL) is encoded as its record, as a delta when
  * m->base is not 0. NULL without memory. */
 struct msg *message_encode(const struct message *m, const struct record *rec, uint64_t to);
+/* Adds it to a bundle (base/msg.h). False, with nothing done: it may not fit. */
+bool message_bundle(struct msg *bundle, const struct message *m, const struct record *rec);
 /* Another node gets the encoded message too, with its own generations. For types with no other
  * part between key and generations than a token. FULL, NOMEM. */
 int message_also(struct msg *out, const struct message *m, uint64_t to)
     __attribute__((warn_unused_result));
+/* As session_message_key(), without a copy: *bytes points into the message, and *key_len is 0 for
+ * no key. */
+bool message_place(const uint8_t *message, size_t len, uint8_t *kind, const uint8_t **bytes,
+                   size_t *key_len);
 /* OK, STEAD_E_PARSE, STEAD_E_NOMEM. m->op.ops is allocated for FORWARD: message_op_free. Slices
  * point into bytes. */
 int message_decode(const uint8_t *bytes, size_t len, struct message *m);

@@ -8,6 +8,10 @@
 
 #define TICK_NS (10 * NS_PER_MS)
 #define SCAN_LOOKS 4096 /* a tick */
+#define BUNDLE_BYTES 8192
+#define BUNDLES_OPEN 4   /* of several nodes that get copies of the same records */
+#define EXPECT_BUCKETS 8 /* messages ahead */
+#define EXPECT_CELLS 4
 #define FORWARD_WAIT_NS                                                                            \
     (5 * NS_PER_S) /* an operation passed on to this node ends by then; its asker has its own */
 
@@ -24,6 +28,7 @@ void session_config_default(struct session_config *c)
 void session_actions_init(struct session_actions *a)
 {
     a->deadline_ns = TIME_NEVER;
+    a->bundles = false;
     a->notice_count = 0;
     list_init(&a->sends);
     list_init(&a->results);
@@ -153,14 +158,37 @@ void session_tell(struct session *s, enum notice_type type, const struct key *ke
         .lost = lost};
 }
 
+/* The bundle of this step that it was added to; NULL: none, and it goes by itself. */
+static struct msg *add_to_bundle(struct session *s, const struct message *m,
+                                 const struct record *rec, uint64_t to)
+{
+    struct list *l = s->out->sends.prev;
+    for (unsigned i = 0; i < BUNDLES_OPEN && l != &s->out->sends; i++, l = l->prev) {
+        struct msg *b = list_entry(l, struct msg, link);
+        if (b->peer == to && b->room > 0 && message_bundle(b, m, rec))
+            return b;
+    }
+    struct msg *b = msg_bundle(to, BUNDLE_BYTES);
+    if (b && message_bundle(b, m, rec)) {
+        list_append(&s->out->sends, &b->link);
+        return b;
+    }
+    msg_free(b);
+    return NULL;
+}
+
 struct msg *session_send(struct session *s, struct message *m, const struct record *rec,
                          uint64_t to)
 {
-    struct msg *out = message_encode(m, rec, to);
+    bool bulk =
+        (m->token & BULK_TOKEN) && (m->type == MESSAGE_REPLICATE || m->type == MESSAGE_REPLICATED);
+    struct msg *out = bulk && s->out->bundles ? add_to_bundle(s, m, rec, to) : NULL;
+    if (out)
+        return out;
+    out = message_encode(m, rec, to);
     if (!out)
         return NULL;
-    out->bulk =
-        (m->token & BULK_TOKEN) && (m->type == MESSAGE_REPLICATE || m->type == MESSAGE_REPLICATED);
+    out->bulk = bulk;
     list_append(&s->out->sends, &out->link);
     return out;
 }
@@ -287,19 +315,38 @@ static void hand(struct session *s, uint64_t from, const struct message *m)
     handlers[m->type](s, from, m);
 }
 
-static void on_message(struct session *s, uint64_t from, const uint8_t *bytes, size_t len)
+/* hash: of its key; 0: not known. */
+static void on_message(struct session *s, uint64_t from, const uint8_t *bytes, size_t len,
+                       uint64_t hash)
 {
     struct message m;
     int err = message_decode(bytes, len, &m);
     bool keyed = !err && m.key.len > 0;
+    if (keyed && hash)
+        table_hashed(s->table, &m.key, hash);
     if (err == STEAD_E_NOMEM)
         return;
     if (err || (keyed && m.key.kind >= s->kinds.count))
         count_malformed(s, from);
+    else if (m.type == MESSAGE_REPLICATED && bulk_confirmed(s, from, &m))
+        return;
     else if (!keyed || table_wake(s->table, &m.key)) /* else it is as good as lost */
         hand(s, from, &m);
     if (!err)
         message_op_free(&m);
+}
+
+/* What those to come will look at is brought near meanwhile. */
+static void on_batch(struct session *s, uint64_t from, const struct session_slice *m, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i + EXPECT_BUCKETS < count)
+            table_expect(s->table, m[i + EXPECT_BUCKETS].kind, m[i + EXPECT_BUCKETS].hash, true);
+        if (i + EXPECT_CELLS < count)
+            table_expect(s->table, m[i + EXPECT_CELLS].kind, m[i + EXPECT_CELLS].hash, false);
+        on_message(s, from, m[i].bytes, m[i].len, m[i].hash);
+        session_rest(s);
+    }
 }
 
 /* Is there anything that time alone moves on? */
@@ -345,7 +392,12 @@ void session_step(struct session *s, const struct session_event *ev, uint64_t no
         on_op(s, &ev->op);
         break;
     case SESSION_EV_MESSAGE:
-        on_message(s, ev->message.from, ev->message.bytes, ev->message.len);
+        on_message(s, ev->message.from, ev->message.bytes, ev->message.len, 0);
+        pace_step(s);
+        bulk_step(s);
+        break;
+    case SESSION_EV_BATCH:
+        on_batch(s, ev->batch.from, ev->batch.slices, ev->batch.count);
         pace_step(s);
         bulk_step(s);
         break;

@@ -93,8 +93,16 @@ void session_result_free(struct session_result *r);
 enum session_event_type {
     SESSION_EV_OP,      /* from a role on this node */
     SESSION_EV_MESSAGE, /* from another node's session shard, authenticated */
+    SESSION_EV_BATCH,   /* several of them, of one node, in their order */
     SESSION_EV_VIEW,    /* the other nodes, when something changed, and every 100 ms */
     SESSION_EV_TICK     /* the deadline given before has come */
+};
+
+struct session_slice {
+    const uint8_t *bytes;
+    size_t len;
+    uint64_t hash; /* buzhash() of its key by the shard's bucket secret; 0: not known */
+    uint8_t kind;  /* of its key */
 };
 
 struct session_event {
@@ -106,6 +114,11 @@ struct session_event {
             const uint8_t *bytes;
             size_t len;
         } message;
+        struct {
+            uint64_t from;
+            const struct session_slice *slices;
+            size_t count;
+        } batch;
         const struct session_view *view;
     };
 };
@@ -134,6 +147,7 @@ struct session_notice {
 struct session_actions {
     struct list sends;
     struct list results;
+    bool bundles;         /* the caller's wish: what goes in bulk comes in bundles (base/msg.h) */
     uint64_t deadline_ns; /* call with TICK no later than this; TIME_NEVER */
     uint32_t notice_count;
     struct session_notice notices[SESSION_NOTICES_MAX];

@@ -83,12 +83,64 @@ static void several_get_the_same_but_their_own(void **state)
     msg_free(m);
 }
 
+static void bundle_two(struct msg *m)
+{
+    static const uint8_t two[] = {0, 0, 0, 1, 'a', 0, 0, 0, 2, 'b', 'c'};
+    assert_non_null(m);
+    assert_int_equal(msg_count(m), 1);
+    memcpy(m->bytes, two, sizeof two);
+    m->len = sizeof two;
+    m->bundled = 2;
+    assert_int_equal(msg_count(m), 2);
+}
+
+static void a_bundle_comes_apart_in_order(void **state)
+{
+    (void)state;
+    struct list out;
+    list_init(&out);
+    struct msg *m = msg_bundle(5, 64);
+    bundle_two(m);
+    assert_true(msg_unbundle(m, &out));
+    for (size_t i = 1; i <= 2; i++) {
+        struct msg *one = list_entry(list_pop(&out), struct msg, link);
+        assert_int_equal(one->peer, 5);
+        assert_int_equal(one->len, i);
+        assert_int_equal(one->bytes[0], i == 1 ? 'a' : 'b');
+        assert_int_equal(one->bundled, 0);
+        assert_true(one->bulk);
+        msg_free(one);
+    }
+    assert_true(list_empty(&out));
+}
+
+static void a_bundle_without_memory_says_what_is_missing(void **state)
+{
+    (void)state;
+    struct list out;
+    list_init(&out);
+    mem_fail_after(1);
+    assert_null(msg_bundle(5, 64));
+    mem_fail_after(0);
+    struct msg *m = msg_bundle(5, 64);
+    bundle_two(m);
+    mem_fail_after(1);
+    assert_false(msg_unbundle(m, &out));
+    mem_fail_after(0);
+    struct msg *one = list_entry(list_pop(&out), struct msg, link);
+    assert_int_equal(one->len, 2);
+    msg_free(one);
+    assert_true(list_empty(&out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_keep_their_order),
         cmocka_unit_test(no_memory_gives_null),
         cmocka_unit_test(several_get_the_same_but_their_own),
+        cmocka_unit_test(a_bundle_comes_apart_in_order),
+        cmocka_unit_test(a_bundle_without_memory_says_what_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

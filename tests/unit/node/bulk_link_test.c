@@ -38,12 +38,15 @@ struct pair {
 
 static const uint8_t secret[BULK_SECRET_BYTES] = {5}, wrong[BULK_SECRET_BYTES] = {6};
 
-static void take(void *context, uint64_t from, const uint8_t *bytes, size_t len)
+static void take(void *context, uint64_t from, const struct session_slice *slices, size_t count)
 {
     struct end *e = context;
-    assert_true(e->taken < TAKEN_MAX);
-    e->len[e->taken] = len;
-    e->first[e->taken++] = len ? bytes[0] : 0;
+    assert_in_range(count, 1, STORE_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(e->taken < TAKEN_MAX);
+        e->len[e->taken] = slices[i].len;
+        e->first[e->taken++] = slices[i].len ? slices[i].bytes[0] : 0;
+    }
     e->from = from;
 }
 

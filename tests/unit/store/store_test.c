@@ -1,6 +1,7 @@
 /* The store under threads: every operation gets exactly one result, whoever steps the shard;
  * snapshots may be swapped while they are read; what is full says so. Run under TSan too. */
 #include "base/clock.h"
+#include "core/session/bulk.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -354,6 +355,89 @@ static void kinds_are_renewed_in_every_shard(void **state)
     store_free(s);
 }
 
+#define COPIES 100 /* and again, in another version */
+
+static struct msg *copy_of(struct store *s, unsigned i, uint64_t version)
+{
+    struct key key;
+    char name[16];
+    int len = snprintf(name, sizeof(name), "copy-%u", i);
+    assert_true(key_set(&key, (uint8_t)kinds_find(store_kinds(s), "auth"), name, (size_t)len));
+    struct stamp stamp = {1, version, 77};
+    struct field_op set = {.type = FIELD_SET, .value = (const uint8_t *)name, .value_len = 4};
+    struct record *r = record_new(&key);
+    assert_int_equal(record_apply(r, &set, 1, &stamp, 0), 0);
+    r->holder_count = 1;
+    r->holders[0] = 11;
+    struct message m = {
+        .type = MESSAGE_REPLICATE, .key = key, .token = BULK_TOKEN, .digest = record_digest(r)};
+    struct msg *out = message_encode(&m, r, 11);
+    record_free(r);
+    return out;
+}
+
+static unsigned count_and_keep(struct list *from, struct list *kept, unsigned *messages)
+{
+    unsigned pieces = 0;
+    struct list *link;
+    while ((link = list_pop(from))) {
+        struct msg *m = list_entry(link, struct msg, link);
+        pieces++;
+        *messages += msg_count(m);
+        list_append(kept, link);
+    }
+    return pieces;
+}
+
+static void no_wake(void *context)
+{
+    (void)context;
+}
+
+static void a_batch_is_taken_by_its_shards(void **state)
+{
+    (void)state;
+    struct store *s = new_store(ALONE_ACCEPT, 64);
+    struct session_slice slices[2 * COPIES + 2];
+    struct msg *copies[2 * COPIES];
+    struct store_stats stats;
+    struct list out, kept;
+    unsigned messages = 0;
+    set_view(s, true);
+    store_set_bulk_wake(s, (struct store_wake){.call = no_wake});
+    for (unsigned i = 0; i < 2 * COPIES; i++) {
+        copies[i] = copy_of(s, i % COPIES, i / COPIES + 1);
+        slices[i] = (struct session_slice){.bytes = copies[i]->bytes, .len = copies[i]->len};
+    }
+    struct message sync = {.type = MESSAGE_SYNC, .token = 5};
+    struct msg *keyless = message_encode(&sync, NULL, 11);
+    slices[2 * COPIES] = (struct session_slice){.bytes = keyless->bytes, .len = keyless->len};
+    slices[2 * COPIES + 1] = (struct session_slice){.bytes = keyless->bytes, .len = 0};
+    store_deliver_batch(s, 77, slices, 2 * COPIES + 2, clock_ns());
+    store_stats(s, &stats);
+    assert_int_equal(stats.sessions.records, COPIES);
+    assert_int_equal(stats.sessions.bulk_taken, 2 * COPIES); /* in their order: none is late */
+    assert_int_equal(stats.sessions.malformed, 1);
+    assert_int_equal(stats.bulk_waiting, 2 * COPIES);
+    /* A bundle or two of each shard; what finds no way goes with the rest, one by one. */
+    list_init(&out);
+    list_init(&kept);
+    store_take_bulk(s, &out);
+    assert_in_range(count_and_keep(&out, &kept, &messages), 4, 12);
+    assert_int_equal(messages, 2 * COPIES);
+    store_take_sends(s, &out);
+    msg_list_free(&out);
+    store_return_bulk(s, &kept);
+    store_take_sends(s, &out);
+    messages = 0;
+    assert_int_equal(count_and_keep(&out, &kept, &messages), 2 * COPIES);
+    msg_list_free(&kept);
+    for (unsigned i = 0; i < 2 * COPIES; i++)
+        msg_free(copies[i]);
+    msg_free(keyless);
+    store_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +448,7 @@ int main(void)
         cmocka_unit_test(an_outbox_of_large_messages_too),
         cmocka_unit_test(push_goes_to_a_node_by_name),
         cmocka_unit_test(kinds_are_renewed_in_every_shard),
+        cmocka_unit_test(a_batch_is_taken_by_its_shards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

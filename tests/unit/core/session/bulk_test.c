@@ -91,6 +91,42 @@ static void a_joiner_gets_its_portion_without_rounds(void **state)
     bus_deinit(&b);
 }
 
+static void in_bundles_it_is_the_same(void **state)
+{
+    (void)state;
+    struct bus b;
+    begin_alone(&b);
+    b.bundles = true;
+    join(&b);
+    for (int i = 0; i < 200 && !synced(&b); i++)
+        bus_tick(&b);
+    assert_true(synced(&b));
+    all_is_there(&b);
+    assert_int_equal(bus_stats(&b, 0).bulk_sent, MANY);
+    assert_int_equal(bus_stats(&b, 0).bulk_kept, MANY);
+    assert_int_equal(bus_stats(&b, 1).bulk_taken, MANY);
+    assert_true(b.delivered > 2 * MANY);
+    bus_deinit(&b);
+}
+
+static void a_bundle_takes_what_fits(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_init(&b);
+    struct key k = bus_key(&b, "auth", "cart");
+    struct message m = {.type = MESSAGE_REPLICATED, .key = k, .token = BULK_TOKEN};
+    struct msg *small = msg_bundle(7, 64), *large = msg_bundle(7, 1024);
+    assert_false(message_bundle(small, &m, NULL));
+    assert_int_equal(small->len, 0);
+    while (message_bundle(large, &m, NULL))
+        assert_in_range(large->len, 1, 1024);
+    assert_in_range(large->bundled, 2, 1024 / 30);
+    msg_free(small);
+    msg_free(large);
+    bus_deinit(&b);
+}
+
 static bool every_third(struct bus *b, int from, int to, const struct msg *m)
 {
     (void)from;
@@ -272,6 +308,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_joiner_gets_its_portion_without_rounds),
+        cmocka_unit_test(in_bundles_it_is_the_same),
+        cmocka_unit_test(a_bundle_takes_what_fits),
         cmocka_unit_test(what_is_lost_is_sent_again),
         cmocka_unit_test(where_nothing_passes_in_bulk_rounds_do_it),
         cmocka_unit_test(what_is_under_way_is_bounded),

@@ -77,6 +77,7 @@ struct bus {
     struct session_config config;
     struct kinds kinds;
     bool ranges;     /* nodes compare sums */
+    bool bundles;    /* what goes in bulk comes out of shards in bundles, and is delivered so */
     unsigned voters; /* so many of the first nodes are */
     struct bus_node nodes[BUS_NODES];
     bool cut[BUS_NODES][BUS_NODES]; /* from, to */
@@ -158,6 +159,7 @@ static inline void bus_step(struct bus *b, int i, unsigned shard, const struct s
     struct session_actions a;
     struct list *l;
     session_actions_init(&a);
+    a.bundles = b->bundles;
     session_step(n->shards[shard], ev, b->now_ns, &a);
     n->deadline_ns[shard] = a.deadline_ns;
     for (uint32_t j = 0; j < a.notice_count; j++)
@@ -170,6 +172,32 @@ static inline void bus_step(struct bus *b, int i, unsigned shard, const struct s
     }
     while ((l = list_pop(&a.results)))
         bus_keep_result(b, list_entry(l, struct session_result, link));
+}
+
+/* As the store delivers what a frame brings. */
+static inline void bus_hand_bundle(struct bus *b, int from, int to, const struct msg *m)
+{
+    struct session_slice slices[256];
+    struct buzhash hash;
+    struct wire_reader r;
+    size_t count = 0;
+    buzhash_init(&hash, b->config.bucket_secret);
+    wire_reader_init(&r, m->bytes, m->len);
+    for (uint32_t i = 0; i < m->bundled && count < 256; i++, count++) {
+        size_t len;
+        const uint8_t *key;
+        slices[count].bytes = wire_str32(&r, &slices[count].len);
+        assert_true(
+            message_place(slices[count].bytes, slices[count].len, &slices[count].kind, &key, &len));
+        slices[count].hash = buzhash(&hash, key, len);
+    }
+    assert_true(wire_done(&r));
+    struct session_event ev = {
+        .type = SESSION_EV_BATCH,
+        .batch = {.from = b->nodes[from].inc, .slices = slices, .count = count}};
+    b->delivered += count;
+    assert_int_equal(b->nodes[to].shard_count, 1);
+    bus_step(b, to, 0, &ev);
 }
 
 static inline unsigned bus_shard(const struct bus_node *n, const struct key *k)
@@ -196,6 +224,10 @@ static inline void bus_hand(struct bus *b, int from, int to, const struct msg *m
         .type = SESSION_EV_MESSAGE,
         .message = {.from = b->nodes[from].inc, .bytes = m->bytes, .len = m->len}};
     struct key key;
+    if (m->bundled) {
+        bus_hand_bundle(b, from, to, m);
+        return;
+    }
     assert_true(session_message_key(m->bytes, m->len, &key));
     b->delivered++;
     for (unsigned s = 0; s < n->shard_count; s++)
