@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """TLS sessions that the farm keeps: their secrets are known to the two who shook hands, and nowhere else in clear, neither on the
-wire between nodes, nor in a file of a node, a repository or a snapshot, nor in a node's memory once the connection is closed.
+wire between nodes, nor in a file of a node, a repository or a snapshot, nor in a node's memory once the connection is closed. A repository brings those
+of TLS 1.2 back when all nodes were lost.
 
 usage: test.py --build DIR
 Needs root.
@@ -24,7 +25,7 @@ key-file = "run/farm.key"
 state    = "run/{name}"
 log-level = "debug"
 node "{name}" {{ address = "{ip}" join = {{{join}}} }}
-sessions {{ listen = "unix:run/{name}.sock" memory = "32m" }}
+sessions {{ listen = "unix:run/{name}.sock" memory = "32m" kind "tls" {{ when-full = refuse }} }}
 service "shop" {{ name = "www.shop.test" url = "https://www.shop.test:8443" }}
 public {{ listen = "{ip}:8080" listen-tls = "{ip}:8443" }}
 tls {{ tickets = {tickets} certificate "shop" {{ chain = "run/shop.pem" key = "run/shop.key" }} }}
@@ -91,6 +92,7 @@ def story(farm, clients, kept):
         eventually(lambda: farm.metric("s1", "stead_session_below_copies") == 0, "the sessions have their copies")
         done = farm.cli("snapshot", "save", farm.run / "snapshot", "-c", farm.conf("s2"))
         check(done.returncode == 0, f"a snapshot: {done.stderr}")
+        eventually(lambda: farm.metric("s3", "stead_repository_records") >= 2 * SESSIONS, "they are in the repository")
     wire = sniffer.end()
     if kept:
         check(all(s in wire for s in shown), "what is in clear is seen on the wire")
@@ -106,6 +108,23 @@ def story(farm, clients, kept):
         check(not found, f"a session's secret is in clear in {found}")
 
 
+def all_at_once(farm, clients):
+    """Every node dies. Those of TLS 1.2 that nobody went on with are in the repository."""
+    eventually(lambda: farm.metric("s3", "stead_repository_lag_milliseconds") < 1000, "the file has them")
+    for name in farm.names:
+        farm.kill(name)
+    farm.start()
+    farm.wait_ready()
+    resumed = 'stead_tls_resumed_total{origin="%s"}'
+    file = f"session{SESSIONS - 1}-tls1_2"
+    eventually(lambda: visit(farm, clients, "s2", "-tls1_2", file, "-sess_in"), "the repository has the session")
+    unused = f"session{SESSIONS - 1}-tls1_3"
+    check(not any(visit(farm, clients, n, "-tls1_3", unused, "-sess_in") for n in farm.names), "nobody decides about single use")
+    # Saved, when this node took it up again; else another one had done so a moment before.
+    told = {origin: farm.metric("s2", resumed % origin) for origin in ("saved", "peer", "local", "ticket-own", "ticket-peer")}
+    check(told["saved"] + told["peer"] + told["local"] == 1 == sum(told.values()), f"where it was is told: {told}")
+
+
 def main():
     args = options()
     if os.geteuid() != 0:
@@ -119,6 +138,7 @@ def main():
             farm.start()
             farm.wait_ready()
             story(farm, clients, True)
+            all_at_once(farm, clients)
         finally:
             for file in clients.iterdir():
                 file.unlink()
