@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """A node that starts anew gets its copies in bulk, over TCP, before it is ready; by datagrams where no connection can be
-made to it. Who speaks something else at that port is hung up on. Whichever way copies go, nothing can be read in it.
+made to it, or it wishes none. Who speaks something else at that port is hung up on. Whichever way copies go, nothing
+can be read in it.
 
 usage: test.py --build DIR
 """
 import os
 import pathlib
 import random
+import re
 import socket
 import sys
 
@@ -82,6 +84,15 @@ def main():
             other.listen()
             restart(farm)
         check(farm.metric("s1", RETURNED) > before, "what found no connection went by datagrams")
+
+        text, count = re.subn(r'^node "s2" \{', 'node "s2" {\n    bulk = no', farm.conf("s2").read_text(), flags=re.M)
+        check(count == 1, "s2 is configured without bulk")
+        farm.conf("s2").write_text(text)
+        before = farm.metric("s1", RETURNED)
+        farm.kill("s2")
+        restart(farm)
+        check(farm.metric("s1", RETURNED) > before, "a node that does not wish it gets its copies by datagrams")
+        check(farm.metric("s2", "stead_bulk_messages_total") == 0, "and sends none otherwise")
         if sniffer:
             unreadable(farm, sniffer.end())
         else:

@@ -90,6 +90,22 @@ static void the_mesh_never_fragments(void **state)
     setup_close(&s);
 }
 
+static void bulk_is_listened_for_where_it_is_wished(void **state)
+{
+    (void)state;
+    struct config c;
+    struct setup s;
+    configure(&c, "127.0.0.1:0");
+    c.node.bulk = true;
+    assert_int_equal(setup_open(&c, &s), STEAD_OK);
+    assert_int_equal(option_of(s.bulk_fd, SOL_SOCKET, SO_ACCEPTCONN), 1);
+    setup_close(&s);
+    c.node.bulk = false;
+    assert_int_equal(setup_open(&c, &s), STEAD_OK);
+    assert_int_equal(s.bulk_fd, -1);
+    setup_close(&s);
+}
+
 static void limits_are_raised_and_no_core_is_written(void **state)
 {
     (void)state;
@@ -176,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_mesh_never_fragments),
+        cmocka_unit_test(bulk_is_listened_for_where_it_is_wished),
         cmocka_unit_test(limits_are_raised_and_no_core_is_written),
         cmocka_unit_test(says_what_other_nodes_would_refuse),
         cmocka_unit_test(says_what_is_in_its_way),
