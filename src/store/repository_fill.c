@@ -127,7 +127,7 @@ static void count_batch(struct repository *r)
     }
     r->stats.batches++;
     if (!err) {
-        r->stats.records = st.records;
+        r->stats.records = st.records - (st.records > 0); /* the time is none */
         r->stats.file_bytes = st.bytes;
     }
     pthread_mutex_unlock(&r->lock);
