@@ -62,7 +62,7 @@ def key(farm):
     said(run(farm), 1, r"farm\.key.*chmod 600", "a key that others may read")
     path.chmod(0o600)
     path.write_text("xyz\n")
-    said(run(farm), 1, r"farm\.key.*64 hex digits", "a key that is none")
+    said(run(farm), 1, r"farm\.key.*it is no key file", "a key that is none")
     path.unlink()
     said(run(farm), 1, r"farm\.key.*stead keygen", "no key")
     path.write_text(text)
