@@ -296,6 +296,12 @@ static bool undo(struct session *s, struct work *w, struct item *item)
     return true;
 }
 
+static void retry_round(struct session *s, struct work *w)
+{
+    while (!list_empty(&w->round))
+        waiter_retry(s, list_entry(w->round.next, struct waiter, link));
+}
+
 /* Everybody has answered, and some will not have it. A refusal is said only of what was not done.
  */
 static void conclude_refused(struct session *s, struct work *w, struct item *item)
@@ -303,6 +309,9 @@ static void conclude_refused(struct session *s, struct work *w, struct item *ite
     uint64_t again_ns = s->now_ns + REFUSED_NS;
     int status = w->refusal;
     if (status && undo(s, w, item)) {
+        /* A voter has promised a greater ballot meanwhile, of this key or one beside it. */
+        if (status == STEAD_E_BUSY && quorum_rules(s, &w->key))
+            retry_round(s, w);
         fail_round(s, w, status, 0);
         return;
     }
