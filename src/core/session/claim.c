@@ -51,22 +51,19 @@ void claim_start(struct session *s, struct work *w, struct item *item)
 
 /* -- asked -- */
 
-/* Who owns the record and lives, as this node sees it; 0: nobody. */
+/* Who owns the record and lives, as this node sees it; 0: nobody. What it has that is newer than
+ * the claimant's says more than the owner that the claimant knows of. */
 static uint64_t living_owner(struct session *s, uint64_t from, const struct message *m,
                              struct item *item)
 {
-    if (m->peer != from && m->peer != s->self_inc && peer_is_heard(s, m->peer))
-        return m->peer;
-    if (!item)
-        return 0;
-    if (item->role == ROLE_OWNER) {
-        bool mine = m->peer == s->self_inc || stamp_compare(&item->record->stamp, &m->stamp) > 0;
-        return mine ? s->self_inc : 0;
-    }
-    /* A copy that is older than what the claimant has says nothing of who owns it now. */
-    uint64_t owner = item->record->stamp.inc;
-    bool newer = stamp_compare(&item->record->stamp, &m->stamp) > 0;
-    return newer && owner != from && owner != m->peer && peer_is_heard(s, owner) ? owner : 0;
+    bool newer = item && stamp_compare(&item->record->stamp, &m->stamp) > 0;
+    if (item && item->role == ROLE_OWNER && (newer || m->peer == s->self_inc))
+        return s->self_inc;
+    uint64_t owner = newer ? item->record->stamp.inc : 0;
+    if (owner && owner != from && owner != m->peer && owner != s->self_inc &&
+        peer_is_heard(s, owner))
+        return owner;
+    return m->peer != from && m->peer != s->self_inc && peer_is_heard(s, m->peer) ? m->peer : 0;
 }
 
 void claim_asked(struct session *s, uint64_t from, const struct message *m)
