@@ -103,15 +103,26 @@ def browser_goes_around(farm, origins):
     way = Way(address, TLS, farm.ip("s1"))
     browser = Browser(farm, f"MAP {NAME} {address}")
     try:
-        for node in ("s1", "s2", "s3", "s2"):
+        def resumed_at(node):
             way.lead_to(farm.ip(node))
             before = sum(farm.metric(node, RESUMED % o) for o in origins)
             browser.open("about:blank")
             eventually(lambda: browser.evaluate("location.href") == "about:blank", "the page is left")
             browser.open(f"https://{NAME}:{TLS}/.well-known/stead/roster")
             eventually(lambda: '"servers"' in (browser.evaluate("document.body && document.body.innerText") or ""), f"{node} answers")
-            after = sum(farm.metric(node, RESUMED % o) for o in origins)
-            check((after > before) == (node != "s1"), f"the browser at {node}: {after - before} resumed, by {origins}")
+            return sum(farm.metric(node, RESUMED % o) for o in origins) > before
+
+        def resumes_at(node, other):
+            """It shows a ticket once: if a connection ahead of need has used the last, it gets another elsewhere."""
+            for _ in range(4):
+                if resumed_at(node):
+                    return True
+                resumed_at(other)
+            return False
+
+        check(not resumed_at("s1"), "the browser begins with a full handshake")
+        for node, other in (("s2", "s1"), ("s3", "s2"), ("s2", "s3")):
+            check(resumes_at(node, other), f"the browser resumes at {node} what began elsewhere, by {origins}")
     finally:
         browser.end()
         way.end()
