@@ -222,15 +222,12 @@ static void interrupt(int number)
 static void join(struct name_udp *u)
 {
     struct sigaction action = {.sa_handler = interrupt};
-    struct timespec until;
+    const struct timespec period = {.tv_nsec = JOIN_PERIOD_NS};
     sigaction(SIGURG, &action, NULL);
     do {
         pthread_kill(u->thread, SIGURG);
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += JOIN_PERIOD_NS;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-    } while (pthread_clockjoin_np(u->thread, NULL, CLOCK_MONOTONIC, &until) != 0);
+        nanosleep(&period, NULL);
+    } while (pthread_tryjoin_np(u->thread, NULL) != 0);
 }
 
 void name_udp_close(struct name_udp *u)

@@ -18,6 +18,7 @@
 #define FAKE_PAIRS 1024
 #define FAKE_RULES 8
 #define FAKE_IN (2u << 20)
+#define FAKE_OUT (8u << 20)
 
 struct fake_rule {
     const char *verb; /* of the command */
@@ -183,22 +184,24 @@ static inline void fake_end(struct fake_conn *c)
 
 static inline void fake_serve(struct fake *f, struct fake_conn *c)
 {
-    static struct resp_command command;
-    static char out[8u << 20];
+    struct resp_command *command = calloc(1, sizeof(*command));
+    char *out = malloc(FAKE_OUT);
     const char *why;
     struct resp_out o;
     ssize_t n = recv(c->fd, c->in + c->len, FAKE_IN - c->len, 0);
-    if (n <= 0) {
+    if (n <= 0 || !command || !out) {
+        free(command);
+        free(out);
         fake_end(c);
         return;
     }
     c->len += (size_t)n;
-    resp_out_init(&o, out, sizeof(out), false);
+    resp_out_init(&o, out, FAKE_OUT, false);
     size_t at = 0;
     bool on = true;
     int used = 0;
-    while (on && (used = resp_parse(c->in + at, c->len - at, &command, &why)) > 0) {
-        on = fake_command(f, &command, &o);
+    while (on && (used = resp_parse(c->in + at, c->len - at, command, &why)) > 0) {
+        on = fake_command(f, command, &o);
         at += (size_t)used;
     }
     memmove(c->in, c->in + at, c->len - at);
@@ -209,6 +212,8 @@ static inline void fake_serve(struct fake *f, struct fake_conn *c)
             break;
         sent += (size_t)m;
     }
+    free(command);
+    free(out);
     if (!on || used < 0)
         fake_end(c);
 }
