@@ -8,16 +8,16 @@ usage: test.py --build DIR
 Needs root, network namespaces and iptables-legacy; without them it is skipped (exit status 77).
 """
 import concurrent.futures
-import contextlib
 import http.client
 import pathlib
 import sys
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "split")]
-from client import UnixConnection, exchange
-from farm import Farm, Process, check, eventually, json, options, scenario
+sys.path[:0] = [str(HERE.parent)]
+from client import UnixConnection
+from farm import check, eventually, json, options, scenario
+from hosts import HostsFarm
 from net import Network, enter, run
 
 NAMES = [f"n{i}" for i in range(1, 10)]
@@ -63,28 +63,7 @@ class GroupNetwork(Network):
         self.apply()
 
 
-class GroupFarm(Farm):
-    def __init__(self, build, block, example, net):
-        super().__init__(build, block, example)
-        self.net = net
-        for conf in self.dir.glob("*.conf"):
-            conf.unlink()
-        self.names, self.servers = list(NAMES), []
-        for name in NAMES:
-            join = ", ".join(f'"{self.ip(n)}"' for n in NAMES[:3] if n != name)
-            self.conf(name).write_text(CONF.format(name=name, ip=self.ip(name), join=join, group=f"{GROUP}:7301"))
-
-    def ip(self, name):
-        return self.net.ip[name]
-
-    def start_node(self, name):
-        self.nodes[name] = Process([*self.net.inside(name), self.build / "stead", "run", "-c", self.conf(name)],
-                                   self.log(name))
-
-    def admin(self, name, path):
-        with contextlib.closing(UnixConnection(self.run / name / "admin.sock")) as connection:
-            return exchange(connection, "GET", path)
-
+class GroupFarm(HostsFarm):
     def call(self, name, method, path, body=None, connection=None):
         own = connection or UnixConnection(self.run / f"{name}.sock")
         try:
@@ -264,7 +243,7 @@ def main():
     enter()
     with GroupNetwork(NAMES) as net:
         run("ip", "-n", net.switch, "link", "set", "switch", "type", "bridge", "mcast_snooping", "0")
-        with scenario(args.build, 60, make=lambda b, k, e: GroupFarm(b, k, e, net)) as farm:
+        with scenario(args.build, 60, make=lambda *where: GroupFarm(where, net, NAMES, CONF, group=f"{GROUP}:7301")) as farm:
             start_all(farm)
             written = Written(farm)
             losing(farm, written, 0.01)

@@ -20,7 +20,6 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "split"))
 from client import UnixConnection, exchange
 from farm import Farm, Process, check, eventually, options, scenario
 from net import enter, run, skip

@@ -16,9 +16,8 @@ import redis
 from redis.lock import Lock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "split"))
-from client import UnixConnection, exchange
-from farm import Farm, Process, check, eventually, options, scenario
+from farm import check, eventually, options, scenario
+from hosts import HostsFarm
 from net import Network, enter
 
 NAMES = ["n1", "n2", "n3"]
@@ -40,37 +39,7 @@ redis {{ listen = "unix:run/{name}.redis" }}
 """
 
 
-class QuorumFarm(Farm):
-    def __init__(self, build, block, example, net):
-        super().__init__(build, block, example)
-        self.net = net
-        for conf in self.dir.glob("*.conf"):
-            conf.unlink()
-        self.names, self.servers = list(NAMES), []
-        for name in NAMES:
-            join = ", ".join(f'"{self.ip(n)}"' for n in NAMES if n != name)
-            self.conf(name).write_text(CONF.format(name=name, ip=self.ip(name), join=join))
-
-    def ip(self, name):
-        return self.net.ip[name]
-
-    def start_node(self, name):
-        self.nodes[name] = Process([*self.net.inside(name), self.build / "stead", "run", "-c", self.conf(name)],
-                                   self.log(name))
-
-    def start_shop(self, name):
-        pass
-
-    def healthy(self, name):
-        return True
-
-    def admin(self, name, path):
-        connection = UnixConnection(self.run / name / "admin.sock")
-        try:
-            return exchange(connection, "GET", path)
-        finally:
-            connection.close()
-
+class QuorumFarm(HostsFarm):
     def redis(self, name):
         return redis.Redis(unix_socket_path=str(self.run / f"{name}.redis"), socket_timeout=10)
 
@@ -173,7 +142,7 @@ def main():
     args = options()
     enter()
     with Network(NAMES) as net:
-        with scenario(args.build, 35, make=lambda *where: QuorumFarm(*where, net)) as farm:
+        with scenario(args.build, 35, make=lambda *where: QuorumFarm(where, net, NAMES, CONF)) as farm:
             farm.started()
             lock = whole(farm)
             cut(farm, lock)

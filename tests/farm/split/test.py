@@ -12,8 +12,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from client import UnixConnection, exchange
-from farm import Farm, Process, check, eventually, options, scenario
+from farm import check, eventually, options, scenario
+from hosts import HostsFarm
 from net import Network, enter
 from sessions import GONE, Sessions, both
 
@@ -64,39 +64,17 @@ def ahead():
     return before, clocks
 
 
-class SplitFarm(Farm):
-    def __init__(self, build, block, example, net):
-        super().__init__(build, block, example)
-        self.net = net
-        for conf in self.dir.glob("*.conf"):
-            conf.unlink()
-        self.names = self.servers = list(NAMES)
-        for name in NAMES:
-            join = ", ".join(f'"{self.ip(n)}"' for n in NAMES[:2 if name == LATE else 3] if n != name)
-            self.conf(name).write_text(CONF.format(name=name, ip=self.ip(name), join=join))
-        self.before, clocks = ahead()
+class SplitFarm(HostsFarm):
+    def __init__(self, where, net):
+        super().__init__(where, net, NAMES, CONF, servers=NAMES)
+        self.prefix, clocks = ahead()
         print(f"{AHEAD} is a day ahead by its clocks: {clocks or 'none, this machine cannot'}", flush=True)
 
-    def ip(self, name):
-        return self.net.ip[name]
+    def joins(self, name):
+        return NAMES[:2 if name == LATE else 3]
 
-    def start_node(self, name):
-        before = self.before if name == AHEAD else []
-        self.nodes[name] = Process([*self.net.inside(name), *before, self.build / "stead", "run", "-c", self.conf(name)],
-                                   self.log(name))
-
-    def start_shop(self, name):
-        pass
-
-    def healthy(self, name):
-        return True
-
-    def admin(self, name, path):
-        connection = UnixConnection(self.run / name / "admin.sock")
-        try:
-            return exchange(connection, "GET", path)
-        finally:
-            connection.close()
+    def before(self, name):
+        return self.prefix if name == AHEAD else []
 
     def all_metric(self, metric):
         return sum(self.metric(name, metric) for name in NAMES if self.nodes[name].runs())
@@ -229,7 +207,7 @@ def main():
     args = options()
     enter()
     with Network(NAMES) as net:
-        with scenario(args.build, 35, make=lambda *where: SplitFarm(*where, net)) as farm:
+        with scenario(args.build, 35, make=lambda *where: SplitFarm(where, net)) as farm:
             farm.started()
             sessions = make_sessions(farm)
             cut_in_two(farm, sessions, ["n1", "n2", "n3"], ["n4", "n5", "n6"], "half")

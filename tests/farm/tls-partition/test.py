@@ -12,10 +12,10 @@ import sys
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "split"), str(HERE.parent / "tls")]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tls")]
 from certs import Authority
-from client import UnixConnection, exchange
-from farm import Farm, Process, check, eventually, options, scenario
+from farm import check, eventually, options, scenario
+from hosts import HostsFarm
 from net import Network, enter
 
 NAMES, NAME, TLS = ["n1", "n2", "n3"], "www.shop.test", 8443
@@ -32,37 +32,10 @@ tls {{ tickets = single-use certificate "shop" {{ chain = "run/shop.pem" key = "
 REQUEST = f"GET / HTTP/1.1\r\nHost: {NAME}:{TLS}\r\nConnection: close\r\n\r\n"
 
 
-class PartitionFarm(Farm):
-    def __init__(self, build, block, example, net):
-        super().__init__(build, block, example)
-        self.net = net
-        for conf in self.dir.glob("*.conf"):
-            conf.unlink()
-        self.names, self.servers = list(NAMES), []
+class PartitionFarm(HostsFarm):
+    def __init__(self, where, net):
+        super().__init__(where, net, NAMES, CONF)
         Authority(self.run).issue("shop", "shop", NAME)
-        for name in NAMES:
-            join = ", ".join(f'"{self.ip(n)}"' for n in NAMES if n != name)
-            self.conf(name).write_text(CONF.format(name=name, ip=self.ip(name), join=join))
-
-    def ip(self, name):
-        return self.net.ip[name]
-
-    def start_node(self, name):
-        self.nodes[name] = Process([*self.net.inside(name), self.build / "stead", "run", "-c", self.conf(name)],
-                                   self.log(name))
-
-    def start_shop(self, name):
-        pass
-
-    def healthy(self, name):
-        return True
-
-    def admin(self, name, path):
-        connection = UnixConnection(self.run / name / "admin.sock")
-        try:
-            return exchange(connection, "GET", path)
-        finally:
-            connection.close()
 
     def seen(self, by):
         """Status of every node as `by` has it."""
@@ -134,7 +107,7 @@ def story(farm):
 def main():
     args = options()
     enter()
-    with Network(NAMES) as net, scenario(args.build, 60, make=lambda *where: PartitionFarm(*where, net)) as farm:
+    with Network(NAMES) as net, scenario(args.build, 60, make=lambda *where: PartitionFarm(where, net)) as farm:
         farm.start()
         farm.wait_ready()
         eventually(lambda: all(farm.seen(a).get(b) == "up" for a in NAMES for b in NAMES), "all are up")
