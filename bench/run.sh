@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # stead's figures beside its peers, in one run: medians of alternated rounds, as ratios to a physical
 # limit and to each peer. docs/bench.md tells how to read them.
-# usage: bench/run.sh BUILD_DIR [AREA...]    areas: auth redirect http2 forward decide idle tls dns sessions cache table
+# usage: bench/run.sh BUILD_DIR [AREA...]    areas: those of bench/areas, all by default
 # ROUNDS=3 SECS=1 are for a look; figures of record take ROUNDS=15. More settings in lib.sh.
 # Servers stand on 127.0.9.x; all that is started here is stopped by its process id.
 set -uo pipefail
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 [ $# -ge 1 ] || { sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 2; }
 BUILD=$(cd "$1" && pwd) || exit 2
 shift
-[ $# -gt 0 ] || set -- auth redirect http2 forward decide idle tls dns sessions cache table
+[ $# -gt 0 ] || for what in bench/areas/*.sh; do what=${what##*/} && set -- "$@" "${what%.sh}"; done
 TMP=$(mktemp -d /tmp/stead-bench.XXXXXX)
 chmod 755 "$TMP"
 trap '[ -n "${KEEP:-}" ] && echo "# kept: $TMP" || rm -rf "$TMP"' EXIT

@@ -6,6 +6,7 @@
 # per write of the node that is written to, and of all three. Limit: ackmin, bare datagrams to two
 # holders and their answers. The writer is on the server's core, all others on the loader's.
 area repl
+SAMPLES=${SAMPLES:-1500} # of a lag
 start real "$LOAD_CPU" "$BIN/nullsrv" 127.0.9.1:9000 http
 
 # repl_farm PREFIX ACK NET: three nodes 127.0.9.NET1..3 with copies on all of them.
@@ -42,6 +43,7 @@ redis_start redis2 "$LOAD_CPU" 127.0.9.52 --replicaof 127.0.9.51 7303
 REPLICAS=$P
 redis_start redis3 "$LOAD_CPU" 127.0.9.53 --replicaof 127.0.9.51 7303
 REPLICAS="$REPLICAS $P"
+# shellcheck disable=SC2016 # the inner shell's
 await redis2 sh -c '[ "$(redis-cli -h 127.0.9.51 -p 7303 info replication | grep -c state=online)" = 2 ]'
 repl_farm a 0 2
 ASYNC=$WRITER ASYNC_OTHERS=$OTHERS
@@ -52,45 +54,44 @@ for i in 2 3; do
     HOLDERS="${HOLDERS:-} $P"
 done
 
+declare -A PID=([redis]=$REDIS [stead]=$SYNC [stead-async]=$ASYNC)
+declare -A OTHER=([redis]=$REPLICAS [stead]=$SYNC_OTHERS [stead-async]=$ASYNC_OTHERS)
+declare -A DOOR=([redis]=127.0.9.51:7303 [stead]=127.0.9.31:7303 [stead-async]=127.0.9.21:7303)
+declare -A READER=([redis]=127.0.9.52:7303 [stead]=127.0.9.32:7303 [stead-async]=127.0.9.22:7303)
+
 lag() { # NAME ADDRESS ADDRESS: no rate, so not by measure
     quiet || log "the machine is not quiet before $1"
-    timeout 60 taskset -c "$LOAD_CPU" "$BIN/repllag" -n $((SECS * 1500 > 300 ? SECS * 1500 : 300)) "$2" "$3" >"$AREA/lag.out" || log "repllag failed"
+    timeout 60 taskset -c "$LOAD_CPU" "$BIN/repllag" -n "$SAMPLES" "$2" "$3" >"$AREA/lag.out" ||
+        log "repllag failed"
     sed "s|^|$ROUND $1 |" "$AREA/lag.out" >>"$RAW"
 }
-acked() { # SUBJECT WRITER OTHERS COMMAND...
-    local name=$1 writer=$2 others=$3 before after
-    shift 3
-    LOADED_PIDS=$writer HELPER_PIDS=$others
+acked() { # NAME WRITER OTHERS RATE COMMAND...
+    local name=$1 others=$3 rate=$4 before after
+    LOADED_PIDS=$2 HELPER_PIDS=$others
+    shift 4
+    # shellcheck disable=SC2086 # lists of process ids
     before=$(cpu_ns $others)
-    measure "$name" "$RATE" "$@"
+    measure "$name" "$rate" "$@"
+    # shellcheck disable=SC2086
     after=$(cpu_ns $others)
-    emit "$name" others_us_per_op "$(awk -v ns=$((after - before)) -v rate="$RATE" -v secs="$SECS" \
+    emit "$name" others_us_per_op "$(awk -v ns=$((after - before)) -v rate="$rate" -v secs="$SECS" \
         '$1 == rate && $2 > 0 { print ns / 1e3 / ($2 * secs) }' "$AREA/load.out")"
 }
 round() {
     local subject
     for subject in $(rotate limit redis stead stead-async); do
         wanted "$subject" || continue
-        case $subject in
-        limit)
-            RATE=writes_s
-            taskset -c "$SRV_CPU" true
-            acked limit/acked-1k "" "$HOLDERS" taskset -c "$SRV_CPU" "$BIN/ackmin" write -w 64 -t "$SECS" 127.0.9.62:7400 127.0.9.63:7400
-            emit limit/acked-1k proc_us_per_op "$(awk -v rate="$(awk '$1 == "writes_s" { print $2 }' "$AREA/load.out")" -v secs="$SECS" \
-                '{ if (rate > 0) print ($1 + $2) * 1e6 / (rate * secs) }' "$AREA/load.time")" ;;
-        redis)
-            RATE=ops_s
-            lag redis/lag 127.0.9.51:7303 127.0.9.52:7303
-            acked redis/acked-1k "$REDIS" "$REPLICAS" "$BIN/cacheload" -b 1000 -c 64 -d 1 -g 0 -t "$SECS" 127.0.9.51:7303 resp ;;
-        stead)
-            RATE=ops_s
-            lag stead/lag 127.0.9.31:7303 127.0.9.32:7303
-            acked stead/acked-1k "$SYNC" "$SYNC_OTHERS" "$BIN/cacheload" -b 1000 -c 64 -d 1 -g 0 -t "$SECS" 127.0.9.31:7303 resp ;;
-        stead-async)
-            RATE=ops_s
-            lag stead-async/lag 127.0.9.21:7303 127.0.9.22:7303
-            acked stead-async/acked-1k "$ASYNC" "$ASYNC_OTHERS" "$BIN/cacheload" -b 1000 -c 64 -d 1 -g 0 -t "$SECS" 127.0.9.21:7303 resp ;;
-        esac
+        if [ "$subject" = limit ]; then
+            acked limit/acked-1k "" "$HOLDERS" writes_s \
+                taskset -c "$SRV_CPU" "$BIN/ackmin" write -w 64 -t "$SECS" 127.0.9.62:7400 127.0.9.63:7400
+            # It runs for a load's time only, so its own CPU time is the writer's.
+            emit limit/acked-1k proc_us_per_op "$(awk -v rate="$(awk '$1 == "writes_s" { print $2 }' "$AREA/load.out")" \
+                -v secs="$SECS" '{ if (rate > 0) print ($1 + $2) * 1e6 / (rate * secs) }' "$AREA/load.time")"
+        else
+            lag "$subject/lag" "${DOOR[$subject]}" "${READER[$subject]}"
+            acked "$subject/acked-1k" "${PID[$subject]}" "${OTHER[$subject]}" ops_s \
+                "$BIN/cacheload" -b 1000 -c 64 -d 1 -g 0 -t "$SECS" "${DOOR[$subject]}" resp
+        fi
     done
 }
 every_round
